@@ -1,0 +1,48 @@
+"""What a command prints: one JSON object on standard output with --json and nothing else there, text for people without it.
+
+Progress and messages go to standard error through `say`, in both modes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+
+@dataclass
+class Mode:
+    """How this run reports; set by the options that every command has."""
+
+    json: bool = False
+    debug: bool = False
+
+
+mode = Mode()
+
+
+def _plain(value: Any) -> Any:
+    """What json cannot write by itself: paths, dates and bytes as text, sets as sorted lists."""
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value)
+
+
+def emit(data: Mapping[str, Any], text: str | Callable[[], str] = "") -> None:
+    """Print the command's result: `data` as one JSON object with --json, else `text` (a callable is only asked for then)."""
+    if mode.json:
+        click.echo(json.dumps(data, default=_plain, ensure_ascii=False))
+        return
+    shown = text if isinstance(text, str) else text()
+    if shown:
+        click.echo(shown)
+
+
+def say(line: str = "") -> None:
+    """A message for people, on standard error, in every mode."""
+    click.echo(line, err=True)

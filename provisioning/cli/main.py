@@ -1,0 +1,196 @@
+"""The `twinroot` command: finds the file of a command when it is asked for, adds the options that all commands have, and turns every
+error into one sentence, a next step and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import Any
+
+import click
+
+from provisioning import __version__
+from provisioning.cli._output import emit, mode, say
+from provisioning.errors import InputError, Interrupted, TwinrootError
+
+# Command, and the line of help that the overview shows: the files are imported only when their command runs, so that
+# `twinroot --help` costs no import of theirs. The file of `jdk-policy` is jdk_policy.py.
+COMMANDS = {
+    "demo": "The whole product without hardware: virtual board, stand-in cloud, failover.",
+    "boards": "Board types: list, show one, print the JSON Schemas.",
+    "check": "Check a product file and everything it names; writes nothing.",
+    "render": "Write the exact files that a board would get into a folder.",
+    "flash": "Blank board to PASS: firmware, file system, first report.",
+    "update": "Write a product to a board that runs MicroPython.",
+    "verify": "Read back, hash, and ask the board for its own report.",
+    "rollback": "Go back to the set before the active one.",
+    "station": "A row of boards from a CSV of devices.",
+    "ledger": "What was done to which board: show, verify, export.",
+    "endpoint": "Class, region, roots and the other endpoint of the pair of a host.",
+    "trust": "Roots: list, check files, probe live servers.",
+    "aws": "Ask AWS for endpoints, register devices.",
+    "migrate": "Plan the way from one root to the other.",
+    "sign": "Keys and signatures for sets that go over the air.",
+    "jdk-policy": "The policy file for Java clients of a VeriSign endpoint.",
+    "doctor": "What this station has, and what it lacks.",
+    "virtual": "Boards that are not there: virtual ESP32 boards.",
+    "cloud": "A local stand-in for AWS IoT with both kinds of endpoint.",
+}
+
+
+def _set_json(_ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    mode.json = mode.json or value
+
+
+def _set_debug(_ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    mode.debug = mode.debug or value
+
+
+def _with_common_options(command: click.Command) -> click.Command:
+    """Give `command`, and every command below it, --json and --debug."""
+    names = {option for parameter in command.params for option in parameter.opts}
+    if "--json" not in names:
+        command.params.append(
+            click.Option(
+                ["--json"],
+                is_flag=True,
+                expose_value=False,
+                callback=_set_json,
+                help="One JSON object on standard output.",
+            )
+        )
+    if "--debug" not in names:
+        command.params.append(
+            click.Option(
+                ["--debug"],
+                is_flag=True,
+                expose_value=False,
+                callback=_set_debug,
+                help="Show the traceback of an error.",
+            )
+        )
+    if isinstance(command, click.Group):
+        for child in command.commands.values():
+            _with_common_options(child)
+    return command
+
+
+def _module_of(name: str) -> str:
+    return f"provisioning.cli.{name.replace('-', '_')}"
+
+
+def _is_there(name: str) -> bool:
+    return importlib.util.find_spec(_module_of(name)) is not None
+
+
+class LazyCommands(click.Group):
+    """A group whose commands are files of this package."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for name in COMMANDS if _is_there(name)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS or not _is_there(cmd_name):
+            return None
+        command: click.Command = importlib.import_module(_module_of(cmd_name)).command
+        command.name = cmd_name
+        return _with_common_options(command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not name.startswith("-") and name not in self.list_commands(ctx):
+            import difflib
+
+            near = difflib.get_close_matches(name, self.list_commands(ctx), n=1)
+            hint = f"Did you mean `twinroot {near[0]}`?" if near else "`twinroot --help` lists the commands."
+            raise InputError("unknown-command", f"There is no command {name!r}.", hint)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [(name, COMMANDS[name]) for name in self.list_commands(ctx)]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+
+
+@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="twinroot")
+def cli() -> None:
+    """Provision ESP32 boards that run MicroPython and trust two roots.
+
+    Exit codes: 0 pass, 1 the board failed, 2 the input is wrong, 3 the station is wrong, 130 interrupted.
+    """
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> None:
+    # As control-C: every `finally` on the way out runs, so ports are closed and boards are left in a known state.
+    raise KeyboardInterrupt
+
+
+def _report(error: TwinrootError) -> int:
+    """Print `error` for people and, with --json, as the run's one object; returns the exit code."""
+    if mode.json:
+        emit({"outcome": error.outcome, "code": error.code, "message": error.message, "hint": error.hint})
+    say(f"twinroot: {error.message}")
+    if error.hint:
+        say(f"  next: {error.hint}")
+    return error.exit_code
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code; every failure has been reported by then."""
+    mode.json = mode.debug = False
+    try:
+        result: Any = cli.main(args=arguments, prog_name="twinroot", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except TwinrootError as error:
+        failure: BaseException = error
+        code = _report(error)
+    except click.UsageError as error:
+        failure = error
+        where = error.ctx.command_path if error.ctx else "twinroot"
+        code = _report(InputError("bad-arguments", error.format_message(), f"`{where} --help` shows the arguments."))
+    except click.ClickException as error:
+        failure = error
+        code = _report(InputError("bad-arguments", error.format_message()))
+    except (KeyboardInterrupt, click.Abort) as error:
+        failure = error
+        code = _report(
+            Interrupted("interrupted", "Interrupted.", "Run the same command again; it goes on where this one stopped.")
+        )
+    except BrokenPipeError:
+        # The reader of our output went away (`twinroot … | head`): nobody is left to tell.
+        sys.stderr.close()
+        return 3
+    except Exception as error:  # noqa: BLE001  a factory line needs a sentence and a code for what nobody foresaw, too
+        failure = error
+        code = _report(
+            TwinrootError(
+                "internal-error",
+                f"twinroot itself failed: {type(error).__name__}: {error}",
+                "Run the command again with --debug and report what it prints.",
+            )
+        )
+    if mode.debug:
+        traceback.print_exception(type(failure), failure, failure.__traceback__)
+    return code
+
+
+def main() -> None:
+    """Entry point of the `twinroot` command."""
+    for stream in (sys.stdout, sys.stderr):
+        # A Windows console with a legacy code page must never end a run because of one character.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    signal.signal(signal.SIGTERM, _terminated)
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()
