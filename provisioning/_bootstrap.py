@@ -4,6 +4,8 @@ Uses the standard library only: it runs before anything is installed. Debian's a
 three ways, each tried when the one before it is not there.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 import subprocess
@@ -14,38 +16,33 @@ OLDEST = (3, 10)
 EXTRAS = ".[dev]"
 
 
-def _say(text):
+def _say(text: str) -> None:
     sys.stderr.write(f"twinroot: {text}\n")
 
 
-def _python_of(venv):
+def _python_of(venv: Path) -> Path:
     return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def _has_pip(python):
+def _has_pip(python: str | Path) -> bool:
     return subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0
 
 
-def _with_ensurepip(venv):
+def _with_ensurepip(venv: Path) -> bool:
     """Python's own way; fails where the distribution has split ensurepip off."""
     return subprocess.run([sys.executable, "-m", "venv", str(venv)], capture_output=True, check=False).returncode == 0
 
 
-def _with_own_pip(venv):
+def _with_own_pip(venv: Path) -> bool:
     """An environment without pip, filled by the pip of the Python that runs this."""
     if not _has_pip(sys.executable):
         return False
     if subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=False).returncode != 0:
         return False
-    return (
-        subprocess.run(
-            [sys.executable, "-m", "pip", "--python", str(venv), "install", "-q", "pip"], check=False
-        ).returncode
-        == 0
-    )
+    return subprocess.run([sys.executable, "-m", "pip", "--python", str(venv), "install", "-q", "pip"], check=False).returncode == 0
 
 
-def _with_system_package(venv):
+def _with_system_package(venv: Path) -> bool:
     """Debian and Ubuntu: the package that they split off, when this user may install it."""
     if not shutil.which("apt-get") or getattr(os, "geteuid", lambda: 1)() != 0:
         return False
@@ -61,7 +58,7 @@ def _with_system_package(venv):
     return False
 
 
-def _make(venv):
+def _make(venv: Path) -> bool:
     for way in (_with_ensurepip, _with_own_pip, _with_system_package):
         shutil.rmtree(venv, ignore_errors=True)
         if way(venv) and _has_pip(_python_of(venv)):
@@ -69,7 +66,7 @@ def _make(venv):
     return False
 
 
-def main():
+def main() -> int:
     if sys.version_info < OLDEST:
         _say(f"Python {'.'.join(map(str, OLDEST))} or later is needed, this is {sys.version.split()[0]}.")
         _say("  next: make PYTHON=python3.12 …, with a newer interpreter")

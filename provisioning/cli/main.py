@@ -100,9 +100,7 @@ class LazyCommands(click.Group):
         command.name = cmd_name
         return _with_common_options(command)
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if not name.startswith("-") and name not in self.list_commands(ctx):
             import difflib
@@ -161,9 +159,7 @@ def run(arguments: list[str] | None = None) -> int:
         code = _report(InputError("bad-arguments", error.format_message()))
     except (KeyboardInterrupt, click.Abort) as error:
         failure = error
-        code = _report(
-            Interrupted("interrupted", "Interrupted.", "Run the same command again; it goes on where this one stopped.")
-        )
+        code = _report(Interrupted("interrupted", "Interrupted.", "Run the same command again; it goes on where this one stopped."))
     except BrokenPipeError:
         # The reader of our output went away (`twinroot … | head`): nobody is left to tell.
         sys.stderr.close()
