@@ -1,0 +1,84 @@
+"""The command as a script sees it: a real process, its output, its exit code."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+import pytest
+
+
+def twinroot(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "provisioning", *arguments], capture_output=True, text=True, timeout=timeout)
+
+
+def test_help_lists_the_commands_and_the_exit_codes() -> None:
+    run = twinroot("--help")
+    assert run.returncode == 0
+    for word in ("demo", "update", "verify", "rollback", "endpoint", "Exit codes"):
+        assert word in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["updat"], "Did you mean `twinroot update`?"),
+        (["--jsn"], "--help"),
+        (["update"], "--help"),
+    ],
+)
+def test_wrong_arguments_are_one_sentence_and_a_next_step(arguments: list[str], hint: str) -> None:
+    run = twinroot(*arguments)
+    assert run.returncode == 2
+    assert run.stdout == ""
+    lines = run.stderr.strip().splitlines()
+    assert len(lines) == 2, run.stderr
+    assert lines[0].startswith("twinroot: ")
+    assert hint in lines[1]
+
+
+def test_json_mode_reports_errors_as_one_object() -> None:
+    run = twinroot("check", "--json", "no-such-product.yaml")
+    assert run.returncode == 2
+    report = json.loads(run.stdout)
+    assert report["outcome"] == "error"
+    assert report["code"]
+    assert "no-such-product.yaml" in report["message"]
+    assert "Traceback" not in run.stderr
+
+
+def test_debug_shows_the_traceback_and_only_debug_does() -> None:
+    assert "Traceback" not in twinroot("check", "no-such-product.yaml").stderr
+    assert "Traceback" in twinroot("check", "--debug", "no-such-product.yaml").stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["endpoint", "a1b2c3d4e5f6g7-ats.iot.us-east-1.amazonaws.com"]])
+def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:
+    """The reason that they are fast, which a noisy machine cannot hide: none of the heavy packages is imported."""
+    code = (
+        "import sys; from provisioning.cli.main import run; run(sys.argv[1:]); "
+        "heavy = {'pydantic', 'cryptography', 'esptool', 'rich', 'littlefs', 'serial', 'asyncio'} & set(sys.modules); "
+        "sys.exit(f'imported {sorted(heavy)}' if heavy else 0)"
+    )
+    run = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+
+
+def test_doctor_finds_this_station_fit() -> None:
+    run = twinroot("doctor", "--json")
+    report = json.loads(run.stdout)
+    assert run.returncode == (0 if report["ok"] else 3)
+    assert {check["name"] for check in report["checks"]} >= {"python", "esptool", "mpy-cross", "roots"}
+
+
+if __name__ == "__main__":  # a figure for the README, not a test: python tests/cli/test_command.py
+    for line in (["--help"], ["endpoint", "a1b2c3d4e5f6g7-ats.iot.us-east-1.amazonaws.com"]):
+        seconds = []
+        for _ in range(9):
+            start = time.perf_counter()
+            twinroot(*line)
+            seconds.append(time.perf_counter() - start)
+        print(" ".join(line), f"median {statistics.median(seconds):.3f} s, {min(seconds):.3f} to {max(seconds):.3f}")
