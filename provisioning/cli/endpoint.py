@@ -1,0 +1,40 @@
+"""`twinroot endpoint HOST…`: what a host name says."""
+
+from __future__ import annotations
+
+import click
+
+from provisioning.cli._output import emit
+from provisioning.trust.endpoint import Endpoint, classify
+
+
+@click.command()
+@click.argument("hosts", metavar="HOST…", nargs=-1, required=True)
+def command(hosts: tuple[str, ...]) -> int:
+    """Class, region, partition, roots, and the other endpoint of the pair. Asks nobody: the name alone decides.
+
+    Exit code 2 when one of the hosts cannot be an endpoint.
+    """
+    found = [classify(host) for host in hosts]
+    emit({"endpoints": [_row(e) for e in found]}, lambda: "\n\n".join(map(_text, found)))
+    return 2 if any(e.cls == "invalid" for e in found) else 0
+
+
+def _row(e: Endpoint) -> dict[str, object]:
+    return {
+        "host": e.host,
+        "class": e.cls,
+        "region": e.region,
+        "partition": e.partition,
+        "pair": e.pair,
+        "roots": list(e.roots),
+        "notes": list(e.notes),
+    }
+
+
+def _text(e: Endpoint) -> str:
+    rows = [("class", e.cls)]
+    if e.region:
+        rows += [("region", f"{e.region} ({e.partition})"), ("pair", e.pair or "none"), ("roots", ", ".join(e.roots) or "none")]
+    rows += [("note", note) for note in e.notes]
+    return "\n".join([e.host, *(f"  {name:<8}{value}" for name, value in rows)])

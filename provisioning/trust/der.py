@@ -1,0 +1,300 @@
+"""X.509 certificates read from DER (X.690, RFC 5280), as far as trust decisions need them.
+
+Why not `cryptography.x509`: it announces that certificates with serial number 0 will be refused, and Starfield Services Root CA - G2,
+which anchors AWS chains by cross-signing, carries serial number 0. It also refuses to verify SHA-1 self-signatures, and VeriSign's root has
+one. Signatures are still verified by `cryptography` (see signature.py); only the container is read here.
+
+Every malformed input raises DerError, a ValueError with one sentence; nothing else leaves this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+
+# Universal tags (X.690 8.1.2) and the context tags of RFC 5280 4.1.
+BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, OID, UTC_TIME, GENERALIZED_TIME = 0x01, 0x02, 0x03, 0x04, 0x06, 0x17, 0x18
+SEQUENCE, SET = 0x30, 0x31
+VERSION, ISSUER_ID, SUBJECT_ID, EXTENSIONS = 0xA0, 0x81, 0x82, 0xA3
+
+# Attribute types with a short name in RFC 4514; others print as their number.
+ATTRIBUTE = {
+    "2.5.4.3": "CN",
+    "2.5.4.6": "C",
+    "2.5.4.7": "L",
+    "2.5.4.8": "ST",
+    "2.5.4.10": "O",
+    "2.5.4.11": "OU",
+}
+
+BASIC_CONSTRAINTS, KEY_USAGE, SUBJECT_ALT_NAME = "2.5.29.19", "2.5.29.15", "2.5.29.17"
+KEY_CERT_SIGN = 5  # bit number of KeyUsage, RFC 5280 4.2.1.3
+
+# String types of a name (RFC 5280 4.1.2.4) and how their bytes decode.
+STRING_CODEC = {0x0C: "utf-8", 0x13: "ascii", 0x14: "latin-1", 0x16: "ascii", 0x1E: "utf-16-be", 0x1C: "utf-32-be"}
+
+
+class DerError(ValueError):
+    """The bytes are not the DER structure that was asked for."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One tag-length-value: `data[start:end]` is the whole element, `data[body:end]` its value."""
+
+    data: bytes = field(repr=False)
+    tag: int
+    start: int
+    body: int
+    end: int
+
+    @property
+    def raw(self) -> bytes:
+        return self.data[self.start : self.end]
+
+    @property
+    def value(self) -> bytes:
+        return self.data[self.body : self.end]
+
+    def children(self) -> list[Item]:
+        return list(_items(self.data, self.body, self.end))
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The fields of one certificate. Names are RFC 4514 text; `issuer_raw` and `subject_raw` are for comparing; times are UTC."""
+
+    der: bytes = field(repr=False)
+    tbs: bytes = field(repr=False)
+    version: int
+    serial: int
+    signature_oid: str
+    signature: bytes = field(repr=False)
+    issuer: str
+    subject: str
+    issuer_raw: bytes = field(repr=False)
+    subject_raw: bytes = field(repr=False)
+    not_before: datetime
+    not_after: datetime
+    spki: bytes = field(repr=False)
+    ca: bool
+    path_length: int | None
+    key_usage: frozenset[int] | None
+    dns_names: tuple[str, ...]
+    ip_names: tuple[bytes, ...] = ()
+
+    @property
+    def self_issued(self) -> bool:
+        return self.issuer_raw == self.subject_raw
+
+    @property
+    def may_sign(self) -> bool:
+        """May it sign certificates? A key usage, when there is one, must say so."""
+        return self.ca and (self.key_usage is None or KEY_CERT_SIGN in self.key_usage)
+
+    @property
+    def common_name(self) -> str | None:
+        return _common_name(self.subject_raw)
+
+
+def parse(data: bytes, pos: int = 0) -> Item:
+    """The element at `pos`. DER only: definite, minimal lengths; one-byte tags (all that X.509 uses)."""
+    if pos + 2 > len(data):
+        raise DerError(f"the data ends in the middle of an element, at byte {pos}")
+    tag, length, body = data[pos], data[pos + 1], pos + 2
+    if tag & 0x1F == 0x1F:
+        raise DerError(f"byte {pos} starts a tag that certificates do not use")
+    if length & 0x80:
+        count = length & 0x7F
+        if not 1 <= count <= 4:
+            raise DerError(f"the length at byte {pos + 1} is not DER")
+        if body + count > len(data):
+            raise DerError(f"the data ends in the middle of a length, at byte {body}")
+        length = int.from_bytes(data[body : body + count], "big")
+        body += count
+        if length < 0x80 or length >> (8 * (count - 1)) == 0:
+            raise DerError(f"the length at byte {pos + 1} is not in its shortest form")
+    if body + length > len(data):
+        raise DerError(f"an element at byte {pos} wants {length} bytes, and {len(data) - body} are there")
+    return Item(data, tag, pos, body, body + length)
+
+
+def certificate(data: bytes) -> Certificate:
+    """The certificate in `data`, which must hold exactly one. Raises DerError."""
+    outer = parse(data)
+    if outer.end != len(data):
+        raise DerError(f"{len(data) - outer.end} bytes follow the certificate")
+    parts = _sequence(outer, "the certificate", 3)
+    tbs, algorithm, signature = parts[0], parts[1], _bits(parts[2])
+    fields = iter(_sequence(tbs, "the certificate's body", 6))
+    item = next(fields)
+    version = 1
+    if item.tag == VERSION:
+        inner = item.children()
+        version = _integer(inner[0]) + 1 if inner else 0
+        item = next(fields)
+    serial = _integer(item)
+    rest = list(fields)
+    if len(rest) < 5:
+        raise DerError("the certificate's body has too few fields")
+    inner_algorithm, issuer, validity, subject, spki = rest[:5]
+    if inner_algorithm.raw != algorithm.raw:
+        raise DerError("the certificate names two different signature algorithms")
+    times = _sequence(validity, "the validity", 2)
+    extensions = _extensions(rest[5:])
+    ca, path_length = _basic_constraints(extensions.get(BASIC_CONSTRAINTS))
+    dns_names, ip_names = _alt_names(extensions.get(SUBJECT_ALT_NAME))
+    return Certificate(
+        der=data,
+        tbs=tbs.raw,
+        version=version,
+        serial=serial,
+        signature_oid=algorithm_oid(algorithm),
+        signature=signature,
+        issuer=name_text(issuer),
+        subject=name_text(subject),
+        issuer_raw=issuer.raw,
+        subject_raw=subject.raw,
+        not_before=_time(times[0]),
+        not_after=_time(times[1]),
+        spki=spki.raw,
+        ca=ca,
+        path_length=path_length,
+        key_usage=_key_usage(extensions.get(KEY_USAGE)),
+        dns_names=dns_names,
+        ip_names=ip_names,
+    )
+
+
+def name_text(name: Item) -> str:
+    """A distinguished name as RFC 4514 writes it: last attribute first, commas escaped."""
+    parts = []
+    for kind, text in reversed(list(_attributes(name))):
+        escaped = "".join("\\" + c if c in ',+"\\<>;' else c for c in text)
+        parts.append(f"{ATTRIBUTE.get(kind, kind)}={escaped}")
+    return ",".join(parts)
+
+
+def algorithm_oid(item: Item) -> str:
+    """The object identifier of an AlgorithmIdentifier."""
+    return _oid(_sequence(item, "an algorithm", 1)[0])
+
+
+def _items(data: bytes, pos: int, end: int) -> Iterator[Item]:
+    while pos < end:
+        item = parse(data, pos)
+        if item.end > end:
+            raise DerError(f"the element at byte {pos} is longer than the one that holds it")
+        yield item
+        pos = item.end
+
+
+def _sequence(item: Item, what: str, least: int) -> list[Item]:
+    if item.tag != SEQUENCE:
+        raise DerError(f"{what} at byte {item.start} is not a sequence")
+    found = item.children()
+    if len(found) < least:
+        raise DerError(f"{what} has {len(found)} fields instead of {least}")
+    return found
+
+
+def _expect(item: Item, tag: int, what: str) -> bytes:
+    if item.tag != tag or not item.value:
+        raise DerError(f"byte {item.start} is not {what}")
+    return item.value
+
+
+def _integer(item: Item) -> int:
+    return int.from_bytes(_expect(item, INTEGER, "a number"), "big", signed=True)
+
+
+def _bits(item: Item) -> bytes:
+    value = _expect(item, BIT_STRING, "a bit string")
+    if value[0] > 7:
+        raise DerError(f"the bit string at byte {item.start} counts {value[0]} unused bits")
+    return value[1:]
+
+
+def _oid(item: Item) -> str:
+    value = _expect(item, OID, "an object identifier")
+    numbers, number = [], 0
+    for byte in value:
+        number = number << 7 | byte & 0x7F
+        if not byte & 0x80:
+            numbers.append(number)
+            number = 0
+    if value[-1] & 0x80:
+        raise DerError(f"the object identifier at byte {item.start} is cut short")
+    first = min(numbers[0] // 40, 2)
+    return ".".join(map(str, [first, numbers[0] - 40 * first, *numbers[1:]]))
+
+
+def _time(item: Item) -> datetime:
+    form = {UTC_TIME: "%y%m%d%H%M%SZ", GENERALIZED_TIME: "%Y%m%d%H%M%SZ"}.get(item.tag)
+    if form is None:
+        raise DerError(f"byte {item.start} is not a time")
+    try:
+        text = item.value.decode("ascii")
+        parsed = datetime.strptime(text, form)
+    except ValueError as e:
+        raise DerError(f"the time at byte {item.start} is malformed") from e
+    if item.tag == UTC_TIME:  # RFC 5280 4.1.2.5.1: two digits below 50 mean 20xx; strptime turns at 69
+        year = int(text[:2])
+        parsed = parsed.replace(year=2000 + year if year < 50 else 1900 + year)
+    return parsed.replace(tzinfo=timezone.utc)
+
+
+def _attributes(name: Item) -> Iterator[tuple[str, str]]:
+    for group in _sequence(name, "a name", 0):
+        for attribute in group.children():
+            kind, value = _sequence(attribute, "a name's attribute", 2)[:2]
+            try:
+                text = value.value.decode(STRING_CODEC.get(value.tag, "latin-1"))
+            except UnicodeDecodeError as e:
+                raise DerError(f"the name at byte {value.start} is not text") from e
+            yield _oid(kind), text
+
+
+def _common_name(raw: bytes) -> str | None:
+    return next((text for kind, text in _attributes(parse(raw)) if kind == "2.5.4.3"), None)
+
+
+def _extensions(trailer: list[Item]) -> dict[str, Item]:
+    found: dict[str, Item] = {}
+    for item in trailer:
+        if item.tag != EXTENSIONS:
+            continue
+        inner = item.children()
+        if not inner:
+            raise DerError("the extensions are empty")
+        for extension in _sequence(inner[0], "the extensions", 0):
+            parts = _sequence(extension, "an extension", 2)
+            kind = _oid(parts[0])
+            if kind in found:
+                raise DerError(f"the extension {kind} is there twice")
+            found[kind] = parse(_expect(parts[-1], OCTET_STRING, "an extension's value"))
+    return found
+
+
+def _basic_constraints(item: Item | None) -> tuple[bool, int | None]:
+    ca, path_length = False, None
+    for part in _sequence(item, "the basic constraints", 0) if item else ():
+        if part.tag == BOOLEAN:
+            ca = _expect(part, BOOLEAN, "yes or no") != b"\0"
+        elif part.tag == INTEGER:
+            path_length = _integer(part)
+    return ca, path_length
+
+
+def _key_usage(item: Item | None) -> frozenset[int] | None:
+    if item is None:
+        return None
+    bits = _bits(item)
+    return frozenset(8 * i + j for i, byte in enumerate(bits) for j in range(8) if byte & 0x80 >> j)
+
+
+def _alt_names(item: Item | None) -> tuple[tuple[str, ...], tuple[bytes, ...]]:
+    names = _sequence(item, "the alternative names", 0) if item else []
+    dns = tuple(n.value.decode("latin-1") for n in names if n.tag == 0x82)
+    return dns, tuple(n.value for n in names if n.tag == 0x87)

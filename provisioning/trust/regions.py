@@ -1,0 +1,72 @@
+"""AWS regions with AWS IoT Core: partition, and whether the region ever served VeriSign certificates.
+
+Sources: AWS's account of the move to Amazon Trust Services (which regions had VeriSign endpoints: those before May 2018) and the service
+endpoint lists of AWS IoT Core. Adding a region is adding a row; a region that is not here counts as one launched after May 2018.
+"""
+
+from __future__ import annotations
+
+from provisioning.trust._frozen import Frozen
+
+# Partition -> domain of its device endpoints.
+DOMAIN = {"aws": "amazonaws.com", "aws-cn": "amazonaws.com.cn", "aws-us-gov": "amazonaws.com"}
+
+
+class Region(Frozen):
+    """`legacy`: endpoints with VeriSign certificates exist beside those with ATS certificates."""
+
+    __slots__ = ("name", "partition", "legacy")  # noqa: RUF023  the order of __init__
+    name: str
+    partition: str
+    legacy: bool
+
+    def __init__(self, name: str, partition: str, legacy: bool) -> None:
+        self._set(name=name, partition=partition, legacy=legacy)
+
+
+_LEGACY_AND_ATS = (
+    ("aws", "us-east-1 us-east-2 us-west-2"),
+    ("aws", "ap-southeast-1 ap-southeast-2 ap-northeast-1 ap-northeast-2"),
+    ("aws", "eu-central-1 eu-west-1 eu-west-2"),
+    ("aws-cn", "cn-north-1"),
+)
+_ATS_ONLY = (
+    ("aws", "us-west-1 ca-central-1 sa-east-1"),
+    ("aws", "ap-south-1 ap-east-1 ap-southeast-5"),
+    ("aws", "eu-west-3 eu-north-1 eu-south-1 eu-south-2"),
+    ("aws", "me-south-1 me-central-1 il-central-1"),
+    ("aws-us-gov", "us-gov-west-1 us-gov-east-1"),
+    ("aws-cn", "cn-northwest-1"),
+)
+
+REGIONS: dict[str, Region] = {
+    name: Region(name, partition, legacy)
+    for rows, legacy in ((_LEGACY_AND_ATS, True), (_ATS_ONLY, False))
+    for partition, names in rows
+    for name in names.split()
+}
+
+# First words of the names of regions outside the partition "aws".
+_PARTITION_OF = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"))
+
+
+def region(name: str) -> Region | None:
+    """The region called `name`; one that is formed like a region but unknown is taken as ATS only; None when it is not formed like one."""
+    known = REGIONS.get(name)
+    if known or not _is_formed_like_one(name):
+        return known
+    partition = next((p for start, p in _PARTITION_OF if name.startswith(start)), "aws")
+    return Region(name, partition, legacy=False)
+
+
+def _is_formed_like_one(name: str) -> bool:
+    """Two letters, one or more words, one digit: "ap-southeast-7", "us-gov-east-1"."""
+    words = name.split("-")
+    return (
+        len(words) >= 3
+        and len(words[0]) == 2
+        and all(w.isascii() and w.isalpha() and w.islower() for w in words[:-1])
+        and words[-1] in "123456789"
+        and len(words[-1]) == 1
+        and "iso" not in words[1]
+    )
