@@ -1,0 +1,112 @@
+"""mqtt(): a connected MQTT client over the best route. The client is umqtt.simple's (or umqtt.robust's) where the
+firmware has it, else mini.py; only its connect() is replaced, so reconnecting goes through the route policy too."""
+
+import struct
+
+from . import classify, core, errors
+
+
+def _base(robust):
+    try:
+        if robust:
+            from umqtt.robust import MQTTClient
+        else:
+            from umqtt.simple import MQTTClient
+    except ImportError:
+        from .mini import MQTTClient
+    return MQTTClient
+
+
+def packet(c, clean):
+    """The CONNECT packet (MQTT 3.1.1, 3.1) of the client `c`, whose fields are those of umqtt.simple."""
+    flags = clean << 1
+    body = b""
+    for s in (c.client_id, c.lw_topic, c.lw_msg if c.lw_topic else None, c.user, c.pswd if c.user else None):
+        if s is not None and (s or s is c.client_id):
+            s = s.encode() if isinstance(s, str) else s
+            body += struct.pack("!H", len(s)) + s
+    if c.lw_topic:
+        flags |= 4 | c.lw_qos << 3 | c.lw_retain << 5
+    if c.user:
+        flags |= 0xC0
+    n = 10 + len(body)
+    size = bytes((n,)) if n < 128 else bytes((n & 127 | 128, n >> 7))
+    return b"\x10" + size + b"\0\4MQTT\4" + struct.pack("!BH", flags, c.keepalive) + body
+
+
+def _kind(base):
+    class Client(base):
+        link = None
+        timeout = 20
+        subs = ()
+
+        def connect(self, clean_session=True, timeout=None):
+            """Connect over the best route; RefusedError when the broker does not want this device."""
+            k = core.connect(timeout or self.timeout)
+            try:
+                # The handshake's limit still holds: a silent broker is not waited for.
+                self.sock = k.sock
+                present = self._hello(k, clean_session)
+            except errors.TwinrootError as e:
+                core.refused(e)
+                raise
+            except (OSError, ValueError, MemoryError) as e:
+                e = errors.make(classify.kind(e, True), e, k.route)
+                core.refused(e)
+                raise e
+            finally:
+                if self.link is not k:
+                    k.close()
+            core.accepted()
+            return present
+
+        def _hello(self, k, clean):
+            k.sock.write(packet(self, clean))
+            r = k.sock.read(4)
+            if not r or len(r) < 4 or r[0] != 0x20:
+                raise errors.make("refused", "closed after CONNECT", k.route)
+            if r[3]:
+                raise errors.make("refused", r[3], k.route, None, "CONNACK")
+            # From now on silence of one and a half keep-alives is a dead connection.
+            k.wire.limit = self.keepalive * 1500
+            for t in self.subs:
+                base.subscribe(self, t[0], t[1])
+            self.link = k
+            return r[2] & 1
+
+        def subscribe(self, topic, qos=0):
+            base.subscribe(self, topic, qos)
+            self.subs = [t for t in self.subs if t[0] != topic] + [(topic, qos)]
+
+        def ping(self):
+            """Keep alive; on another than the preferred route, go home when the time has come."""
+            if core.due():
+                self.connect(False)
+            base.ping(self)
+
+    return Client
+
+
+def mqtt(
+    client_id=None,
+    user=None,
+    password=None,
+    keepalive=60,
+    timeout=20,
+    clean_session=True,
+    callback=None,
+    last_will=None,
+    robust=False,
+):
+    """A connected client. `last_will`: the arguments of set_last_will(); `callback`: f(topic, message). `robust`: the
+    client of umqtt.robust, whose calls reconnect by themselves."""
+    s = core.state()[0]
+    r = s["routes"][0]
+    c = _kind(_base(robust))(client_id or s["client_id"], r["host"], r["port"], user, password, keepalive)
+    c.timeout = timeout
+    if callback:
+        c.set_callback(callback)
+    if last_will:
+        c.set_last_will(*last_will)
+    c.connect(clean_session)
+    return c

@@ -1,0 +1,136 @@
+"""A real MicroPython in a jail, for tests of the connection package that need no whole virtual board.
+
+The interpreter starts in an empty directory, opens a littlefs image, gives up the host's file system
+(`vfs.umount('/')`) before any other code, mounts the image and runs the script it got on standard input.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from littlefs import LittleFS
+
+ROOT = Path(__file__).resolve().parents[2]
+MICROPYTHON = ROOT / ".venv" / "bin" / "micropython"
+BLOCK = 4096
+BLOCKS = 128  # 512 KiB
+
+# `_cut`: power fails in the flash operation of that number (a torn write: half of the block is programmed).
+_BOOT = """
+import sys, vfs, json
+_f = open("flash.img", "r+b")
+_o = json.loads(sys.stdin.readline())
+_src = sys.stdin.read()
+vfs.umount("/")
+class _Flash:
+    ops = 0
+    dead = False
+    def _op(self):
+        if self.dead or self.ops == _o["cut"]:
+            self.dead = True
+            return True
+        self.ops += 1
+    def readblocks(self, n, buf, off=0):
+        _f.seek(n * 4096 + off)
+        _f.readinto(buf)
+    def writeblocks(self, n, buf, off=0):
+        if self.dead:
+            raise SystemExit(86)
+        if self._op():
+            _f.seek(n * 4096 + off)
+            _f.write(memoryview(buf)[:len(buf) // 2])
+            _f.flush()
+            raise SystemExit(86)
+        _f.seek(n * 4096 + off)
+        _f.write(buf)
+        _f.flush()
+    def ioctl(self, op, arg):
+        if op == 4:
+            return 128
+        if op == 5:
+            return 4096
+        if op == 6:
+            if self._op():
+                raise SystemExit(86)
+            _f.seek(arg * 4096)
+            _f.write(b"\\xff" * 4096)
+            return 0
+        return 0
+flash = _Flash()
+vfs.mount(vfs.VfsLfs2(flash, mtime=False), "/")
+import os
+assert "etc" not in os.listdir("/")
+os.chdir("/")
+sys.path[:] = ["/lib", ".frozen"]
+del os, vfs
+exec(_src, {"flash": flash, "__name__": "__main__"})
+"""
+
+
+@dataclass
+class Run:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The last line of the output."""
+        assert self.code == 0, self.err + self.out
+        return json.loads(self.out.strip().splitlines()[-1])
+
+
+class Board:
+    """A littlefs image and the interpreter that runs on it; every `run` is a power-on."""
+
+    def __init__(self, folder: Path, tree: dict[str, bytes] | None = None) -> None:
+        self.folder = folder
+        self.image = folder / "flash.img"
+        folder.mkdir(parents=True, exist_ok=True)
+        fs = LittleFS(block_size=BLOCK, block_count=BLOCKS, disk_version=0x00020000)
+        self._put(fs, tree or {})
+
+    def _put(self, fs: LittleFS, tree: dict[str, bytes]) -> None:
+        for path, data in tree.items():
+            fs.makedirs(str(Path(path).parent), exist_ok=True)
+            with fs.open(path, "wb") as f:
+                f.write(data)
+        self.image.write_bytes(bytes(fs.context.buffer))
+
+    def _mounted(self) -> LittleFS:
+        fs = LittleFS(block_size=BLOCK, block_count=BLOCKS, mount=False)
+        fs.context.buffer = bytearray(self.image.read_bytes())
+        fs.mount()
+        return fs
+
+    def put(self, tree: dict[str, bytes]) -> None:
+        self._put(self._mounted(), tree)
+
+    def tree(self) -> dict[str, bytes]:
+        """Every file in flash."""
+        fs = self._mounted()
+        out: dict[str, bytes] = {}
+        for folder, _, files in fs.walk("/"):
+            for name in files:
+                path = f"{folder.rstrip('/')}/{name}"
+                with fs.open(path, "rb") as f:
+                    out[path] = f.read()
+        return out
+
+    def run(self, script: str, *, heap: str = "2M", cut: int = -1, timeout: float = 60, env: dict[str, str] | None = None) -> Run:
+        options = json.dumps({"cut": cut})
+        done = subprocess.run(
+            [str(MICROPYTHON), "-X", f"heapsize={heap}", "-c", _BOOT],
+            input=f"{options}\n{script}",
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            timeout=timeout,
+            env={"PATH": os.environ.get("PATH", ""), "HOME": str(self.folder), **(env or {})},
+        )
+        return Run(done.returncode, done.stdout, done.stderr)

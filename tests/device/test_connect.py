@@ -1,0 +1,67 @@
+"""connect(), failover and the way home, against real TLS servers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.device.world import ATS, LEGACY, World
+
+SCRIPT = """
+import json, twinroot
+link = twinroot.connect(timeout=5)
+link.sock.write(b"hello")
+got = link.sock.read(5)
+print(json.dumps([link.route, link.root, got.decode(), twinroot.health()]))
+"""
+
+
+@pytest.mark.parametrize("kind", ["ec", "rsa"])
+def test_preferred_route(tmp_path: Path, kind: str) -> None:
+    world = World(tmp_path, kind)
+    with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy:
+        route, root, got, health = world.board(ats, legacy).run(SCRIPT).json
+        assert (route, root, got, legacy.count) == ("ats", "Ats", "hello", 0)
+        assert health["proven"] == 1
+        assert health["routes"]["ats"]["good"] == 1
+        assert health["roots"] == {"Ats": {"good": 1}}
+
+
+def test_failover_and_home(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with world.server(ATS, world.legacy) as broken, world.server(LEGACY, world.legacy) as legacy:
+        board = world.board(broken, legacy)
+        route, root, _, health = board.run(SCRIPT).json
+        assert (route, root) == ("legacy", "Legacy")
+        assert broken.count == 2, "a route is left only after a second handshake said the same"
+        assert health["routes"]["ats"] == {"good": 0, "bad": 2, "err": "trust", "iss": "Test Legacy Root"}
+        # The last good route orders the next attempt ...
+        route, *_ = board.run(SCRIPT).json
+        assert (route, broken.count) == ("legacy", 2)
+        # ... and the preferred one gets its chance again.
+        route, *_ = board.run(SCRIPT.replace("timeout=5", "timeout=5, prefer=True")).json
+        assert (route, broken.count) == ("legacy", 4)
+    health_file = {"/trust/health.json": board.tree()["/trust/health.json"]}
+    with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy:
+        fresh = world.board(ats, legacy)
+        fresh.put(health_file)
+        route, *_ = fresh.run(SCRIPT.replace("timeout=5", "timeout=5, prefer=True")).json
+        assert route == "ats"
+
+
+def test_selftest(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy:
+        board = world.board(ats, legacy)
+        script = "import json, twinroot; print(json.dumps(twinroot.selftest({})))"
+        d = board.run(script.format("")).json
+        assert d["ok"], d
+        assert (d["set"], d["previous"], d["proven"], d["bad"], d["error"]) == (1, None, None, [], None)
+        assert (d["product"], d["device"], d["routes"]) == ("test", "t-1", ["ats", "legacy"])
+        d = board.run(script.format("connect=True")).json
+        assert d["ok"], d
+        assert (d["connect"]["route"], d["connect"]["root"], d["proven"]) == ("ats", "Ats", 1)
+        board.put({"/trust/1/Legacy.pem": b"changed"})
+        d = board.run(script.format("")).json
+        assert (d["ok"], d["bad"]) == (False, ["/trust/1/Legacy.pem"])
