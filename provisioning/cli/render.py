@@ -1,0 +1,41 @@
+"""`twinroot render`: the exact files that a device would get, in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from provisioning.cli._output import emit
+
+
+@click.command()
+@click.argument("product", type=click.Path(path_type=Path))
+@click.option("--device", help="The device's id.")
+@click.option("--devices", type=click.Path(path_type=Path), help="A CSV of devices; each gets a folder of its name.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+def command(product: Path, device: str | None, devices: Path | None, out: Path) -> None:
+    """Write the exact files that a board would get into a folder."""
+    from provisioning.bundle.bundle import build
+    from provisioning.bundle.render import render
+    from provisioning.bundle.room import check_room
+    from provisioning.config.load import load_product
+    from provisioning.config.unit import choose
+
+    loaded = load_product(product)
+    chosen = choose(loaded, device, devices)
+    # All of them are built before the first is written: a mistake in the last row leaves no half of a list behind.
+    bundles = [build(loaded, each) for each in chosen]
+    for bundle in bundles:
+        check_room(loaded, bundle)
+    rows = []
+    for bundle in bundles:
+        folder = out if device is not None else out / bundle.device
+        files = render(bundle, folder)
+        rows.append(
+            {"device": bundle.device, "folder": str(folder), "bytes": bundle.total_bytes, "set_sha256": bundle.set_sha256, "files": files}
+        )
+    emit(
+        {"outcome": "pass", "product": loaded.name, "rendered": rows},
+        lambda: "\n".join(f"{row['device']}: {len(row['files'])} files, {row['bytes']} bytes in {row['folder']}" for row in rows),
+    )

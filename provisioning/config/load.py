@@ -1,0 +1,125 @@
+"""From a name or a path to a checked Board or Product, and the JSON Schemas of both files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from provisioning.config import yaml_source
+from provisioning.config.board import Board, BoardFile
+from provisioning.config.document import Document, Loc, shown, wrong
+from provisioning.config.nearest import did_you_mean
+from provisioning.config.product import Product
+from provisioning.config.product_file import ProductFile
+from provisioning.config.resolve import resolve
+from provisioning.config.validate import validate
+from provisioning.errors import InputError
+from provisioning.resources import folder
+
+SCHEMAS: dict[str, type[BaseModel]] = {"board": BoardFile, "product": ProductFile}
+_MAX_EXTENDS = 16
+
+
+def list_boards() -> list[str]:
+    """Names of the boards in boards/, sorted."""
+    return sorted(file.stem for file in folder("boards").glob("*.yaml"))
+
+
+def load_board(name_or_path: str | Path, base: Path | None = None) -> Board:
+    """The board of that name in boards/, or the one in that file; a relative path is relative to `base`. Raises InputError."""
+    path = _board_path(str(name_or_path), base or Path.cwd())
+    return _board(path)
+
+
+def load_product(path: str | Path) -> Product:
+    """The product in the file `path`, with its board, routes and roots. Raises InputError."""
+    document = yaml_source.load(Path(path))
+    raw = validate(ProductFile, document)
+    try:
+        board = load_board(raw.board, document.path.parent)
+    except InputError as error:
+        if error.code != "unknown-board":
+            raise
+        raise document.error(("board",), error.code, error.message, error.hint) from None
+    return resolve(raw, document, board)
+
+
+def schema(kind: str) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a 'board' or 'product' file."""
+    made = SCHEMAS[kind].model_json_schema()
+    made.pop("title", None)
+    if kind == "board":
+        # A file that extends another one may leave out whatever that one has.
+        for block in made["$defs"].values():
+            block.pop("required", None)
+        made["anyOf"] = [{"required": ["extends"]}, {"required": made.pop("required")}]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"twinroot {kind} file", **made}
+
+
+def _board_path(text: str, base: Path) -> Path:
+    if "/" in text or "\\" in text or text.endswith((".yaml", ".yml")):
+        return base / text
+    names = list_boards()
+    if text not in names:
+        hint = did_you_mean(text, names) or "`twinroot boards list` prints them; a path to a YAML file is good, too."
+        raise wrong("unknown-board", f"there is no board {text[:60]!r}, expected one of {', '.join(names)}, or a path", hint)
+    return folder("boards") / f"{text}.yaml"
+
+
+def _board(path: Path) -> Board:
+    document = _with_parents(path, [])
+    raw = validate(BoardFile, document)
+    firmware = raw.firmware
+    if firmware.file:
+        # Relative to the file that says so, which may be a parent of this one.
+        named_in = Path(document.values[("firmware", "file")].file)
+        firmware = firmware.model_copy(update={"file": str((named_in.parent / firmware.file).resolve())})
+    fields = {name: getattr(raw, name) for name in BoardFile.model_fields}
+    return Board.model_construct(**{**fields, "firmware": firmware, "name": path.stem, "source": path})
+
+
+def _with_parents(path: Path, chain: list[Path]) -> Document:
+    """The document of `path` laid over the one it extends; `chain` is who extended whom so far."""
+    document = yaml_source.load(path)
+    parent = document.data.get("extends")
+    if not isinstance(parent, str):
+        return document
+    chain = [*chain, path.resolve()]
+    try:
+        parent_path = _board_path(parent, path.parent)
+    except InputError as error:
+        raise document.error(("extends",), error.code, error.message, error.hint) from None
+    if parent_path.resolve() in chain or len(chain) > _MAX_EXTENDS:
+        names = " -> ".join(each.stem for each in [*chain, parent_path])
+        raise document.error(
+            ("extends",), "extends-cycle", f"boards extend each other in a circle: {names}", "Remove one of these 'extends'."
+        )
+    if not parent_path.is_file():
+        raise document.error(("extends",), "file-missing", f"there is no file {shown(parent_path)}", "Give a board's name or a path.")
+    return overlay(_with_parents(parent_path, chain), document)
+
+
+def overlay(under: Document, over: Document) -> Document:
+    """`over` laid on `under`: blocks are merged key by key, everything else is replaced; marks follow their values."""
+    made = Document(over.path, None, dict(under.keys), dict(under.values))
+
+    def lay(a: Any, b: Any, loc: Loc) -> Any:
+        if isinstance(a, dict) and isinstance(b, dict):
+            made.values[loc] = over.values.get(loc, made.values[loc])
+            merged = dict(a)
+            for key, value in b.items():
+                here = (*loc, key)
+                made.keys[here] = over.keys[here]
+                merged[key] = lay(a.get(key), value, here)
+            return merged
+        for marks in (made.keys, made.values):
+            for old in [each for each in marks if each[: len(loc)] == loc and len(each) > len(loc)]:
+                del marks[old]
+        made.keys.update({each: mark for each, mark in over.keys.items() if each[: len(loc)] == loc})
+        made.values.update({each: mark for each, mark in over.values.items() if each[: len(loc)] == loc})
+        return b
+
+    made.data = lay(under.data, over.data, ())
+    return made

@@ -1,0 +1,69 @@
+"""A product, resolved: its board, routes and roots are loaded and checked, paths are absolute."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from provisioning.config.board import Board
+from provisioning.config.document import Document, Loc
+from provisioning.config.values import Secret
+from provisioning.errors import InputError
+from provisioning.trust.roots import Root
+from provisioning.trust.routes import Route
+
+
+@dataclass(frozen=True)
+class WifiAccess:
+    """A network; both texts are shown nowhere."""
+
+    ssid: Secret
+    password: Secret | None
+
+
+@dataclass(frozen=True)
+class IdentityTemplates:
+    """Paths relative to the product file, with {fields}."""
+
+    certificate: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Product:
+    """What is put on a board. `roots` holds only those that a route uses, in the routes' order."""
+
+    name: str
+    version: int
+    board: Board
+    routes: tuple[Route, ...]
+    roots: dict[str, Root]
+    identity: IdentityTemplates
+    client_id: str
+    wifi: WifiAccess | None
+    time_servers: tuple[str, ...]
+    lab_resolve: dict[str, str]  # "host:port" with '*' -> "address:port"
+    app: dict[str, Path]  # "main.py" and "boot.py" -> file on this host
+    devices: Path | None
+    source: Path
+    document: Document = field(repr=False, compare=False)
+
+    @property
+    def folder(self) -> Path:
+        """What relative paths in the product are relative to."""
+        return self.source.parent
+
+    def resolved_addresses(self) -> dict[str, str]:
+        """`lab_resolve` without patterns: "host:port" -> "address:port" for the routes it matches, and its plain entries."""
+        made = {name: to for name, to in self.lab_resolve.items() if "*" not in name}
+        for route in self.routes:
+            name = f"{route.host}:{route.port}"
+            for pattern, to in self.lab_resolve.items():
+                if fnmatchcase(name, pattern):
+                    made.setdefault(name, to)
+        return made
+
+    def error(self, loc: Loc, code: str, problem: str, hint: str = "") -> InputError:
+        """An InputError that names file, line and key of this product."""
+        return self.document.error(loc, code, problem, hint)

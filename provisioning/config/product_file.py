@@ -1,0 +1,144 @@
+"""The keys of a product file, as people write them; product.py is what becomes of it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
+
+from provisioning.config.validate import Block, as_secret, number_from_env, problem
+from provisioning.config.values import Secret
+
+# Product and route names become JSON values, ledger entries and file names on every system: a small alphabet.
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+SecretText = Annotated[
+    Secret,
+    PlainValidator(as_secret),
+    WithJsonSchema({"type": "string", "description": "a text, best as !secret NAME or !env NAME"}),
+]
+_ENV = BeforeValidator(number_from_env)
+Port = Annotated[int, Field(ge=1, le=65535), _ENV]
+Version = Annotated[int, Field(ge=1, le=2**31 - 1), _ENV]
+_HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+
+
+def _host(value: str) -> str:
+    if "://" in value or "/" in value:
+        raise problem(
+            f"found {value[:80]!r}, expected a host name without https:// and path", "Write what is between '//' and the next '/'."
+        )
+    if re.fullmatch(r"[^:]+:\d+", value):
+        raise problem(f"found {value[:80]!r}, expected a host name without port", "The port has a key of its own: `port: 8883`.")
+    if "{" in value:
+        raise problem(f"found {value[:80]!r}: {{fields}} are not filled in here", "They are in client_id, identity and wifi.")
+    if not value.isascii() or len(value) > 253 or not all(_HOST_LABEL.fullmatch(label) for label in value.rstrip(".").split(".")):
+        raise problem(f"found {value[:80]!r}, expected a host name", "A host name has letters, digits, '-' and '.', nothing else.")
+    return value.rstrip(".").lower()
+
+
+Host = Annotated[str, AfterValidator(_host)]
+
+
+class RouteFile(Block):
+    """One way to the cloud: an endpoint and the roots that may anchor its certificate."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="a short name in lower case, such as ats")
+    endpoint: Host = Field(description="a host name")
+    roots: list[str] = Field(min_length=1, description="a list of at least one root: a name in certs/ or under 'roots'")
+    port: Port | None = Field(default=None, description="a TCP port, a number from 1 to 65535")
+
+
+class Cloud(Block):
+    """Where the device connects."""
+
+    region: str | None = Field(default=None, pattern=r"^[a-z]{2}(-[a-z]+)+-\d+$", description="an AWS region such as us-east-1")
+    endpoint: Host | None = Field(default=None, description="the host name of the account's endpoint")
+    port: Port = Field(default=8883, description="a TCP port, a number from 1 to 65535")
+    routes: list[RouteFile] | None = Field(
+        default=None, min_length=1, description="a list of routes in order of preference; without it, derived from endpoint"
+    )
+
+    phase: Literal["legacy-only", "legacy-first", "ats-first", "ats-only"] | None = Field(
+        default=None, description="a phase of a migration: legacy-only, legacy-first, ats-first or ats-only; derives the routes"
+    )
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Cloud:
+        if self.endpoint is None and self.routes is None:
+            raise problem("has neither 'endpoint' nor 'routes'", "`twinroot aws endpoint` asks AWS for the endpoint.")
+        if self.phase is not None and self.routes is not None:
+            raise problem("has both 'phase' and 'routes', expected one of them", "A phase derives the routes from 'endpoint'.")
+        return self
+
+
+class PinnedRoot(Block):
+    """A root that certs/ does not have."""
+
+    file: str = Field(description="path of a PEM or DER file, relative to this file")
+    sha256: str = Field(description="SHA-256 fingerprint of the certificate, 64 hex digits, in quotes")
+
+
+class Wifi(Block):
+    """The network the device joins; leave it out when the application does that."""
+
+    ssid: SecretText = Field(description="the name of the network, text of 1 to 32 bytes")
+    password: SecretText | None = Field(default=None, description="text of 8 to 63 characters; leave it out for an open network")
+
+
+class IdentityFiles(Block):
+    """Where the device's certificate and key are, with {fields} filled in per device."""
+
+    certificate: str = Field(min_length=1, description="path of a PEM file, such as 'devices/{device}.crt.pem'")
+    key: str = Field(min_length=1, description="path of a PEM file, such as 'devices/{device}.key.pem'")
+
+
+class Time(Block):
+    """Where the device gets the time."""
+
+    servers: list[Host] = Field(default=["pool.ntp.org"], min_length=1, description="a list of at least one NTP server")
+
+
+_ADDRESS = r"^[^\s:]+:\d{1,5}$"
+
+
+class Lab(Block):
+    """For benches only; every report says when it is there."""
+
+    resolve: dict[Annotated[str, Field(pattern=_ADDRESS)], Annotated[str, Field(pattern=_ADDRESS)]] = Field(
+        default_factory=dict, description='entries "host:port": "address:port", the host may have \'*\''
+    )
+
+
+class App(Block):
+    """Files of the user that go along; without this block main.py and boot.py on the board are never touched."""
+
+    main: str | None = Field(default=None, min_length=1, description="path of the file that becomes main.py")
+    boot: str | None = Field(default=None, min_length=1, description="path of the file that becomes boot.py")
+
+
+class ProductFile(Block):
+    """What is put on a board."""
+
+    product: str = Field(pattern=NAME, description="a name of letters, digits, '.', '_' and '-', at most 64")
+    version: Version = Field(default=1, description="a whole number from 1 that rises with each release")
+    board: str = Field(min_length=1, description="a board's name, or the path of its file")
+    cloud: Cloud = Field(description="a block: endpoint, region, port, routes")
+    roots: dict[Annotated[str, Field(pattern=NAME)], PinnedRoot] = Field(
+        default_factory=dict, description="a block of roots: `Name: {file: …, sha256: …}`"
+    )
+    wifi: Wifi | None = Field(default=None, description="a block: ssid, password")
+    identity: IdentityFiles = Field(description="a block: certificate, key")
+    client_id: str = Field(default="{device}", min_length=1, max_length=128, description="the MQTT client id, with {fields}")
+    time: Time = Field(default_factory=Time, description="a block: servers")
+    lab: Lab = Field(default_factory=Lab, description="a block: resolve")
+    app: App = Field(default_factory=App, description="a block: main, boot")
+    devices: str | None = Field(default=None, min_length=1, description="path of a CSV of devices, used where the command names none")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_blocks(cls, data: Any) -> Any:
+        # `lab:` with everything under it commented out is an empty block, not a mistake.
+        optional = ("roots", "lab", "app", "time", "wifi", "devices")
+        return {k: v for k, v in data.items() if not (v is None and k in optional)} if isinstance(data, dict) else data

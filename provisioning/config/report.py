@@ -1,0 +1,45 @@
+"""What `twinroot check` says about a product that is good."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provisioning.config.product import Product
+from provisioning.config.unit import needs_device
+
+
+def summary(product: Product, devices: list[str]) -> dict[str, Any]:
+    """The product as plain JSON values; nothing secret among them. `devices`: those whose files were checked."""
+    return {
+        "outcome": "pass",
+        "product": product.name,
+        "version": product.version,
+        "board": product.board.name,
+        "chip": product.board.chip,
+        "routes": [{"name": r.name, "endpoint": r.host, "port": r.port, "roots": list(r.roots)} for r in product.routes],
+        "roots": {name: root.sha256 for name, root in product.roots.items()},
+        "wifi": None if product.wifi is None else {"ssid": str(product.wifi.ssid), "password": str(product.wifi.password)},
+        "time": list(product.time_servers),
+        "lab": dict(product.lab_resolve),
+        "app": sorted(product.app),
+        "devices_checked": devices,
+        "identity_checked": bool(devices) or not needs_device(product),
+    }
+
+
+def text(made: dict[str, Any]) -> str:
+    """`made` (of `summary`) for people."""
+    lines = [f"{made['product']} version {made['version']} on {made['board']} ({made['chip']}): good"]
+    for number, route in enumerate(made["routes"], 1):
+        lines.append(f"  route {number} {route['name']}: {route['endpoint']}:{route['port']}, anchored by {' or '.join(route['roots'])}")
+    if made["lab"]:
+        lines.append(f"  LAB: {len(made['lab'])} address(es) are redirected; not for devices that leave the bench")
+    if made["wifi"]:
+        lines.append(f"  wifi: {made['wifi']['ssid']}, password {made['wifi']['password']}")
+    if made["app"]:
+        lines.append(f"  app: {', '.join(made['app'])} will be written")
+    if made["devices_checked"]:
+        lines.append(f"  devices: {len(made['devices_checked'])} checked with certificate and key")
+    elif not made["identity_checked"]:
+        lines.append("  certificates and keys: not checked; add --device ID or --devices CSV")
+    return "\n".join(lines)

@@ -1,0 +1,165 @@
+"""From the keys of a product file to a Product: routes derived and checked, roots loaded and pinned, files found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from provisioning.config.board import Board
+from provisioning.config.document import Document, Loc, shown
+from provisioning.config.nearest import did_you_mean
+from provisioning.config.product import IdentityTemplates, Product, WifiAccess
+from provisioning.config.product_file import ProductFile
+from provisioning.config.template import fields_of
+from provisioning.errors import InputError
+from provisioning.trust.endpoint import classify
+from provisioning.trust.roots import Root, load_pinned, load_roots
+from provisioning.trust.routes import Route, check, derive
+
+# Endpoint classes that do not speak MQTT for a device, and what they are.
+_NO_DATA = {"credentials": "a credential-provider endpoint", "jobs": "a jobs endpoint", "invalid": "not a host name"}
+
+
+def resolve(raw: ProductFile, document: Document, board: Board) -> Product:
+    """Raises InputError with file, line and key for whatever does not fit together."""
+    located = _routes(raw, document)
+    known = _roots(raw, document)
+    for route, loc in located:
+        _check_roots(route, loc, known, document)
+        _check_endpoint(route, loc, raw, document)
+    names = dict.fromkeys(name for route, _ in located for name in route.roots)
+    _check_templates(raw, document)
+    _check_resolve(raw, document)
+    return Product(
+        name=raw.product,
+        version=raw.version,
+        board=board,
+        routes=tuple(route for route, _ in located),
+        roots={name: known[name] for name in names},
+        identity=IdentityTemplates(raw.identity.certificate, raw.identity.key),
+        client_id=raw.client_id,
+        wifi=_wifi(raw, document),
+        time_servers=tuple(raw.time.servers),
+        lab_resolve=dict(raw.lab.resolve),
+        app=_app(raw, document),
+        devices=document.path.parent / raw.devices if raw.devices else None,
+        source=document.path,
+        document=document,
+    )
+
+
+def _routes(raw: ProductFile, document: Document) -> list[tuple[Route, Loc]]:
+    """Each route with its place in the file."""
+    cloud = raw.cloud
+    if cloud.routes is None:
+        assert cloud.endpoint is not None  # noqa: S101  the model asks for one of the two
+        loc: Loc = ("cloud", "phase" if cloud.phase else "endpoint")
+        try:
+            return [(route, loc) for route in derive(cloud.endpoint, cloud.port, cloud.phase)]
+        except InputError as error:
+            raise _placed(error, document, loc) from None
+    made: list[tuple[Route, Loc]] = []
+    for index, each in enumerate(cloud.routes):
+        loc = ("cloud", "routes", index)
+        if any(route.name == each.name for route, _ in made):
+            raise document.error((*loc, "name"), "duplicate-route", f"found {each.name!r} a second time, expected a name of its own")
+        made.append((Route(each.name, each.endpoint, each.port or cloud.port, tuple(dict.fromkeys(each.roots))), loc))
+    return made
+
+
+def _roots(raw: ProductFile, document: Document) -> dict[str, Root]:
+    known = dict(load_roots())
+    for name, pinned in raw.roots.items():
+        loc: Loc = ("roots", name)
+        if name in known:
+            raise document.error(
+                loc, "root-name-taken", "is the name of a root in certs/, expected another name", "Rename it here and in the routes."
+            )
+        try:
+            known[name] = load_pinned(name, document.path.parent / pinned.file, pinned.sha256)
+        except InputError as error:
+            key = "sha256" if "fingerprint" in error.code else "file"
+            raise _placed(error, document, (*loc, key)) from None
+    return known
+
+
+def _check_roots(route: Route, loc: Loc, known: dict[str, Root], document: Document) -> None:
+    for index, name in enumerate(route.roots):
+        if name not in known:
+            at = (*loc, "roots", index) if len(loc) > 2 else loc
+            hint = did_you_mean(name, known) or f"certs/ and 'roots' have: {', '.join(known)}."
+            raise document.error(at, "unknown-root", f"found {name[:60]!r}, expected a root of certs/ or one pinned under 'roots'", hint)
+
+
+def _check_endpoint(route: Route, loc: Loc, raw: ProductFile, document: Document) -> None:
+    at = (*loc, "endpoint") if len(loc) > 2 else loc
+    endpoint = classify(route.host)
+    if endpoint.cls in _NO_DATA:
+        raise document.error(
+            at,
+            "not-a-data-endpoint",
+            f"{route.host} is {_NO_DATA[endpoint.cls]}, expected a data endpoint",
+            "`twinroot endpoint HOST` explains it.",
+        )
+    if raw.cloud.region and endpoint.region and endpoint.region != raw.cloud.region:
+        raise document.error(
+            at,
+            "region-mismatch",
+            f"{route.host} is in region {endpoint.region}, and 'cloud.region' says {raw.cloud.region}",
+            "Correct the one that is wrong.",
+        )
+    try:
+        check(route)
+    except InputError as error:
+        raise _placed(error, document, (*loc, "roots") if "root" in error.code and len(loc) > 2 else at) from None
+
+
+def _placed(error: InputError, document: Document, loc: Loc) -> InputError:
+    """`error` with file, line and key in front."""
+    return document.error(loc, error.code, error.message, error.hint)
+
+
+def _check_templates(raw: ProductFile, document: Document) -> None:
+    places: tuple[tuple[Loc, str], ...] = (
+        (("identity", "certificate"), raw.identity.certificate),
+        (("identity", "key"), raw.identity.key),
+        (("client_id",), raw.client_id),
+    )
+    for loc, text in places:
+        try:
+            fields_of(text)
+        except ValueError as error:
+            raise document.error(loc, "bad-template", str(error), "Write {device}, {a_column}; a literal brace is {{ or }}.") from None
+
+
+def _check_resolve(raw: ProductFile, document: Document) -> None:
+    for name, to in raw.lab.resolve.items():
+        for port in (name.rpartition(":")[2], to.rpartition(":")[2]):
+            if not 1 <= int(port) <= 65535:
+                raise document.error(("lab", "resolve", name), "bad-value", f"found port {port}, expected a number from 1 to 65535")
+
+
+def _wifi(raw: ProductFile, document: Document) -> WifiAccess | None:
+    if raw.wifi is None:
+        return None
+    # Lengths are 802.11's (SSID) and WPA2's (passphrase; 64 hex digits are a raw key). Templates are checked once filled in.
+    for key, text, low, high in (("ssid", raw.wifi.ssid, 1, 32), ("password", raw.wifi.password, 8, 64)):
+        if text is None:
+            continue
+        plain = text.reveal()
+        if "{" not in plain and not low <= len(plain.encode()) <= high:
+            raise document.error(("wifi", key), "bad-wifi", f"found {len(plain.encode())} bytes, expected {low} to {high}")
+    return WifiAccess(raw.wifi.ssid, raw.wifi.password)
+
+
+def _app(raw: ProductFile, document: Document) -> dict[str, Path]:
+    made: dict[str, Path] = {}
+    for key, name in (("main", raw.app.main), ("boot", raw.app.boot)):
+        if name is None:
+            continue
+        file = document.path.parent / name
+        if not file.is_file():
+            raise document.error(
+                ("app", key), "file-missing", f"there is no file {shown(file)}", "The path is relative to the product file."
+            )
+        made[f"{key}.py"] = file
+    return made

@@ -1,0 +1,250 @@
+"""Reads a YAML file into a Document: place of every node, `!env`, `!secret`, duplicate keys, one sentence for whatever is wrong.
+
+Scalars follow YAML 1.2's core schema: `yes` and `12:30` are texts, not a truth value and a number of base 60, as PyYAML has them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from provisioning.config.document import Document, Loc, Mark, clip, kind, shown, wrong
+from provisioning.config.nearest import did_you_mean
+from provisioning.config.values import EnvText, Secret
+from provisioning.errors import InputError
+
+SECRETS_FILE = "secrets.yaml"
+_MAX_BYTES = 1_000_000
+_MAX_NODES = 50_000
+_PREFIX = "tag:yaml.org,2002:"
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's reader and composer with the scalar rules of YAML 1.2."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  PyYAML's own declaration
+
+
+for _tag, _pattern, _first in (
+    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
+    ("int", r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$", "-+0123456789"),
+    ("float", r"^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?$", "-+.0123456789"),
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+):
+    _Loader.add_implicit_resolver(_PREFIX + _tag, re.compile(_pattern), list(_first))
+
+# PyYAML's problem texts repeat parts of the line, which may be a password: what is printed is ours, by the problem's first words.
+_PROBLEMS = (
+    ("found undefined alias", "'*' at the start of a value names an anchor that is not there", "Put the value in quotes."),
+    ("found duplicate anchor", "the same anchor ('&') is defined twice", "Put the value in quotes if it is a text."),
+    ("mapping values are not allowed", "there is a second ':' on this line or a wrong indentation above it", "Quote texts with ': '."),
+    ("could not find expected ':'", "a key without ': ' after it, or a wrong indentation", "Write `key: value`, with a space after ':'."),
+    ("found character", "a value cannot start with this character", "Put the value in quotes."),
+    ("found unexpected end of stream", "a quote or a bracket is not closed", "Close it on the line where it was opened."),
+    ("expected <block end>", "the indentation does not fit the lines above", "Indent keys of one block by the same number of spaces."),
+    ("expected ',' or", "a '[' or '{' is not closed, or a comma is missing", "Close the bracket; separate items with ', '."),
+    ("but found another document", "a second document starts here", "Keep one document per file; remove the '---'."),
+    ("found unknown escape", "a backslash in double quotes", "Use single quotes for texts with backslashes."),
+)  # fmt: skip
+
+
+def load(path: Path, *, secret_file: bool = False) -> Document:
+    """Read `path`, whose top level must be keys and values.
+
+    `secret_file`: no text of the file is ever repeated in an error. Raises InputError with file, line and column.
+    """
+    name = shown(path)
+    text = read_text(path)
+    try:
+        root = yaml.compose(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        raise _syntax_error(name, text, error) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise wrong("yaml-character", f"{name}:{line}: a control character that YAML does not allow", "Delete it.") from None
+    except RecursionError:
+        raise wrong("yaml-depth", f"{name}: the brackets or blocks are nested too deeply to be a configuration") from None
+    except ValueError:  # PyYAML's scanner: an escape such as "\UFFFFFFFF" is no character
+        raise wrong("yaml-character", f"{name}: a backslash escape that is no character", "Use single quotes.") from None
+    if root is None:
+        raise wrong("yaml-empty", f"{name}: the file is empty", "Start from a file in examples/.")
+    document = Document(path, None)
+    try:
+        document.data = _Builder(document, name, secret_file).build(root, ())
+    except RecursionError:
+        raise wrong("yaml-depth", f"{name}: an anchor refers to itself or blocks are nested too deeply") from None
+    if not isinstance(document.data, dict):
+        raise wrong(
+            "yaml-top-level",
+            f"{document.mark(())}: found {kind(document.data)}, expected keys and values, one `key: value` per line",
+            "Start from a file in examples/.",
+        )
+    return document
+
+
+def read_text(path: Path) -> str:
+    """The text of `path` (UTF-8, with or without byte-order mark); InputError where it cannot be read as such."""
+    name = shown(path)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MAX_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise wrong("file-missing", f"{name}: there is no such file", _neighbours(path)) from None
+    except IsADirectoryError:
+        raise wrong("file-is-folder", f"{name}: this is a folder, expected a file", _neighbours(path / "x")) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a file name"
+        raise wrong("file-unreadable", f"{name}: cannot be read: {reason}", "Check the file's permissions.") from None
+    if len(raw) > _MAX_BYTES:
+        raise wrong("file-too-big", f"{name}: is larger than 1 MB, expected a text file for people", "Is it the right file?")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise wrong("not-utf-8", f"{name}:{line}: a byte that is not UTF-8 text", "Save the file as UTF-8 (in Excel: CSV UTF-8).") from None
+
+
+def _neighbours(path: Path) -> str:
+    """A hint that names a file of nearly the same name in the same folder."""
+    try:
+        there = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
+    except OSError:
+        return f"There is no folder {shown(path.parent)} either."
+    return did_you_mean(path.name, there) or "Check the path; it is relative to the working directory or to the file that names it."
+
+
+def _syntax_error(name: str, text: str, error: yaml.MarkedYAMLError) -> InputError:
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    where = f"{name}:{line}:{column}"
+    lines = text.splitlines()
+    content = lines[line - 1] if line <= len(lines) else ""
+    if "\\t" in (error.problem or "") or "\t" in content[: len(content) - len(content.lstrip())]:
+        return wrong("yaml-tab", f"{where}: a tab; YAML is indented with spaces only", "Replace the tab by spaces.")
+    for start, problem, hint in _PROBLEMS:
+        if start in (error.problem or ""):
+            return wrong("yaml-syntax", f"{where}: {problem}", hint)
+    return wrong("yaml-syntax", f"{where}: this line, or the one above it, is not YAML", "Put texts with special characters in quotes.")
+
+
+class _Builder:
+    """Turns PyYAML nodes into plain values and fills the document's marks."""
+
+    def __init__(self, document: Document, name: str, secret_file: bool) -> None:
+        self._document = document
+        self._name = name
+        self._secret_file = secret_file
+        self._secrets: Document | None = None
+        self._nodes = 0
+
+    def build(self, node: yaml.Node, loc: Loc) -> Any:
+        self._nodes += 1
+        if self._nodes > _MAX_NODES:
+            raise wrong("yaml-size", f"{self._name}: more than {_MAX_NODES} values; anchors that multiply each other?")
+        self._document.values[loc] = self._mark(node)
+        if isinstance(node, yaml.MappingNode):
+            self._plain_tag(node, loc, "map")
+            return self._mapping(node, loc)
+        if isinstance(node, yaml.SequenceNode):
+            self._plain_tag(node, loc, "seq")
+            return [self.build(child, (*loc, index)) for index, child in enumerate(node.value)]
+        return self._scalar(node, loc)
+
+    def _mark(self, node: yaml.Node) -> Mark:
+        return Mark(self._name, node.start_mark.line + 1, node.start_mark.column + 1)
+
+    def _error(self, loc: Loc, code: str, problem: str, hint: str = "") -> InputError:
+        return self._document.error(loc, code, problem, hint)
+
+    def _plain_tag(self, node: yaml.Node, loc: Loc, expected: str) -> None:
+        if node.tag != _PREFIX + expected:
+            raise self._unknown_tag(loc)
+
+    def _unknown_tag(self, loc: Loc) -> InputError:
+        return self._error(
+            loc,
+            "yaml-tag",
+            "'!' starts a tag that is not known, expected !env NAME or !secret NAME",
+            "Put a text that starts with '!' in quotes.",
+        )
+
+    def _mapping(self, node: yaml.MappingNode, loc: Loc) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            mark = self._mark(key_node)
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag not in (_PREFIX + "str", _PREFIX + "int"):
+                raise wrong("yaml-key", f"{mark}: a key that is not a plain text", "Write `key: value`; quote unusual keys.")
+            key = str(key_node.value)
+            here = (*loc, key)
+            if key in made:
+                first = self._document.keys[here].line
+                shown_key = "the key" if self._secret_file else f"key '{clip(key)}'"
+                raise wrong("yaml-duplicate", f"{mark}: {shown_key} is there twice, first in line {first}", "Remove one of the two.")
+            self._document.keys[here] = mark
+            made[key] = self.build(value_node, here)
+        return made
+
+    def _scalar(self, node: yaml.Node, loc: Loc) -> Any:
+        text = str(node.value)
+        if node.tag == "!env":
+            return self._env(text, loc)
+        if node.tag == "!secret":
+            return self._secret(text, loc)
+        tag = node.tag.removeprefix(_PREFIX)
+        if tag == "str":
+            return text
+        if tag == "null":
+            return None
+        if tag == "bool":
+            return text.lower() == "true"
+        if tag == "float" and re.fullmatch(r"[-+.0-9eE]+", text):
+            return float(text)
+        if tag == "int" and len(text) <= 40 and re.fullmatch(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", text):
+            return int(text, 0 if text[:2] in ("0x", "0o") else 10)
+        raise self._unknown_tag(loc)
+
+    def _env(self, variable: str, loc: Loc) -> EnvText:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
+            raise self._error(loc, "env-name", "!env needs the name of an environment variable", "Write `!env WIFI_SSID`.")
+        value = os.environ.get(variable)
+        if not value:
+            raise self._error(
+                loc,
+                "env-missing",
+                f"the environment variable {variable} is {'not set' if value is None else 'empty'}",
+                f"Set it before the command: export {variable}=…",
+            )
+        return EnvText(value, variable)
+
+    def _secret(self, name: str, loc: Loc) -> Secret:
+        if self._secret_file:
+            raise self._error(loc, "secret-nested", "!secret inside the file of secrets", "Write the value itself.")
+        file = self._document.path.parent / SECRETS_FILE
+        if self._secrets is None:
+            if not file.is_file():
+                raise self._error(
+                    loc,
+                    "secrets-missing",
+                    f"!secret {clip(name)} needs the file {shown(file)}, which is not there",
+                    f"Make it with the line `{clip(name) or 'name'}: …` and keep it out of version control.",
+                )
+            self._secrets = load(file, secret_file=True)
+        if name not in self._secrets.data:
+            raise self._error(
+                loc,
+                "secret-missing",
+                f"{shown(file)} has no entry '{clip(name)}'",
+                did_you_mean(name, list(self._secrets.data)) or "Add it there.",
+            )
+        value = self._secrets.data[name]
+        if not isinstance(value, str) or not value:
+            raise wrong(
+                "secret-type",
+                f"{self._secrets.mark((name,))}: secret '{clip(name)}': found {kind(value)}, expected text",
+                "Put it in quotes.",
+            )
+        return Secret(value, f"!secret {name}")

@@ -1,0 +1,132 @@
+"""A device's certificate and key, read from files and checked against each other before anything is written to a board."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from provisioning.config.document import shown, wrong
+from provisioning.identity import pem
+
+# Key types that mbedTLS on the ESP32 and AWS IoT both take: name -> what makes one.
+ACCEPTED_KEYS = "EC P-256, EC P-384, or RSA of 2048 to 4096 bits"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One device's identity. PEM texts are canonical: one block, 64 columns, newline ends, nothing around it."""
+
+    certificate_pem: bytes
+    key_pem: bytes = field(repr=False)
+    not_before: datetime  # UTC
+    not_after: datetime  # UTC
+    serial: int
+    sha256: str  # fingerprint of the certificate, lower-case hex
+
+
+def load_pair(certificate: Path, key: Path, now: datetime | None = None) -> Pair:
+    """Read and check both files. Raises InputError: missing, damaged, several, expired, not yet valid, key of another certificate.
+
+    `now` (UTC) is what validity is judged by; the host's clock by default.
+    """
+    leaf, leaf_der = _certificate(certificate)
+    private, label, key_der = _key(key)
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    def spki(public: Any) -> bytes:
+        return bytes(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+
+    if spki(leaf.public_key()) != spki(private.public_key()):
+        raise wrong(
+            "key-mismatch",
+            f"{shown(key)}: this key does not belong to the certificate {shown(certificate)}",
+            "Take both files from the same download or request.",
+        )
+    _check_dates(leaf, certificate, now or datetime.now(timezone.utc))
+    import hashlib
+
+    return Pair(
+        certificate_pem=pem.encode("CERTIFICATE", leaf_der),
+        key_pem=pem.encode(label, key_der),
+        not_before=leaf.not_valid_before_utc,
+        not_after=leaf.not_valid_after_utc,
+        serial=leaf.serial_number,
+        sha256=hashlib.sha256(leaf_der).hexdigest(),
+    )
+
+
+def _read(path: Path, what: str) -> list[tuple[str, bytes]]:
+    try:
+        return pem.blocks(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise wrong("file-missing", f"{shown(path)}: there is no such file, expected {what}", "Check the path in 'identity'.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise wrong("bad-pem", f"{shown(path)}: {reason}, expected {what} as PEM", "Open the file in an editor, or get it again.") from None
+
+
+def _certificate(path: Path) -> tuple[Any, bytes]:
+    from cryptography import x509
+
+    blocks = [der for label, der in _read(path, "the device's certificate") if label == "CERTIFICATE"]
+    if len(blocks) != 1:
+        raise wrong(
+            "bad-certificate",
+            f"{shown(path)}: holds {len(blocks)} certificates, expected exactly one, the device's own",
+            "Remove intermediate and root certificates; a device sends only its own." if blocks else "Is this the key file?",
+        )
+    try:
+        leaf = x509.load_der_x509_certificate(blocks[0])
+        leaf.public_key()
+        usable = leaf.not_valid_before_utc < leaf.not_valid_after_utc
+    except Exception as error:
+        # The parser raises what its layers raise (ValueError, UnsupportedAlgorithm, TypeError…): all mean a damaged certificate.
+        raise wrong("bad-certificate", f"{shown(path)}: the certificate is damaged: {type(error).__name__}", "Get it again.") from error
+    if not usable:
+        raise wrong("bad-certificate", f"{shown(path)}: the certificate ends before it begins", "Get it again.")
+    return leaf, blocks[0]
+
+
+def _key(path: Path) -> tuple[Any, str, bytes]:
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    blocks = [(label, der) for label, der in _read(path, "the device's private key") if label.endswith("PRIVATE KEY")]
+    if len(blocks) != 1:
+        raise wrong("bad-key", f"{shown(path)}: holds {len(blocks)} private keys, expected exactly one", "Is this the certificate file?")
+    label, der = blocks[0]
+    if label.startswith("ENCRYPTED") or not der:
+        raise wrong(
+            "key-encrypted",
+            f"{shown(path)}: the key is encrypted, and a device has nobody to type a password",
+            "Decrypt it: openssl pkey -in … -out …",
+        )
+    try:
+        private = load_pem_private_key(pem.encode(label, der), None)
+    except Exception as error:
+        # As above; the error's text is not repeated, it is about a key.
+        raise wrong("bad-key", f"{shown(path)}: the private key is damaged or of a kind that is not known", "Get it again.") from error
+    if isinstance(private, ec.EllipticCurvePrivateKey):
+        good = private.curve.name in ("secp256r1", "secp384r1")
+    else:
+        good = isinstance(private, rsa.RSAPrivateKey) and 2048 <= private.key_size <= 4096
+    if not good:
+        raise wrong("bad-key", f"{shown(path)}: the key's type does not suit a device, expected {ACCEPTED_KEYS}", "Make a P-256 key.")
+    return private, label, der
+
+
+def _check_dates(leaf: Any, path: Path, now: datetime) -> None:
+    if leaf.not_valid_after_utc <= now:
+        raise wrong(
+            "certificate-expired",
+            f"{shown(path)}: the device certificate expired on {leaf.not_valid_after_utc:%Y-%m-%d}",
+            "Issue a new one for this device.",
+        )
+    if leaf.not_valid_before_utc > now:
+        raise wrong(
+            "certificate-not-yet-valid",
+            f"{shown(path)}: the device certificate is valid from {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC, which is in the future",
+            "Check this computer's clock.",
+        )
