@@ -29,6 +29,7 @@ ATTRIBUTE = {
 }
 
 BASIC_CONSTRAINTS, KEY_USAGE, SUBJECT_ALT_NAME = "2.5.29.19", "2.5.29.15", "2.5.29.17"
+_MAX_OID = 64  # bytes; real ones have about 10
 KEY_CERT_SIGN = 5  # bit number of KeyUsage, RFC 5280 4.2.1.3
 
 # String types of a name (RFC 5280 4.1.2.4) and how their bytes decode.
@@ -178,7 +179,24 @@ def name_text(name: Item) -> str:
 
 def algorithm_oid(item: Item) -> str:
     """The object identifier of an AlgorithmIdentifier."""
-    return _oid(_sequence(item, "an algorithm", 1)[0])
+    return oid(_sequence(item, "an algorithm", 1)[0])
+
+
+def oid(item: Item) -> str:
+    """An object identifier in dots."""
+    value = _expect(item, OID, "an object identifier")
+    if len(value) > _MAX_OID:
+        raise DerError(f"the object identifier at byte {item.start} has {len(value)} bytes")
+    numbers, number = [], 0
+    for byte in value:
+        number = number << 7 | byte & 0x7F
+        if not byte & 0x80:
+            numbers.append(number)
+            number = 0
+    if value[-1] & 0x80:
+        raise DerError(f"the object identifier at byte {item.start} is cut short")
+    first = min(numbers[0] // 40, 2)
+    return ".".join(map(str, [first, numbers[0] - 40 * first, *numbers[1:]]))
 
 
 def _items(data: bytes, pos: int, end: int) -> Iterator[Item]:
@@ -216,20 +234,6 @@ def _bits(item: Item) -> bytes:
     return value[1:]
 
 
-def _oid(item: Item) -> str:
-    value = _expect(item, OID, "an object identifier")
-    numbers, number = [], 0
-    for byte in value:
-        number = number << 7 | byte & 0x7F
-        if not byte & 0x80:
-            numbers.append(number)
-            number = 0
-    if value[-1] & 0x80:
-        raise DerError(f"the object identifier at byte {item.start} is cut short")
-    first = min(numbers[0] // 40, 2)
-    return ".".join(map(str, [first, numbers[0] - 40 * first, *numbers[1:]]))
-
-
 def _time(item: Item) -> datetime:
     form = {UTC_TIME: "%y%m%d%H%M%SZ", GENERALIZED_TIME: "%Y%m%d%H%M%SZ"}.get(item.tag)
     if form is None:
@@ -237,11 +241,11 @@ def _time(item: Item) -> datetime:
     try:
         text = item.value.decode("ascii")
         parsed = datetime.strptime(text, form)
+        if item.tag == UTC_TIME:  # RFC 5280 4.1.2.5.1: two digits below 50 mean 20xx; strptime turns at 69
+            year = int(text[:2])
+            parsed = parsed.replace(year=2000 + year if year < 50 else 1900 + year)
     except ValueError as e:
         raise DerError(f"the time at byte {item.start} is malformed") from e
-    if item.tag == UTC_TIME:  # RFC 5280 4.1.2.5.1: two digits below 50 mean 20xx; strptime turns at 69
-        year = int(text[:2])
-        parsed = parsed.replace(year=2000 + year if year < 50 else 1900 + year)
     return parsed.replace(tzinfo=timezone.utc)
 
 
@@ -253,7 +257,7 @@ def _attributes(name: Item) -> Iterator[tuple[str, str]]:
                 text = value.value.decode(STRING_CODEC.get(value.tag, "latin-1"))
             except UnicodeDecodeError as e:
                 raise DerError(f"the name at byte {value.start} is not text") from e
-            yield _oid(kind), text
+            yield oid(kind), text
 
 
 def _common_name(raw: bytes) -> str | None:
@@ -270,7 +274,7 @@ def _extensions(trailer: list[Item]) -> dict[str, Item]:
             raise DerError("the extensions are empty")
         for extension in _sequence(inner[0], "the extensions", 0):
             parts = _sequence(extension, "an extension", 2)
-            kind = _oid(parts[0])
+            kind = oid(parts[0])
             if kind in found:
                 raise DerError(f"the extension {kind} is there twice")
             found[kind] = parse(_expect(parts[-1], OCTET_STRING, "an extension's value"))

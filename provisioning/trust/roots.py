@@ -47,6 +47,7 @@ class Root:
     source: str
     file: Path
     der: bytes = field(repr=False)
+    spki: bytes = field(repr=False)  # SubjectPublicKeyInfo, DER: what a cross-certificate of this root shares with it
 
     @property
     def pem(self) -> bytes:
@@ -204,4 +205,5 @@ def _root(name: str, cert: der.Certificate, file: Path, key: str, policy: tuple[
         source=source,
         file=file,
         der=cert.der,
+        spki=cert.spki,
     )

@@ -1,0 +1,118 @@
+"""`twinroot trust`: the roots this product knows, what files of certificates hold, what live servers show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from provisioning.cli._output import emit, say
+
+
+@click.group()
+def command() -> None:
+    """Roots: list them, check files, probe live servers."""
+
+
+@command.command("list")
+@click.option(
+    "--product", "products", type=click.Path(path_type=Path), multiple=True, metavar="FILE", help="Also say which routes use a root."
+)
+@click.option("--fail-within", metavar="SPAN", help="Exit code 1 when a date of a root falls within SPAN (2y, 18m, 90d).")
+@click.option("--on", metavar="DATE", help="Reckon as if today were DATE (YYYY-MM-DD).")
+def list_(products: tuple[Path, ...], fail_within: str | None, on: str | None) -> int:
+    """Roots, fingerprints, keys, validity, and the dates a fleet owner plans by."""
+    from provisioning.trust import policy
+    from provisioning.trust.roots import load_roots
+
+    today = policy.day(on) if on else None
+    limit = policy.span(fail_within) if fail_within else None
+    roots = load_roots()
+    used: dict[str, list[str]] = {}
+    for file in products:
+        product, routes = _routes_of(file)
+        roots |= product.roots
+        for route in routes:
+            for name in route.roots:
+                used.setdefault(name, []).append(f"{product.name}/{route.name}")
+    # With products, the dates of the roots that they use count; the others are nobody's trouble.
+    concerned = [root for name, root in roots.items() if name in used or not products]
+    warnings = policy.notices(concerned, today)
+    rows = policy.table(list(roots.values()), today)
+    for row in rows:
+        row["used_by"] = used.get(str(row["name"]), [])
+    failing = policy.notices(concerned, today, limit) if limit is not None else []
+    data: dict[str, Any] = {"roots": rows, "warnings": [vars(w) for w in warnings], "failing": [vars(w) for w in failing]}
+    emit(data, lambda: "\n\n".join(map(_root_text, rows)))
+    for warning in warnings:
+        say(f"warning: {warning}")
+    for notice in failing:
+        say(f"within {fail_within}: {notice}")
+    return 1 if failing else 0
+
+
+@command.command()
+@click.argument("files", metavar="FILE…", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--on", metavar="DATE", help="Reckon as if today were DATE (YYYY-MM-DD).")
+def check(files: tuple[Path, ...], on: str | None) -> int:
+    """What PEM, DER, PKCS#7 and bundle files hold, which are known roots, and what is wrong.
+
+    Exit code 2 when a file cannot be read or has a problem.
+    """
+    from datetime import datetime, timezone
+
+    from provisioning.trust import contents, policy
+    from provisioning.trust.roots import load_roots
+
+    now = datetime.combine(policy.day(on), datetime.min.time(), timezone.utc) if on else None
+    roots = load_roots()
+    found = [contents.examine(file, roots, now) for file in files]
+    emit({"files": [f.as_dict() for f in found]}, lambda: "\n\n".join(map(_contents_text, found)))
+    return 0 if all(f.is_good for f in found) else 2
+
+
+def _routes_of(file: Path) -> tuple[Any, Any]:
+    from provisioning.config.load import load_product
+
+    product = load_product(file)
+    return product, product.routes
+
+
+def _root_text(row: dict[str, Any]) -> str:
+    lines = [
+        f"{row['name']}  ({row['status']})",
+        f"  subject   {row['subject']}",
+        f"  key       {row['key']}",
+        f"  sha256    {row['sha256']}",
+        f"  valid     {row['not_before'][:10]} to {row['not_after'][:10]}, {row['days_left']} days left",
+        *(f"  policy    {p['date']}  {p['what']}" for p in row["policy"]),
+    ]
+    if row["used_by"]:
+        lines.append(f"  used by   {', '.join(row['used_by'])}")
+    return "\n".join(lines)
+
+
+def _contents_text(found: Any) -> str:
+    if found.error:
+        return str(found.error)
+    lines = [f"{found.file}: {found.form}, {len(found.certificates)} certificate{'s' * (len(found.certificates) != 1)}"]
+    for c in found.certificates:
+        lines.append(f"  {c.number}. {c.subject or 'unreadable'}")
+        if c.subject:
+            is_self = "itself" if c.issuer == c.subject else c.issuer
+            lines.append(f"     issued by {is_self}; {c.key}, {c.signature}; {c.not_before} to {c.not_after}{'; CA' * c.ca}")
+            lines.append(f"     sha256 {c.sha256}")
+        if c.dns_names:
+            lines.append(f"     names {', '.join(c.dns_names)}")
+        if c.known:
+            how = (
+                f"the known root {c.known}"
+                if c.known_by == "fingerprint"
+                else f"a cross-certificate: the key of {c.known}, another signature"
+            )
+            lines.append(f"     is {how}")
+        lines += [f"     problem: {p}" for p in c.problems]
+    lines += [f"  also holds {label}" for label in found.others]
+    lines += [f"  problem: {p}" for p in found.problems]
+    return "\n".join(lines)
