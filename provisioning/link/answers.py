@@ -1,0 +1,82 @@
+"""What a board that is not at a MicroPython prompt says, as a table: pattern, code, sentence, next step."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from provisioning.errors import BoardError
+
+
+@dataclass(frozen=True)
+class Answer:
+    pattern: bytes  # regular expression over what the line said
+    code: str
+    sentence: str
+    hint: str
+
+
+FLASH = "Write the firmware first: `twinroot flash PRODUCT.yaml --port PORT`."
+
+ANSWERS = (
+    Answer(
+        rb"invalid header: 0xffffffff|No bootable app|flash read err|ets_main\.c",
+        "no-firmware",
+        "The board restarts over and over because its flash holds no firmware.",
+        FLASH,
+    ),
+    Answer(
+        rb"waiting for download|DOWNLOAD_BOOT|DOWNLOAD\(",
+        "rom-loader",
+        "The board waits in its ROM loader and does not run MicroPython.",
+        "Release BOOT and press RESET, or write the firmware: `twinroot flash PRODUCT.yaml --port PORT`.",
+    ),
+    Answer(
+        rb"esp-at|\r\nready\r\n|AT\+|\r\nERROR\r\n",
+        "esp-at",
+        "The board runs Espressif's AT firmware, not MicroPython.",
+        FLASH,
+    ),
+    Answer(
+        rb"Guru Meditation|abort\(\) was called|assert failed",
+        "crash-loop",
+        "The board's firmware crashes while it starts.",
+        FLASH,
+    ),
+    Answer(
+        rb"CircuitPython",
+        "circuitpython",
+        "The board runs CircuitPython; twinroot needs MicroPython.",
+        FLASH,
+    ),
+    Answer(
+        rb"raw REPL|MicroPython v|>>> |Traceback \(most recent call last\)|MPY: soft reboot",
+        "repl-unreachable",
+        "The board runs MicroPython, but its program does not give the prompt away: it catches control-C or has taken the REPL.",
+        "Rename its main.py from the program itself, or write the firmware anew with `twinroot flash PRODUCT.yaml --port PORT`.",
+    ),
+    Answer(
+        rb"[\x20-\x7e\r\n\t]{24,}",
+        "other-firmware",
+        "Something runs on the board and prints, but it is not a MicroPython prompt.",
+        FLASH,
+    ),
+    Answer(
+        rb".",
+        "garbled",
+        "What the board sends cannot be read: its line runs at another rate, or it is not a MicroPython board.",
+        "Press RESET on the board and try again; check that no other program has changed the rate.",
+    ),
+    Answer(
+        rb"",
+        "board-silent",
+        "The board does not answer.",
+        "Check that it is powered and that this is its port, press RESET, then try again.",
+    ),
+)
+
+
+def explain(said: bytes, port: str) -> BoardError:
+    """The error for a board that said `said` and gave no prompt. The last row of the table matches everything."""
+    row = next(row for row in ANSWERS if re.search(row.pattern, said, re.DOTALL))
+    return BoardError(row.code, f"{row.sentence[:-1]} ({port}).", row.hint)

@@ -1,0 +1,30 @@
+"""What a job tells while it runs: events for programs; the command line turns them into progress for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened. `kind` is one of
+
+    step      a step of the job begins: {"name"}
+    bytes     payload progress: {"done", "total"} in bytes of the files, {"rate"} in bytes per second, {"left"} in seconds
+    resend    a block was sent again: {"why"}
+    transport a transport was chosen: {"transport", "why"}
+    baud      the line runs at another rate: {"baud"}
+    note      something a person should know: {"text"}
+    """
+
+    kind: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+Listener = Callable[[Event], None]
+
+
+def silent(_event: Event) -> None:
+    """A listener that wants nothing."""

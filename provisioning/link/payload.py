@@ -1,0 +1,84 @@
+"""What goes to a device, as the transports see it: plain mappings, in the one order that host and device agree on."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+SET_FILE = "set.json"
+_PEM_LINE = 48  # bytes of one base64 line of 64 characters
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file. `name` as set.json has it: relative to the set's folder, or an absolute path."""
+
+    name: str
+    content: bytes = field(repr=False)
+
+    @cached_property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+    def path(self, number: int) -> str:
+        return self.name if self.name.startswith("/") else f"/trust/{number}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Payload:
+    """`trust`: file name in the set's folder -> content, set.json among them. `lib`: absolute path -> content."""
+
+    trust: Mapping[str, bytes] = field(repr=False)
+    lib: Mapping[str, bytes] = field(repr=False)
+
+    @property
+    def set_json(self) -> bytes:
+        return self.trust[SET_FILE]
+
+    @cached_property
+    def set_sha256(self) -> str:
+        return hashlib.sha256(self.set_json).hexdigest()
+
+    @cached_property
+    def items(self) -> tuple[Item, ...]:
+        """Files of set.json by name, then the files that it does not name (the loader, the product's app). Not set.json itself."""
+        content = {**self.trust, **self.lib}
+        named = sorted(json.loads(self.set_json)["files"])
+        rest = sorted(set(content) - set(named) - {SET_FILE})
+        return tuple(Item(name, content[name]) for name in (*named, *rest))
+
+    @cached_property
+    def rest(self) -> tuple[Item, ...]:
+        """The items that set.json does not name."""
+        named = json.loads(self.set_json)["files"]
+        return tuple(item for item in self.items if item.name not in named)
+
+    def hashes(self, number: int) -> dict[str, str]:
+        """The report's `files`: path on the device -> SHA-256."""
+        files = {item.path(number): item.sha256 for item in self.items}
+        return {**files, f"/trust/{number}/{SET_FILE}": self.set_sha256}
+
+
+def pem_parts(content: bytes) -> tuple[bytes, bytes] | None:
+    """Label and DER of a PEM file that a device can write again byte for byte from them; None for anything else."""
+    lines = content.split(b"\n")
+    head = lines[0]
+    if not (head.startswith(b"-----BEGIN ") and head.endswith(b"-----")):
+        return None
+    label = head[11:-5]
+    try:
+        der = base64.b64decode(b"".join(lines[1:-2]), validate=True)
+    except binascii.Error:
+        return None
+    return (label, der) if 0 < len(label) < 64 and pem(label, der) == content else None
+
+
+def pem(label: bytes, der: bytes) -> bytes:
+    """The PEM file that firmware/link/receiver.py writes for `label` and `der`."""
+    lines = [binascii.b2a_base64(der[at : at + _PEM_LINE]) for at in range(0, len(der), _PEM_LINE)]
+    return b"-----BEGIN %s-----\n%s-----END %s-----\n" % (label, b"".join(lines), label)

@@ -1,0 +1,202 @@
+"""MicroPython's raw REPL: enter it, run code, leave it. Every wait has an end, and what the board said instead becomes a sentence.
+
+Protocol: docs.micropython.org/en/latest/reference/repl.html, "Raw mode and raw-paste mode".
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from provisioning.errors import BoardError
+from provisioning.link.answers import explain
+from provisioning.link.wire import Wire
+
+PROMPT = b"raw REPL; CTRL-B to exit\r\n>"
+RING = 256  # bytes that may be under way: the receive ring of an ESP32 holds 260 and drops the rest silently
+INTERRUPT = b"\r\x03\x03"
+
+
+class RawRepl:
+    """The raw REPL over a Wire. `enter` first; `run` as often as needed; `leave` starts the board's own program again."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.paste: bool | None = None  # whether raw paste is there; None until asked
+
+    # -- entering ----------------------------------------------------------------------------------------------------
+
+    def enter(self, patience: float = 8.0) -> None:
+        """Interrupt what runs and get the raw prompt.
+
+        Tries, in this order: interrupt once; repeat for about a second; end a receiver of ours that a broken run left;
+        the rates that a broken run may have left; a reset through the control lines with interrupts while it boots.
+        Raises BoardError with what the board says instead (link/answers.py) after about `patience` seconds.
+        """
+        started = time.monotonic()
+        said = bytearray()
+        if self._knock(0.35, said):
+            return
+        for _ in range(3):
+            if self._knock(0.3, said):
+                return
+        # A receiver that waits for the rest of a frame: fill the frame, let it find the error, then interrupt it.
+        self.wire.write(b"\0" * RING)
+        said += self.wire.discard(0.1, 0.5)
+        if self._knock(0.3, said):
+            return
+        for rate in self._other_rates():
+            self.wire.baud = rate
+            if self._knock(0.3, bytearray()):
+                self.run(f"import machine\nmachine.UART(0,baudrate={self.wire.home_baud})", follow=False)
+                time.sleep(0.05)
+                self.wire.baud = self.wire.home_baud
+                self.wire.discard()
+                if self._knock(0.3, said):
+                    return
+        self.wire.baud = self.wire.home_baud
+        if self.wire.reset_board():
+            while time.monotonic() - started < patience:
+                if self._knock(0.12, said):
+                    return
+        raise explain(bytes(said[-4096:]), self.wire.name)
+
+    def _other_rates(self) -> tuple[int, ...]:
+        return tuple(rate for rate in (921600, 460800, 230400, 2000000) if rate != self.wire.home_baud)
+
+    def _knock(self, seconds: float, said: bytearray) -> bool:
+        self.wire.write(INTERRUPT + b"\x01")
+        deadline = time.monotonic() + seconds
+        heard = bytearray()
+        while time.monotonic() < deadline:
+            heard += self.wire.read(max(0.0, deadline - time.monotonic()))
+            if heard.endswith(PROMPT):
+                said += heard
+                return True
+        said += heard
+        return False
+
+    # -- running code ------------------------------------------------------------------------------------------------
+
+    def run(self, source: str | bytes, seconds: float = 20.0, *, follow: bool = True) -> bytes:
+        """Run `source` and return what it printed. Raises BoardError("device-exception") with the board's last line."""
+        code = source.encode() if isinstance(source, str) else source
+        if self.paste is False or len(code) < RING:
+            self._send_plain(code)
+        else:
+            self._send_paste(code)
+        return self.follow(seconds) if follow else b""
+
+    def start(self, source: str | bytes) -> None:
+        """Start `source` and return as soon as the board has taken it; what it prints is the caller's to read."""
+        self.run(source, follow=False)
+
+    def ask(self, source: str | bytes, seconds: float = 20.0) -> Any:
+        """Run `source`, which prints one JSON value, and return that value."""
+        text = self.run(source, seconds)
+        try:
+            return json.loads(text.decode("utf-8", "replace").strip().splitlines()[-1])
+        except (ValueError, IndexError) as error:
+            raise BoardError(
+                "bad-answer",
+                f"The board's answer on {self.wire.name} cannot be read: {text[-80:]!r}.",
+                "Run the command again; if it repeats, check the cable.",
+            ) from error
+
+    def _send_plain(self, code: bytes) -> None:
+        """The raw REPL without flow control: fit for what the receive ring holds; longer code goes slowly."""
+        for at in range(0, len(code), RING // 2):
+            self.wire.write(code[at : at + RING // 2])
+            if len(code) >= RING:
+                time.sleep(0.01 + 1280 / self.wire.baud)  # the time of half a ring on the wire, and a pause to drain it
+        self.wire.write(b"\x04")
+        got = self.wire.take(2, 5.0)
+        if got != b"OK":
+            raise self._confused(got)
+
+    def _send_paste(self, code: bytes) -> None:
+        self.wire.write(b"\x05A\x01")
+        reply = self.wire.take(2, 2.0)
+        if reply != b"R\x01":
+            self.paste = False
+            if reply == b"R\x00":
+                return self._send_plain(code)
+            # Before MicroPython 1.14 the three bytes are an empty command and a new greeting.
+            self.wire.discard()
+            if not self._knock(0.5, bytearray()):
+                raise self._confused(reply)
+            return self._send_plain(code)
+        self.paste = True
+        grant = int.from_bytes(self.wire.take(2, 2.0), "little")
+        room = grant
+        at = 0
+        while at < len(code):
+            waiting = self.wire.read(5.0) if room == 0 else b""
+            if room == 0 and not waiting:
+                raise self._confused(b"")
+            for mark in waiting:
+                if mark == 1:
+                    room += grant
+                elif mark == 4:
+                    self.wire.write(b"\x04")
+                    raise self._confused(b"\x04")
+            take = min(room, len(code) - at)
+            self.wire.write(code[at : at + take])
+            at += take
+            room -= take
+        self.wire.write(b"\x04")
+        ended = self.wire.until(b"\x04", 5.0)
+        if not ended.endswith(b"\x04"):
+            raise self._confused(ended)
+        return None
+
+    def follow(self, seconds: float) -> bytes:
+        """What the running code prints, until it ends."""
+        deadline = time.monotonic() + seconds
+        parts = []
+        for mark in (b"\x04", b"\x04", b">"):
+            part = self.wire.until(mark, max(0.0, deadline - time.monotonic()))
+            if not part.endswith(mark):
+                raise BoardError(
+                    "board-timeout",
+                    f"The board on {self.wire.name} did not finish within {seconds:.0f} s.",
+                    "Run the command again; if it repeats, press RESET on the board first.",
+                )
+            parts.append(part[:-1])
+        output, error, _ = parts
+        if error:
+            last = error.decode("utf-8", "replace").strip().splitlines()[-1]
+            raise BoardError(
+                "device-exception",
+                f"The board on {self.wire.name} raised {last}",
+                "Run the command again with --debug; if it repeats, the board's flash or memory may be bad.",
+            )
+        return output
+
+    # -- leaving -----------------------------------------------------------------------------------------------------
+
+    def soft_reset(self, seconds: float = 15.0) -> None:
+        """Restart the interpreter and come back to the raw prompt: boot.py runs, main.py does not."""
+        self.wire.write(b"\x04")
+        heard = bytearray()
+        deadline = time.monotonic() + seconds
+        while not heard.endswith(PROMPT):
+            more = self.wire.read(max(0.0, deadline - time.monotonic()))
+            if not more:
+                # boot.py may be in the way: interrupt it, once more.
+                if self._knock(1.0, heard):
+                    return
+                raise explain(bytes(heard), self.wire.name)
+            heard += more
+
+    def leave(self) -> None:
+        """Back to the friendly prompt and restart, so that the board's own program runs again. Does not wait for it."""
+        self.wire.write(b"\x02\x04")
+
+    def _confused(self, got: bytes) -> BoardError:
+        return BoardError(
+            "repl-confused",
+            f"The board on {self.wire.name} answered the raw REPL with {got[:40]!r}.",
+            "Press RESET on the board and run the command again.",
+        )

@@ -1,0 +1,190 @@
+"""The host's end of the frames (docs/frame-format.md): a reliable byte stream to the board, checked messages back.
+
+Never more than RING bytes are unacknowledged: the receive ring of an ESP32 holds 260 and drops the rest silently. The board
+acknowledges a frame when it has left the ring.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from provisioning.link.repl import RING
+from provisioning.link.transport.base import LinkBroken
+from provisioning.link.wire import Wire
+
+MAX_PAYLOAD = 123  # a frame of 128 bytes: two of them fill the ring
+MIN_PAYLOAD = 4  # lengths below have meanings of their own
+PAD, AGAIN = b"\x00", b"\x02"
+ACK, NAK, MESSAGE = 0x06, 0x15, 0x02
+MESSAGE_LIMIT = 16384
+FIRST_WAIT = 0.3  # seconds without an acknowledgement until a resend; doubles up to LAST_WAIT
+LAST_WAIT = 2.0
+GIVE_UP = 12.0  # seconds without progress
+
+
+def frame(sequence: int, payload: bytes) -> bytes:
+    body = bytes((len(payload), sequence)) + payload
+    return body + (zlib.crc32(body) & 0xFFFFFF).to_bytes(3, "little")
+
+
+def cut(data: bytes) -> list[bytes]:
+    """`data` (at least MIN_PAYLOAD bytes) in payloads of MIN_PAYLOAD to MAX_PAYLOAD bytes."""
+    parts = []
+    at = 0
+    while at < len(data):
+        left = len(data) - at
+        size = min(left, MAX_PAYLOAD)
+        if 0 < left - size < MIN_PAYLOAD:
+            size -= MIN_PAYLOAD
+        parts.append(data[at : at + size])
+        at += size
+    return parts
+
+
+class Frames:
+    """`send` and `message` over a Wire whose other end runs firmware/link/receiver.py."""
+
+    def __init__(self, wire: Wire, *, on_resend: Callable[[str], None] = lambda why: None) -> None:
+        self.wire = wire
+        self.on_resend = on_resend
+        self.resends = 0
+        self.sequence = 0  # of the next new frame
+        self.flying: deque[tuple[int, bytes]] = deque()  # sent, not acknowledged: (sequence, frame)
+        self.heard = bytearray()
+        self.messages: deque[Any] = deque()
+        self.last_message = 0
+        self.progress = time.monotonic()
+        self.wait = FIRST_WAIT
+
+    # -- sending -----------------------------------------------------------------------------------------------------
+
+    def send(self, data: bytes, acknowledged: Callable[[int], None] = lambda count: None) -> None:
+        """Send `data`; returns when all of it is acknowledged or the board has something to say.
+
+        Raises LinkBroken when the board stops answering.
+        """
+        waiting = deque(cut(data))
+        while waiting or self.flying:
+            while waiting and self._room(waiting[0]):
+                payload = waiting.popleft()
+                block = frame(self.sequence, payload)
+                self.flying.append((self.sequence, block))
+                self.sequence = self.sequence + 1 & 255
+                self.wire.write(block)
+            before = len(self.flying)
+            self._listen(self.wait)
+            if self.messages:
+                return
+            acknowledged((before - len(self.flying)) * MAX_PAYLOAD)
+
+    def _room(self, payload: bytes) -> bool:
+        return sum(len(block) for _, block in self.flying) + len(payload) + 5 <= RING
+
+    def _listen(self, seconds: float) -> None:
+        """Take in what the board says; resend when it asks for it or says nothing for `seconds`."""
+        data = self.wire.read(seconds)
+        if data:
+            self.heard += data
+            self._parse()
+            return
+        if b"\x04>" in self.heard:
+            raise self._ended()
+        if time.monotonic() - self.progress > GIVE_UP:
+            raise LinkBroken("link-silent", f"The board on {self.wire.name} stopped answering in the middle of a transfer.", RETRY)
+        self.wait = min(self.wait * 2, LAST_WAIT)
+        if self.flying:
+            # Whatever part of a frame got lost, padding completes it, and the check finds the damage.
+            self.wire.write(PAD * (RING // 2))
+            self._resend("silence", self.flying[0][0], limit=1)
+
+    def _resend(self, why: str, sequence: int, limit: int = 99) -> None:
+        self.resends += 1
+        self.on_resend(why)
+        if self.resends > 200:
+            raise LinkBroken("line-noisy", f"The line on {self.wire.name} damages too much of what is sent.", RETRY)
+        for number, block in list(self.flying)[:limit]:
+            if (number - sequence & 255) < 128:
+                self.wire.write(block)
+
+    # -- receiving ---------------------------------------------------------------------------------------------------
+
+    def message(self, seconds: float = 30.0) -> Any:
+        """The board's next message. A message [text] is the board's own error and becomes LinkBroken or BoardError above."""
+        deadline = time.monotonic() + seconds
+        wait = 1.0
+        self._parse()
+        while not self.messages:
+            data = self.wire.read(min(wait, max(0.0, deadline - time.monotonic())))
+            if data:
+                self.heard += data
+                self._parse()
+            elif time.monotonic() >= deadline:
+                raise LinkBroken("link-silent", f"The board on {self.wire.name} did not answer within {seconds:.0f} s.", RETRY)
+            elif b"\x04>" in self.heard:
+                raise self._ended()
+            else:
+                self.heard.clear()
+                self.wire.write(AGAIN)
+        return self.messages.popleft()
+
+    def keep_alive(self) -> None:
+        """One byte of padding: the board's receiver gives up after a few seconds of silence."""
+        self.wire.write(PAD)
+
+    def _parse(self) -> None:
+        data = self.heard
+        while data and not self.messages:
+            if data[0] in (ACK, NAK):
+                if len(data) < 3:
+                    return
+                if data[1] ^ data[2] == 255:
+                    self._marked(data[0], data[1])
+                    del data[:3]
+                    continue
+            elif data[0] == MESSAGE:
+                length = int.from_bytes(data[2:4], "little")
+                if len(data) < 4 or (length <= MESSAGE_LIMIT and len(data) < length + 7):
+                    return
+                body, check = data[: length + 4], data[length + 4 : length + 7]
+                if length <= MESSAGE_LIMIT and zlib.crc32(body) & 0xFFFFFF == int.from_bytes(check, "little"):
+                    self._said(body[1], bytes(body[4:]))
+                    del data[: length + 7]
+                    continue
+            elif data.startswith(b"\x04") and b"\x04>" in data:
+                raise self._ended()
+            elif data[0] == 4:
+                return
+            del data[:1]  # noise, or text that another part of the firmware printed
+
+    def _marked(self, mark: int, expected: int) -> None:
+        gone = 0
+        for index, (number, _) in enumerate(self.flying):
+            if (expected - number - 1 & 255) < 128:
+                gone = index + 1
+        if gone:
+            self.progress = time.monotonic()
+            self.wait = FIRST_WAIT
+        for _ in range(gone):
+            self.flying.popleft()
+        if mark == NAK and self.flying:
+            self._resend("damage", expected)
+
+    def _ended(self) -> LinkBroken:
+        said = bytes(self.heard).decode("ascii", "replace").strip("\x04>\r\n ").splitlines()
+        why = f" with {said[-1][:80]}" if said else ""
+        return LinkBroken("receiver-ended", f"The receiver on {self.wire.name} stopped in the middle of a transfer{why}.", RETRY)
+
+    def _said(self, number: int, text: bytes) -> None:
+        if number == self.last_message:
+            return
+        self.last_message = number
+        self.progress = time.monotonic()
+        self.messages.append(json.loads(text))
+
+
+RETRY = "Run the same command again: it goes on with what has arrived. If it repeats, use a shorter cable or a lower rate."

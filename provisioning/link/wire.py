@@ -1,0 +1,143 @@
+"""The line to a board as bytes with deadlines: every read and every write ends, and what passes is counted."""
+
+from __future__ import annotations
+
+import errno
+import time
+from typing import Any
+
+from provisioning.errors import StationError
+
+
+def lost(name: str, error: Exception) -> StationError:
+    return StationError(
+        "port-lost",
+        f"The connection on {name} went away while it was in use ({error}).",
+        "Check the cable, plug the board in again, and run the same command: it goes on where this one stopped.",
+    )
+
+
+class Wire:
+    """A pyserial-like object (read, write, in_waiting, baudrate, dtr, rts, close) with deadlines instead of timeouts.
+
+    The wrapped port's own read timeout is the longest slice that one read may block (seconds, a few hundredths).
+    """
+
+    def __init__(self, serial: Any, name: str, baud: int = 115200) -> None:
+        self.serial = serial
+        self.name = name
+        self.home_baud = baud
+        self.sent = 0
+        self.received = 0
+        self.turns = 0
+        self.started = time.monotonic()
+        self._sending = False
+        self._kept = b""  # arrived, but read by nobody yet
+
+    @property
+    def baud(self) -> int:
+        return int(self.serial.baudrate)
+
+    @baud.setter
+    def baud(self, rate: int) -> None:
+        try:
+            self.serial.baudrate = rate
+        except (OSError, ValueError) as error:
+            raise lost(self.name, error) from error
+
+    def write(self, data: bytes) -> None:
+        """Send `data`. Raises StationError when the port is gone or takes no bytes any more."""
+        if not self._sending:
+            self._sending = True
+            self.turns += 1
+        try:
+            self.serial.write(data)
+        except OSError as error:  # pyserial's exceptions are OSErrors, its write timeout too
+            raise lost(self.name, error) from error
+        self.sent += len(data)
+
+    def read(self, seconds: float) -> bytes:
+        """What has arrived: at least one byte, or b"" after `seconds`."""
+        if self._kept:
+            data, self._kept = self._kept, b""
+            return data
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                data = bytes(self.serial.read(max(1, self.serial.in_waiting)))
+            except (OSError, TypeError) as error:  # pyserial turns a closed descriptor into TypeError
+                raise lost(self.name, error) from error
+            if data:
+                if self._sending:
+                    self._sending = False
+                    self.turns += 1
+                self.received += len(data)
+                return data
+            if time.monotonic() >= deadline:
+                return b""
+
+    def take(self, count: int, seconds: float) -> bytes:
+        """Exactly `count` bytes, fewer when `seconds` pass without them. What came after them is kept for the next read."""
+        data = bytearray()
+        deadline = time.monotonic() + seconds
+        while len(data) < count:
+            more = self.read(max(0.0, deadline - time.monotonic()))
+            if not more:
+                break
+            data += more
+        self._kept = bytes(data[count:]) + self._kept
+        return bytes(data[:count])
+
+    def until(self, mark: bytes, seconds: float) -> bytes:
+        """Everything up to and including `mark`; what arrived so far when `seconds` pass without it. The rest is kept."""
+        data = bytearray()
+        deadline = time.monotonic() + seconds
+        while mark not in data:
+            more = self.read(max(0.0, deadline - time.monotonic()))
+            if not more:
+                return bytes(data)
+            data += more
+        end = data.index(mark) + len(mark)
+        self._kept = bytes(data[end:]) + self._kept
+        return bytes(data[:end])
+
+    def unread(self, data: bytes) -> None:
+        """Give back what was read too far."""
+        self._kept = data + self._kept
+
+    def discard(self, quiet: float = 0.02, at_most: float = 1.0) -> bytes:
+        """Read until the line is silent for `quiet` seconds, or for `at_most` seconds when it never is."""
+        data = bytearray()
+        deadline = time.monotonic() + at_most
+        while time.monotonic() < deadline:
+            more = self.read(quiet)
+            if not more:
+                break
+            data += more
+        return bytes(data)
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def counters(self) -> dict[str, Any]:
+        """The report's `wire` field."""
+        return {"sent": self.sent, "received": self.received, "turns": self.turns, "seconds": round(self.seconds(), 3)}
+
+    def reset_board(self) -> bool:
+        """Pulse EN through RTS (the wiring of ESP32 boards with a UART bridge): the board boots its firmware.
+
+        False when the port has no control lines, as a pseudo-terminal.
+        """
+        try:
+            self.serial.dtr = False
+            self.serial.rts = True
+            time.sleep(0.1)  # EN has an RC delay of about 1 ms on modules; 100 ms is what esptool uses
+            self.serial.rts = False
+        except OSError as error:
+            if error.errno in (errno.ENOTTY, errno.EINVAL):
+                return False
+            raise lost(self.name, error) from error
+        return True
+
+    def close(self) -> None:
+        self.serial.close()
