@@ -87,10 +87,12 @@ def __getattr__(name):
     """Error classes, and modules of the package, on first use. (`from . import x` asks here before it imports.)"""
     if name[0] == "_":
         raise AttributeError(name)
-    module = "twinroot.errors" if name[0] < "[" else "twinroot." + name
-    __import__(module)
-    module = sys.modules[module]
-    return getattr(module, name) if name[0] < "[" else module
+    if name[0] < "[":
+        from . import errors
+
+        return errors.named(name)
+    __import__("twinroot." + name)
+    return sys.modules["twinroot." + name]
 
 
 load()

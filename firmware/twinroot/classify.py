@@ -1,20 +1,13 @@
 """From what a TLS library or a socket raised to one kind of failure: by the text where the build has texts, else by
 the number. Numbers are mbedTLS 3 (ssl.h, x509.h, error.h) and errno. What is unknown counts as network, because that
-never changes a route."""
+never changes a route. Loaded with the first failure."""
 
-# Line of a ValueError -> kind. Several lines may come at once and the first row that matches decides: with a wrong
-# clock, or another server's name, "not signed by the trusted CA" is no evidence about a root.
-_TEXT = (
-    ("expired", "clock"),
-    ("future", "clock"),
-    ("Common Name", "hostname"),
-    ("invalid", "set"),  # 'invalid cert', 'invalid key': our own file
-    ("CERT_REQUIRED", "set"),
-    ("certificate", "trust"),  # not correctly signed, unacceptable hash or key
-    ("Usage", "trust"),  # keyUsage, extendedKeyUsage, nsCertType
-)
-# Allocation failures: errno ENOMEM, PSA (141), and mbedTLS modules without their low-level part.
-_MEMORY = (12, 141, -0x1180, -0x2880, -0x3F80, -0x4D80, -0x5180, -0x6180, -0x7F00)
+# Part of a line -> kind. Several lines may come at once and the first row that matches decides: with a wrong clock, or
+# another server's name, "not signed by the trusted CA" is no evidence about a root. 'invalid' is our own file; Usage is
+# keyUsage, extendedKeyUsage, nsCertType; the rest of the lines about a certificate are its signature, hash, key.
+_TEXT = "expired clock|future clock|Common hostname|invalid set|CERT_REQUIRED set|certificate trust|Usage trust"
+# ENOMEM, PSA_ERROR_INSUFFICIENT_MEMORY, and PEM, X509, PK, ECP, MD, CIPHER, SSL of mbedTLS: ..._ALLOC_FAILED
+_MEMORY = b"\x11\x80\x28\x80\x3f\x80\x4d\x80\x51\x80\x61\x80\x7f\x00"
 
 
 def kind(e, verified=False):
@@ -24,19 +17,48 @@ def kind(e, verified=False):
     a = e.args[0] if e.args else 0
     if not isinstance(e, OSError):
         a = str(a)
-        for text, k in _TEXT:
-            if text in a:
-                return k
+        for row in _TEXT.split("|"):
+            row = row.split()
+            if row[0] in a:
+                return row[1]
         return "network"
     if not isinstance(a, int):
         return "network"
-    low = -a & 0x7F if a < -255 else 0
-    if a in _MEMORY or low in (0x10, 0x6A):  # MPI_ALLOC_FAILED, ASN1_ALLOC_FAILED
+    if a in (12, 141):
         return "memory"
-    if a == -0x2700:  # X509_CERT_VERIFY_FAILED without text
+    a = -a
+    if a > 255:
+        if a & 0x7F in (0x10, 0x6A):  # MPI, ASN1: ..._ALLOC_FAILED, added to the number of the module above them
+            return "memory"
+        for i in range(0, len(_MEMORY), 2):
+            if a == _MEMORY[i] << 8 | _MEMORY[i + 1]:
+                return "memory"
+    if a == 0x2700:  # X509_CERT_VERIFY_FAILED without text
         return "verify"
-    if a == -0x7680:  # CA_CHAIN_REQUIRED: no root loaded
+    if a == 0x7680:  # SSL_CA_CHAIN_REQUIRED: no root loaded
         return "set"
-    if a == -0x7780 and verified:  # fatal alert after our certificate was sent
+    if a == 0x7780 and verified:  # SSL_FATAL_ALERT_MESSAGE after our certificate was sent
         return "refused"
     return "network"
+
+
+def error(e, route, seen, wire):
+    """The package's error for `e`, raised while the set's files were loaded (`wire` None), on the way to the server
+    (True), or in a handshake over that Wire. `seen`: what the verify callback collected."""
+    from . import errors
+
+    k = kind(e, bool(seen))
+    what = ""
+    if not wire:
+        if k == "network":
+            k = "set"  # a file of the set could not be read
+    elif k == "set" and not isinstance(e, OSError):
+        k = "network"  # the certificate that cannot be parsed is the server's
+    elif k == "verify":
+        from . import verify
+
+        k = verify.kind(seen, route["host"])
+    head = wire and wire is not True and wire.head
+    if head and head[0] not in (0x15, 0x16):
+        what = "the server does not speak TLS, a captive portal?"
+    return errors.make(k, e, route["name"], seen[1] if seen and k == "trust" else None, what)

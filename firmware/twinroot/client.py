@@ -3,7 +3,7 @@ firmware has it, else mini.py; only its connect() is replaced, so reconnecting g
 
 import struct
 
-from . import classify, core, errors
+from . import core
 
 
 def _base(robust):
@@ -34,6 +34,12 @@ def packet(c, clean):
     return b"\x10" + size + b"\0\4MQTT\4" + struct.pack("!BH", flags, c.keepalive) + body
 
 
+def _refused(what, route):
+    from . import errors
+
+    return errors.make("refused", what, route)
+
+
 def _kind(base):
     class Client(base):
         link = None
@@ -47,11 +53,11 @@ def _kind(base):
                 # The handshake's limit still holds: a silent broker is not waited for.
                 self.sock = k.sock
                 present = self._hello(k, clean_session)
-            except errors.TwinrootError as e:
-                core.refused(e)
-                raise
             except (OSError, ValueError, MemoryError) as e:
-                e = errors.make(classify.kind(e, True), e, k.route)
+                from . import classify, errors
+
+                if not isinstance(e, errors.TwinrootError):
+                    e = errors.make(classify.kind(e, True), e, k.route)
                 core.refused(e)
                 raise e
             finally:
@@ -64,9 +70,9 @@ def _kind(base):
             k.sock.write(packet(self, clean))
             r = k.sock.read(4)
             if not r or len(r) < 4 or r[0] != 0x20:
-                raise errors.make("refused", "closed after CONNECT", k.route)
+                raise _refused("closed after CONNECT", k.route)
             if r[3]:
-                raise errors.make("refused", r[3], k.route, None, "CONNACK")
+                raise _refused("CONNACK %d" % r[3], k.route)
             # From now on silence of one and a half keep-alives is a dead connection.
             k.wire.limit = self.keepalive * 1500
             for t in self.subs:

@@ -6,7 +6,7 @@ from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
 import twinroot
 
-from . import clock, errors, policy, sets, stats, tlslink
+from . import clock, policy, sets, stats, tlslink
 
 _TRIAL = 3  # passes that may end in trust or set errors before a set that never connected is rolled back
 CONFIRM_MS = 1000  # between two handshakes that must agree
@@ -34,19 +34,6 @@ def state():
     return _set, _pol
 
 
-def _time(s, force=False):
-    """No handshake before a plausible time. `force`: a server's dates disagree with ours, ask again."""
-    t = s.get("time", {})
-    floor = t.get("floor", 0)
-    if force or clock.now() < floor:
-        d = clock.sync(t.get("servers", ()), floor, s.get("lab", {}).get("resolve"))
-        if clock.now() < floor:
-            _pol.failed("clock")
-            raise errors.make("clock", "no time server answered", None, None, "the clock is behind the set")
-        return d
-    return 0
-
-
 def due():
     """True when another than the preferred route is in use and it is time to try that again."""
     return _pol is not None and _pol.due(clock.now())
@@ -67,7 +54,7 @@ def connect(timeout=20, prefer=False, wait=True):
         sleep_ms(min(ms, 1000))
     try:
         return _pass(int(timeout * 1000), prefer)
-    except errors.TwinrootError as e:
+    except OSError as e:
         if not _failed(e):
             raise
     from . import core  # the set before it, and its package
@@ -80,23 +67,21 @@ def _pass(ms, prefer):
     s, pol = state()
     table = s.get("lab", {}).get("resolve")
     asked = False
-    _time(s)
     i = pol.begin(-1 if prefer else clock.now())
     while True:
         route = s["routes"][i]
         try:
+            clock.check(s)
             gc.collect()
-            try:
-                sock = tlslink.dial(route["host"], route["port"], ms, table)
-            except (OSError, MemoryError) as e:
-                raise errors.make("memory" if isinstance(e, MemoryError) else "network", e, route["name"])
+            sock = tlslink.dial(route, table, ms)
             _link = tlslink.handshake(sock, route, sets.path(twinroot.SET), s.get("cert"), s.get("key"), ms)
-        except errors.TwinrootError as e:
-            stats.bad(route["name"], e.kind, e.issuer)
-            if e.kind == "clock" and not asked:
-                asked = True
-                if _time(s, True):
-                    continue
+        except OSError as e:
+            if e.route:
+                stats.bad(e.route, e.kind, e.issuer)
+                if e.kind == "clock" and not asked:
+                    asked = True
+                    if clock.check(s, True):
+                        continue
             j = pol.failed(e.kind)
             if j < 0:
                 stats.save()

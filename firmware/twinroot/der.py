@@ -34,7 +34,7 @@ def tlv(b, i):
 
 
 def fields(b):
-    """Positions (start, end) of issuer and validity in the certificate `b`."""
+    """Positions (start, end) of the contents of issuer, validity and subject, and the end of subject, in `b`."""
     i = tlv(b, tlv(b, 0)[0])[0]
     if b[i] == 0xA0:  # version
         i = tlv(b, i)[1]

@@ -1,60 +1,45 @@
 """What can go wrong, in the words of the person who has to act on it. Every error is an OSError, so that reconnect
-loops which catch only that (umqtt.robust, mqtt_as) survive it."""
+loops which catch only that (umqtt.robust, mqtt_as) survive it. Loaded with the first failure, or the first `except`
+that names a class; a class is made when it is first needed."""
+
+# kind -> (name of the class, what to do)
+_TODO = {
+    "trust": ("TrustError", "No root of this route signed that: a portal in between, or a set to update"),
+    "clock": ("ClockError", "Set the clock: check time.servers and the RTC"),
+    "hostname": ("HostnameError", "Another server answers: check endpoint and DNS"),
+    "network": ("NetworkError", "Check Wi-Fi, DNS, port 8883; it is tried again"),
+    "memory": ("MemoryLow", "TLS needs 45 KB outside the heap: close other sessions"),
+    "set": ("SetError", "Write the set again: twinroot update"),
+    "refused": ("RefusedError", "Check that the certificate is active and its policy allows this client id"),
+}
 
 
 class TwinrootError(OSError):
-    """`kind`: one word. `route`: name of the route tried, or None. `issuer`: who signed the top of the chain that the
-    server sent, or None. `cause`: the number or the text that the TLS library or the socket gave."""
-
-    kind = "network"
-    todo = ""
-    route = None
-    issuer = None
-
-    def __init__(self, cause, what=""):
-        super().__init__(cause, what)
-        self.cause = cause
+    """`args`: (number or text that the TLS library or the socket gave, what happened). `kind`: one word. `route`: name
+    of the route tried, or None. `issuer`: who signed the top of the chain that the server sent, or None."""
 
     def __str__(self):
-        t = "%s: %s (%s). %s" % (self.route or "-", self.args[1] or self.kind, self.cause, self.todo)
-        return t + " Server's chain wants: " + self.issuer if self.issuer else t
+        t = "%s: %s (%s). %s" % (self.route or "-", self.args[1] or self.kind, self.args[0], _TODO[self.kind][1])
+        return t + ". The chain was signed by: " + self.issuer if self.issuer else t
 
 
-class TrustError(TwinrootError):
-    kind = "trust"
-    todo = "None of this route's roots signed it: update the set, or look for a portal in between"
+_made = {}
 
 
-class ClockError(TwinrootError):
-    kind = "clock"
-    todo = "Set the clock: check time.servers and the RTC"
+def named(name):
+    """The error class of that name; AttributeError when there is none."""
+    for kind in _TODO:
+        if _TODO[kind][0] == name:
+            return of(kind)
+    if name == "TwinrootError":
+        return TwinrootError
+    raise AttributeError(name)
 
 
-class HostnameError(TwinrootError):
-    kind = "hostname"
-    todo = "Another server answers: check endpoint and DNS"
-
-
-class NetworkError(TwinrootError):
-    todo = "Check Wi-Fi, DNS and port 8883; it is tried again"
-
-
-class MemoryLow(TwinrootError):
-    kind = "memory"
-    todo = "TLS needs about 45 KB outside the heap: close other sessions"
-
-
-class SetError(TwinrootError):
-    kind = "set"
-    todo = "Write the set again: twinroot update"
-
-
-class RefusedError(TwinrootError):
-    kind = "refused"
-    todo = "Check that the certificate is active and its policy allows this client id"
-
-
-_KINDS = {c.kind: c for c in (TrustError, ClockError, HostnameError, NetworkError, MemoryLow, SetError, RefusedError)}
+def of(kind):
+    if kind not in _made:
+        _made[kind] = type(_TODO[kind][0], (TwinrootError,), {"kind": kind})
+    return _made[kind]
 
 
 def make(kind, e, route=None, issuer=None, what=""):
@@ -66,7 +51,7 @@ def make(kind, e, route=None, issuer=None, what=""):
         e = a[0] if a else type(e).__name__
         if isinstance(e, str):
             e = e.strip().replace("\n", "; ")
-    r = _KINDS[kind](e, what)
+    r = of(kind)(e, what)
     r.route = route
     r.issuer = issuer
     return r

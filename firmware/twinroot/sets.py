@@ -5,8 +5,6 @@ import os
 
 import twinroot
 
-from . import errors
-
 ROOT = "/trust/"
 
 
@@ -23,6 +21,8 @@ def read(n):
         d["routes"][0]["roots"][0]
         return d
     except (OSError, ValueError, KeyError, IndexError, TypeError) as e:
+        from . import errors
+
         raise errors.make("set", e, None, None, "set %d" % n)
 
 

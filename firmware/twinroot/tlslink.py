@@ -10,7 +10,7 @@ from time import ticks_add, ticks_diff, ticks_ms
 
 import tls
 
-from . import classify, der, errors
+from . import der
 
 _ETIMEDOUT = 110
 
@@ -100,22 +100,27 @@ def resolve(host, port, table):
     return host, int(port)
 
 
-def dial(host, port, ms, table=None):
-    a = resolve(host, port, table)
-    s = socket.socket()
+def dial(route, table, ms):
+    """A TCP connection to where the route leads."""
+    s = None
     try:
+        a = resolve(route["host"], route["port"], table)
+        s = socket.socket()
         s.settimeout(ms / 1000)
         s.connect(socket.getaddrinfo(a[0], a[1])[0][-1])
-    except BaseException:
-        s.close()
-        raise
-    return s
+        return s
+    except (OSError, MemoryError) as e:
+        if s:
+            s.close()
+        from . import classify
+
+        raise classify.error(e, route, (), True)
 
 
 def handshake(s, route, folder, cert, key, ms):
     """TLS over the connected socket `s`; it is closed when that fails. Raises the package's errors."""
     anchors = {}
-    seen = []  # digest of the top certificate, name of who signed it, start and end of each validity
+    seen = []  # digest of the top certificate, name of who signed it, validity of each certificate, the leaf
     wire = done = None
 
     def show(crt, depth):
@@ -126,6 +131,8 @@ def handshake(s, route, folder, cert, key, ms):
                 seen.append(hashlib.sha256(crt).digest())
                 seen.append(der.name(crt, i[0], i[1]))
             seen.append(bytes(crt[v[0] : v[1]]))
+            if not depth:
+                seen.append(bytes(crt))
         except Exception:
             pass
         return 0
@@ -156,25 +163,9 @@ def handshake(s, route, folder, cert, key, ms):
             done.root = route["roots"][0]
         return done
     except (OSError, ValueError, MemoryError) as e:
-        raise error(e, route["name"], seen, wire, folder)
+        from . import classify
+
+        raise classify.error(e, route, seen, wire)
     finally:
         if not done:
             s.close()
-
-
-def error(e, route, seen, wire, what):
-    """The package's error for the exception `e`."""
-    what = ""
-    k = classify.kind(e, bool(seen))
-    if not wire and k == "network":
-        k = "set"  # a file of the set could not be read
-    if k == "verify":
-        from . import clock
-
-        k = "trust"
-        for v in seen[2:]:
-            if not clock.within(v):
-                k = "clock"
-    if wire and wire.head and wire.head[:1] not in b"\x15\x16":
-        what = "the server does not speak TLS, a captive portal?"
-    return errors.make(k, e, route, seen[1] if seen and k == "trust" else None, what)
