@@ -1,0 +1,157 @@
+"""`twinroot ledger`: what was done to which board."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from provisioning.cli._output import emit, mode, say
+
+if TYPE_CHECKING:
+    from provisioning.ledger.entry import Entry
+    from provisioning.ledger.store import Ledger
+
+_MARK = {"pass": "PASS", "fail": "FAIL", "error": "ERROR"}
+
+
+def ledger_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--ledger, the same for every command that reads or writes one."""
+    return click.option(
+        "--ledger", "location", metavar="PATH|URL", help="The ledger; default TWINROOT_LEDGER, then the user's data folder."
+    )(function)
+
+
+def _open(location: str | None) -> Ledger:
+    from provisioning.ledger.store import Ledger
+
+    return Ledger.open(location, create=False)
+
+
+@click.group()
+def command() -> None:
+    """What was done to which board. Append-only, each row holds the hash of the row before."""
+
+
+@command.command()
+@ledger_option
+@click.option("--mac", help="Only this board.")
+@click.option("--device", help="Only this device.")
+@click.option("--kind", type=click.Choice(["claim", "intent", "outcome", "release"]), help="Only rows of this kind.")
+@click.option("--last", type=click.IntRange(1), default=50, show_default=True, help="At most this many rows, the newest.")
+def show(location: str | None, mac: str | None, device: str | None, kind: str | None, last: int) -> None:
+    """The newest rows."""
+    with _open(location) as ledger:
+        found = list(ledger.entries(mac=mac and mac.lower(), device=device, kind=kind))[-last:]
+    emit({"ledger": ledger.location, "entries": [entry.as_dict() for entry in found]}, lambda: _table(found))
+
+
+def _table(entries: list[Entry]) -> str:
+    if not entries:
+        return "no rows"
+    lines = [f"{'row':>5}  {'time (UTC)':<19}  {'kind':<8}{'board':<19}{'device':<18}what"]
+    for entry in entries:
+        fields = entry.fields
+        outcome = fields.get("outcome")
+        what = (
+            f"{_MARK.get(outcome, outcome)} {fields.get('code', '')}".strip()
+            if outcome
+            else fields.get("reason") or fields.get("product") or ""
+        )
+        at = entry.at[:19].replace("T", " ")
+        lines.append(f"{entry.seq:>5}  {at:<19}  {entry.kind:<8}{fields.get('mac', ''):<19}{fields.get('device', ''):<18}{what}")
+    return "\n".join(lines)
+
+
+@command.command()
+@ledger_option
+@click.option("--head", "heads", multiple=True, metavar="SEQ:HASH", help="A head that was noted elsewhere; may be given several times.")
+@click.option("--anchor", type=click.Path(path_type=Path), help="A copy of the anchor file, instead of the one beside the ledger.")
+def verify(location: str | None, heads: tuple[str, ...], anchor: Path | None) -> int:
+    """Check every hash, the chain, and the heads that are known. Exit code 1 when the ledger is not as it was written."""
+    from provisioning.errors import InputError
+    from provisioning.ledger import anchor as anchors
+    from provisioning.ledger.verify import verify as check
+
+    known = dict(anchors.parse_head(text) for text in heads)
+    if anchor is not None and not anchor.is_file():
+        raise InputError("file-missing", f"There is no anchor file {anchor}.", "Leave --anchor out to use the one beside the ledger.")
+    with _open(location) as ledger:
+        file = anchor or ledger.anchor_file
+        known = {**(anchors.read(file) if file else {}), **known}
+        verdict = check(ledger.rows(), known)
+    head = f"{verdict.head[0]}:{verdict.head[1]}"
+
+    def text() -> str:
+        lines = [f"{'ok' if verdict.ok else 'NOT AS IT WAS WRITTEN'}: {verdict.rows} rows, {ledger.location}"]
+        lines += [f"  {fault.code}: {fault.message}" for fault in verdict.faults[:20]]
+        if len(verdict.faults) > 20:
+            lines.append(f"  and {len(verdict.faults) - 20} more")
+        lines.append(f"  head {head}")
+        if verdict.ok and verdict.anchored < verdict.rows:
+            lines.append(f"  rows after {verdict.anchored} have no anchor: that rows were cut off behind them would not show")
+        return "\n".join(lines)
+
+    faults = [{"seq": fault.seq, "code": fault.code, "message": fault.message} for fault in verdict.faults]
+    emit(
+        {"ok": verdict.ok, "ledger": ledger.location, "rows": verdict.rows, "head": head, "anchored": verdict.anchored, "faults": faults},
+        text,
+    )
+    return 0 if verdict.ok else 1
+
+
+@command.command()
+@ledger_option
+@click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="The file to write; default standard output.")
+def export(location: str | None, form: str, out: Path | None) -> None:
+    """All rows, for a spreadsheet (csv) or for programs (jsonl)."""
+    from provisioning.errors import InputError
+    from provisioning.ledger.export import FORMATS
+    from provisioning.trust.atomic import write_atomically
+
+    with _open(location) as ledger:
+        entries = list(ledger.entries())
+    lines = list(FORMATS[form](entries))
+    if out is not None:
+        try:
+            write_atomically(out, ("\n".join(lines) + "\n").encode())
+        except OSError as error:
+            raise InputError("cannot-write", f"{out} cannot be written: {error.strerror}.", "Choose another file with --out.") from None
+        emit({"ledger": ledger.location, "rows": len(entries), "file": str(out)}, f"{len(entries)} rows in {out}")
+    elif mode.json:
+        emit({"ledger": ledger.location, "rows": len(entries), "format": form, "lines": lines})
+    else:
+        for line in lines:
+            click.echo(line)
+
+
+@command.command()
+@ledger_option
+@click.option("--mac", help="The board to free.")
+@click.option("--device", help="The device to free.")
+@click.option("--reason", required=True, help="Why; kept in the ledger.")
+def release(location: str | None, mac: str | None, device: str | None, reason: str) -> None:
+    """Free a board and its device, such as a device whose board was scrapped. Adds a row; nothing is removed."""
+    from provisioning import __version__
+    from provisioning.errors import InputError
+    from provisioning.ledger.claims import release as free
+
+    if bool(mac) == bool(device):
+        raise InputError("bad-arguments", "Give --mac or --device, one of them.", "`twinroot ledger show` lists both.")
+    about = {
+        "operator": getpass.getuser(),
+        "station": os.environ.get("TWINROOT_STATION") or platform.node(),
+        "toolkit": __version__,
+        "reason": reason,
+    }
+    with _open(location) as ledger:
+        freed = free(ledger, uuid.uuid4().hex, mac=mac.lower() if mac else None, device=device, fields=about)
+    say(f"Board {freed[0]} and device {freed[1]} are free. A board that was written before still holds its key: erase or scrap it.")
+    emit({"mac": freed[0], "device": freed[1], "reason": reason})

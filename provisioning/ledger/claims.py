@@ -1,0 +1,172 @@
+"""Which device belongs to which board: decided from the ledger, inside the transaction that writes the decision down.
+
+A board (MAC) and a device (serial number) belong together from the first claim on. An attempt that ended without a write frees them again,
+a `release` row frees them by a person's decision. The same board on a retry gets the same device, two boards never do, and no
+certificate goes onto two boards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from provisioning.errors import InputError
+from provisioning.ledger.entry import CLAIM, INTENT, OUTCOME, RELEASE, Entry, parse
+from provisioning.ledger.store import ENTRIES, Ledger, select
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The rows of one attempt, folded."""
+
+    id: str
+    device: str | None
+    mac: str | None
+    certificate: str | None
+    began: str
+    intended: bool  # the first write may have happened
+    outcome: str | None  # None: still open
+    fields: Mapping[str, Any]
+
+    @property
+    def binds(self) -> bool:
+        """Whether board and device belong together because of this attempt: it is open, or it wrote."""
+        return self.outcome is None or bool(self.fields.get("wrote"))
+
+
+def _fold(entries: Sequence[Entry]) -> list[Attempt]:
+    """Attempts in order of their first row; a release removes what it names."""
+    folded: dict[str, Attempt] = {}
+    for entry in entries:
+        fields = entry.fields
+        if entry.kind == RELEASE:
+            gone = {id_ for id_, a in folded.items() if a.mac == fields.get("mac") or a.device == fields.get("device")}
+            folded = {id_: a for id_, a in folded.items() if id_ not in gone}
+            continue
+        old = folded.get(entry.attempt)
+        merged = {**(old.fields if old else {}), **fields}
+        folded[entry.attempt] = Attempt(
+            entry.attempt,
+            merged.get("device"),
+            merged.get("mac"),
+            merged.get("certificate_sha256"),
+            old.began if old else entry.at,
+            (old.intended if old else False) or entry.kind == INTENT,
+            fields.get("outcome") if entry.kind == OUTCOME else (old.outcome if old else None),
+            merged,
+        )
+    return list(folded.values())
+
+
+def attempts(connection: Connection, **equal: str) -> list[Attempt]:
+    """Attempts that touch the given mac, device or certificate."""
+    found = {entry.attempt for entry in select(connection, **equal)}
+    if not found:
+        return []
+    # Releases are few, and one that names the board or the device frees an attempt that was found by its certificate, too.
+    wanted = ENTRIES.c.attempt.in_(found) | (ENTRIES.c.kind == RELEASE)
+    rows = connection.execute(sa.select(ENTRIES.c.body).where(wanted).order_by(ENTRIES.c.seq))
+    return _fold([parse(row.body) for row in rows])
+
+
+def open_attempts(ledger: Ledger, mac: str) -> list[Attempt]:
+    """Attempts on this board that have no outcome: the host died, or another process is at it."""
+    with ledger.transaction() as connection:
+        return [a for a in attempts(connection, mac=mac) if a.outcome is None]
+
+
+def last_pass(ledger: Ledger, mac: str) -> Attempt | None:
+    """The newest attempt on this board that ended in PASS, when no later one wrote: what its flash holds now."""
+    with ledger.transaction() as connection:
+        wrote = [a for a in attempts(connection, mac=mac) if a.binds and a.intended]
+    return wrote[-1] if wrote and wrote[-1].outcome == "pass" else None
+
+
+def device_of(connection: Connection, mac: str) -> Attempt | None:
+    """The attempt by which this board has a device."""
+    bound = [a for a in attempts(connection, mac=mac) if a.binds]
+    return bound[-1] if bound else None
+
+
+def board_of(connection: Connection, device: str) -> Attempt | None:
+    """The attempt by which this device has a board."""
+    bound = [a for a in attempts(connection, device=device) if a.binds]
+    return bound[-1] if bound else None
+
+
+def claim(ledger: Ledger, attempt: str, mac: str, candidates: Sequence[str], fields: Mapping[str, Any]) -> str:
+    """Promise one of the devices to this board and return it: the one that it has already, else the first that is free.
+
+    Raises InputError: the board has a device that is not among them, or none of them is free.
+    """
+    chosen = ""
+
+    def decide(connection: Connection) -> tuple[str, str, Mapping[str, Any]]:
+        nonlocal chosen
+        chosen = _choose(connection, mac, candidates)
+        return CLAIM, attempt, {**fields, "mac": mac, "device": chosen}
+
+    ledger.append_checked(decide)
+    return chosen
+
+
+def _choose(connection: Connection, mac: str, candidates: Sequence[str]) -> str:
+    own = device_of(connection, mac)
+    if own is not None and own.device is not None:
+        if own.device in candidates:
+            return own.device
+        raise InputError(
+            "mac-used",
+            f"The board {mac} is device {own.device} already ({own.outcome or 'unfinished'}, {own.began[:10]}).",
+            f"Use another board, `--device {own.device}`, or free it with `twinroot ledger release --mac {mac}`.",
+        )
+    for device in candidates:
+        other = board_of(connection, device)
+        if other is None:
+            return device
+        if len(candidates) == 1:
+            raise InputError(
+                "serial-used",
+                f"Device {device} is the board {other.mac} already ({other.outcome or 'unfinished'}, {other.began[:10]}).",
+                f"Use another device, or free it with `twinroot ledger release --device {device}`.",
+            )
+    raise InputError("no-device-left", f"All {len(candidates)} devices have a board already.", "Add rows to the CSV of devices.")
+
+
+def intend(ledger: Ledger, attempt: str, fields: Mapping[str, Any]) -> Entry:
+    """The row before the first write. Raises InputError `certificate-used` when another board has this certificate."""
+
+    def decide(connection: Connection) -> tuple[str, str, Mapping[str, Any]]:
+        fingerprint = fields.get("certificate_sha256")
+        for other in attempts(connection, certificate=fingerprint) if fingerprint else []:
+            if other.binds and other.mac != fields.get("mac"):
+                raise InputError(
+                    "certificate-used",
+                    f"The certificate of {fields.get('device')} is on the board {other.mac} already, as device {other.device}.",
+                    "Each device needs a certificate of its own.",
+                )
+        return INTENT, attempt, fields
+
+    return ledger.append_checked(decide)
+
+
+def release(
+    ledger: Ledger, attempt: str, *, mac: str | None, device: str | None, fields: Mapping[str, Any]
+) -> tuple[str | None, str | None]:
+    """Free a board and its device; returns both. Raises InputError when nothing is bound."""
+    freed: tuple[str | None, str | None] = (None, None)
+
+    def decide(connection: Connection) -> tuple[str, str, Mapping[str, Any]]:
+        nonlocal freed
+        bound = device_of(connection, mac) if mac else board_of(connection, device or "")
+        if bound is None:
+            raise InputError("not-bound", f"The ledger binds nothing to {mac or device}.", "`twinroot ledger show` lists what it knows.")
+        freed = (bound.mac, bound.device)
+        return RELEASE, attempt, {**fields, "mac": bound.mac, "device": bound.device}
+
+    ledger.append_checked(decide)
+    return freed

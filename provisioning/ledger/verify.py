@@ -1,0 +1,80 @@
+"""Is the ledger as it was written? Walks the chain and says which row is wrong and how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from provisioning.ledger.entry import GENESIS, parse, sha256
+from provisioning.ledger.store import copies
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong, at one row."""
+
+    seq: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`head` is (seq, hash) of the last row, (0, zeros) for an empty ledger."""
+
+    rows: int
+    head: tuple[int, str]
+    anchored: int  # the highest row that an anchor vouches for; 0 without anchors
+    faults: tuple[Fault, ...]
+
+    @property
+    def ok(self) -> bool:
+        """No fault was found."""
+        return not self.faults
+
+
+def verify(rows: Iterable[Mapping[str, Any]], heads: Mapping[int, str]) -> Verdict:
+    """Check rows (in order of seq, as stored) against the chain and against known heads (seq -> hash)."""
+    faults: list[Fault] = []
+    seen: dict[int, str] = {}
+    last, previous = 0, GENESIS
+    for row in rows:
+        seq = row["seq"]
+        if seq != last + 1:
+            faults.append(
+                Fault(
+                    seq, "row-missing", f"row {last + 1} is not there" if seq == last + 2 else f"rows {last + 1} to {seq - 1} are not there"
+                )
+            )
+        faults += _row(row, previous if seq == last + 1 else None)
+        last, previous = seq, row["hash"]
+        seen[seq] = row["hash"]
+    for seq, known in sorted(heads.items()):
+        if seq > last:
+            faults.append(Fault(seq, "tail-missing", f"rows {last + 1} to {seq} were written and are not there any more"))
+        elif seen.get(seq, known) != known:
+            faults.append(Fault(seq, "row-replaced", f"row {seq} is not the one that was anchored"))
+    return Verdict(len(seen), (last, previous), max((seq for seq in heads if seq <= last), default=0), tuple(faults))
+
+
+def _row(row: Mapping[str, Any], previous: str | None) -> list[Fault]:
+    """What is wrong with one row; `previous` is the hash that it must continue, None where the row before is missing."""
+    seq, body = row["seq"], row["body"]
+    if sha256(body) != row["hash"]:
+        return [Fault(seq, "row-edited", f"row {seq} does not have the hash that was recorded")]
+    try:
+        entry = parse(body)
+    except (ValueError, TypeError) as error:
+        return [Fault(seq, "row-unreadable", f"row {seq} cannot be read: {error}")]
+    faults = []
+    if entry.canonical() != body:
+        faults.append(Fault(seq, "row-edited", f"row {seq} is not in canonical form"))
+    if entry.seq != seq:
+        faults.append(Fault(seq, "row-moved", f"row {seq} was written as row {entry.seq}"))
+    if previous is not None and entry.previous != previous:
+        faults.append(Fault(seq, "chain-broken", f"row {seq} does not continue the row before it"))
+    wrong = [name for name, value in copies(entry).items() if row[name] != value]
+    if wrong:
+        faults.append(Fault(seq, "column-edited", f"row {seq}: column {wrong[0]} differs from the record"))
+    return faults
