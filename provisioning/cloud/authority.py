@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -132,6 +133,15 @@ def weakened(leaf: Signer, issuer: Signer) -> Signer:
     return Signer(x509.load_der_x509_certificate(whole[: -len(signature)] + signature), leaf.key)
 
 
+def _is_issued_by(signer: Signer, issuer: Signer) -> bool:
+    """False when the issuer was made anew since: same name, other key."""
+    try:
+        signer.certificate.verify_directly_issued_by(issuer.certificate)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
 class Authorities:
     """The CAs of one state folder, loaded or made: a root and an intermediate per route, and the client CA.
 
@@ -166,7 +176,7 @@ class Authorities:
         path = self._folder / f"{name}.pem"
         if path.is_file():
             signer = self._load(path)
-            if issuer is None or signer.certificate.issuer == issuer.name:
+            if issuer is None or _is_issued_by(signer, issuer):
                 return signer
         key = new_key(kind)
         signer = certify(like or subject(common_name), key, issuer, begins=BEGINS, ends=ENDS, ca=True)

@@ -10,15 +10,15 @@ import contextlib
 import fnmatch
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import cast
 
 from provisioning.cloud import mqtt, wire
 from provisioning.cloud.broker import Broker
 from provisioning.cloud.chains import Chains
 from provisioning.cloud.record import Record
 from provisioning.cloud.scenarios import SCENARIOS, Scenario
+from provisioning.cloud.tls import TlsStream
 from provisioning.errors import StationError
 
 HOST = "127.0.0.1"
@@ -125,7 +125,7 @@ class Front:
     async def _serve(self, connection: Connection) -> None:
         # A client may vanish at any moment: that is its right, and no error of ours.
         try:
-            with contextlib.suppress(ConnectionError, TimeoutError):
+            with contextlib.suppress(OSError):
                 instead = wire.INSTEAD_OF_TLS.get(connection.scenario.wire)
                 if instead:
                     self._tell(connection, connection.scenario.wire)
@@ -160,43 +160,36 @@ class Front:
 
         def on_sni(name: str | None) -> bool:
             connection.sni = name
-            return name is not None and fnmatch.fnmatchcase(name.lower(), self._names)
+            return name is not None and fnmatch.fnmatchcase(name.lower(), self._names) and name.count(".") == self._names.count(".")
 
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=mqtt.LARGEST)
-        context = self._chains.context(self.route, connection.scenario, on_sni)
+        stream = TlsStream(server, self._chains.context(self.route, connection.scenario, on_sni))
         try:
-            transport, protocol = await loop.connect_accepted_socket(
-                lambda: asyncio.StreamReaderProtocol(reader),
-                server,
-                ssl=context,
-                ssl_handshake_timeout=_HANDSHAKE_TIMEOUT,
-            )
-        except ssl.SSLError as error:
-            self._tell(connection, "handshake-failed", error.reason or str(error))
-            return
-        except OSError as error:
-            self._tell(connection, "handshake-broken", error.strerror or type(error).__name__)
-            return
-        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-        tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
-        connection.certificate = _common_name(tls)
-        self._tell(connection, "connected", version=tls.version())
-        try:
-            await _AFTER[connection.scenario.after](self, connection, reader, writer)
+            try:
+                await asyncio.wait_for(stream.handshake(), _HANDSHAKE_TIMEOUT)
+            except ssl.SSLError as error:
+                self._tell(connection, "handshake-failed", error.reason or str(error))
+            except (OSError, asyncio.TimeoutError) as error:
+                self._tell(connection, "handshake-broken", getattr(error, "strerror", None) or type(error).__name__)
+            else:
+                connection.certificate = stream.common_name
+                self._tell(connection, "connected", version=stream.version)
+                await _AFTER[connection.scenario.after](self, connection, stream)
+            await stream.finish()
         finally:
-            if not writer.is_closing():
-                transport.abort()
+            stream.close()
 
     # -- after the handshake -------------------------------------------------------------------------------------
 
-    async def _broker_after(self, connection: Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _broker_after(self, connection: Connection, stream: TlsStream) -> None:
         """Carry bytes both ways until either side ends."""
         from_broker, to_broker = await self._broker.attach()
-        pumps = [
-            asyncio.create_task(_pump(reader, to_broker, lambda data: self._look(connection, data))),
-            asyncio.create_task(_pump(from_broker, writer)),
-        ]
+
+        async def up(data: bytes) -> None:
+            self._look(connection, data)
+            to_broker.write(data)
+            await to_broker.drain()
+
+        pumps = [asyncio.create_task(_pump(stream.read, up)), asyncio.create_task(_pump(from_broker.read, stream.write))]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -204,7 +197,6 @@ class Front:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
             to_broker.close()
-            writer.close()
 
     def _look(self, connection: Connection, data: bytes) -> None:
         """Note who connects and what is published, before the broker has it."""
@@ -215,19 +207,17 @@ class Front:
                 topic, payload = mqtt.published(packet)
                 self._record.came_in(self.route, connection.client, connection.certificate, topic, payload)
 
-    async def _connack_after(self, connection: Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if await _until_connect(connection, reader):
+    async def _connack_after(self, connection: Connection, stream: TlsStream) -> None:
+        if await _until_connect(connection, stream):
             self._tell(connection, "connack-5")
-            writer.write(mqtt.connack(mqtt.NOT_AUTHORIZED))
-            writer.close()
+            await stream.write(mqtt.connack(mqtt.NOT_AUTHORIZED))
 
-    async def _close_after(self, connection: Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if await _until_connect(connection, reader):
+    async def _close_after(self, connection: Connection, stream: TlsStream) -> None:
+        if await _until_connect(connection, stream):
             self._tell(connection, "closed-after-connect")
-            writer.close()
 
-    async def _mute_after(self, _connection: Connection, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-        while await reader.read(4096):
+    async def _mute_after(self, _connection: Connection, stream: TlsStream) -> None:
+        while await stream.read(4096):
             pass
 
 
@@ -239,27 +229,18 @@ _AFTER = {
 }
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, look: Callable[[bytes], None] | None = None) -> None:
-    with contextlib.suppress(ConnectionError, ssl.SSLError, mqtt.NotMqtt):
-        while data := await reader.read(65536):
-            if look:
-                look(data)
-            writer.write(data)
-            await writer.drain()
+async def _pump(read: Callable[[int], Awaitable[bytes]], write: Callable[[bytes], Awaitable[None]]) -> None:
+    with contextlib.suppress(OSError, mqtt.NotMqtt):
+        while data := await read(65536):
+            await write(data)
 
 
-async def _until_connect(connection: Connection, reader: asyncio.StreamReader) -> bool:
+async def _until_connect(connection: Connection, stream: TlsStream) -> bool:
     """Read up to the client's CONNECT; False when it never comes."""
-    with contextlib.suppress(ConnectionError, ssl.SSLError, mqtt.NotMqtt):
-        while data := await reader.read(4096):
+    with contextlib.suppress(OSError, mqtt.NotMqtt):
+        while data := await stream.read(4096):
             for packet in connection.parser.feed(data):
                 if packet.kind == mqtt.CONNECT:
                     connection.client = mqtt.client_id(packet)
                     return True
     return False
-
-
-def _common_name(tls: ssl.SSLObject) -> str:
-    """The common name in the client's certificate: on AWS IoT, the thing's."""
-    subject = cast("tuple[tuple[tuple[str, str], ...], ...]", (tls.getpeercert() or {}).get("subject", ()))
-    return next((value for attribute in subject for name, value in attribute if name == "commonName"), "")
