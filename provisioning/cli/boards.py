@@ -41,7 +41,7 @@ def show_command(name: str) -> None:
 @click.argument("kind", type=click.Choice(["board", "product"]), required=False)
 def schema_command(kind: str | None) -> None:
     """The JSON Schema of the board and product files, for editors; KIND picks one."""
-    from provisioning.config.load import SCHEMAS, schema
+    from provisioning.config.load import SCHEMAS, schema, schema_text
 
     made = schema(kind) if kind else {each: schema(each) for each in SCHEMAS}
-    emit(made, lambda: json.dumps(made, indent=2, ensure_ascii=False))
+    emit(made, lambda: schema_text(kind).rstrip() if kind else json.dumps(made, indent=2, ensure_ascii=False))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from provisioning.config.nearest import did_you_mean
 from provisioning.config.validate import Block, number_from_env, problem
@@ -107,6 +107,10 @@ class Reset(Block):
     after: Literal["hard-reset", "watchdog-reset", "no-reset"] = Field(default="hard-reset", description="esptool's --after")
 
 
+def _megabytes(size: str) -> int:
+    return int(size.removesuffix("MB")) * 1024 * 1024
+
+
 class BoardFile(Block):
     """The keys of a board file, after `extends` has been followed."""
 
@@ -136,17 +140,19 @@ class BoardFile(Block):
             )
         return value
 
-    @model_validator(mode="after")
-    def _fits(self) -> BoardFile:
-        end = self.partition.offset + self.partition.size
-        if end > self.flash_bytes:
-            raise problem(f"the partition ends at 0x{end:x}, behind the end of {self.flash_size} of flash")
-        return self
+    @field_validator("partition")
+    @classmethod
+    def _fits(cls, value: Partition, info: ValidationInfo) -> Partition:
+        flash = info.data.get("flash_size")  # absent when it was wrong itself
+        end = value.offset + value.size
+        if flash and end > _megabytes(flash):
+            raise problem(f"ends at 0x{end:x}, behind the end of {flash} of flash", "Correct offset and size, or flash_size.")
+        return value
 
     @property
     def flash_bytes(self) -> int:
         """Size of the flash chip in bytes."""
-        return int(self.flash_size.removesuffix("MB")) * 1024 * 1024
+        return _megabytes(self.flash_size)
 
 
 class Board(BoardFile):

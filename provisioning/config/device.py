@@ -10,7 +10,7 @@ from pathlib import Path
 
 from provisioning.config.document import clip, shown, wrong
 from provisioning.config.nearest import did_you_mean
-from provisioning.config.yaml_source import read_text
+from provisioning.config.text_file import read_text
 
 COLUMN = "device"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,7 @@ def load_product(path: str | Path) -> Product:
     """The product in the file `path`, with its board, routes and roots. Raises InputError."""
     document = yaml_source.load(Path(path))
     raw = validate(ProductFile, document)
-    try:
-        board = load_board(raw.board, document.path.parent)
-    except InputError as error:
-        if error.code != "unknown-board":
-            raise
-        raise document.error(("board",), error.code, error.message, error.hint) from None
-    return resolve(raw, document, board)
+    return resolve(raw, document, _board(_named(raw.board, document, ("board",))))
 
 
 def schema(kind: str) -> dict[str, Any]:
@@ -58,6 +53,11 @@ def schema(kind: str) -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"twinroot {kind} file", **made}
 
 
+def schema_text(kind: str) -> str:
+    """The schema as it lies in boards/schema/, for editors."""
+    return json.dumps(schema(kind), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
 def _board_path(text: str, base: Path) -> Path:
     if "/" in text or "\\" in text or text.endswith((".yaml", ".yml")):
         return base / text
@@ -66,6 +66,19 @@ def _board_path(text: str, base: Path) -> Path:
         hint = did_you_mean(text, names) or "`twinroot boards list` prints them; a path to a YAML file is good, too."
         raise wrong("unknown-board", f"there is no board {text[:60]!r}, expected one of {', '.join(names)}, or a path", hint)
     return folder("boards") / f"{text}.yaml"
+
+
+def _named(text: str, document: Document, loc: Loc) -> Path:
+    """The file of the board that `document` names at `loc`; what is wrong with the name is an error of that line."""
+    try:
+        path = _board_path(text, document.path.parent)
+    except InputError as error:
+        raise document.error(loc, error.code, error.message, error.hint) from None
+    if not path.is_file():
+        raise document.error(
+            loc, "file-missing", f"there is no file {shown(path)}", "Give a board's name, or a path relative to this file."
+        )
+    return path
 
 
 def _board(path: Path) -> Board:
@@ -87,17 +100,12 @@ def _with_parents(path: Path, chain: list[Path]) -> Document:
     if not isinstance(parent, str):
         return document
     chain = [*chain, path.resolve()]
-    try:
-        parent_path = _board_path(parent, path.parent)
-    except InputError as error:
-        raise document.error(("extends",), error.code, error.message, error.hint) from None
+    parent_path = _named(parent, document, ("extends",))
     if parent_path.resolve() in chain or len(chain) > _MAX_EXTENDS:
         names = " -> ".join(each.stem for each in [*chain, parent_path])
         raise document.error(
             ("extends",), "extends-cycle", f"boards extend each other in a circle: {names}", "Remove one of these 'extends'."
         )
-    if not parent_path.is_file():
-        raise document.error(("extends",), "file-missing", f"there is no file {shown(parent_path)}", "Give a board's name or a path.")
     return overlay(_with_parents(parent_path, chain), document)
 
 

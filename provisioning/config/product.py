@@ -13,6 +13,16 @@ from provisioning.errors import InputError
 from provisioning.trust.roots import Root
 from provisioning.trust.routes import Route
 
+# Bytes: 802.11 for the SSID, WPA2 for the passphrase (64 hex digits are a raw key).
+_WIFI_BYTES = {"ssid": (1, 32), "password": (8, 64)}
+
+
+def wrong_length(key: str, text: Secret) -> str:
+    """What is wrong with the length of a Wi-Fi text, or an empty string."""
+    low, high = _WIFI_BYTES[key]
+    size = len(text.reveal().encode())
+    return "" if low <= size <= high else f"{size} bytes, expected {low} to {high}"
+
 
 @dataclass(frozen=True)
 class WifiAccess:

@@ -7,7 +7,7 @@ from pathlib import Path
 from provisioning.config.board import Board
 from provisioning.config.document import Document, Loc, shown
 from provisioning.config.nearest import did_you_mean
-from provisioning.config.product import IdentityTemplates, Product, WifiAccess
+from provisioning.config.product import IdentityTemplates, Product, WifiAccess, wrong_length
 from provisioning.config.product_file import ProductFile
 from provisioning.config.template import fields_of
 from provisioning.errors import InputError
@@ -141,13 +141,11 @@ def _check_resolve(raw: ProductFile, document: Document) -> None:
 def _wifi(raw: ProductFile, document: Document) -> WifiAccess | None:
     if raw.wifi is None:
         return None
-    # Lengths are 802.11's (SSID) and WPA2's (passphrase; 64 hex digits are a raw key). Templates are checked once filled in.
-    for key, text, low, high in (("ssid", raw.wifi.ssid, 1, 32), ("password", raw.wifi.password, 8, 64)):
-        if text is None:
-            continue
-        plain = text.reveal()
-        if "{" not in plain and not low <= len(plain.encode()) <= high:
-            raise document.error(("wifi", key), "bad-wifi", f"found {len(plain.encode())} bytes, expected {low} to {high}")
+    for key, text in (("ssid", raw.wifi.ssid), ("password", raw.wifi.password)):
+        # A text with fields is measured when they are filled in.
+        complaint = wrong_length(key, text) if text is not None and "{" not in text.reveal() else ""
+        if complaint:
+            raise document.error(("wifi", key), "bad-wifi", f"found {complaint}")
     return WifiAccess(raw.wifi.ssid, raw.wifi.password)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from provisioning.config.device import Device, load_devices, single_device
 from provisioning.config.document import Loc, shown, wrong
 from provisioning.config.nearest import did_you_mean
-from provisioning.config.product import Product
+from provisioning.config.product import Product, wrong_length
 from provisioning.config.template import fields_of, fill
 from provisioning.config.values import Secret
 
@@ -78,6 +78,10 @@ def _filled(product: Product, device: Device, loc: Loc, template: str) -> str:
         text = fill(template, device.fields)
     except KeyError as error:
         name = str(error.args[0])
+        if loc[0] == "wifi":  # never repeat a piece of what may be a password
+            raise product.error(
+                loc, "unknown-field", "has a {field} that is no column", "With !secret NAME braces are taken as they are."
+            ) from None
         has = ", ".join(device.fields)
         source = device.where or f"device {device.id}"
         raise product.error(
@@ -109,4 +113,10 @@ def _secret(product: Product, device: Device, key: str, secret: Secret | None) -
         has_fields = bool(fields_of(secret.reveal()))
     except ValueError:
         return secret
-    return Secret(_filled(product, device, ("wifi", key), secret.reveal()), secret.label) if has_fields else secret
+    if not has_fields:
+        return secret
+    filled = Secret(_filled(product, device, ("wifi", key), secret.reveal()), secret.label)
+    complaint = wrong_length(key, filled)
+    if complaint:
+        raise wrong("bad-wifi", f"{device.where or device.id}: for 'wifi.{key}' the columns give {complaint}", "Correct that row.")
+    return filled

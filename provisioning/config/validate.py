@@ -84,7 +84,8 @@ def _sentence(model: type[BaseModel], document: Document, error: ErrorDetails) -
     if isinstance(value, Secret):
         hint = "!secret is for texts that stay secret (wifi); use !env for others."
     elif kind == "literal_error" and field is not None:
-        hint = did_you_mean(str(value), [str(choice) for choice in _choices(field.annotation)])
+        choices = [str(choice) for choice in _choices(field.annotation)]
+        hint = "Put it in quotes." if str(value) in choices else did_you_mean(str(value), choices)
     elif kind == "string_type":
         hint = "Put it in quotes." if isinstance(value, (int, float, bool)) else ""
     elif kind == "int_type" and isinstance(value, str) and value.isdigit():

@@ -14,12 +14,15 @@ import yaml
 
 from provisioning.config.document import Document, Loc, Mark, clip, kind, shown, wrong
 from provisioning.config.nearest import did_you_mean
+from provisioning.config.text_file import read_text
 from provisioning.config.values import EnvText, Secret
 from provisioning.errors import InputError
 
 SECRETS_FILE = "secrets.yaml"
-_MAX_BYTES = 1_000_000
 _MAX_NODES = 50_000
+_MAX_DEPTH = 32
+# Escapes in double quotes can make what no file name, JSON text or device takes: control characters and halves of surrogate pairs.
+_UNUSABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _PREFIX = "tag:yaml.org,2002:"
 
 
@@ -68,15 +71,12 @@ def load(path: Path, *, secret_file: bool = False) -> Document:
         raise wrong("yaml-character", f"{name}:{line}: a control character that YAML does not allow", "Delete it.") from None
     except RecursionError:
         raise wrong("yaml-depth", f"{name}: the brackets or blocks are nested too deeply to be a configuration") from None
-    except ValueError:  # PyYAML's scanner: an escape such as "\UFFFFFFFF" is no character
+    except (ValueError, OverflowError):  # PyYAML's scanner: an escape such as "\UFFFFFFFF" is no character
         raise wrong("yaml-character", f"{name}: a backslash escape that is no character", "Use single quotes.") from None
     if root is None:
         raise wrong("yaml-empty", f"{name}: the file is empty", "Start from a file in examples/.")
     document = Document(path, None)
-    try:
-        document.data = _Builder(document, name, secret_file).build(root, ())
-    except RecursionError:
-        raise wrong("yaml-depth", f"{name}: an anchor refers to itself or blocks are nested too deeply") from None
+    document.data = _Builder(document, name, secret_file).build(root, ())
     if not isinstance(document.data, dict):
         raise wrong(
             "yaml-top-level",
@@ -84,37 +84,6 @@ def load(path: Path, *, secret_file: bool = False) -> Document:
             "Start from a file in examples/.",
         )
     return document
-
-
-def read_text(path: Path) -> str:
-    """The text of `path` (UTF-8, with or without byte-order mark); InputError where it cannot be read as such."""
-    name = shown(path)
-    try:
-        with path.open("rb") as file:
-            raw = file.read(_MAX_BYTES + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        raise wrong("file-missing", f"{name}: there is no such file", _neighbours(path)) from None
-    except IsADirectoryError:
-        raise wrong("file-is-folder", f"{name}: this is a folder, expected a file", _neighbours(path / "x")) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not a file name"
-        raise wrong("file-unreadable", f"{name}: cannot be read: {reason}", "Check the file's permissions.") from None
-    if len(raw) > _MAX_BYTES:
-        raise wrong("file-too-big", f"{name}: is larger than 1 MB, expected a text file for people", "Is it the right file?")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise wrong("not-utf-8", f"{name}:{line}: a byte that is not UTF-8 text", "Save the file as UTF-8 (in Excel: CSV UTF-8).") from None
-
-
-def _neighbours(path: Path) -> str:
-    """A hint that names a file of nearly the same name in the same folder."""
-    try:
-        there = [entry.name for entry in path.parent.iterdir() if entry.is_file()]
-    except OSError:
-        return f"There is no folder {shown(path.parent)} either."
-    return did_you_mean(path.name, there) or "Check the path; it is relative to the working directory or to the file that names it."
 
 
 def _syntax_error(name: str, text: str, error: yaml.MarkedYAMLError) -> InputError:
@@ -142,6 +111,8 @@ class _Builder:
         self._nodes = 0
 
     def build(self, node: yaml.Node, loc: Loc) -> Any:
+        if len(loc) > _MAX_DEPTH:
+            raise wrong("yaml-depth", f"{self._name}: an anchor refers to itself, or blocks are nested more than {_MAX_DEPTH} deep")
         self._nodes += 1
         if self._nodes > _MAX_NODES:
             raise wrong("yaml-size", f"{self._name}: more than {_MAX_NODES} values; anchors that multiply each other?")
@@ -179,6 +150,8 @@ class _Builder:
             if not isinstance(key_node, yaml.ScalarNode) or key_node.tag not in (_PREFIX + "str", _PREFIX + "int"):
                 raise wrong("yaml-key", f"{mark}: a key that is not a plain text", "Write `key: value`; quote unusual keys.")
             key = str(key_node.value)
+            if _UNUSABLE.search(key):
+                raise wrong("yaml-character", f"{mark}: a key with an escape for a character no text has", "Remove the backslash.")
             here = (*loc, key)
             if key in made:
                 first = self._document.keys[here].line
@@ -190,6 +163,8 @@ class _Builder:
 
     def _scalar(self, node: yaml.Node, loc: Loc) -> Any:
         text = str(node.value)
+        if _UNUSABLE.search(text):
+            raise self._error(loc, "yaml-character", "holds an escape for a character that no text has", "Remove the backslash escape.")
         if node.tag == "!env":
             return self._env(text, loc)
         if node.tag == "!secret":
