@@ -175,7 +175,8 @@ def prepare(text, rest):
     """Plan the set whose set.json is `text`; `rest` is [[path, sha256] of files outside set.json..., sizes of all].
 
     Returns what the host needs to know before the first write: {"n": number, "send": indices of files that the board
-    does not hold, "need": blocks to be used, "free": blocks free after clearing up}. Writes nothing.
+    does not hold, "copy": indices of those that another set holds, "same": whether set.json is there already, "need": blocks to be used,
+    "free": blocks free after clearing up}. Writes nothing.
     """
     global plan
     sizes = rest.pop()
@@ -215,7 +216,14 @@ def prepare(text, rest):
         for name in names(path) if is_dir(path) else ():
             free += os.stat(path + "/" + name)[6] // block + 1
     plan = [number, text, files, send, copy, rubbish]
-    return {"n": number, "send": send, "need": need, "free": free, "copy": len(copy)}
+    return {
+        "n": number,
+        "send": send,
+        "copy": [c[1] for c in copy],
+        "same": read(_TRUST + "%d/set.json" % number) == text,
+        "need": need,
+        "free": free,
+    }
 
 
 def folder(path):

@@ -41,11 +41,7 @@ def _own_names(tree: ast.AST) -> Counter[str]:
             used[node.arg] += 1
             bound.add(node.arg)
     methods = {
-        child.name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef)
-        for child in node.body
-        if isinstance(child, ast.FunctionDef)
+        child.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for child in node.body if isinstance(child, ast.FunctionDef)
     }
     return Counter({name: used[name] for name in bound - methods})
 

@@ -183,12 +183,12 @@ class RawRepl:
         deadline = time.monotonic() + seconds
         while not heard.endswith(PROMPT):
             more = self.wire.read(max(0.0, deadline - time.monotonic()))
-            if not more:
-                # boot.py may be in the way: interrupt it, once more.
+            heard += more
+            if not more or heard.endswith(b">>> "):
+                # boot.py is in the way, or the friendly prompt came back: interrupt, once.
                 if self._knock(1.0, heard):
                     return
                 raise explain(bytes(heard), self.wire.name)
-            heard += more
 
     def leave(self) -> None:
         """Back to the friendly prompt and restart, so that the board's own program runs again. Does not wait for it."""

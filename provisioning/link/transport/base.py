@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,17 +16,42 @@ class LinkBroken(BoardError):
 
 @dataclass(frozen=True)
 class Plan:
-    """The board's answer to a payload, before the first write. `send`: indices into Payload.items of what it does not hold."""
+    """The board's answer to a payload, before the first write. `need` and `free` are blocks of its file system.
+
+    `send`: indices into Payload.items of what it does not hold; `copy`: of what another of its sets holds; `same`: whether the
+    set's folder holds this set.json already.
+    """
 
     number: int
     send: tuple[int, ...]
-    copy: int
+    copy: tuple[int, ...]
+    same: bool
     need: int
     free: int
 
     @classmethod
     def of(cls, answer: dict[str, Any]) -> Plan:
-        return cls(answer["n"], tuple(answer["send"]), answer["copy"], answer["need"], answer["free"])
+        return cls(answer["n"], tuple(answer["send"]), tuple(answer["copy"]), answer["same"], answer["need"], answer["free"])
+
+
+# What a device's exception says -> code, sentence, next step. Matched in order; MicroPython names or only numbers an errno.
+_DEVICE = (
+    (r"ENOSPC|Errno 28\b", "flash-full", "The flash of the board is full", "Remove files from the board, then run the command again."),
+    (r"EROFS|Errno 30\b", "read-only", "The file system of the board is read-only", "Make a new one: `twinroot flash PRODUCT.yaml`."),
+    (r"\bhash /", "readback", "A file on the board does not read back as it was written", "Run it again; if it repeats, the flash is bad."),
+    (r"EIO|Errno 5\b", "flash-bad", "The flash of the board cannot be read or written", "Run it again; if it repeats, the flash is bad."),
+    (r"MemoryError|memory alloc", "no-memory", "The board ran out of memory", "Restart the board and run the command again."),
+    (r"", "device-error", "The board reports an error", "Run the command again; if it repeats, restart the board."),
+)
+
+
+def device_error(what: BoardError | str, name: str) -> BoardError:
+    """The error for what the device's code raised on the board at `name`; errors that are not the device's stay as they are."""
+    if isinstance(what, BoardError) and what.code != "device-exception":
+        return what
+    text = what if isinstance(what, str) else what.message
+    _, code, sentence, hint = next(row for row in _DEVICE if re.search(row[0], text))
+    return BoardError(code, f"{sentence} ({name}: {text[-120:]}).", hint)
 
 
 class Session(Protocol):

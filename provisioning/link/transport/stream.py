@@ -7,12 +7,11 @@ import time
 import zlib
 from typing import Any
 
-from provisioning.errors import BoardError
 from provisioning.link import agent
 from provisioning.link.events import Event, Listener, silent
 from provisioning.link.payload import Item, Payload, pem_parts
 from provisioning.link.repl import RawRepl
-from provisioning.link.transport.base import Plan, plan_text
+from provisioning.link.transport.base import Plan, device_error, plan_text
 from provisioning.link.transport.frames import Frames
 
 WAIT_MS = 4000  # silence after which the receiver gives the board back
@@ -23,24 +22,6 @@ def record(item: Item) -> bytes:
     parts = pem_parts(item.content)
     label, body = parts or (b"", item.content)
     return bytes((len(label),)) + label + len(body).to_bytes(3, "little") + body
-
-
-def device_error(value: Any, name: str) -> BoardError | None:
-    """The error that a message [text] means; None for any other message."""
-    if not (isinstance(value, list) and len(value) == 1 and isinstance(value[0], str)):
-        return None
-    text = value[0]
-    if "28" in text.split("]")[0] or "ENOSPC" in text:
-        return BoardError("flash-full", f"The flash of the board on {name} is full.", "Remove files from the board, then run the command again.")
-    if "30" in text.split("]")[0] or "EROFS" in text:
-        return BoardError("read-only", f"The file system of the board on {name} is read-only.", "Erase it: `twinroot flash PRODUCT.yaml`.")
-    if text.startswith("hash "):
-        return BoardError(
-            "readback",
-            f"{text[5:]} on the board on {name} does not read back as it was written.",
-            "Run the command again; if it repeats, the board's flash is bad.",
-        )
-    return BoardError("device-error", f"The board on {name} reports {text!r}.", "Run the command again; if it repeats, restart the board.")
 
 
 class StreamSession:
@@ -60,9 +41,8 @@ class StreamSession:
 
     def _answer(self, seconds: float = 30.0) -> Any:
         value = self.frames.message(seconds)
-        error = device_error(value, self.repl.wire.name)
-        if error:
-            raise error
+        if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
+            raise device_error(value[0], self.repl.wire.name)
         return value
 
     def _ask(self, command: bytes, seconds: float = 30.0) -> Any:

@@ -1,0 +1,104 @@
+"""The --port option that all commands with a board share, and the progress that they show to people."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from provisioning.cli._output import emit, say
+from provisioning.link.events import Event, Listener, silent
+
+if TYPE_CHECKING:
+    from provisioning.config.device import Device
+    from provisioning.config.product import Product
+    from provisioning.job.report import Report
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+port_option: Decorator = click.option(
+    "--port",
+    metavar="PORT",
+    envvar=["TWINROOT_PORT", "ESPPORT"],
+    help="Device, rfc2217://…, socket://…, auto, mac:…, usb:SERIAL or virtual. Default: TWINROOT_PORT, then ESPPORT.",
+)
+transport_option: Decorator = click.option(
+    "--transport",
+    type=click.Choice(["auto", "stream", "paste", "ampy"]),
+    default="auto",
+    show_default=True,
+    help="How files travel; auto takes the best that the board answers to.",
+)
+
+
+@contextmanager
+def progress() -> Iterator[Listener]:
+    """A listener that draws a progress bar on a terminal; silent elsewhere."""
+    if not sys.stderr.isatty():
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    ) as bar:
+        task = bar.add_task("connect", total=None)
+
+        def listen(event: Event) -> None:
+            if event.kind == "step":
+                bar.update(task, description=event.data["name"])
+            elif event.kind == "bytes":
+                bar.update(task, completed=event.data["done"], total=event.data["total"])
+            elif event.kind == "note":
+                console.print(event.data["text"])
+
+        yield listen
+
+
+def text_of(report: Report) -> str:
+    """The report for people: outcome, where, what, how long."""
+    lines = [f"{report.outcome.upper()}  {report.message}"]
+    if report.mac or report.board:
+        where = (("board", report.board), ("chip", report.chip), ("mac", report.mac), ("device", report.device))
+        lines.append("  " + "  ".join(f"{name} {value}" for name, value in where if value))
+    if report.transport:
+        wire = report.wire
+        lines.append(
+            f"  {report.transport}: {wire['sent']} bytes out, {wire['received']} in, {wire['turns']} turns, {wire['seconds']:.2f} s; "
+            f"{len(report.written)} files written"
+        )
+    return "\n".join(lines)
+
+
+def one_device(product: Product, device_id: str | None) -> Device:
+    """The one unit that a command for a single board means. Raises InputError when it could be several."""
+    from provisioning.config.unit import choose
+    from provisioning.errors import InputError
+
+    found = choose(product, device_id)
+    if len(found) != 1:
+        raise InputError(
+            "no-device", f"{product.source} lists {len(found)} devices, and one board can be one of them.", "Add --device ID to say which."
+        )
+    return found[0]
+
+
+def finish(report: Report) -> int:
+    """Print the report; returns the exit code."""
+    emit(report.as_dict(), lambda: text_of(report))
+    if report.outcome != "pass":
+        say(f"twinroot: {report.message}")
+        if report.hint:
+            say(f"  next: {report.hint}")
+    return report.exit_code

@@ -1,0 +1,95 @@
+"""What jobs ask of a board before they touch it, and how they hear its own report."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from provisioning.errors import BoardError
+from provisioning.job.report import Report
+from provisioning.link.repl import RawRepl
+
+# The first MicroPython whose ssl module can verify a server at all (SSLContext, CERT_REQUIRED, a date check).
+OLDEST = (1, 22)
+_SELFTEST = "import json,twinroot\nprint(json.dumps(twinroot.selftest(%s)))"
+SELFTEST_SECONDS = 30.0
+CONNECT_SECONDS = 180.0  # Wi-Fi, time, and a handshake with every route, each with its own limit on the device
+
+
+def chip_of(machine: str) -> str | None:
+    """esp32, esp32s3, …: the last word of `sys.implementation._machine` ("Generic ESP32S3 module with ESP32S3"); None if it has none."""
+    found = re.findall(r"esp32(?:[-_ ]?[a-z]\d+)?", machine.lower())
+    return re.sub("[-_ ]", "", found[-1]) if found else None
+
+
+def mac_text(uid: str) -> str | None:
+    return ":".join(uid[at : at + 2] for at in range(0, 12, 2)) if len(uid) >= 12 else None
+
+
+def check(hello: dict[str, Any], product: Any, name: str, report: Report) -> None:
+    """Refuse a board that is not the product's, before the first write."""
+    report.chip = chip_of(hello["machine"])
+    report.mac = mac_text(hello["uid"])
+    wanted = product.board.chip.replace("-", "").lower()
+    if report.chip and report.chip != wanted:
+        raise BoardError(
+            "wrong-chip",
+            f"The board on {name} is an {report.chip}, the product is for {wanted} ({hello['machine']}).",
+            "Connect the board that the product file names, or correct `board:` in the product file.",
+        )
+    version = tuple(hello["mp"][:2])
+    if version < OLDEST:
+        raise BoardError(
+            "micropython-too-old",
+            f"The board on {name} runs MicroPython {version[0]}.{version[1]}, whose TLS cannot verify a server's dates.",
+            f"Write MicroPython {OLDEST[0]}.{OLDEST[1]} or later: `twinroot flash PRODUCT.yaml`.",
+        )
+    if "FAT" in hello["fs"].upper():
+        report.note(
+            "The file system is FAT: a cut in its own tables can lose files, which littlefs rules out. "
+            "The order of writes still never mixes two sets."
+        )
+
+
+def selftest(repl: RawRepl, connect: bool = False) -> dict[str, Any]:
+    """The device's own report. Raises BoardError("no-package") when the connection package is missing there."""
+    try:
+        found: dict[str, Any] = repl.ask(_SELFTEST % connect, CONNECT_SECONDS if connect else SELFTEST_SECONDS)
+    except BoardError as error:
+        if error.code == "device-exception":
+            raise BoardError(
+                "no-package",
+                f"The board on {repl.wire.name} cannot report about itself: {error.message.split(' raised ')[-1]}.",
+                "Write a product to it: `twinroot update PRODUCT.yaml`.",
+            ) from error
+        raise
+    return found
+
+
+def adopt(report: Report, found: dict[str, Any]) -> None:
+    """Take over from the device's report what the report says about the board."""
+    report.selftest = found
+    report.generation, report.previous = found["set"], found["previous"]
+    report.mac = report.mac or mac_text(found["uid"] or "")
+    for name in ("product", "device", "board"):
+        setattr(report, name, found[name] or getattr(report, name))
+
+
+def judge(found: dict[str, Any], set_sha256: str | None, number: int | None, name: str) -> None:
+    """Raise BoardError unless the device's report is good and speaks of the set that it should."""
+    if found["bad"]:
+        raise BoardError(
+            "bad-files",
+            f"The board on {name} reports files that are not what its set says: {', '.join(found['bad'])}.",
+            "Write the product again: `twinroot update PRODUCT.yaml`.",
+        )
+    if not found["ok"]:
+        raise BoardError(
+            "bad-selftest", f"The board on {name} reports: {found['error']}.", "Write the product again: `twinroot update PRODUCT.yaml`."
+        )
+    if (set_sha256 and found["set_sha256"] != set_sha256) or (number and found["set"] != number):
+        raise BoardError(
+            "other-set",
+            f"The board on {name} reports set {found['set']} of {found['product']} for {found['device']}, not the one that was asked for.",
+            "Write the product to it: `twinroot update PRODUCT.yaml`.",
+        )

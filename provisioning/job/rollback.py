@@ -1,0 +1,37 @@
+"""Back to the set before the active one, which stays on the board whole for exactly this."""
+
+from __future__ import annotations
+
+from provisioning.errors import BoardError
+from provisioning.job.board import adopt, judge, mac_text, selftest
+from provisioning.job.report import Report
+from provisioning.job.running import board
+from provisioning.link.events import Listener, silent
+from provisioning.link.transport.choose import choose
+
+
+def rollback(port: str | None, *, transport: str = "auto", events: Listener = silent) -> Report:
+    """Make the previous set active, restart, hear the board's own report. Fails, without a write, when there is none."""
+    report = Report(listener=events)
+    with board(port, report) as repl:
+        with report.step("rollback"):
+            session, _ = choose(repl, transport, events=events)
+            report.transport = session.name
+            report.mac = mac_text(session.hello()["uid"])
+            was, now = session.back()
+            session.close()
+        if not now:
+            raise BoardError(
+                "no-previous-set",
+                f"The board on {repl.wire.name} holds no set before {'set ' + str(was) if was else 'the first one'}.",
+                "Write the product that it should have: `twinroot update PRODUCT.yaml`.",
+            )
+        report.written = ["/trust/active"]
+        with report.step("restart"):
+            repl.soft_reset()
+        with report.step("selftest"):
+            found = selftest(repl)
+        adopt(report, found)
+        judge(found, None, now, repl.wire.name)
+        report.passed(f"Set {now} is active again instead of set {was}.")
+    return report

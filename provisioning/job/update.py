@@ -1,0 +1,157 @@
+"""Bring a product to a board that runs MicroPython: ask, send what is missing, commit, restart, hear the board's own report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provisioning.bundle.bundle import Bundle, Interpreter, build
+from provisioning.errors import BoardError
+from provisioning.job.board import adopt, check, judge, selftest
+from provisioning.job.report import Report
+from provisioning.job.running import board
+from provisioning.link import baud, question
+from provisioning.link.events import Listener, silent
+from provisioning.link.payload import Payload
+from provisioning.link.repl import RawRepl
+from provisioning.link.transport.base import LinkBroken, Plan, Session
+from provisioning.link.transport.choose import choose
+
+
+def update(
+    product: Any,
+    device: Any,
+    port: str | None,
+    *,
+    transport: str = "auto",
+    dry_run: bool = False,
+    max_baud: int | None = None,
+    events: Listener = silent,
+) -> Report:
+    """Write `product` for `device` to the board on `port`.
+
+    `max_baud`: highest rate for the transfer; None for the board file's, 115200 for no raise. Returns a report; what goes wrong is in
+    it. A control-C passes through after the board's program has been started again.
+    """
+    report = Report(board=product.board.name, product=product.name, device=device.id, listener=events)
+    with report.step("bundle"):
+        bundle = build(product, device)
+    with board(port, report) as repl:
+        _Update(report, product, device, repl, transport, dry_run, max_baud or product.board.baud.max, events).run(bundle)
+    return report
+
+
+class _Update:
+    """One run, with the board at its raw prompt."""
+
+    def __init__(
+        self, report: Report, product: Any, device: Any, repl: RawRepl, transport: str, dry_run: bool, max_baud: int, events: Listener
+    ) -> None:
+        self.report = report
+        self.product = product
+        self.device = device
+        self.repl = repl
+        self.transport = transport
+        self.dry_run = dry_run
+        self.max_baud = max_baud
+        self.events = events
+        self.left_over = False
+
+    def run(self, bundle: Bundle) -> None:
+        with self.report.step("ask"):
+            if self._unchanged(bundle):
+                return
+        payload, number = self._transfer_at_some_rate(bundle)
+        if self.dry_run:
+            return
+        self.report.files = payload.hashes(number)
+        with self.report.step("restart"):
+            self.repl.soft_reset()
+        with self.report.step("selftest"):
+            found = selftest(self.repl)
+        adopt(self.report, found)
+        judge(found, payload.set_sha256, number, self.repl.wire.name)
+        self.report.passed(f"Set {number} is active on {self.report.mac or self.repl.wire.name}; the board reads it back whole.")
+
+    def _unchanged(self, bundle: Bundle) -> bool:
+        payload = Payload(bundle.trust, bundle.lib)
+        answer = question.holds(self.repl, payload, bundle.package)
+        if answer is None:
+            return False
+        found, self.left_over = answer
+        if self.left_over and not self.dry_run:
+            return False
+        adopt(self.report, found)
+        self.report.files = payload.hashes(found["set"])
+        self.report.passed(f"Nothing to do: set {found['set']} is this product, and the board reads it back whole.", "unchanged")
+        return True
+
+    def _rates(self) -> list[int]:
+        home = self.repl.wire.home_baud
+        if self.transport in ("paste", "ampy") or self.product.board.native_usb:
+            return [home]
+        top = [rate for rate in baud.LADDER if home < rate <= self.max_baud]
+        return [*top[:2], home, home]
+
+    def _transfer_at_some_rate(self, bundle: Bundle) -> tuple[Payload, int]:
+        """Transfer at the highest rate that holds; a line that gives out is tried again one step lower, going on where it stopped."""
+        rates = self._rates()
+        for attempt, rate in enumerate(rates):
+            try:
+                if rate != self.repl.wire.home_baud:
+                    with self.report.step("baud"):
+                        if not baud.raise_baud(self.repl, rate, self.events):
+                            continue
+                return self._transfer(bundle)
+            except LinkBroken as error:
+                if attempt + 1 == len(rates):
+                    raise
+                self.report.note(f"{error.message} Trying again at a lower rate.")
+                self.repl.enter()
+        raise AssertionError("the last rate is the one the line came with")
+
+    def _transfer(self, bundle: Bundle) -> tuple[Payload, int]:
+        home = self.repl.wire.home_baud
+        leave = baud.leave(home) if self.repl.wire.baud != home else "pass"
+        with self.report.step("transport"):
+            session, why = choose(self.repl, self.transport, leave=leave, events=self.events)
+        self.report.transport = session.name
+        if session.name != "stream" and self.transport == "auto":
+            self.report.note(f"Transport {session.name}: {why}.")
+        check(session.hello(), self.product, self.repl.wire.name, self.report)
+        payload = self._for_interpreter(bundle, session)
+        with self.report.step("plan"):
+            plan = session.prepare(payload)
+        self._room(plan)
+        self.report.written = self._written(payload, plan)
+        if self.dry_run:
+            self.report.generation = plan.number
+            self.report.passed(
+                f"Would write set {plan.number}: {len(plan.send)} files to send, {len(plan.copy)} on the board already.", "dry-run"
+            )
+        else:
+            with self.report.step("transfer"):
+                session.transfer()
+        session.close()
+        return payload, plan.number
+
+    def _for_interpreter(self, bundle: Bundle, session: Session) -> Payload:
+        hello = session.hello()
+        found = Interpreter(tuple(hello["mp"]), hello["mpy"] or None, hello["platform"])
+        if found.mpy != Interpreter.default().mpy:
+            with self.report.step("bundle"):
+                bundle = build(self.product, self.device, found)
+        return Payload(bundle.trust, bundle.lib)
+
+    def _room(self, plan: Plan) -> None:
+        if plan.need > plan.free:
+            raise BoardError(
+                "flash-full",
+                f"The set needs {plan.need} blocks of the board's flash, {plan.free} are free ({self.repl.wire.name}).",
+                "Remove files from the board, then run the command again; nothing was written.",
+            )
+
+    def _written(self, payload: Payload, plan: Plan) -> list[str]:
+        files = [payload.items[index].path(plan.number) for index in (*plan.send, *plan.copy)]
+        if not plan.same:
+            files.append(f"/trust/{plan.number}/set.json")
+        return [*sorted(files), "/trust/active"]

@@ -1,0 +1,61 @@
+"""Is what the board holds what it should hold? Hashes read back by code of ours, then the board's own report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provisioning.bundle.bundle import Interpreter, build
+from provisioning.errors import BoardError
+from provisioning.job.board import adopt, check, judge, selftest
+from provisioning.job.report import Report
+from provisioning.job.running import board
+from provisioning.link.events import Listener, silent
+from provisioning.link.payload import Payload
+from provisioning.link.transport.choose import choose
+
+
+def verify(
+    port: str | None, product: Any = None, device: Any = None, connect: bool = False, *, transport: str = "auto", events: Listener = silent
+) -> Report:
+    """Read back, hash, self-report; with `connect` a real handshake by the device. Writes nothing.
+
+    With `product` (and `device`) the board must hold exactly that; without, what its own set.json says.
+    """
+    report = Report(listener=events)
+    with board(port, report) as repl:
+        with report.step("restart"):
+            repl.soft_reset()
+        with report.step("read-back"):
+            session, _ = choose(repl, transport, events=events)
+            report.transport = session.name
+            hello = session.hello()
+            if product is not None:
+                check(hello, product, repl.wire.name, report)
+            report.files = session.audit()
+            session.close()
+        with report.step("selftest"):
+            found = selftest(repl, connect)
+        adopt(report, found)
+        wanted = None
+        if product is not None:
+            bundle = build(product, device, Interpreter(tuple(hello["mp"]), hello["mpy"] or None, hello["platform"]))
+            payload = Payload(bundle.trust, bundle.lib)
+            wanted = payload.set_sha256
+            _compare(report.files, payload.hashes(found["set"]), wanted, repl.wire.name)
+        judge(found, wanted, None, repl.wire.name)
+        how = f", connected over {found['connect']['route']}" if connect else ""
+        report.passed(f"Set {found['set']} of {found['product']} for {found['device']} is whole{how}.")
+    return report
+
+
+def _compare(found: dict[str, str], wanted: dict[str, str], set_sha256: str, name: str) -> None:
+    if set_sha256 not in found.values():
+        return  # another set altogether: judge() says so better
+    # An app's files are hashed by no audit: they are the user's to change.
+    wrong = sorted(path for path, sha in wanted.items() if path in found and found[path] != sha)
+    if wrong:
+        raise BoardError(
+            "bad-files",
+            f"Files on the board on {name} are not the product's: {', '.join(wrong)}.",
+            "Write the product again: `twinroot update PRODUCT.yaml`.",
+        )

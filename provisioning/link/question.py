@@ -1,0 +1,48 @@
+"""The one question of an update where nothing changed: does the board hold this set, whole, with nothing left over?
+
+The board's own package answers (twinroot.selftest hashes every file of the set). The question fits the receive ring, so it needs
+no flow control and costs two turns of the line.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provisioning.errors import BoardError
+from provisioning.link.payload import Payload
+from provisioning.link.repl import RawRepl
+
+_SOURCE = """import os,json
+l='/lib/twinroot'
+try:
+ import twinroot as w
+ t=w.selftest();c=w.check.sha256;b=bytearray(99)
+ t=t['set_sha256'][:8]=='%s'and[t,os.listdir('/trust'),os.listdir(l),[c(f,b)for f in[%s]]]
+except Exception:t=0
+print(json.dumps(t))"""
+_LOADER = "/lib/twinroot/__init__.py"
+
+
+def holds(repl: RawRepl, payload: Payload, package: str) -> tuple[dict[str, Any], bool] | None:
+    """(self-report, whether something is left over) when the board holds exactly `payload`; None when it holds anything else.
+
+    A board that cannot answer (blank, older package, too little heap) holds something else. Writes nothing.
+    """
+    paths = ",".join("l+'/__init__.py'" if item.name == _LOADER else repr(item.name) for item in payload.rest)
+    try:
+        answer = repl.ask(_SOURCE % (payload.set_sha256[:8], paths), 20.0)
+    except BoardError as error:
+        if error.code in ("device-exception", "bad-answer"):
+            return None
+        raise
+    if not answer:
+        return None
+    report, trust, lib, hashes = answer
+    whole = report["ok"] and report["set_sha256"] == payload.set_sha256 and report["set"] == report.get("active", report["set"])
+    if not whole or hashes != [item.sha256 for item in payload.rest]:
+        return None
+    sets = {int(name) for name in trust if name.isdigit()}
+    kept = {report["set"], report["previous"], report["proven"]}
+    left_over = bool(sets - kept or "active.new" in trust or any(name.endswith(".new") for name in lib))
+    packages = [name for name in lib if len(name) == 12]
+    return report, left_over or (len(packages) > len(sets)) or package not in packages

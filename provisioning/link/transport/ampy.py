@@ -1,0 +1,53 @@
+"""The ampy transport: adafruit-ampy's own Files, for firmware older than raw paste (MicroPython 1.14) and forks without it.
+
+ampy's Files gets a pyboard that runs over our wire: its calls have deadlines, any URL works, and the board is not reset at every
+call, so firmware/link/ops.py stays loaded between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from provisioning.link import agent
+from provisioning.link.repl import RawRepl
+from provisioning.link.transport.paste import PasteSession
+
+
+class Pyboard:
+    """What ampy's Files wants of a board: a raw REPL is open already, so entering and leaving mean nothing."""
+
+    def __init__(self, repl: RawRepl) -> None:
+        self._repl = repl
+
+    def enter_raw_repl(self) -> None:
+        pass
+
+    def exit_raw_repl(self) -> None:
+        pass
+
+    def exec_(self, command: str | bytes, stream_output: bool = False) -> bytes:
+        return self._repl.run(command)
+
+
+class AmpySession(PasteSession):
+    """As paste, with ampy's put for the contents and plain ASCII everywhere."""
+
+    name = "ampy"
+
+    def __init__(self, repl: RawRepl, **options: Any) -> None:
+        from ampy.files import Files
+
+        repl.paste = False
+        self._files = Files(Pyboard(repl))
+        super().__init__(repl, **options)
+
+    def literal(self, data: bytes) -> bytes:
+        return repr(data).encode()
+
+    def _put(self, index: int, content: bytes) -> Iterator[int]:
+        self._files.put(self.repl.run(f"print(target({index}))").decode().strip(), content)
+        yield len(content)
+
+    def _load(self) -> None:
+        self.repl.run(agent.small("ops").encode())

@@ -1,0 +1,92 @@
+"""The paste transport: the same device code, called over the raw REPL; contents as bytes literals. For boards without deflate,
+with too little heap for the receiver, or where binary input cannot be had."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from provisioning.errors import BoardError
+from provisioning.link import agent
+from provisioning.link.events import Event, Listener, silent
+from provisioning.link.payload import Payload
+from provisioning.link.repl import RawRepl
+from provisioning.link.transport.base import Plan, plan_text, device_error
+
+CHUNK = 512  # bytes of content per call: one literal of at most four times that in the board's heap
+
+
+class PasteSession:
+    """A session that runs firmware/link/ops.py in the board's main name space, function by function."""
+
+    name = "paste"
+
+    def __init__(self, repl: RawRepl, *, events: Listener = silent) -> None:
+        self.repl = repl
+        self.events = events
+        self._payload: Payload | None = None
+        self._plan: Plan | None = None
+        self._load()
+        self._hello: dict[str, Any] = self._call("hello()")
+
+    def _load(self) -> None:
+        self.repl.run(agent.small("ops").encode())
+
+    def _call(self, expression: str | bytes, seconds: float = 60.0) -> Any:
+        code = expression.encode() if isinstance(expression, str) else expression
+        try:
+            return self.repl.ask(b"print(json.dumps(" + code + b"))", seconds)
+        except BoardError as error:
+            raise device_error(error, self.repl.wire.name) from error
+
+    def hello(self) -> dict[str, Any]:
+        return self._hello
+
+    def prepare(self, payload: Payload) -> Plan:
+        text, rest = plan_text(payload)
+        more = json.dumps(rest, separators=(",", ":"))
+        answer = self._call(b"prepare(" + self.literal(text) + b",json.loads(" + self.literal(more.encode()) + b"))")
+        self._payload, self._plan = payload, Plan.of(answer)
+        return self._plan
+
+    def literal(self, data: bytes) -> bytes:
+        return agent.literal(data)
+
+    def transfer(self) -> int:
+        assert self._payload and self._plan
+        self._call("begin()")
+        total = sum(len(self._payload.items[index].content) for index in self._plan.send)
+        started = time.monotonic()
+        done = 0
+        for index in self._plan.send:
+            content = self._payload.items[index].content
+            for part in self._put(index, content):
+                done += part
+                rate = done / max(1e-6, time.monotonic() - started)
+                self.events(Event("bytes", {"done": done, "total": total, "rate": rate, "left": (total - done) / rate}))
+            self._call(f"settle({index})")
+        return int(self._call("commit()", 120.0))
+
+    def _put(self, index: int, content: bytes) -> Any:
+        """Write file `index`; yields the sizes of the parts as they arrive."""
+        self.repl.run(f"F=open(target({index}),'wb')")
+        for at in range(0, len(content), CHUNK):
+            part = content[at : at + CHUNK]
+            self.repl.run(b"F.write(" + self.literal(part) + b")")
+            yield len(part)
+        self.repl.run("F.close()")
+
+    def audit(self) -> dict[str, str]:
+        found: dict[str, str] = self._call("audit()")
+        return found
+
+    def tidy(self) -> None:
+        self._call("tidy()")
+
+    def back(self) -> tuple[int, int]:
+        was, now = self._call("back()")
+        return int(was), int(now)
+
+    def close(self) -> None:
+        """Nothing runs between two calls."""
