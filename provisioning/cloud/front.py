@@ -33,16 +33,37 @@ class Connection:
 
     scenario: Scenario
     socket: socket.socket
+    task: asyncio.Task[None] | None = None
     sni: str | None = None
     certificate: str = ""
     client: str = ""
     parser: mqtt.Parser = field(default_factory=mqtt.Parser)
 
 
+class Clients:
+    """Who is connected, over both endpoints. A client identifier that connects again ends its older connection: AWS IoT does so,
+    MQTT-3.1.4-2 asks for it, and amqtt forgets it for clean sessions."""
+
+    def __init__(self) -> None:
+        self._serving: dict[str, asyncio.Task[None]] = {}
+
+    def connected(self, client: str, task: asyncio.Task[None]) -> None:
+        """`task` serves `client` from now on."""
+        older = self._serving.get(client)
+        if older is not None and older is not task:
+            older.cancel()
+        self._serving[client] = task
+        task.add_done_callback(lambda done: self._forget(client, done))
+
+    def _forget(self, client: str, task: asyncio.Task[None]) -> None:
+        if self._serving.get(client) is task:
+            del self._serving[client]
+
+
 class Front:
     """The endpoint of one route."""
 
-    def __init__(self, route: str, names: str, chains: Chains, broker: Broker, record: Record) -> None:
+    def __init__(self, route: str, names: str, chains: Chains, broker: Broker, record: Record, clients: Clients) -> None:
         self.route = route
         self.scenario = SCENARIOS["ok"]
         self.port = 0
@@ -50,6 +71,7 @@ class Front:
         self._chains = chains
         self._broker = broker
         self._record = record
+        self._clients = clients
         self._listener: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._serving: set[asyncio.Task[None]] = set()
@@ -118,7 +140,8 @@ class Front:
         loop = asyncio.get_running_loop()
         while True:
             client, _address = await loop.sock_accept(listener)
-            task = asyncio.create_task(self._serve(Connection(self.scenario, client)))
+            connection = Connection(self.scenario, client)
+            connection.task = task = asyncio.create_task(self._serve(connection))
             self._serving.add(task)
             task.add_done_callback(self._serving.discard)
 
@@ -203,6 +226,8 @@ class Front:
         for packet in connection.parser.feed(data):
             if packet.kind == mqtt.CONNECT:
                 connection.client = mqtt.client_id(packet)
+                if connection.task is not None:
+                    self._clients.connected(connection.client, connection.task)
             elif packet.kind == mqtt.PUBLISH:
                 topic, payload = mqtt.published(packet)
                 self._record.came_in(self.route, connection.client, connection.certificate, topic, payload)

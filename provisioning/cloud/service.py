@@ -12,7 +12,7 @@ from typing import Any
 
 from provisioning.cloud.broker import choose
 from provisioning.cloud.files import State, write
-from provisioning.cloud.front import HOST, Front
+from provisioning.cloud.front import HOST, Clients, Front
 from provisioning.cloud.ntp import TimeServer
 from provisioning.cloud.record import Record
 from provisioning.cloud.routes import DEFAULT_PREFIX, DEFAULT_REGION, MQTT_TLS_PORT, ROUTE_NAMES, ROUTES, Account
@@ -84,8 +84,9 @@ class Service:
     async def _take_ports(self, undo: contextlib.AsyncExitStack) -> None:
         """Bind the endpoints and the time server: to the ports asked for, else to those of the last run, else to free ones."""
         remembered = self._remembered_ports()
+        clients = Clients()
         for name in ROUTE_NAMES:
-            front = Front(name, f"*.{self._account.domain}", self._chains, self._broker, self.record)
+            front = Front(name, f"*.{self._account.domain}", self._chains, self._broker, self.record, clients)
             undo.push_async_callback(front.stop)
             wanted = self._options.ports.get(name, 0)
             try:

@@ -34,7 +34,7 @@ def choose(name: str, folder: Path) -> Broker:
     """
     if name not in BROKERS:
         raise InputError("cloud-broker", f"'{name}' is no broker of the cloud stand-in.", f"There are {', '.join(BROKERS)}.")
-    program = shutil.which("mosquitto", path=_search_path()) if name in ("auto", "mosquitto") else None
+    program = shutil.which("mosquitto", path=search_path()) if name in ("auto", "mosquitto") else None
     if program:
         from provisioning.cloud.broker.mosquitto import Mosquitto
 
@@ -52,7 +52,7 @@ def choose(name: str, folder: Path) -> Broker:
     return Amqtt()
 
 
-def _search_path() -> str:
+def search_path() -> str:
     """PATH and the folder where Debian puts servers, which an ordinary user's PATH leaves out."""
     import os
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import os
+import pwd
 import shutil
 import signal
 import sys
@@ -13,9 +15,10 @@ from pathlib import Path
 
 from provisioning.errors import StationError
 
-# mosquitto 2.0 is the first with Unix sockets.
+# mosquitto 2.0 is the first with Unix sockets. Started by root it would become a user who cannot enter our folder.
 _CONFIG = """\
 listener 0 {socket}
+user {user}
 allow_anonymous true
 persistence false
 log_dest stderr
@@ -47,7 +50,7 @@ class Mosquitto:
 
     async def start(self) -> None:
         config = self._folder / "mosquitto.conf"
-        config.write_text(_CONFIG.format(socket=self._socket), encoding="utf-8")
+        config.write_text(_CONFIG.format(socket=self._socket, user=pwd.getpwuid(os.geteuid()).pw_name), encoding="utf-8")
         try:
             self._process = await asyncio.create_subprocess_exec(
                 self._program,
