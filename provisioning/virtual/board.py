@@ -1,0 +1,243 @@
+"""One board: power, reset lines, what runs on it now (nothing, ROM loader, MicroPython), and the wires to the host."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from provisioning.virtual import partition
+from provisioning.virtual.autoreset import AutoReset
+from provisioning.virtual.chips import CHIPS, RESET_CAUSE
+from provisioning.virtual.flash import Flash, FlashCounters, FlashTiming
+from provisioning.virtual.identity import Identity
+from provisioning.virtual.interpreter.process import Engine, Interpreter
+from provisioning.virtual.interpreter.requests import Request
+from provisioning.virtual.interpreter.shared_page import SharedPage
+from provisioning.virtual.peripherals import Peripherals
+from provisioning.virtual.spec import BoardSpec
+from provisioning.virtual.wire import Turnaround, Wire
+
+DEFAULT_RATE = 115200
+RECEIVE_RING = 259  # bytes: MicroPython's ringbuf of 260 keeps one free
+_SEND_AHEAD = 256  # bytes the interpreter may be ahead of the wire, beside its pipe
+_Y2000 = 946684800  # 2000-01-01 in seconds since 1970
+
+
+class Endpoint(Protocol):
+    """Where a host is connected."""
+
+    @property
+    def rate(self) -> int | None:
+        """The host's rate, None when it cannot be known."""
+
+    def deliver(self, data: bytes) -> None: ...
+    def space(self) -> None: ...
+
+
+class Board:
+    """Assembled off; `power_on` starts it."""
+
+    def __init__(self, spec: BoardSpec, state: Path, engine: Engine) -> None:
+        self.spec = spec
+        self.state = state
+        self.chip = CHIPS[spec.chip]
+        self.identity = Identity.load(state, self.chip, spec.seed)
+        self.engine = engine
+        fresh = not (state / "flash.bin").exists()
+        self.flash = Flash(state / "flash.bin", spec.flash_size, FlashTiming.named(spec.flash_timing))
+        self.flash.tear.seed(spec.seed)
+        if fresh and not spec.blank:
+            self.flash.load(partition.encode(partition.standard(spec.flash_size)), partition.TABLE_OFFSET)
+        self.page = SharedPage()
+        self.turnaround = Turnaround(spec.latency_ms / 1000)
+        self.to_board = Wire(self._arrived, self.turnaround, spec.paced)
+        self.to_host = Wire(self._leave, self.turnaround, spec.paced)
+        self.to_board.on_space = self._input_space
+        self.to_host.on_space = self._output_space
+        self.endpoints: list[Endpoint] = []
+        self.interpreter: Interpreter | None = None
+        self.peripherals = Peripherals(self)
+        self.lines = AutoReset(self)
+        self.powered = False
+        self.rate = DEFAULT_RATE
+        self.reset_cause = "power"
+        self.raw_mode = False
+        self.resets = 0
+        self.boots = 0
+        self.dropped = 0
+        self.on_event: Callable[[str], None] = lambda event: None
+        self._next_step: asyncio.TimerHandle | None = None
+
+    @property
+    def machine(self) -> str:
+        """MicroPython's name for the board."""
+        return f"Generic {self.chip.title} module with {self.chip.title}"
+
+    # --- power and reset ------------------------------------------------------------------------------------------
+
+    def power_on(self) -> None:
+        if self.powered:
+            return
+        self.powered = True
+        self.page.clock_offset = 0 if self.spec.clock == "host" else _Y2000 - int(time.time())
+        self.peripherals.power_on()
+        self.restart("power")
+
+    def power_off(self) -> None:
+        """Pulls the plug: nothing is finished, nothing is said."""
+        self.powered = False
+        self._stop()
+        self.to_board.clear()
+        self.to_host.clear()
+        self.on_event("off")
+
+    def restart(self, cause: str) -> None:
+        """A reset of the whole chip."""
+        if not self.powered:
+            return
+        self._stop()
+        self.resets += 1
+        self.reset_cause = cause
+        self.raw_mode = False
+        self.set_rate(DEFAULT_RATE)
+        self.to_board.clear()
+        reason = self.chip.reasons[cause]
+        self.say(f"{self.chip.rom_date}\r\n\r\nrst:{reason},boot:0x{self.chip.spi_boot:x} ({self.chip.fast_boot_name})\r\n")
+        self.say("load:0x3fff0030,len:4980\r\nload:0x40078000,len:16612\r\nload:0x40080400,len:3480\r\nentry 0x400805b0\r\n")
+        self._start_interpreter()
+
+    def hold_in_reset(self) -> None:
+        """EN is low: nothing runs."""
+        self._stop()
+        self.to_board.clear()
+        self.on_event("held")
+
+    def _stop(self) -> None:
+        if self._next_step is not None:
+            self._next_step.cancel()
+            self._next_step = None
+        self.peripherals.stop()
+        if self.interpreter is not None:
+            self.dropped += self.interpreter.dropped
+            self.interpreter.kill()
+            self.interpreter = None
+
+    def later(self, seconds: float, step: Callable[[], None]) -> None:
+        """The board's next own step, dropped by any reset."""
+        self._next_step = asyncio.get_running_loop().call_later(seconds, step)
+
+    def set_rate(self, rate: int) -> None:
+        self.rate = rate
+        self.to_host.rate = rate
+
+    # --- MicroPython ----------------------------------------------------------------------------------------------
+
+    def _start_interpreter(self) -> None:
+        self.boots += 1
+        self.interpreter = Interpreter(
+            self.engine, self, self.page, self.flash.path, self.machine, self.spec.heap, self.raw_mode, RECEIVE_RING
+        )
+        self.on_event("boot")
+
+    def interpreter_output(self, data: bytes) -> None:
+        self.to_host.send(data)
+        if self.to_host.backlog > _SEND_AHEAD and self.interpreter is not None:
+            self.interpreter.pause_output()
+
+    def interpreter_request(self, request: Request) -> None:
+        self.peripherals.serve(request)
+
+    def interpreter_ended(self, soft: bool, raw_mode: bool, cause: str) -> None:
+        if self.interpreter is not None:
+            self.dropped += self.interpreter.dropped
+        self.interpreter = None
+        self.peripherals.stop()
+        if not soft:
+            self.say(f"Guru Meditation Error: Core  1 panic'ed ({cause}). Exception was unhandled.\r\n\r\nRebooting...\r\n")
+            self.restart("panic")
+            return
+        self.raw_mode = raw_mode
+        self._start_interpreter()
+
+    # --- the wires ------------------------------------------------------------------------------------------------
+
+    def say(self, text: str) -> None:
+        """What ROM and boot loader print."""
+        self.to_host.send(text.encode())
+
+    def from_host(self, data: bytes, endpoint: Endpoint) -> None:
+        """Bytes that a host put on the wire."""
+        if self.powered:
+            self.to_board.rate = endpoint.rate or self.rate
+            self.to_board.send(data)
+
+    def _arrived(self, data: bytes) -> None:
+        if self.interpreter is not None:
+            self.interpreter.feed(data)
+        else:
+            self.dropped += len(data)
+
+    def _leave(self, data: bytes) -> None:
+        for endpoint in self.endpoints:
+            endpoint.deliver(data)
+
+    def _output_space(self) -> None:
+        if self.interpreter is not None and self.to_host.backlog <= _SEND_AHEAD:
+            self.interpreter.resume_output()
+
+    def _input_space(self) -> None:
+        for endpoint in self.endpoints:
+            endpoint.space()
+
+    # --- what tests ask -------------------------------------------------------------------------------------------
+
+    def counters(self) -> dict[str, Any]:
+        """Bytes, turns of direction, losses, flash operations, resets since the start or `clear_counters`."""
+        counters = self.flash.counters
+        reads, read_bytes = self.page.flash_reads
+        dropped = self.dropped + (self.interpreter.dropped if self.interpreter is not None else 0)
+        return {
+            "to_board": self.to_board.carried,
+            "to_host": self.to_host.carried,
+            "turns": self.turnaround.turns,
+            "dropped": dropped,
+            "flash_reads": counters.reads + reads,
+            "flash_read_bytes": counters.read_bytes + read_bytes,
+            "flash_programs": counters.programs,
+            "flash_program_bytes": counters.program_bytes,
+            "flash_erases": counters.erases,
+            "erases_per_block": {str(block): n for block, n in sorted(counters.erases_per_block.items())},
+            "resets": self.resets,
+            "boots": self.boots,
+        }
+
+    def clear_counters(self) -> None:
+        """All counters start again at zero."""
+        self.flash.counters = FlashCounters()
+        self.page.clear_counters()
+        self.turnaround.turns = 0
+        self.to_board.carried = self.to_host.carried = 0
+        self.resets = self.boots = self.dropped = 0
+        if self.interpreter is not None:
+            self.interpreter.dropped = 0
+
+    def identity_json(self) -> bytes:
+        """What the shims ask about the board."""
+        return json.dumps(
+            {
+                "mac": self.identity.mac,
+                "machine": self.machine,
+                "build": f"{self.chip.title}_GENERIC" if self.chip.name == "esp32" else f"ESP32_GENERIC_{self.chip.title[5:]}",
+                "platform": "esp32",
+                "flash_size": self.spec.flash_size,
+                "reset_cause": RESET_CAUSE[self.reset_cause],
+            }
+        ).encode()
+
+    def close(self) -> None:
+        self.power_off()
+        self.flash.close()

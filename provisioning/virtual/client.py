@@ -1,0 +1,222 @@
+"""The virtual board from Python: starts the hardware process and talks to its control socket. Blocking, for tests and scripts."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from provisioning.errors import StationError
+from provisioning.virtual import run
+from provisioning.virtual.options import Options
+from provisioning.virtual.spec import BoardSpec
+
+START_TIMEOUT = 30.0  # s for a board to answer; it takes about 0.4
+_STOP_TIMEOUT = 5.0
+_ANSWER_TIMEOUT = 60.0
+
+
+class VirtualBoard:
+    """A context manager: one running board.
+
+        with VirtualBoard() as vb:
+            serial.serial_for_url(vb.port, 115200)
+
+    `state`: a folder that keeps flash and identity; without it they are temporary. `link` says what `port` is: "rfc2217"
+    (reset lines, as flashing tools need) or "pty" (a device path). `blank=True`: a chip from the factory. Other options are
+    those of BoardSpec. Raises InputError and StationError.
+    """
+
+    def __init__(
+        self, board: str = "virtual-esp32", state: Path | str | None = None, link: str = "rfc2217", **options: Any
+    ) -> None:
+        self.options = Options(board=board, state=Path(state) if state is not None else None, link=link, json=True, **options)
+        self.port = ""
+        self.pty = ""
+        self.rfc2217 = ""
+        self.mac = ""
+        self.serial = ""
+        self.pid = 0
+        self.state = Path()
+        self._spec: BoardSpec | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    def start(self) -> VirtualBoard:
+        """Starts the process; returns when the board answers."""
+        self.options.check()
+        run.check_platform()
+        if self.options.state is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="virtual-board-state-")
+            self.options.state = Path(self._temporary.name)
+        self._spec = self._spec or run.resolve(self.options)
+        command = run.hardware_command(self._spec, self.options, "--lifeline")
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=run.environment()
+        )
+        described = json.loads(self._first_line())
+        for name in ("port", "pty", "rfc2217", "mac", "serial", "pid"):
+            setattr(self, name, described[name])
+        self.state = Path(described["state"])
+        self._control = _connect(Path(described["control"]))
+        return self
+
+    def _first_line(self) -> bytes:
+        assert self._process is not None and self._process.stdout is not None and self._process.stderr is not None  # noqa: S101
+        ready, _, _ = select.select([self._process.stdout], [], [], START_TIMEOUT)
+        line = self._process.stdout.readline() if ready else b""
+        if not line:
+            self._process.kill()
+            complaint = self._process.stderr.read().decode(errors="replace").strip().splitlines()
+            self._process.wait()
+            self._process = None
+            message = complaint[0].removeprefix("error: ").rstrip(".") if complaint else "The virtual board did not start in time"
+            raise StationError("virtual-start", message, complaint[-1] if len(complaint) > 1 else "Try again.")
+        return line
+
+    def close(self) -> None:
+        """Stops the process; temporary state goes with it."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(_STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+                if pipe is not None:
+                    pipe.close()
+            self._process = None
+        if self._temporary is not None:
+            self._temporary.cleanup()
+            self._temporary = None
+
+    def __enter__(self) -> VirtualBoard:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    # --- power ----------------------------------------------------------------------------------------------------
+
+    def power_off(self) -> None:
+        """Pulls the plug; the endpoints stay."""
+        self.call("power_off")
+
+    def power_on(self) -> None:
+        self.call("power_on")
+
+    def reset(self, cause: str = "pin") -> None:
+        """Resets the chip: pin, watchdog, brownout, ..."""
+        self.call("reset", cause=cause)
+
+    @property
+    def powered(self) -> bool:
+        return bool(self.call("powered"))
+
+    def kill(self) -> None:
+        """SIGKILL to the process: a power cut of everything. `start` again with the same state is power on."""
+        if self._process is not None:
+            os.kill(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def restart(self) -> VirtualBoard:
+        """After `kill`: the same state, a new process."""
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None:
+            for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+                if pipe is not None:
+                    pipe.close()
+            self._process = None
+        return self.start()
+
+    def cut(self, operations: int, seed: int = 0) -> None:
+        """The power goes in the flash operation after `operations` more (0: the next). The tear follows from the seed."""
+        self.call("cut", operations=operations, seed=seed)
+
+    def wait(self, event: str, timeout: float = 10.0) -> bool:
+        """Waits for "off", "boot" or "held"; False when it did not happen in `timeout` seconds."""
+        return bool(self.call("wait", event=event, timeout=timeout))
+
+    # --- flash and counters ---------------------------------------------------------------------------------------
+
+    def snapshot(self, name: str = "default") -> None:
+        """Keeps the flash image in the process's memory."""
+        self.call("snapshot", name=name)
+
+    def restore(self, name: str = "default") -> None:
+        """Puts a snapshot back; do it while the power is off."""
+        self.call("restore", name=name)
+
+    def read_flash(self, address: int, size: int) -> bytes:
+        return base64.b64decode(self.call("read_flash", address=address, size=size))
+
+    def load_flash(self, address: int, data: bytes) -> None:
+        """Writes the flash as a programmer on the bench would."""
+        self.call("load_flash", address=address, data=base64.b64encode(data).decode())
+
+    def counters(self) -> dict[str, Any]:
+        """Bytes each way, turns of direction, dropped bytes, flash operations, erases per block, resets, boots."""
+        result: dict[str, Any] = self.call("counters")
+        return result
+
+    def clear_counters(self) -> None:
+        self.call("clear_counters")
+
+    def call(self, command: str, **arguments: Any) -> Any:
+        """One command of the control channel. Raises StationError when the process is gone or refuses."""
+        if self._control is None:
+            raise StationError("virtual-not-running", "The virtual board is not running", "Use it as a context manager.")
+        try:
+            self._control.sendall(json.dumps({"do": command, **arguments}).encode() + b"\n")
+            line = _read_line(self._control)
+        except OSError as error:
+            raise StationError("virtual-gone", f"The virtual board's process {self.pid} is gone", "Start it again.") from error
+        answer = json.loads(line)
+        if not answer["ok"]:
+            raise StationError("virtual-command", f"The virtual board refused {command}: {answer['error']}", "See docs/virtual-board.md.")
+        return answer["result"]
+
+
+def _connect(path: Path) -> socket.socket:
+    control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    control.settimeout(_ANSWER_TIMEOUT)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        deadline = time.monotonic() + START_TIMEOUT
+        while True:
+            try:
+                control.connect(f"/proc/self/fd/{folder}/{path.name}")
+                return control
+            except (FileNotFoundError, ConnectionRefusedError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+    finally:
+        os.close(folder)
+
+
+def _read_line(control: socket.socket) -> bytes:
+    line = b""
+    while not line.endswith(b"\n"):
+        more = control.recv(1 << 20)
+        if not more:
+            raise ConnectionResetError
+        line += more
+    return line

@@ -1,0 +1,146 @@
+"""The bench's hand on the board: power, faults, counters, flash image. JSON lines over a Unix socket in the state folder.
+
+Request: {"do": NAME, ...}; answer: {"ok": true, "result": ...} or {"ok": false, "error": SENTENCE}.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from provisioning.virtual.board import Board
+from provisioning.virtual.endpoint.pty import PtyEndpoint
+from provisioning.virtual.endpoint.rfc2217 import Rfc2217Endpoint
+
+
+def short_path(path: Path) -> tuple[str, int]:
+    """A name for `path` that fits a socket address (108 bytes), through a descriptor of its folder; close that afterwards."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    return f"/proc/self/fd/{folder}/{path.name}", folder
+
+
+class ControlServer:
+    """Serves any number of clients; each command is one method here named do_NAME."""
+
+    def __init__(self, board: Board, pty: PtyEndpoint, network: Rfc2217Endpoint, path: Path) -> None:
+        self._board = board
+        self._pty = pty
+        self._network = network
+        self._path = path
+        self._server: asyncio.Server | None = None
+        self._snapshots: dict[str, bytes] = {}
+        self._waiting: list[tuple[str, asyncio.Future[str]]] = []
+        board.on_event = self._event
+
+    async def listen(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._path.unlink()
+        name, folder = short_path(self._path)
+        try:
+            self._server = await asyncio.start_unix_server(self._client, name)
+        finally:
+            os.close(folder)
+        self._path.chmod(0o600)
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        with contextlib.suppress(FileNotFoundError):
+            self._path.unlink()
+
+    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            while line := await reader.readline():
+                answer = await self._serve(line)
+                writer.write(json.dumps(answer).encode() + b"\n")
+                await writer.drain()
+        writer.close()
+
+    async def _serve(self, line: bytes) -> dict[str, Any]:
+        try:
+            request = json.loads(line)
+            command = request.pop("do")
+            handler: Callable[..., Any] | None = getattr(self, f"do_{command}", None)
+            if handler is None:
+                return {"ok": False, "error": f"There is no command {command}"}
+            result = handler(**request)
+            if asyncio.iscoroutine(result):
+                result = await result
+        except (ValueError, TypeError, KeyError) as error:
+            return {"ok": False, "error": f"{type(error).__name__}: {error}"}
+        return {"ok": True, "result": result}
+
+    # --- events ---------------------------------------------------------------------------------------------------
+
+    def _event(self, event: str) -> None:
+        for wanted, future in list(self._waiting):
+            if wanted == event and not future.done():
+                future.set_result(event)
+
+    async def do_wait(self, event: str, timeout: float) -> bool:
+        """True when the event ("off", "boot", "held") happens within `timeout` seconds; "off" is true at once when it is off."""
+        if event == "off" and not self._board.powered:
+            return True
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._waiting.append((event, future))
+        try:
+            await asyncio.wait_for(future, timeout)
+        except asyncio.TimeoutError:
+            return False
+        finally:
+            self._waiting.remove((event, future))
+        return True
+
+    # --- power ----------------------------------------------------------------------------------------------------
+
+    def do_power_off(self) -> None:
+        self._board.power_off()
+
+    def do_power_on(self) -> None:
+        self._board.power_on()
+
+    def do_reset(self, cause: str = "pin") -> None:
+        self._board.restart(cause)
+
+    def do_powered(self) -> bool:
+        return self._board.powered
+
+    def do_cut(self, operations: int, seed: int = 0) -> None:
+        """The power goes in the flash operation after `operations` more; what is torn and how follows from the seed."""
+        self._board.flash.cut_after = operations
+        self._board.flash.tear.seed(seed)
+
+    def do_uncut(self) -> int | None:
+        """Takes the cut back; how many operations were still to go."""
+        left = self._board.flash.cut_after
+        self._board.flash.cut_after = None
+        return left
+
+    # --- flash and counters ---------------------------------------------------------------------------------------
+
+    def do_snapshot(self, name: str) -> None:
+        self._snapshots[name] = self._board.flash.peek(0, self._board.flash.size)
+
+    def do_restore(self, name: str) -> None:
+        self._board.flash.load(self._snapshots[name])
+
+    def do_read_flash(self, address: int, size: int) -> str:
+        return base64.b64encode(self._board.flash.peek(address, size)).decode()
+
+    def do_load_flash(self, address: int, data: str) -> None:
+        self._board.flash.load(base64.b64decode(data), address)
+
+    def do_counters(self) -> dict[str, Any]:
+        return self._board.counters()
+
+    def do_clear_counters(self) -> None:
+        self._board.clear_counters()
+
+    def do_rate(self) -> int:
+        return self._board.rate

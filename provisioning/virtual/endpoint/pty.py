@@ -1,0 +1,109 @@
+"""A pseudo-terminal. It carries the rate (the slave's termios) but no DTR and RTS. Constants: asm-generic/ioctls.h, inotify.h."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import fcntl
+import os
+import struct
+import termios
+import tty
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from provisioning.virtual.board import Board
+
+_TCGETS2 = 0x802C542A
+_TERMIOS2 = struct.Struct("<4IB19B2I")
+_IN_OPEN, _IN_CLOSE = 0x20, 0x18
+_IN_NONBLOCK = 0o4000
+_BACKLOG = 4096  # bytes on the wire before the host has to wait, like a USB adapter's buffer
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class PtyEndpoint:
+    """`path` is a link that stays the same when the device behind it changes."""
+
+    def __init__(self, board: Board, path: Path) -> None:
+        self._board = board
+        self._loop = asyncio.get_running_loop()
+        self.path = path
+        self._reading = False
+        self._open()
+
+    def _open(self) -> None:
+        self._master, slave = os.openpty()
+        # An open slave keeps the master from reporting a hang-up between two clients.
+        self._slave = slave
+        tty.setraw(slave)
+        attributes = termios.tcgetattr(slave)
+        attributes[4] = attributes[5] = termios.B115200
+        termios.tcsetattr(slave, termios.TCSANOW, attributes)
+        self.device = os.ttyname(slave)
+        os.set_blocking(self._master, False)
+        self._clients = 0
+        self._watch = _libc.inotify_init1(_IN_NONBLOCK)
+        _libc.inotify_add_watch(self._watch, self.device.encode(), _IN_OPEN | _IN_CLOSE)
+        link = self.path.with_suffix(".new")
+        with contextlib.suppress(FileNotFoundError):
+            link.unlink()
+        link.symlink_to(self.device)
+        link.replace(self.path)
+        self._loop.add_reader(self._watch, self._on_clients)
+        self._resume()
+
+    @property
+    def rate(self) -> int | None:
+        fields = _TERMIOS2.unpack(fcntl.ioctl(self._master, _TCGETS2, bytes(_TERMIOS2.size)))
+        return int(fields[-1])
+
+    def _on_clients(self) -> None:
+        events = os.read(self._watch, 65536)
+        at = 0
+        while at < len(events):
+            _, mask, _, size = struct.unpack_from("iIII", events, at)
+            at += 16 + size
+            self._clients = max(0, self._clients + (1 if mask & _IN_OPEN else -1))
+        if self._clients == 0:
+            # What nobody read is gone when the port is opened again.
+            termios.tcflush(self._slave, termios.TCIFLUSH)
+
+    def _on_input(self) -> None:
+        try:
+            data = os.read(self._master, 4096)
+        except BlockingIOError:
+            return
+        self._board.from_host(data, self)
+        if self._board.to_board.backlog > _BACKLOG:
+            self._pause()
+
+    def deliver(self, data: bytes) -> None:
+        """To the client; without one, or one that does not read, the bytes are lost like on a wire."""
+        if self._clients:
+            with contextlib.suppress(BlockingIOError):
+                os.write(self._master, data)
+
+    def space(self) -> None:
+        if self._board.to_board.backlog <= _BACKLOG:
+            self._resume()
+
+    def _resume(self) -> None:
+        if not self._reading:
+            self._reading = True
+            self._loop.add_reader(self._master, self._on_input)
+
+    def _pause(self) -> None:
+        if self._reading:
+            self._reading = False
+            self._loop.remove_reader(self._master)
+
+    def close(self) -> None:
+        self._pause()
+        self._loop.remove_reader(self._watch)
+        for fd in (self._watch, self._slave, self._master):
+            os.close(fd)
+        with contextlib.suppress(FileNotFoundError):
+            self.path.unlink()

@@ -1,0 +1,172 @@
+"""An RFC 2217 port on the loopback interface: bytes, the host's rate, DTR and RTS. One client at a time, any number in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from typing import TYPE_CHECKING, Any
+
+from serial import rfc2217
+
+if TYPE_CHECKING:
+    from provisioning.virtual.board import Board
+
+_BACKLOG = 4096  # bytes on the wire before the host has to wait
+_UNREAD_LIMIT = 1 << 20  # bytes a client may leave unread before the rest is lost
+_IAC = b"\xff"
+
+
+class _SerialPort:
+    """What PortManager sets and asks: a serial port whose other end is the board."""
+
+    cts = dsr = cd = True
+    ri = False
+    bytesize, parity, stopbits = 8, "N", 1
+    xonxoff = rtscts = False
+    break_condition = False
+
+    def __init__(self, endpoint: Rfc2217Endpoint) -> None:
+        self._endpoint = endpoint
+        self.baudrate = 115200
+        self._dtr = self._rts = False
+
+    @property
+    def dtr(self) -> bool:
+        return self._dtr
+
+    @dtr.setter
+    def dtr(self, on: bool) -> None:
+        self._dtr = on
+        self._endpoint.lines(self._dtr, self._rts)
+
+    @property
+    def rts(self) -> bool:
+        return self._rts
+
+    @rts.setter
+    def rts(self, on: bool) -> None:
+        self._rts = on
+        self._endpoint.lines(self._dtr, self._rts)
+
+    def hang_up(self) -> None:
+        """The operating system drops both lines when a port is closed."""
+        self._dtr = self._rts = False
+        self._endpoint.lines(False, False)
+
+    def reset_input_buffer(self) -> None:
+        """Nothing is held back here: what the board sent is on its way to the client."""
+
+    def reset_output_buffer(self) -> None:
+        self._endpoint.purge()
+
+
+class Rfc2217Endpoint:
+    """`port` is the TCP port once `listen` has returned."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self.serial = _SerialPort(self)
+        self._client: _Client | None = None
+        self._server: asyncio.Server | None = None
+        self.port = 0
+
+    async def listen(self, host: str, wanted: int) -> None:
+        """Listens on `wanted`, or on a free port when that one is taken or 0."""
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(lambda: _Client(self), host, wanted)
+        except OSError:
+            self._server = await loop.create_server(lambda: _Client(self), host, 0)
+        self.port = int(self._server.sockets[0].getsockname()[1])
+
+    @property
+    def rate(self) -> int | None:
+        return self.serial.baudrate
+
+    @property
+    def connected(self) -> bool:
+        return self._client is not None
+
+    def lines(self, dtr: bool, rts: bool) -> None:
+        self._board.lines.set(dtr, rts)
+
+    def purge(self) -> None:
+        self._board.to_board.clear()
+
+    def deliver(self, data: bytes) -> None:
+        if self._client is not None:
+            self._client.send(data)
+
+    def space(self) -> None:
+        if self._client is not None and self._board.to_board.backlog <= _BACKLOG:
+            self._client.resume()
+
+    def accept(self, client: _Client) -> bool:
+        if self._client is not None:
+            return False
+        self._client = client
+        return True
+
+    def gone(self, client: _Client) -> None:
+        if self._client is client:
+            self._client = None
+            self.serial.hang_up()
+
+    def received(self, data: bytes) -> bool:
+        """True while the client may send on."""
+        self._board.from_host(data, self)
+        return self._board.to_board.backlog <= _BACKLOG
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        if self._client is not None:
+            self._client.drop()
+
+
+class _Client(asyncio.Protocol):
+    def __init__(self, endpoint: Rfc2217Endpoint) -> None:
+        self._endpoint = endpoint
+        self._transport: asyncio.Transport | None = None
+        self._telnet: Any = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's own type is wider than what it passes
+        if not self._endpoint.accept(self):
+            transport.close()
+            return
+        self._transport = transport
+        raw = transport.get_extra_info("socket")
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._telnet = rfc2217.PortManager(self._endpoint.serial, self)
+
+    def write(self, data: bytes) -> None:
+        """PortManager's way to the client."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def data_received(self, data: bytes) -> None:
+        if self._telnet is None:
+            return
+        if _IAC in data or self._telnet.mode != rfc2217.M_NORMAL:
+            data = b"".join(self._telnet.filter(data))
+        if data and not self._endpoint.received(data) and self._transport is not None:
+            self._transport.pause_reading()
+
+    def send(self, data: bytes) -> None:
+        if self._transport is not None and self._transport.get_write_buffer_size() < _UNREAD_LIMIT:
+            self._transport.write(data.replace(_IAC, _IAC + _IAC))
+
+    def resume(self) -> None:
+        if self._transport is not None:
+            with contextlib.suppress(RuntimeError):
+                self._transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._endpoint.gone(self)
+
+    def drop(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()

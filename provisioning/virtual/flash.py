@@ -1,0 +1,185 @@
+"""SPI NOR flash in a file: programming only clears bits, an erase sets 4096 bytes, power may go at any operation.
+
+Every operation is in the image file when it is done: another process that reads the file, or starts after a SIGKILL, sees it.
+Times are in seconds, from the data sheets of the W25Q32JV and GD25Q32C.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SECTOR = 4096
+PAGE = 256
+ERASED = 0xFF
+
+
+@dataclass(frozen=True)
+class FlashTiming:
+    """Seconds per operation; zero is an ideal flash."""
+
+    program: float = 0.0  # per page of 256 bytes: 0.7 ms typical, 3 ms maximum
+    erase: float = 0.0  # per sector of 4096 bytes: 45 ms typical, 400 ms maximum
+
+    @classmethod
+    def named(cls, name: str) -> FlashTiming:
+        return {"none": cls(), "typical": cls(0.0007, 0.045), "worst": cls(0.003, 0.400)}[name]
+
+
+class PowerCutError(Exception):
+    """Power went during a flash operation; the operation is torn."""
+
+
+class FlashRangeError(Exception):
+    """The address or the length lies outside the flash."""
+
+
+@dataclass
+class FlashCounters:
+    programs: int = 0  # pages
+    program_bytes: int = 0
+    erases: int = 0  # sectors
+    erases_per_block: dict[int, int] = field(default_factory=dict)
+    reads: int = 0
+    read_bytes: int = 0
+
+    @property
+    def operations(self) -> int:
+        """Programs and erases: what a power cut can tear."""
+        return self.programs + self.erases
+
+
+class Flash:
+    """`size` bytes, kept in `path`; a new file is blank."""
+
+    def __init__(self, path: Path, size: int, timing: FlashTiming | None = None) -> None:
+        self.path = path
+        self.size = size
+        self.timing = timing or FlashTiming()
+        self.counters = FlashCounters()
+        self.cut_after: int | None = None  # operations from now until the power goes, 0 = in the next one
+        self.tear = random.Random(0)  # noqa: S311 - a reproducible fault, not a secret
+        self.worn: set[int] = set()  # sectors whose erase no longer works
+        self.on_wear: Callable[[int], None] | None = None
+        fresh = not path.exists() or path.stat().st_size != size
+        if fresh:
+            temporary = path.with_suffix(".new")
+            temporary.write_bytes(bytes([ERASED]) * size)
+            temporary.replace(path)
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            self._map = mmap.mmap(descriptor, size)
+        finally:
+            os.close(descriptor)
+        self._map.madvise(mmap.MADV_DONTFORK)
+
+    def close(self) -> None:
+        self._map.close()
+
+    def read(self, address: int, size: int) -> bytes:
+        self._check(address, size)
+        self.counters.reads += 1
+        self.counters.read_bytes += size
+        return self._map[address : address + size]
+
+    def peek(self, address: int, size: int) -> bytes:
+        """Like read, for the board's own use: not counted."""
+        self._check(address, size)
+        return self._map[address : address + size]
+
+    def program(self, address: int, data: bytes) -> float:
+        """Clears bits, page by page. Seconds that it takes. Raises PowerCutError when the power goes meanwhile."""
+        self._check(address, len(data))
+        seconds = 0.0
+        at = 0
+        while at < len(data):
+            n = min(PAGE - (address + at) % PAGE, len(data) - at)
+            self._program_page(address + at, data[at : at + n])
+            seconds += self.timing.program
+            at += n
+        return seconds
+
+    def erase(self, address: int, size: int) -> float:
+        """Erases the sectors that hold the range. Seconds that it takes. Raises PowerCutError when the power goes meanwhile."""
+        self._check(address, size)
+        seconds = 0.0
+        for sector in range(address // SECTOR, (address + size + SECTOR - 1) // SECTOR):
+            self._erase_sector(sector)
+            seconds += self.timing.erase
+        return seconds
+
+    def _program_page(self, address: int, data: bytes) -> None:
+        old = self._map[address : address + len(data)]
+        new = _and(old, data)
+        if self._power_goes():
+            # Some bytes are done, one has only some of its bits, the rest are as before.
+            done = self.tear.randrange(len(data) + 1)
+            torn = new[:done] + old[done:]
+            if done < len(data):
+                half = old[done] & (data[done] | self.tear.randrange(256))
+                torn = new[:done] + bytes([half]) + old[done + 1 :]
+            self._map[address : address + len(data)] = torn
+            raise PowerCutError
+        self._map[address : address + len(data)] = new
+        self.counters.programs += 1
+        self.counters.program_bytes += len(data)
+
+    def _erase_sector(self, sector: int) -> None:
+        at = sector * SECTOR
+        if self._power_goes():
+            # An erase is not done from one end to the other: bits come up in any order.
+            old = self._map[at : at + SECTOR]
+            noise = self.tear.randbytes(SECTOR)
+            shape = self.tear.randrange(4)
+            if shape == 0:
+                torn = old
+            elif shape == 1:
+                cut = self.tear.randrange(SECTOR + 1)
+                torn = bytes([ERASED]) * cut + old[cut:]
+            elif shape == 2:
+                torn = _or(old, noise)
+            else:
+                torn = _or(_or(old, noise), self.tear.randbytes(SECTOR))
+            self._map[at : at + SECTOR] = torn
+            raise PowerCutError
+        if sector in self.worn:
+            # A worn sector keeps every 97th byte from becoming all ones.
+            kept = bytearray([ERASED]) * SECTOR
+            kept[::97] = bytes(len(kept[::97]))
+            self._map[at : at + SECTOR] = bytes(kept)
+        else:
+            self._map[at : at + SECTOR] = bytes([ERASED]) * SECTOR
+        self.counters.erases += 1
+        self.counters.erases_per_block[sector] = self.counters.erases_per_block.get(sector, 0) + 1
+
+    def _power_goes(self) -> bool:
+        if self.cut_after is None:
+            return False
+        if self.cut_after > 0:
+            self.cut_after -= 1
+            return False
+        self.cut_after = None
+        return True
+
+    def load(self, image: bytes, address: int = 0) -> None:
+        """Replaces content as a programmer on the bench would: no wear, not counted."""
+        self._check(address, len(image))
+        self._map[address : address + len(image)] = image
+
+    def _check(self, address: int, size: int) -> None:
+        if address < 0 or size < 0 or address + size > self.size:
+            raise FlashRangeError(f"0x{address:x}+0x{size:x} is outside the flash of 0x{self.size:x} bytes")
+
+
+def _and(left: bytes, right: bytes) -> bytes:
+    both = int.from_bytes(left, "little") & int.from_bytes(right, "little")
+    return both.to_bytes(len(left), "little")
+
+
+def _or(left: bytes, right: bytes) -> bytes:
+    either = int.from_bytes(left, "little") | int.from_bytes(right, "little")
+    return either.to_bytes(len(left), "little")

@@ -1,0 +1,186 @@
+"""The hardware process: one event loop, no threads (it forks interpreters), any number of boards.
+
+select() is the selector: its timeouts are microseconds, where epoll rounds up to a millisecond.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import selectors
+import shutil
+import signal
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from provisioning.errors import StationError, TwinrootError
+from provisioning.virtual.board import Board
+from provisioning.virtual.control import ControlServer
+from provisioning.virtual.endpoint.pty import PtyEndpoint
+from provisioning.virtual.endpoint.rfc2217 import Rfc2217Endpoint
+from provisioning.virtual.interpreter.process import Engine
+from provisioning.virtual.spec import BoardSpec
+
+HOST = "127.0.0.1"
+
+
+@dataclass
+class Bench:
+    """One board with its two endpoints and the lock on its state folder."""
+
+    board: Board
+    pty: PtyEndpoint
+    rfc2217: Rfc2217Endpoint
+    lock: IO[str]
+
+    def describe(self, link: str) -> dict[str, object]:
+        """What `virtual --json` prints."""
+        url = f"rfc2217://{HOST}:{self.rfc2217.port}"
+        return {
+            "port": url if link == "rfc2217" else str(self.pty.path),
+            "pty": str(self.pty.path),
+            "rfc2217": url,
+            "mac": self.board.identity.mac,
+            "serial": self.board.identity.serial,
+            "board": self.board.spec.board,
+            "chip": self.board.spec.chip,
+            "state": str(self.board.state),
+            "pid": os.getpid(),
+            "control": str(self.board.state / "control"),
+        }
+
+    def close(self) -> None:
+        self.rfc2217.close()
+        self.pty.close()
+        self.board.close()
+        self.lock.close()
+
+
+def lock_state(state: Path) -> IO[str]:
+    """Raises StationError when another process has this folder."""
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        lock = (state / "lock").open("w")
+    except OSError as error:
+        raise StationError(
+            "state-not-writable", f"The state folder {state} cannot be used: {error.strerror}", "Name a folder that you may write to."
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise StationError(
+            "state-busy",
+            f"Another virtual board runs on the state folder {state}",
+            "Stop that process, or name another folder with --state.",
+        ) from None
+    return lock
+
+
+async def start(spec: BoardSpec, state: Path, engine: Engine, port: int) -> Bench:
+    """Makes one board, connects its endpoints, switches it on."""
+    lock = lock_state(state)
+    board = Board(spec, state, engine)
+    pty = PtyEndpoint(board, state / "tty")
+    network = Rfc2217Endpoint(board)
+    board.endpoints = [pty, network]
+    await network.listen(HOST, port or board.identity.port)
+    if network.port != board.identity.port:
+        board.identity.port = network.port
+        board.identity.save()
+    board.power_on()
+    return Bench(board, pty, network, lock)
+
+
+async def serve(arguments: argparse.Namespace, state: Path, engine: Engine) -> None:
+    """Runs until a signal, or until the lifeline closes."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    if arguments.lifeline:
+        _watch_lifeline(loop, stop)
+    spec = BoardSpec.loads(arguments.spec)
+    benches: list[Bench] = []
+    controls: list[ControlServer] = []
+    try:
+        for i in range(arguments.count):
+            folder = state if arguments.count == 1 else state / f"{i:02d}"
+            port = arguments.port + i if arguments.port else 0
+            bench = await start(spec, folder, engine, port)
+            benches.append(bench)
+            control = ControlServer(bench.board, bench.pty, bench.rfc2217, folder / "control")
+            await control.listen()
+            controls.append(control)
+            _announce(bench.describe(arguments.link), arguments.json)
+        await stop.wait()
+    finally:
+        for control in controls:
+            control.close()
+        for bench in benches:
+            bench.close()
+
+
+def _watch_lifeline(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """Standard input is a pipe from the process that started this one: when it closes, that process is gone."""
+
+    def readable() -> None:
+        if not os.read(0, 4096):
+            loop.remove_reader(0)
+            stop.set()
+
+    loop.add_reader(0, readable)
+
+
+def _announce(board: dict[str, object], as_json: bool) -> None:
+    if as_json:
+        text = json.dumps(board)
+    else:
+        text = f"{board['board']}  mac {board['mac']}  port {board['rfc2217']}  pty {board['pty']}  state {board['state']}"
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """The process of its own that provisioning.virtual.run becomes."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--spec", required=True)
+    parser.add_argument("--count", type=int, default=1)
+    parser.add_argument("--link", default="rfc2217")
+    parser.add_argument("--state", type=Path)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--lifeline", action="store_true")
+    arguments = parser.parse_args()
+    temporary = None if arguments.state else Path(tempfile.mkdtemp(prefix="virtual-board-state-"))
+    state: Path = (arguments.state or temporary).absolute()
+    engine: Engine | None = None
+    try:
+        engine = Engine.load()
+        loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
+        asyncio.set_event_loop(loop)
+        loop.run_until_complete(serve(arguments, state, engine))
+        loop.close()
+    except TwinrootError as error:
+        sys.stderr.write(f"error: {error.message}.\n{error.hint}\n")
+        return error.exit_code
+    except BrokenPipeError:
+        return 0  # whoever started this reads no more
+    finally:
+        if engine is not None:
+            engine.close()
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                shutil.rmtree(temporary)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

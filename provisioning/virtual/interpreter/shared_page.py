@@ -1,0 +1,70 @@
+"""One page of memory that the hardware process and one board's interpreter share.
+
+The hardware reads the interrupt character before every byte it delivers and writes the clock; the interpreter counts its
+flash reads here, because they do not pass through the hardware. Offsets are repeated in hooks.c and shims/_hardware.py.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import struct
+
+SIZE = 4096
+_INTERRUPT_CHAR = 0  # int32, -1: none
+_BUSY = 4  # uint8, set by the interpreter during a flash operation
+_DEFERRED = 5  # uint8, set by the signal handler
+_RAW_MODE = 6  # uint8, set by the hardware: start in the raw REPL
+_CLOCK_OFFSET = 8  # int64, seconds
+_READS = 16  # uint64: flash reads
+_READ_BYTES = 24  # uint64
+
+
+class SharedPage:
+    """Typed access to the page; `address` is the same in every forked child."""
+
+    def __init__(self) -> None:
+        self._map = mmap.mmap(-1, SIZE)
+        self._view = (ctypes.c_char * SIZE).from_buffer(self._map)
+        self.address: int = ctypes.addressof(self._view)
+        self.reset()
+
+    def reset(self) -> None:
+        """The state before an interpreter starts; the clock and the counters stay."""
+        struct.pack_into("<iBBBB", self._map, 0, -1, 1, 0, 0, 0)
+
+    @property
+    def interrupt_char(self) -> int:
+        return int(struct.unpack_from("<i", self._map, _INTERRUPT_CHAR)[0])
+
+    @property
+    def busy(self) -> bool:
+        return self._map[_BUSY] != 0
+
+    def take_deferred(self) -> bool:
+        """True once for each interrupt that the interpreter had to put off."""
+        deferred = self._map[_DEFERRED] != 0
+        self._map[_DEFERRED] = 0
+        return deferred
+
+    @property
+    def deferred(self) -> bool:
+        return self._map[_DEFERRED] != 0
+
+    @property
+    def clock_offset(self) -> int:
+        """Seconds from the host's clock to the board's."""
+        return int(struct.unpack_from("<q", self._map, _CLOCK_OFFSET)[0])
+
+    @clock_offset.setter
+    def clock_offset(self, seconds: int) -> None:
+        struct.pack_into("<q", self._map, _CLOCK_OFFSET, seconds)
+
+    @property
+    def flash_reads(self) -> tuple[int, int]:
+        """How many reads, how many bytes."""
+        reads, size = struct.unpack_from("<QQ", self._map, _READS)
+        return int(reads), int(size)
+
+    def clear_counters(self) -> None:
+        struct.pack_into("<QQ", self._map, _READS, 0, 0)

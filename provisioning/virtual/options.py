@@ -1,0 +1,100 @@
+"""The options of `twinroot virtual` and `python -m provisioning.virtual`, and the sentences for wrong ones."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from provisioning.errors import InputError
+from provisioning.virtual.chips import CHIPS
+
+LINKS = ("rfc2217", "pty")
+FLASH_TIMINGS = ("none", "typical", "worst")
+CLOCKS = ("2000", "host")
+MOST_BOARDS = 64
+_HEAP = re.compile(r"^\d+w?[kKmM]?$")
+
+
+@dataclass
+class Options:
+    """Values as given; `check` says what is wrong with them."""
+
+    board: str = "virtual-esp32"
+    count: int = 1
+    link: str = "rfc2217"
+    state: Path | None = None
+    chip: str | None = None
+    flash_size: str | None = None
+    heap: str | None = None
+    port: int = 0
+    paced: bool = True
+    latency_ms: float = 0.0
+    flash_timing: str = "none"
+    blank: bool = False
+    seed: int = 0
+    clock: str = "2000"
+    json: bool = False
+
+    def check(self) -> None:
+        """Raises InputError for the first value that cannot be."""
+        for value, allowed, option in (
+            (self.link, LINKS, "--link"),
+            (self.flash_timing, FLASH_TIMINGS, "--flash-timing"),
+            (self.clock, CLOCKS, "--clock"),
+            (self.chip, (None, *CHIPS), "--chip"),
+        ):
+            if value not in allowed:
+                choices = ", ".join(name for name in allowed if name)
+                raise InputError("option", f"{option} {value} is not one of {choices}", f"Give {option} one of them.")
+        if not 1 <= self.count <= MOST_BOARDS:
+            raise InputError("option", f"--count {self.count} is not between 1 and {MOST_BOARDS}", "Start more than one process.")
+        if not 0 <= self.port <= 65535 - self.count:
+            raise InputError("option", f"--port {self.port} is not a TCP port with {self.count} free after it", "Leave it out.")
+        if not 0 <= self.latency_ms <= 1000:
+            raise InputError("option", f"--latency-ms {self.latency_ms:g} is not between 0 and 1000", "USB adapters need 1 to 16.")
+        if self.heap is not None and not _HEAP.match(self.heap):
+            raise InputError("option", f"--heap {self.heap} is not a size such as 160wK or 200K", "See docs/virtual-board.md.")
+        if self.flash_size is not None and self.flash_size.upper() not in _FLASH_SIZES:
+            choices = ", ".join(_FLASH_SIZES)
+            raise InputError("option", f"--flash-size {self.flash_size} is not one of {choices}", "Give one of them.")
+        if self.state is not None and self.state.exists() and not self.state.is_dir():
+            raise InputError("state-not-folder", f"--state {self.state} is a file, not a folder", "Name a folder, or a new name.")
+
+    @property
+    def flash_bytes(self) -> int | None:
+        return _FLASH_SIZES[self.flash_size.upper()] if self.flash_size else None
+
+
+_FLASH_SIZES = {f"{n}MB": n << 20 for n in (1, 2, 4, 8, 16, 32)}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError("option", message[:1].upper() + message[1:], "`--help` lists the options.")
+
+
+def parse(arguments: list[str]) -> Options:
+    """Options from a command line. Raises InputError."""
+    parser = _Parser(prog="python -m provisioning.virtual", description="Run virtual ESP32 boards until told to stop.")
+    default = Options()
+    parser.add_argument("--board", default=default.board, help="board type: a name in boards/ or a YAML file")
+    parser.add_argument("--count", type=int, default=1, help="how many boards")
+    parser.add_argument("--link", default=default.link, help="what `port` names: rfc2217 or pty (both are always there)")
+    parser.add_argument("--state", type=Path, default=None, help="folder for flash and identity; without it they are gone at the end")
+    parser.add_argument("--chip", default=None, help="instead of the board's chip")
+    parser.add_argument("--flash-size", default=None, help="instead of the board's, such as 8MB")
+    parser.add_argument("--heap", default=None, help="MicroPython's heap, such as 160wK (words) or 200K (bytes)")
+    parser.add_argument("--port", type=int, default=0, help="first TCP port; 0: any free one")
+    parser.add_argument("--unpaced", dest="paced", action="store_false", help="wires without a rate: as fast as this computer")
+    parser.add_argument("--latency-ms", type=float, default=0.0, help="cost of each turn of direction")
+    parser.add_argument("--flash-timing", default="none", help="none, typical or worst")
+    parser.add_argument("--blank", action="store_true", help="a chip from the factory: nothing in flash")
+    parser.add_argument("--seed", type=int, default=0, help="identity and faults follow from it; 0: a new identity")
+    parser.add_argument("--clock", default="2000", help="2000: the RTC starts there at power on; host: this computer's time")
+    parser.add_argument("--json", action="store_true", help="one JSON object per board on standard output")
+    options = Options(**vars(parser.parse_args(arguments)))
+    options.check()
+    return options

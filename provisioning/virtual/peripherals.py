@@ -1,0 +1,172 @@
+"""What MicroPython asks of the chip: flash, resets, rate, clock, watchdog, sleep, network. One handler per request."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from provisioning.virtual.flash import FlashRangeError, PowerCutError
+from provisioning.virtual.interpreter.requests import Op, Request
+from provisioning.virtual.network import Resolver, Wifi
+
+if TYPE_CHECKING:
+    from provisioning.virtual.board import Board
+
+_FOREVER = 0xFFFFFFFF
+_PROGRAM_LIMIT = 65536
+_RTC_MEMORY = 2048
+
+
+class Peripherals:
+    """The state of these survives soft resets; what survives which reset is said at each."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self.wifi = Wifi()
+        self._resolver = Resolver()
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._wait: asyncio.TimerHandle | None = None
+        self._memory = b""
+        self._nvs: dict[bytes, bytes] = {}
+        self._serve: dict[Op, Callable[[Request], None]] = {
+            Op.PROGRAM: self._program,
+            Op.ERASE: self._erase,
+            Op.RESET: self._reset,
+            Op.BAUD: self._baud,
+            Op.RTC: self._rtc,
+            Op.WATCHDOG: self._watch,
+            Op.SLEEP: self._sleep,
+            Op.RESOLVE: self._resolve,
+            Op.WIFI: self._wifi,
+            Op.IDENTITY: self._identity,
+            Op.NVS_GET: self._nvs_get,
+            Op.NVS_SET: self._nvs_set,
+            Op.MEMORY: self._rtc_memory,
+        }
+
+    def serve(self, request: Request) -> None:
+        self._serve[request.op](request)
+
+    def power_on(self) -> None:
+        """RTC memory and the radio's state are lost without power."""
+        self._memory = b""
+        self.wifi.reset()
+
+    def stop(self) -> None:
+        """The interpreter is gone: nobody waits for an answer."""
+        for timer in (self._watchdog, self._wait):
+            if timer is not None:
+                timer.cancel()
+        self._watchdog = self._wait = None
+        self._resolver.stop()
+
+    def _answer(self, status: int = 0, data: bytes = b"") -> None:
+        if self._board.interpreter is not None:
+            self._board.interpreter.answer(status, data)
+
+    def _after(self, seconds: float, status: int = 0) -> None:
+        if seconds > 0:
+            self._wait = asyncio.get_running_loop().call_later(seconds, self._answer, status)
+        else:
+            self._answer(status)
+
+    # --- flash ----------------------------------------------------------------------------------------------------
+
+    def _program(self, request: Request) -> None:
+        if request.b != len(request.data) or request.b > _PROGRAM_LIMIT:
+            self._answer(-errno.EINVAL)
+            return
+        self._flash(lambda: self._board.flash.program(request.a, request.data))
+
+    def _erase(self, request: Request) -> None:
+        self._flash(lambda: self._board.flash.erase(request.a, request.b))
+
+    def _flash(self, operation: Callable[[], float]) -> None:
+        try:
+            seconds = operation()
+        except PowerCutError:
+            self._board.power_off()
+        except FlashRangeError:
+            self._answer(-errno.EINVAL)
+        else:
+            self._after(seconds)
+
+    # --- resets, clock, rate --------------------------------------------------------------------------------------
+
+    def _reset(self, request: Request) -> None:
+        self._flush()
+        self._board.restart("software")
+
+    def _flush(self) -> None:
+        """What was printed before a reset that the program asked for is still sent, as esp_restart() does."""
+        if self._board.interpreter is not None:
+            self._board.to_host.send(self._board.interpreter.drain_output())
+
+    def _sleep(self, request: Request) -> None:
+        self._flush()
+        if request.a != _FOREVER:
+            self._board.later(request.a / 1000, lambda: self._board.restart("deep-sleep"))
+
+    def _watch(self, request: Request) -> None:
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        self._watchdog = asyncio.get_running_loop().call_later(request.a / 1000, self._board.restart, "watchdog")
+        self._answer()
+
+    def _baud(self, request: Request) -> None:
+        """The new rate begins when everything before it is sent, as uart_wait_tx_done() does on hardware."""
+        board = self._board
+        if board.interpreter is None:
+            return
+        self._flush()
+
+        def change() -> None:
+            board.to_host.on_idle = None
+            if request.a:
+                board.set_rate(request.a)
+            self._answer()
+
+        if board.to_host.backlog:
+            board.to_host.on_idle = change
+        else:
+            change()
+
+    def _rtc(self, request: Request) -> None:
+        """The RTC survives every reset but not a power cut."""
+        self._board.page.clock_offset = (request.a | request.b << 32) - int(time.time())
+        self._answer()
+
+    def _rtc_memory(self, request: Request) -> None:
+        if request.a:
+            self._memory = request.data[:_RTC_MEMORY]
+            self._answer()
+        else:
+            self._answer(0, self._memory)
+
+    # --- identity, NVS, network -----------------------------------------------------------------------------------
+
+    def _identity(self, request: Request) -> None:
+        self._answer(0, self._board.identity_json())
+
+    def _nvs_get(self, request: Request) -> None:
+        if request.data in self._nvs:
+            self._answer(0, self._nvs[request.data])
+        else:
+            self._answer(-4354)  # ESP_ERR_NVS_NOT_FOUND
+
+    def _nvs_set(self, request: Request) -> None:
+        if request.b:
+            self._nvs[request.data[: request.a]] = request.data[request.a :]
+        else:
+            self._nvs.pop(request.data, None)
+        self._answer()
+
+    def _wifi(self, request: Request) -> None:
+        self._answer(self.wifi.serve(request.a, request.b, request.data))
+
+    def _resolve(self, request: Request) -> None:
+        name = request.data.decode("ascii", "replace")
+        self._resolver.resolve(name, lambda address: self._answer(0 if address else -errno.ENOENT, address.encode()))

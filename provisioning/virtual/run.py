@@ -1,0 +1,76 @@
+"""From options to running boards: resolves the board type, then becomes the hardware process.
+
+The hardware process is started by exec, so that it carries nothing of the command line's imports: each interpreter is a fork of it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from provisioning.errors import StationError
+from provisioning.virtual.options import Options
+from provisioning.virtual.spec import BoardSpec
+
+
+def resolve(options: Options) -> BoardSpec:
+    """The board type as plain values. Raises InputError for a board that is not there or not valid."""
+    from provisioning.config.load import load_board
+
+    board = load_board(options.board)
+    size = int(str(board.flash_size).removesuffix("MB")) << 20 if isinstance(board.flash_size, str) else int(board.flash_size)
+    default = BoardSpec()
+    return BoardSpec(
+        board=board.name,
+        chip=options.chip or board.chip,
+        flash_size=options.flash_bytes or size,
+        heap=options.heap or default.heap,
+        paced=options.paced,
+        latency_ms=options.latency_ms,
+        flash_timing=options.flash_timing,
+        blank=options.blank,
+        seed=options.seed,
+        clock=options.clock,
+    )
+
+
+def check_platform() -> None:
+    """Raises StationError where the board cannot run."""
+    import platform
+
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        raise StationError(
+            "virtual-needs-linux",
+            f"The virtual board runs on Linux x86-64 only, this is {sys.platform} {platform.machine()}",
+            "Use a real board here, or run it in a Linux container or virtual machine.",
+        )
+
+
+def hardware_command(spec: BoardSpec, options: Options, *more: str) -> list[str]:
+    """The command line of the hardware process."""
+    command = [sys.executable, "-m", "provisioning.virtual.hardware", "--spec", spec.dumps(), "--count", str(options.count)]
+    command += ["--link", options.link, "--port", str(options.port)]
+    if options.state is not None:
+        command += ["--state", str(options.state)]
+    if options.json:
+        command.append("--json")
+    return [*command, *more]
+
+
+def run(options: Options) -> NoReturn:
+    """Becomes the hardware process; it ends by SIGTERM, SIGINT or SIGHUP. Raises InputError and StationError before that."""
+    options.check()
+    check_platform()
+    spec = resolve(options)
+    command = hardware_command(spec, options)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(sys.executable, command, environment())  # noqa: S606 - the same Python, no shell
+
+
+def environment() -> dict[str, str]:
+    """This process's environment, in which the hardware process finds this very package."""
+    root = str(Path(__file__).resolve().parent.parent.parent)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))}

@@ -1,0 +1,18 @@
+# mypy: ignore-errors
+# ruff: noqa
+import _sys
+
+
+def platform():
+    return "MicroPython-%d.%d.%d-xtensa-with-newlib" % _sys.implementation.version[:3]
+
+
+def python_compiler():
+    return "GCC"
+
+
+def libc_ver():
+    return ("newlib", "")
+
+
+__name__ = "platform"

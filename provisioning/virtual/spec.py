@@ -1,0 +1,31 @@
+"""What a virtual board is, in plain values: made from a board file by whoever starts it, read by the hardware process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+MEGABYTE = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class BoardSpec:
+    """One board type and the options of this run. Times in milliseconds, sizes in bytes."""
+
+    board: str = "virtual-esp32"
+    chip: str = "esp32"
+    flash_size: int = 4 * MEGABYTE
+    heap: str = "160wK"  # as in -X heapsize=: w counts words, so that as many objects fit as on the 32-bit chip
+    paced: bool = True
+    latency_ms: float = 0.0
+    flash_timing: str = "none"
+    blank: bool = False  # a chip from the factory: nothing in flash
+    seed: int = 0
+    clock: str = "2000"  # "2000": the RTC starts there at power on, as on hardware; "host": it has the host's time
+
+    def dumps(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def loads(cls, text: str) -> BoardSpec:
+        return cls(**json.loads(text))

@@ -1,0 +1,101 @@
+"""The two wires of a UART: bytes take ten bits each at the current rate, and the direction takes time to turn.
+
+One timer per wire while bytes are on it, none when it is idle. Times are in seconds, rates in bits per second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+BITS_PER_BYTE = 10  # 8N1: start, eight data bits, stop
+_QUANTUM = 0.001  # bytes are handed over at least this far apart: what a USB adapter does too
+
+
+class Turnaround:
+    """Shared by both wires: counts the turns of direction and charges each with the latency."""
+
+    def __init__(self, latency: float = 0.0) -> None:
+        self.latency = latency
+        self.turns = 0
+        self._last: object = None
+
+    def charge(self, wire: object) -> float:
+        if self._last is wire:
+            return 0.0
+        first = self._last is None
+        self._last = wire
+        if first:
+            return 0.0
+        self.turns += 1
+        return self.latency
+
+
+class Wire:
+    """One direction. `send` puts bytes on it; `deliver` gets them when their stop bits are through."""
+
+    def __init__(self, deliver: Callable[[bytes], None], turnaround: Turnaround, paced: bool) -> None:
+        self._deliver = deliver
+        self._turnaround = turnaround
+        self.paced = paced
+        self.rate = 115200
+        self.carried = 0
+        self._queue = bytearray()
+        self._next = 0.0  # loop time at which the first queued byte is through
+        self._timer: asyncio.TimerHandle | None = None
+        self.on_space: Callable[[], None] | None = None
+        self.on_idle: Callable[[], None] | None = None
+
+    @property
+    def backlog(self) -> int:
+        """Bytes on the wire or before it."""
+        return len(self._queue)
+
+    def send(self, data: bytes) -> None:
+        if not data:
+            return
+        wait = self._turnaround.charge(self)
+        if not self.paced and not wait and not self._queue:
+            self.carried += len(data)
+            self._deliver(data)
+            return
+        loop = asyncio.get_running_loop()
+        if not self._queue:
+            self._next = max(loop.time() + wait, self._next - self._byte_time) + self._byte_time
+        self._queue += data
+        if self._timer is None:
+            self._schedule(loop)
+
+    @property
+    def _byte_time(self) -> float:
+        return BITS_PER_BYTE / self.rate if self.paced else 0.0
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        more = min(len(self._queue), max(1, int(_QUANTUM / self._byte_time)) if self._byte_time else len(self._queue))
+        self._timer = loop.call_at(self._next + (more - 1) * self._byte_time, self._tick, loop)
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        if not self._queue:
+            return
+        late = loop.time() - self._next
+        n = len(self._queue) if not self._byte_time else min(len(self._queue), int(late / self._byte_time + 1e-6) + 1)
+        if n > 0:
+            data = bytes(self._queue[:n])
+            del self._queue[:n]
+            self._next += n * self._byte_time
+            self.carried += n
+            self._deliver(data)
+        if self._queue and self._timer is None:
+            self._schedule(loop)
+        if n > 0 and self.on_space is not None:
+            self.on_space()
+        if not self._queue and self.on_idle is not None:
+            self.on_idle()
+
+    def clear(self) -> None:
+        """The line goes dead: what was on it is gone."""
+        self._queue.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
