@@ -37,6 +37,8 @@ def kind(e, verified=False):
         return "verify"
     if a == 0x7680:  # SSL_CA_CHAIN_REQUIRED: no root loaded
         return "set"
+    if a == 0x7A00 and verified:  # SSL_BAD_CERTIFICATE: the chain is good, the leaf is not for servers
+        return "trust"
     if a == 0x7780 and verified:  # SSL_FATAL_ALERT_MESSAGE after our certificate was sent
         return "refused"
     return "network"
@@ -58,7 +60,6 @@ def error(e, route, seen, wire):
         from . import verify
 
         k = verify.kind(seen, route["host"])
-    head = wire and wire is not True and wire.head
-    if head and head[0] not in (0x15, 0x16):
+    if wire and wire is not True and wire.head not in (0, 0x15, 0x16):  # TLS begins with an alert or a handshake
         what = "the server does not speak TLS, a captive portal?"
     return errors.make(k, e, route["name"], seen[1] if seen and k == "trust" else None, what)

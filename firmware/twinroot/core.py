@@ -73,8 +73,7 @@ def _pass(ms, prefer):
         try:
             clock.check(s)
             gc.collect()
-            sock = tlslink.dial(route, table, ms)
-            _link = tlslink.handshake(sock, route, sets.path(twinroot.SET), s.get("cert"), s.get("key"), ms)
+            _link = tlslink.open(route, table, sets.path(twinroot.SET), s.get("cert"), s.get("key"), ms)
         except OSError as e:
             if e.route:
                 stats.bad(e.route, e.kind, e.issuer)

@@ -18,45 +18,43 @@ _ETIMEDOUT = 110
 class Wire(io.IOBase):
     """The TCP socket as the TLS library sees it. A socket's own timeout bounds one read, so a server that sends a byte
     now and then could hold a handshake for ever: here the whole handshake has one deadline. Afterwards `limit` (ms, 0:
-    none) bounds each wait."""
+    none) bounds each wait. Nothing is raised through the C library: errors are negative numbers."""
 
     def __init__(self, sock, ms):
         self.s = sock
+        self.rd = sock.readinto
+        self.wr = sock.write
         self.p = select.poll()
         self.p.register(sock, select.POLLIN)
         self.end = ticks_add(ticks_ms(), ms)  # deadline of the handshake, None afterwards
         self.limit = ms
         self.block = True
-        self.head = None  # first bytes that the server sent: "HTTP" unmasks a portal
+        self.head = 0  # first byte that the server sent: a portal does not speak TLS
 
-    def _ready(self, what):
-        """True when the socket is ready, False to come again, None when time is up."""
+    def _io(self, what, f, b):
         ms = 0
         if self.block:
             ms = self.limit or -1
             if self.end is not None:
-                ms = ticks_diff(self.end, ticks_ms())
-                if ms <= 0:
-                    return None
-        self.p.modify(self.s, what)
-        for _ in self.p.ipoll(ms):
-            return True
-        return None if self.block else False
+                ms = max(0, ticks_diff(self.end, ticks_ms()))
+        try:
+            self.p.modify(self.s, what)
+            for _ in self.p.ipoll(ms):
+                return f(b)
+        except OSError as e:
+            return -e.args[0]
+        return -_ETIMEDOUT if self.block else None
 
     def readinto(self, b):
-        r = self._ready(select.POLLIN)
-        if r:
-            n = self.s.readinto(b)
-            if n and not self.head:
-                self.head = bytes(b[:4])
-            return n
-        return -_ETIMEDOUT if r is None else None
+        n = self._io(select.POLLIN, self.rd, b)
+        if n and not self.head:
+            self.head = b[0]
+        return n
 
     def write(self, b):
-        r = self._ready(select.POLLOUT)
-        if r:
-            return self.s.write(b)
-        return -_ETIMEDOUT if r is None else None
+        n = self._io(select.POLLOUT, self.wr, b)
+        # A server that refuses our certificate closes while we still write. Why, is what it sent before: go on to read.
+        return len(b) if self.end is not None and n is not None and n < 0 else n
 
     def ioctl(self, op, arg):
         if op == 3:  # MP_STREAM_POLL
@@ -100,28 +98,24 @@ def resolve(host, port, table):
     return host, int(port)
 
 
-def dial(route, table, ms):
-    """A TCP connection to where the route leads."""
-    s = None
+def _tcp(a, ms):
+    s = socket.socket()
     try:
-        a = resolve(route["host"], route["port"], table)
-        s = socket.socket()
         s.settimeout(ms / 1000)
         s.connect(socket.getaddrinfo(a[0], a[1])[0][-1])
+        s.setblocking(False)
         return s
-    except (OSError, MemoryError) as e:
-        if s:
-            s.close()
-        from . import classify
-
-        raise classify.error(e, route, (), True)
+    except BaseException:
+        s.close()
+        raise
 
 
-def handshake(s, route, folder, cert, key, ms):
-    """TLS over the connected socket `s`; it is closed when that fails. Raises the package's errors."""
+def open(route, table, folder, cert, key, ms):
+    """A verified Link over `route`. `folder`: of the set's files; `table`: see resolve(); `ms`: for TCP, and again for
+    the handshake. Raises the package's errors."""
     anchors = {}
     seen = []  # digest of the top certificate, name of who signed it, validity of each certificate, the leaf
-    wire = done = None
+    s = wire = link = None
 
     def show(crt, depth):
         # Called root first. An exception must not cross the C library.
@@ -138,7 +132,6 @@ def handshake(s, route, folder, cert, key, ms):
         return 0
 
     try:
-        gc.collect()
         ctx = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
         ctx.verify_mode = tls.CERT_REQUIRED
         for n in route["roots"]:
@@ -154,18 +147,18 @@ def handshake(s, route, folder, cert, key, ms):
         except AttributeError:  # before MicroPython 1.23
             pass
         gc.collect()
-        s.setblocking(False)
+        wire = True  # from here on it is not about our files
+        s = _tcp(resolve(route["host"], route["port"], table), ms)
         wire = Wire(s, ms)
         sock = ctx.wrap_socket(wire, server_hostname=route["host"])
         wire.end = None
-        done = Link(sock, wire, route["name"], anchors.get(seen[0]) if seen else None)
-        if not seen and len(anchors) == 1:
-            done.root = route["roots"][0]
-        return done
+        root = anchors.get(seen[0]) if seen else route["roots"][0] if len(anchors) == 1 else None
+        link = Link(sock, wire, route["name"], root)
+        return link
     except (OSError, ValueError, MemoryError) as e:
         from . import classify
 
         raise classify.error(e, route, seen, wire)
     finally:
-        if not done:
+        if s and not link:
             s.close()

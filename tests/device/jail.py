@@ -134,3 +134,8 @@ class Board:
             env={"PATH": os.environ.get("PATH", ""), "HOME": str(self.folder), **(env or {})},
         )
         return Run(done.returncode, done.stdout, done.stderr)
+
+    def lines(self, script: str) -> list[str]:
+        """What the script prints."""
+        done = self.run(script, timeout=110)
+        return (done.out + done.err).splitlines()

@@ -1,0 +1,183 @@
+"""Runs the table of scenarios.py on a board, one power-on per clock, and prints what came out beside what was expected.
+
+    python -m tests.device.matrix        prints the whole matrix
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from tests.device import pki, sets
+from tests.device.scenarios import SCENARIOS, Scenario, Site
+from tests.device.server import Server, context, echo
+from tests.device.world import ATS, LEGACY
+
+CLOCKS = ("right", "2000", "2040")
+PLACES = ("preferred", "last good")
+
+# Runs on the device. Each case gets a set.json of its own and a health.json from before, and forgets the case before.
+RUNNER = """
+import json, os, sys
+CASES = json.loads(%r)
+CLOCK = %r
+try:
+    from machine import RTC
+    if CLOCK == "2000":
+        RTC().datetime((2000, 1, 1, 5, 0, 5, 0, 0))
+    elif CLOCK == "2040":
+        RTC().datetime((2040, 1, 1, 6, 0, 5, 0, 0))
+except ImportError:
+    assert CLOCK == "right"
+import twinroot
+from twinroot import clock, core, errors, stats
+core.CONFIRM_MS = 0
+def run(c):
+    with open("/trust/1/set.json", "w") as f:
+        json.dump(c["set"], f)
+    core._set = core._next = stats._d = None
+    with open("/trust/health.json", "w") as f:
+        json.dump({"v": 1, "proven": 1, "last": c["last"], "since": clock.now() - 5, "routes": {}, "roots": {}}, f)
+    try:
+        link = core.connect(timeout=c["timeout"], wait=False)
+        link.sock.write(b"ping")
+        assert link.sock.read(4) == b"ping"
+        link.close()
+        return ["ok", link.route, link.root, "", stats.data()["last"]]
+    except errors.TwinrootError as e:
+        return [e.kind, e.route, None, str(e), stats.data()["last"]]
+for c in CASES:
+    try:
+        r = run(c)
+    except Exception as e:
+        sys.print_exception(e)
+        r = ["crash", None, None, repr(e), None]
+    print("RESULT " + json.dumps(r))
+"""
+
+
+class Device(Protocol):
+    """What a board must be able to do for this suite."""
+
+    def put(self, tree: dict[str, bytes]) -> None: ...
+
+    def lines(self, script: str) -> list[str]: ...
+
+
+@dataclass
+class Case:
+    scenario: Scenario
+    place: str
+    kind: str
+    clock: str
+    site: Site
+    bad: Server | None
+    healthy: Server
+    spec: dict[str, Any]
+    files: dict[str, bytes]
+    got: str = ""
+    detail: str = ""
+
+    @property
+    def expected(self) -> str:
+        return self.scenario.expected(self.clock)
+
+    @property
+    def ok(self) -> bool:
+        return self.got in self.expected.split("|") and not self.detail.startswith("WRONG")
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        return int(s.getsockname()[1])
+
+
+def prepare(stack: ExitStack, folder: Path, clock: str, place: str, kind: str, names: list[Scenario]) -> list[Case]:
+    ats, legacy, devices = pki.root("Test ATS Root", kind), pki.root("Test Legacy Root", kind), pki.root("Device CA")
+    first = place == "preferred"
+    host, other_host, root, other = (ATS, LEGACY, ats, legacy) if first else (LEGACY, ATS, legacy, ats)
+    good = pki.server(other_host, other, kind=kind)
+    healthy_context = context(folder / "healthy", [good], devices)
+    cases = []
+    for i, scenario in enumerate(names):
+        site = Site(folder / str(i), host, kind, root, other, devices)
+        behaviour = scenario.serve(site)
+        bad = stack.enter_context(Server(behaviour)) if behaviour else None
+        healthy = stack.enter_context(Server(echo(healthy_context)))
+        roots = scenario.roots(site) if scenario.roots else {"Own": root.pem}
+        named = {f"{n}-{i}": pem for n, pem in roots.items()}
+        tested = sets.route("ats" if first else "legacy", host, list(named))
+        spare = sets.route("legacy" if first else "ats", other_host, ["Spare"])
+        info: dict[str, Any] = {
+            "package": sets.package()[0],
+            "routes": [tested, spare] if first else [spare, tested],
+            "client_id": "t-1",
+            "cert": "device.crt.pem",
+            "key": "device.key.pem",
+            "time": {"servers": [], "floor": sets.FLOOR},
+            "lab": {
+                "resolve": {
+                    f"{host}:8883": bad.address if bad else f"127.0.0.1:{closed_port()}",
+                    f"{other_host}:8883": healthy.address,
+                }
+            },
+            **scenario.change,
+        }
+        spec = {"set": info, "last": tested["name"], "timeout": scenario.timeout}
+        files = {f"/trust/1/{n}.pem": pem for n, pem in named.items() if pem}
+        cases.append(Case(scenario, place, kind, clock, site, bad, healthy, spec, files))
+    return cases
+
+
+def judge(case: Case, result: list[Any]) -> None:
+    """Fills in what the device made of it; counts of connections are part of that."""
+    kind, route, root, text, last = result
+    tested = case.spec["last"]
+    at_bad, at_healthy = (case.bad.count if case.bad else 0), case.healthy.count
+    case.detail = text
+    if kind != "ok":
+        case.got = kind
+        if at_healthy or last != tested:
+            case.detail = f"WRONG: the other route was tried {at_healthy} times, last good is {last}"
+        if case.clock == "2000" and at_bad:
+            case.detail = "WRONG: a handshake before a plausible time"
+        return
+    case.got = "ok" if route == tested else "change"
+    twice = case.scenario.connections or (2 if case.got == "change" else 1)
+    if case.bad and at_bad != twice:
+        case.detail = f"WRONG: {at_bad} connections, not {twice}"
+    if last != route or root is None or (case.got == "change" and at_healthy != 1):
+        case.detail = f"WRONG: last {last}, root {root}, {at_healthy} connections to the other route"
+
+
+def run(device: Device, folder: Path, clock: str, place: str, kind: str, names: list[Scenario] | None = None) -> list[Case]:
+    with ExitStack() as stack:
+        cases = prepare(stack, folder, clock, place, kind, names or list(SCENARIOS))
+        first = place == "preferred"
+        own = pki.root("Test Legacy Root" if first else "Test ATS Root", kind)
+        tree = sets.build(1, [sets.route("x", "x", ["Spare"])], {"Spare": own}, pki.client("t-1", pki.root("Device CA")))
+        for case in cases:
+            tree |= case.files
+        device.put(sets.board(1, tree))
+        lines = device.lines(RUNNER % (json.dumps([c.spec for c in cases]), clock))
+        results = [json.loads(line[7:]) for line in lines if line.startswith("RESULT ")]
+        assert len(results) == len(cases), "\n".join(lines[-20:])
+        for case, result in zip(cases, results, strict=True):
+            judge(case, result)
+        return cases
+
+
+def show(cases: list[Case]) -> str:
+    """One line per scenario and place, one column per clock; `!` marks what was not expected."""
+    rows: dict[tuple[str, str, str], dict[str, Case]] = {}
+    for case in cases:
+        rows.setdefault((case.scenario.name, case.place, case.kind), {})[case.clock] = case
+    out = [f"{'scenario':46} {'route':10} {'keys':4} " + " ".join(f"{c:>10}" for c in CLOCKS)]
+    for (title, place, kind), by in rows.items():
+        cells = " ".join(f"{('' if by[c].ok else '!') + by[c].got:>10}" if c in by else " " * 10 for c in CLOCKS)
+        out.append(f"{title:46} {place:10} {kind:4} {cells}")
+    return "\n".join(out)
