@@ -1,0 +1,59 @@
+"""Which rate to write at: the highest that works on this adapter, found by falling back, remembered for the next board."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from provisioning.config.board import Board
+from provisioning.flash import cache
+from provisioning.trust.atomic import write_atomically
+
+# Rates that bridges are used at in the field, bits per second. 115200 is the ROM's own and needs no change of rate.
+LADDER = (2_000_000, 1_500_000, 921_600, 460_800, 230_400, 115_200)
+
+
+def _file() -> Path:
+    return cache.folder() / "baud.json"
+
+
+def _remembered() -> dict[str, int]:
+    try:
+        data = json.loads(_file().read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}  # a cache: gone or damaged, it is found out again
+    return {str(k): v for k, v in data.items() if isinstance(v, int)} if isinstance(data, dict) else {}
+
+
+def adapter(port: str) -> str:
+    """What a rate is remembered for: the USB adapter by its ids and serial number, any other port by its name."""
+    if "://" in port:
+        return port.split("?")[0]
+    from serial.tools import list_ports
+
+    found = next((p for p in list_ports.comports() if p.device == port), None)
+    if found is None or found.vid is None:
+        return port
+    return f"{found.vid:04x}:{found.pid or 0:04x}:{found.serial_number or found.location or port}"
+
+
+def ladder(board: Board, key: str, fixed: int | None = None) -> tuple[int, ...]:
+    """Rates to try, in order. `fixed`: the one that was asked for. On native USB a rate means nothing: one."""
+    if fixed is not None:
+        return (fixed,)
+    if board.native_usb:
+        return (LADDER[-1],)
+    first = min(_remembered().get(key, board.baud.max), board.baud.max)
+    return (first, *(rate for rate in LADDER if rate < first))
+
+
+def remember(key: str, rate: int) -> None:
+    """Keep the rate that worked. Not being able to is no reason to fail."""
+    known = _remembered()
+    if known.get(key) == rate:
+        return
+    try:
+        _file().parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(_file(), json.dumps({**known, key: rate}, indent=1, sort_keys=True).encode())
+    except OSError:
+        return

@@ -1,0 +1,165 @@
+"""One esptool session: every part of what a board gets, written and read back (MD5) with one connection, one stub, one reset."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from provisioning.config.board import Board
+from provisioning.errors import StationError, TwinrootError
+from provisioning.flash import baud, process
+from provisioning.flash.sayings import SLOWER, explain
+from provisioning.link.events import Event, Listener, silent
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file for a flash address. `before`: what this place holds already, as far as is known: only what differs is sent."""
+
+    offset: int
+    file: Path
+    before: Path | None = None
+
+
+@dataclass
+class Written:
+    """What a session did. Sizes in bytes, `wire` is what the data took on the wire, compressed."""
+
+    baud: int = 0
+    plain: int = 0
+    wire: int = 0
+    skipped: list[int] = field(default_factory=list)  # addresses whose content was there already
+    attempts: int = 0
+    seconds: float = 0.0
+    began: bool = False  # whether the flash may have been changed
+
+
+_WRITING = re.compile(r"Writing '?.*'? at (0x[0-9a-f]+)\.\.\.")
+_BLOCK = re.compile(r"Writing at (0x[0-9a-f]+) ")
+_WROTE = re.compile(r"Wrote (\d+) bytes(?: \((\d+) compressed\))? at (0x[0-9a-f]+)")
+_THERE = re.compile(r" at (0x[0-9a-f]+) (?:already in flash|verified)")
+
+
+def write(
+    board: Board,
+    port: str,
+    parts: Sequence[Part],
+    log: Path,
+    *,
+    before: str | None = None,
+    fixed_baud: int | None = None,
+    skip_same: bool = False,
+    events: Listener = silent,
+    silence: float = process.SILENCE,
+) -> Written:
+    """Write all parts, falling back to lower rates by itself. Raises Failed, which holds the error.
+
+    `before`: esptool's reset mode for the first attempt, by default the board's.
+    """
+    key = baud.adapter(port)
+    done = Written()
+    last: TwinrootError | None = None
+    mismatches = 0
+    for rate in baud.ladder(board, key, fixed_baud):
+        done.attempts += 1
+        done.baud = rate
+        events(Event("baud", {"baud": rate}))
+        follower = _Follower(parts, events, done)
+        argv = process.command(_arguments(board, port, rate, parts, skip_same, before if done.attempts == 1 else None))
+        ended = process.run(argv, log, follower, silence)
+        done.seconds += ended.seconds
+        if ended.code == 0:
+            if fixed_baud is None and not board.native_usb:
+                baud.remember(key, rate)
+            return done
+        last, retry = _why(ended, port, rate, log, silence)
+        if last.code == "no-answer" and before == "no-reset" and done.attempts == 1:
+            retry = SLOWER  # the chip left its loader in between: once more, with a reset
+        mismatches += last.code == "flash-mismatch"
+        if retry != SLOWER or mismatches > 1:
+            break
+        events(Event("note", {"text": f"{last.message} Trying a lower rate."}))
+    raise Failed(last or StationError("no-rate", "There is no rate to try.", "Check `baud` in the board file."), done)
+
+
+class Failed(Exception):
+    """A session that failed: `error` is what to report, `done.began` whether flash may have changed."""
+
+    def __init__(self, error: TwinrootError, done: Written) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.done = done
+
+
+def _why(ended: process.Ended, port: str, rate: int, log: Path, silence: float) -> tuple[TwinrootError, str]:
+    if ended.code is None:
+        return (
+            StationError(
+                "esptool-silent", f"esptool said nothing for {silence:.0f} s on {port} and was ended.", f"Its output is in {log}."
+            ),
+            SLOWER,
+        )
+    return explain(ended.output, port, rate, str(log))
+
+
+def _arguments(board: Board, port: str, rate: int, parts: Sequence[Part], skip_same: bool, before: str | None) -> list[str]:
+    arguments = ["--chip", board.chip, "--port", reachable(port), "--baud", str(rate)]
+    arguments += ["--before", before or board.reset.before, "--after", board.reset.after, "--connect-attempts", "3"]
+    arguments += ["write-flash", "--flash-mode", "keep", "--flash-freq", "keep", "--flash-size", "keep"]
+    known = [part.before for part in parts]
+    if any(known):
+        arguments += ["--diff-with", *(str(file) if file else "skip" for file in known), "--"]
+    elif skip_same:
+        arguments += ["--skip-flashed"]
+    for part in parts:
+        arguments += [f"0x{part.offset:x}", str(part.file)]
+    return arguments
+
+
+def reachable(port: str) -> str:
+    """The port as esptool needs it: an RFC 2217 server that forgets to confirm a line change must not stop the run."""
+    if port.lower().startswith("rfc2217://") and "ign_set_control" not in port:
+        return f"{port}{'&' if '?' in port else '?'}ign_set_control"
+    return port
+
+
+class _Follower:
+    """Turns esptool's lines into events and numbers."""
+
+    def __init__(self, parts: Sequence[Part], events: Listener, done: Written) -> None:
+        self._sizes = {part.offset: part.file.stat().st_size for part in parts}
+        self._total = sum(self._sizes.values())
+        self._events = events
+        self._done = done
+        self._at = parts[0].offset if len(parts) == 1 else -1
+        self._before = 0  # bytes of the parts that are behind us
+        done.plain = done.wire = 0
+        done.skipped.clear()
+
+    def __call__(self, line: str) -> None:
+        if match := _WROTE.search(line):
+            self._done.plain += int(match[1])
+            self._done.wire += int(match[2] or match[1])
+        elif match := _THERE.search(line):
+            self._done.skipped.append(int(match[1], 16))
+        elif match := _BLOCK.search(line):
+            self._done.began = True
+            here = min(int(match[1], 16) - self._at, self._sizes.get(self._at, 0)) if self._at >= 0 else 0
+            self._events(Event("bytes", {"done": self._before + here, "total": self._total}))
+        elif match := _WRITING.search(line):
+            self._before += self._sizes.get(self._at, 0)
+            self._at = int(match[1], 16)
+        elif "will be erased" in line or "Erasing" in line:
+            self._done.began = True
+
+
+def private_file(folder: Path, name: str, content: bytes) -> Path:
+    """A file that only this user can read, for an image that holds a device's key."""
+    path = folder / name
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(content)
+    return path

@@ -1,0 +1,285 @@
+"""The ROM loader, asked before anything is written: which chip is this, whose MAC, how much flash, is it locked?
+
+Reads only. It speaks the few commands it needs by itself, so that a refusal costs a tenth of a second and no flasher is sent; esptool then
+takes the chip over in the loader where it is (`--before no-reset`). Source of the protocol: "Serial Protocol" in esptool's documentation.
+
+    request   0xC0, 0x00, command, length (2), checksum (4, only for data), data, 0xC0     little endian, SLIP-escaped
+    answer    0xC0, 0x01, command, length (2), value (4), data with 2 or 4 bytes of status at its end, 0xC0
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from provisioning.errors import BoardError, StationError, TwinrootError
+from provisioning.flash.chips import CHIPS, MAGIC_REGISTER, Bits, Chip, flash_bytes
+
+ROM_BAUD = 115200
+SYNC, WRITE_REG, READ_REG, SPI_ATTACH, GET_SECURITY_INFO = 0x08, 0x09, 0x0A, 0x0D, 0x14
+_ANSWER = 0.5  # seconds for one answer; the ROM answers in milliseconds
+_SYNC_ANSWER = 0.1
+_ATTEMPTS = 4  # resets until it is given up
+_SYNCS = 5  # per reset
+_RDID = 0x9F  # JEDEC: read identification
+
+_SECURE_BOOT, _SECURE_DOWNLOAD = 1 << 0, 1 << 2  # bits of the security info's flags
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the chip says. `revision` is major * 100 + minor; `flash` bytes, None when its id is not known."""
+
+    chip: str
+    revision: int
+    mac: str
+    flash: int | None
+    secure_boot: bool
+    flash_encryption: bool
+    secure_download: bool
+
+    @property
+    def revision_text(self) -> str:
+        """As people write it: v3.1."""
+        return f"v{self.revision // 100}.{self.revision % 100}"
+
+
+class _Refused(Exception):
+    """The loader answered a command with an error."""
+
+
+class _Silent(Exception):
+    """No answer in time."""
+
+
+class RomLoader:
+    """The loader behind an open pyserial port."""
+
+    def __init__(self, port: Any, name: str) -> None:
+        self._port = port
+        self._name = name
+        self._pending = bytearray()
+        self.is_stub = False
+
+    def connect(self, before: str = "default-reset") -> None:
+        """Reset into the loader and synchronise. Raises BoardError or StationError with what the board said instead."""
+        heard = b""
+        for attempt in range(_ATTEMPTS if before != "no-reset" else 1):
+            self._port.reset_input_buffer()
+            self._pending.clear()
+            if before != "no-reset":
+                # Boards with a big capacitor on EN need IO0 held longer: every second attempt.
+                (_usb_reset if before == "usb-reset" else _classic_reset)(self._port, 0.05 if attempt % 2 == 0 else 0.5)
+            for _ in range(_SYNCS):
+                try:
+                    self._sync()
+                except (_Silent, _Refused):
+                    heard = (heard + bytes(self._pending))[-4096:]
+                    self._pending.clear()
+                else:
+                    return
+        raise self._no_loader(heard)
+
+    def _sync(self) -> None:
+        value, _ = self._command(SYNC, b"\x07\x07\x12\x20" + 32 * b"\x55", _SYNC_ANSWER)
+        self.is_stub = value == 0
+        # The ROM answers a sync eight times; what has not come yet must not be taken for a later answer.
+        deadline = time.monotonic() + _SYNC_ANSWER
+        while time.monotonic() < deadline:
+            try:
+                self._frame(0.02)
+            except _Silent:
+                return
+
+    def _no_loader(self, heard: bytes) -> TwinrootError:
+        text = heard.decode("ascii", "replace")
+        if "waiting for download" in text:
+            return BoardError(
+                "rom-deaf",
+                f"The board on {self._name} is in its ROM loader and hears nothing.",
+                "Its RX line is open or held by something else on the board.",
+            )
+        if "boot:0x" in text:
+            return BoardError(
+                "wrong-boot-mode",
+                f"The board on {self._name} restarts, but into its program and not into the ROM loader.",
+                "Hold its BOOT button while the run begins; if that helps, its auto-reset circuit does not pull IO0.",
+            )
+        return StationError(
+            "no-answer",
+            f"Nothing answers on {self._name} in the ROM loader.",
+            "Check power and cable (some carry no data), or hold the BOOT button while the run begins.",
+        )
+
+    def identify(self) -> Facts:
+        """Everything a refusal may depend on. Raises BoardError for a chip that is not known or stops answering."""
+        try:
+            return self._identify()
+        except (_Silent, _Refused) as error:
+            raise BoardError(
+                "rom-confused", f"The ROM loader on {self._name} stopped answering: {error}.", "Run the command again."
+            ) from None
+
+    def _identify(self) -> Facts:
+        flags, crypt_count, chip_id = self._security_info()
+        chip = next((c for c in CHIPS.values() if c.magic is None and c.image_id == chip_id), None) if chip_id is not None else None
+        if chip is None and chip_id is None:
+            try:
+                magic = self.read(MAGIC_REGISTER)
+            except _Refused:
+                # Only an esp32s2 in secure download mode refuses both questions.
+                return Facts("esp32s2", 0, "", None, True, True, True)
+            chip = next((c for c in CHIPS.values() if c.magic == magic), None)
+        if chip is None:
+            raise BoardError("unknown-chip", f"The chip on {self._name} is not one of {', '.join(CHIPS)}.", "Take another board.")
+        if flags is not None and flags & _SECURE_DOWNLOAD:
+            # Registers cannot be read in this mode.
+            return Facts(chip.name, 0, "", None, bool(flags & _SECURE_BOOT), _odd(crypt_count or 0), True)
+        return Facts(
+            chip.name,
+            self._revision(chip),
+            self._mac(chip),
+            flash_bytes(self._flash_id(chip)),
+            any(self._bits((field,)) for field in chip.secure_boot),
+            _odd(self._bits((chip.crypt_count,))),
+            False,
+        )
+
+    def _security_info(self) -> tuple[int | None, int | None, int | None]:
+        """(flags, crypt count, chip id), each None where the chip does not tell."""
+        try:
+            _, data = self._command(GET_SECURITY_INFO, b"", _ANSWER)
+        except _Refused:
+            time.sleep(0.05)  # an unknown command is refused several times over
+            self._port.reset_input_buffer()
+            self._pending.clear()
+            return None, None, None
+        if len(data) < 12:
+            return None, None, None
+        flags, count = struct.unpack_from("<IB", data)
+        return flags, count, struct.unpack_from("<I", data, 12)[0] if len(data) >= 20 else None
+
+    def _bits(self, fields: tuple[Bits, ...]) -> int:
+        """The fields, concatenated, the first one lowest."""
+        value = shift = 0
+        for register, low, width in fields:
+            value |= (self.read(register) >> low & (1 << width) - 1) << shift
+            shift += width
+        return value
+
+    def _revision(self, chip: Chip) -> int:
+        major = self._bits(chip.major)
+        if chip.major_codes:
+            major = dict(chip.major_codes).get(major, 0)
+        return major * 100 + self._bits(chip.minor)
+
+    def _mac(self, chip: Chip) -> str:
+        low, high = (self.read(register) for register in chip.mac)
+        raw = struct.pack(">II", high, low)[2:]
+        return ":".join(f"{byte:02x}" for byte in raw)
+
+    def _flash_id(self, chip: Chip) -> int:
+        """The flash chip's JEDEC id, manufacturer in the lowest byte: one user command of the SPI controller."""
+        self._command(SPI_ATTACH, bytes(4 if self.is_stub else 8), _ANSWER * 6)
+        spi = chip.spi
+        usr, usr2 = spi.base + spi.usr, spi.base + spi.usr2
+        saved = self.read(usr), self.read(usr2)
+        self.write(spi.base + spi.miso_len, 24 - 1)
+        self.write(usr, 1 << 31 | 1 << 28)  # a command phase and a read phase
+        self.write(usr2, 7 << 28 | _RDID)  # a command of 8 bits
+        self.write(spi.base + spi.w0, 0)
+        self.write(spi.base, 1 << 18)  # go
+        for _ in range(10):
+            if not self.read(spi.base) & 1 << 18:
+                break
+        found = self.read(spi.base + spi.w0) & 0xFFFFFF
+        self.write(usr, saved[0])
+        self.write(usr2, saved[1])
+        return found
+
+    def read(self, register: int) -> int:
+        """The content of a 32-bit register."""
+        value, _ = self._command(READ_REG, struct.pack("<I", register), _ANSWER)
+        return value
+
+    def write(self, register: int, value: int) -> None:
+        """Set a 32-bit register."""
+        self._command(WRITE_REG, struct.pack("<IIII", register, value & 0xFFFFFFFF, 0xFFFFFFFF, 0), _ANSWER)
+
+    def _command(self, code: int, data: bytes, seconds: float) -> tuple[int, bytes]:
+        """(value, data without status) of the answer. Raises _Silent or _Refused."""
+        packet = struct.pack("<BBHI", 0, code, len(data), 0) + data
+        self._port.write(b"\xc0" + packet.replace(b"\xdb", b"\xdb\xdd").replace(b"\xc0", b"\xdb\xdc") + b"\xc0")
+        deadline = time.monotonic() + seconds
+        while True:
+            frame = self._frame(deadline - time.monotonic())
+            if len(frame) < 10 or frame[0] != 1 or frame[1] != code:
+                continue
+            (value,) = struct.unpack_from("<I", frame, 4)
+            body = frame[8:]
+            # Status: 2 bytes, followed by 2 reserved ones in the ROM; the first is 0 for success.
+            status = 2 if self.is_stub or len(body) in (2, 22) else 4
+            if body[len(body) - status] != 0:
+                raise _Refused(f"it refused command 0x{code:02x}")
+            return value, body[: len(body) - status]
+
+    def _frame(self, seconds: float) -> bytes:
+        """The next SLIP frame, unescaped. Raises _Silent."""
+        deadline = time.monotonic() + seconds
+        while True:
+            start = self._pending.find(0xC0)
+            end = self._pending.find(0xC0, start + 1) if start >= 0 else -1
+            if end > start + 1:
+                raw = bytes(self._pending[start + 1 : end])
+                del self._pending[: end + 1]
+                return raw.replace(b"\xdb\xdc", b"\xc0").replace(b"\xdb\xdd", b"\xdb")
+            if end == start + 1 and start >= 0:
+                del self._pending[: start + 1]  # two ends in a row: the second begins the frame
+                continue
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise _Silent("no answer")
+            self._port.timeout = min(left, 0.05)
+            self._pending += self._port.read(max(1, self._port.in_waiting))
+
+
+def _odd(count: int) -> bool:
+    return count.bit_count() % 2 == 1
+
+
+def _lines(port: Any, *, dtr: bool, rts: bool) -> None:
+    port.dtr = dtr
+    port.rts = rts
+    if os.name == "nt":
+        port.dtr = dtr  # Windows' usbser.sys sends a changed RTS only with the next DTR
+
+
+def _classic_reset(port: Any, hold: float) -> None:
+    """The auto-reset circuit of most boards: RTS low-active on EN, DTR on IO0, both at once neither."""
+    _lines(port, dtr=False, rts=True)  # EN low
+    time.sleep(0.1)
+    _lines(port, dtr=True, rts=False)  # EN high, IO0 low
+    time.sleep(hold)
+    _lines(port, dtr=False, rts=False)
+
+
+def _usb_reset(port: Any, _hold: float) -> None:
+    """The chip's own USB-Serial-JTAG, which knows the sequence and goes through (1,1) instead of (0,0)."""
+    _lines(port, dtr=False, rts=False)
+    time.sleep(0.1)
+    _lines(port, dtr=True, rts=False)
+    time.sleep(0.1)
+    _lines(port, dtr=True, rts=True)
+    _lines(port, dtr=False, rts=True)
+    time.sleep(0.1)
+    _lines(port, dtr=False, rts=False)
+
+
+def hard_reset(port: Any) -> None:
+    """Start the program: a pulse on EN."""
+    _lines(port, dtr=False, rts=True)
+    time.sleep(0.1)
+    _lines(port, dtr=False, rts=False)
