@@ -40,18 +40,19 @@ def digest_of(files: dict[str, bytes]) -> str:
 def package(mpy: int | None, source: Path | None = None) -> Package:
     """The package for an interpreter of bytecode version `mpy` (None: it takes no .mpy). Raises StationError."""
     directory = source or folder("firmware") / "twinroot"
-    # Line ends as in the repository, whatever the checkout made of them: the bytes decide about the digest.
-    sources = tuple((file.name, file.read_bytes().replace(b"\r\n", b"\n")) for file in sorted(directory.glob("*.py")))
-    names = [name for name, _ in sources]
-    if LOADER not in names or len(names) < 2:
-        raise StationError("no-package", f"{directory} does not hold the connection package", "Install twinroot again.")
-    return _package(sources, mpy == MPY_VERSION)
+    files = sorted(directory.glob("*.py"))
+    if LOADER not in [file.name for file in files] or len(files) < 2:
+        raise StationError("no-package", f"{directory} does not hold the connection package.", "Install twinroot again.")
+    # Read again only what changed: a line builds hundreds of bundles from the same sources.
+    stamps = tuple((str(file), stat.st_mtime_ns, stat.st_size) for file in files for stat in (file.stat(),))
+    return _package(stamps, mpy == MPY_VERSION)
 
 
 @lru_cache(maxsize=8)
-def _package(sources: tuple[tuple[str, bytes], ...], compiled: bool) -> Package:
-    loader = dict(sources)[LOADER]
-    modules = {name: content for name, content in sources if name != LOADER}
+def _package(stamps: tuple[tuple[str, int, int], ...], compiled: bool) -> Package:
+    # Line ends as in the repository, whatever the checkout made of them: the bytes decide about the digest.
+    modules = {path.name: path.read_bytes().replace(b"\r\n", b"\n") for path in (Path(name) for name, _, _ in stamps)}
+    loader = modules.pop(LOADER)
     files = _compile(modules) if compiled else modules
     return Package(digest_of(files), files, loader)
 
@@ -75,9 +76,9 @@ def _compile(modules: dict[str, bytes]) -> dict[str, bytes]:
             except OSError:
                 return modules
             except subprocess.TimeoutExpired as error:
-                raise StationError("mpy-cross-hangs", f"mpy-cross took more than {_SECONDS} s for {name}", "Try again.") from error
+                raise StationError("mpy-cross-hangs", f"mpy-cross took more than {_SECONDS} s for {name}.", "Try again.") from error
             if done.returncode != 0:
                 last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-                raise StationError("mpy-cross-failed", f"mpy-cross refuses firmware/twinroot/{name}: {last}", "Correct that file.")
+                raise StationError("mpy-cross-failed", f"mpy-cross refuses firmware/twinroot/{name}: {last}.", "Correct that file.")
             made[name.removesuffix(".py") + ".mpy"] = target.read_bytes()
     return made

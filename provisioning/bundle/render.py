@@ -38,7 +38,7 @@ def render(bundle: Bundle, directory: Path) -> list[str]:
             shutil.rmtree(fresh, ignore_errors=True)
     except OSError as error:
         raise StationError(
-            "cannot-write", f"{shown(directory)}: cannot be written: {error.strerror}", "Check the folder's permissions and the disk."
+            "cannot-write", f"{shown(directory)}: cannot be written: {error.strerror}.", "Check the folder's permissions and the disk."
         ) from error
     return sorted(files)
 
