@@ -146,7 +146,7 @@ def _text(info: dict[str, Any]) -> str:
     lines += [f"    - {{name: {row['name']}, endpoint: {row['endpoint']}, roots: [{row['root']}]}}" for row in info["routes"]]
     lines += ["roots:"]
     lines += [f'  {name}: {{file: "{path}", sha256: "{info["pins"][name]}"}}' for name, path in info["roots"].items()]
-    lines += [f'time: {{servers: ["{info["ntp"]["host"]}:{info["ntp"]["port"]}"]}}', "lab:", "  resolve:"]
+    lines += ["lab:", "  resolve:"]
     lines += [f'    "{name}": "{address}"' for name, address in info["resolve"].items()]
     for name, files in info["devices"].items():
         lines += [f"# {name}", f'identity: {{certificate: "{files["certificate"]}", key: "{files["key"]}"}}']

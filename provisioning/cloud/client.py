@@ -137,7 +137,7 @@ class StandIn:
 
     @property
     def resolve(self) -> dict[str, str]:
-        """endpoint:8883 -> host:port, as a product's `lab.resolve` wants it."""
+        """endpoint:8883 and pool.ntp.org:123 -> host:port, as a product's `lab.resolve` wants them."""
         return dict(self.info["resolve"])
 
     @property

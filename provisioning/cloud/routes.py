@@ -14,6 +14,9 @@ DEFAULT_PREFIX = "a1b2c3d4e5f6g7"
 DEFAULT_REGION = "us-east-1"
 # The port that a product names; `lab.resolve` leads it to the stand-in's own.
 MQTT_TLS_PORT = 8883
+# The time server that a product names unless it says otherwise; led to the stand-in's own, too.
+TIME_SERVER = "pool.ntp.org"
+NTP_PORT = 123
 
 _PREFIX = re.compile(r"[a-z0-9]{1,40}\Z")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d\Z")

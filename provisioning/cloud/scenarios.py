@@ -15,7 +15,7 @@ from provisioning.cloud.routes import ROUTE_NAMES
 from provisioning.errors import InputError
 
 # What a device must report; None: it must connect. The words are those of the device package's `.kind`.
-Failure = Literal["trust", "clock", "hostname", "network", "policy"]
+Failure = Literal["trust", "clock", "hostname", "network", "refused"]
 
 # Who signed the chain: this route's root, the other route's, a CA that nobody knows, one that only has the right subject.
 Root = Literal["own", "other", "unknown", "same-name"]
@@ -106,10 +106,10 @@ _ROWS: tuple[Scenario, ...] = (
     Scenario("slow", "shakes hands at one byte in half a second", "network", pace=0.5),
     Scenario("tls11-only", "speaks no TLS newer than 1.1", "network", tls11=True),
     Scenario("mute", "shakes hands and never answers CONNECT", "network", after="mute"),
-    # the account's policy
-    Scenario("refuse-client", "refuses every client certificate", "policy", accepts_clients=False),
-    Scenario("refuse-connack", "answers CONNECT with CONNACK 5, not authorized", "policy", after="connack-5"),
-    Scenario("close-after-connect", "closes the connection after CONNECT", "policy", after="close"),
+    # the account refuses the device
+    Scenario("refuse-client", "refuses every client certificate", "refused", accepts_clients=False),
+    Scenario("refuse-connack", "answers CONNECT with CONNACK 5, not authorized", "refused", after="connack-5"),
+    Scenario("close-after-connect", "closes the connection after CONNECT", "refused", after="close"),
 )
 SCENARIOS: dict[str, Scenario] = {row.name: row for row in _ROWS}
 

@@ -15,7 +15,16 @@ from provisioning.cloud.files import State, write
 from provisioning.cloud.front import HOST, Clients, Front
 from provisioning.cloud.ntp import TimeServer
 from provisioning.cloud.record import Record
-from provisioning.cloud.routes import DEFAULT_PREFIX, DEFAULT_REGION, MQTT_TLS_PORT, ROUTE_NAMES, ROUTES, Account
+from provisioning.cloud.routes import (
+    DEFAULT_PREFIX,
+    DEFAULT_REGION,
+    MQTT_TLS_PORT,
+    NTP_PORT,
+    ROUTE_NAMES,
+    ROUTES,
+    TIME_SERVER,
+    Account,
+)
 from provisioning.cloud.scenarios import Scenario, check_route, find, parse
 from provisioning.cloud.watcher import Watcher
 from provisioning.errors import InputError, StationError
@@ -133,7 +142,8 @@ class Service:
             "routes": routes,
             "roots": {name: str(path) for name, path in self._authorities.root_files.items()},
             "pins": {route.root: self._authorities.roots[route.name].sha256 for route in ROUTES},
-            "resolve": {f"{route['endpoint']}:{MQTT_TLS_PORT}": f"{HOST}:{route['port']}" for route in routes},
+            "resolve": {f"{route['endpoint']}:{MQTT_TLS_PORT}": f"{HOST}:{route['port']}" for route in routes}
+            | {f"{TIME_SERVER}:{NTP_PORT}": f"{HOST}:{self.time.port}"},
             "client_ca": str(self._authorities.client_ca_file),
             "devices": devices,
             "ntp": {"host": HOST, "port": self.time.port},
