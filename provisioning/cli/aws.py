@@ -1,0 +1,156 @@
+"""`twinroot aws`: ask AWS IoT for endpoints, register devices and factory CAs. Needs the extra `aws`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from provisioning.cli._output import emit, say
+
+if TYPE_CHECKING:
+    from provisioning.cloud.aws.register import Result, Unit
+
+_PATH = click.Path(path_type=Path)
+_region = click.option("--region", metavar="REGION", help="AWS region; by default the product's, then AWS's own configuration.")
+_profile = click.option("--profile", metavar="NAME", help="Profile of AWS's own configuration.")
+_rate = click.option(
+    "--rate", type=click.FloatRange(0), default=8.0, show_default=True, metavar="N", help="Requests a second; 0 is no limit."
+)
+_dry_run = click.option("--dry-run", is_flag=True, help="Only say what would change.")
+
+
+@click.group()
+def command() -> None:
+    """Ask AWS for endpoints, register devices and factory CAs. Credentials come from AWS's own configuration."""
+
+
+@command.command()
+@_region
+@_profile
+@click.option("--write", "product", type=_PATH, metavar="PRODUCT", help="Put the endpoints into this product file, comments kept.")
+def endpoint(region: str | None, profile: str | None, product: Path | None) -> int:
+    """Every endpoint of the account in a region, each asked for by its type and checked. Nothing is cached."""
+    from provisioning.cloud.aws import client, endpoints
+
+    aws = client.connect(region, profile)
+    found = endpoints.describe(aws)
+    said = endpoints.notes(found, aws.region)
+    changed = endpoints.write(product, found, aws.region) if product else None
+    rows = [{"type": d.type, "class": d.cls, "host": d.host, "pair": d.pair, "roots": list(d.roots)} for d in found]
+    data: dict[str, Any] = {"region": aws.region, "endpoints": rows, "notes": said}
+    lines = [f"{d.type:<23}{d.host}" for d in found]
+    if product:
+        data |= {"product": str(product), "changed": changed}
+        lines.append(f"{product}: {'changed' if changed else 'says so already'}")
+    emit(data, "\n".join(lines))
+    for line in said:
+        say(f"note: {line}")
+    return 0
+
+
+@command.command()
+@click.argument("product", type=_PATH, metavar="PRODUCT")
+@click.option("--device", metavar="ID", help="One device.")
+@click.option("--devices", type=_PATH, metavar="CSV", help="All devices of a list.")
+@click.option("--policy", metavar="NAME", help="An IoT policy that is there; by default twinroot-PRODUCT, made when it is not.")
+@click.option("--state", type=_PATH, metavar="FILE", help="Journal of what was done; by default PRODUCT.aws.jsonl beside the product.")
+@_region
+@_profile
+@_rate
+@_dry_run
+def register(
+    product: Path,
+    device: str | None,
+    devices: Path | None,
+    policy: str | None,
+    state: Path | None,
+    region: str | None,
+    profile: str | None,
+    rate: float,
+    dry_run: bool,
+) -> int:
+    """Thing, certificate, policy for each device. The keys are made here and stay here.
+
+    Stopped at any point, the same command goes on: nothing is made twice. Exit code 2 when a device could not be registered.
+    """
+    from provisioning.cloud.aws import client
+    from provisioning.cloud.aws import register as work
+    from provisioning.cloud.aws.journal import Journal
+    from provisioning.config.load import load_product
+    from provisioning.config.unit import choose
+    from provisioning.trust.regions import region as region_of
+
+    loaded = load_product(product)
+    units = [_unit(loaded, d) for d in choose(loaded, device, devices)]
+    aws = client.connect(region or _region_of(loaded), profile, rate)
+    name = policy or f"twinroot-{loaded.name}"
+    where = region_of(aws.region)
+    document = None if policy else work.policy_document(aws.region, where.partition if where else "aws")
+    with Journal(state or product.with_suffix(".aws.jsonl")) as journal:
+        if dry_run:
+            results = work.plan(aws, units, journal)
+        else:
+            if work.ensure_policy(aws, name, document):
+                say(f"policy {name}: made")
+            results = work.register(aws, units, name, journal, progress=lambda r: say(_line(r)) if r.done or r.message else None)
+    bad = [r for r in results if r.outcome != "pass"]
+    busy = sum(bool(r.done) for r in results)
+    verb = "would change" if dry_run else "changed"
+    data = {"region": aws.region, "policy": name, "dry_run": dry_run, "requests": aws.requests, "devices": [vars(r) for r in results]}
+    counts = f"{busy} {verb}, {len(results) - busy - len(bad)} as they should be, {len(bad)} failed"
+    summary = f"{len(results)} devices: {counts}; {aws.requests} requests"
+    emit(data, lambda: "\n".join([*map(_line, results if dry_run else bad), summary]))
+    return 2 if bad else 0
+
+
+@command.command("register-ca")
+@click.argument("product", type=_PATH, metavar="PRODUCT")
+@click.option("--ca", type=_PATH, required=True, metavar="FILE", help="Certificate of the factory CA.")
+@click.option("--ca-key", type=_PATH, required=True, metavar="FILE", help="Its key; it signs one proof and is not sent.")
+@click.option("--role-arn", required=True, metavar="ARN", help="Role with which AWS IoT makes things and certificates.")
+@click.option("--policy", metavar="NAME", help="Policy of the devices; by default twinroot-PRODUCT.")
+@_region
+@_profile
+@_dry_run
+def register_ca(
+    product: Path, ca: Path, ca_key: Path, role_arn: str, policy: str | None, region: str | None, profile: str | None, dry_run: bool
+) -> int:
+    """Just-in-time provisioning: devices with certificates of this CA register themselves when they first connect."""
+    from provisioning.cloud.aws import client, factory_ca
+    from provisioning.cloud.aws import register as work
+    from provisioning.config.load import load_product
+    from provisioning.trust.regions import region as region_of
+
+    loaded = load_product(product)
+    aws = client.connect(region or _region_of(loaded), profile)
+    name = policy or f"twinroot-{loaded.name}"
+    where = region_of(aws.region)
+    if not dry_run:
+        document = None if policy else work.policy_document(aws.region, where.partition if where else "aws")
+        work.ensure_policy(aws, name, document)
+    done = factory_ca.register_ca(aws, ca, ca_key, role_arn, name, dry_run=dry_run)
+    state = "registered" if done["registered"] else "would be registered" if done["arn"] is None else "registered already"
+    emit({**done, "policy": name, "dry_run": dry_run}, f"CA {done['id']}: {state}")
+    return 0
+
+
+def _unit(product: Any, device: Any) -> Unit:
+    from provisioning.cloud.aws.register import Unit
+    from provisioning.config.unit import unit
+
+    filled = unit(product, device)
+    return Unit(filled.client_id, filled.key, filled.certificate)
+
+
+def _region_of(product: Any) -> str | None:
+    from provisioning.trust.endpoint import classify
+
+    return next((region for route in product.routes if (region := classify(route.host).region)), None)
+
+
+def _line(result: Result) -> str:
+    if result.message:
+        return f"{result.device}: {result.message} {result.hint}"
+    return f"{result.device}: {', '.join(result.done) or 'as it should be'}"

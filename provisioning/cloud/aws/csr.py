@@ -1,0 +1,73 @@
+"""A device's key, made here and never sent, and the request for its certificate."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provisioning.errors import InputError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+
+def load_or_make_key(file: Path) -> PrivateKeyTypes:
+    """The key in `file`; when there is none, a new P-256 key, readable by its owner alone, is put there first.
+
+    Raises InputError when the file is no private key, or cannot be written.
+    """
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    try:
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            key = ec.generate_private_key(ec.SECP256R1())
+            form = serialization.PrivateFormat.PKCS8
+            _write_secret(file, key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
+            return key
+        return serialization.load_pem_private_key(file.read_bytes(), None)
+    except OSError as e:
+        raise InputError("key-file", f"{file} cannot be read or written: {e.strerror}.", "Check the folder and its permissions.") from e
+    except (ValueError, TypeError) as e:
+        raise InputError("bad-key", f"{file} is not an unencrypted private key in PEM.", "Move it away; a new key is made then.") from e
+
+
+def public_der(key: PrivateKeyTypes) -> bytes:
+    """SubjectPublicKeyInfo: what a certificate of this key holds."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def request_for(key: PrivateKeyTypes, common_name: str) -> str:
+    """A certificate signing request (PEM) with the common name as its only subject."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives.serialization import Encoding
+    from cryptography.x509.oid import NameOID
+
+    if not isinstance(key, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey)):
+        raise InputError("bad-key", "AWS IoT takes RSA and EC keys only.", "Make a P-256 key.")
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    return request.public_bytes(Encoding.PEM).decode()
+
+
+def _write_secret(file: Path, content: bytes) -> None:
+    """Whole or not at all, 0600 from the first byte on; never over a file that another run has made meanwhile."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if file.exists():
+            raise InputError("key-file", f"{file} was made by another run at the same time.", "Run one registration at a time.")
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
