@@ -1,8 +1,7 @@
-"""What a transport asks of the device: say what is there, plan a set, check it, commit it, clear up.
+"""What an update asks of the device: say what is there, plan a set, write it, check it, commit it, clear up.
 
-Sent to the board at run time and run from RAM; nothing of it stays. Every transport uses these functions, so every
-transport gives the same guarantees: a set is complete and read back before the one rename that makes it active.
-Names that the host calls (KEEP in provisioning/link/agent.py) keep their names when the source is made small.
+Sent to the board when it is needed and run from RAM; nothing of it stays. Every transport uses these functions, so every transport
+gives the same guarantees: a set is complete and read back before the one rename that makes it active.
 """
 
 import gc
@@ -14,24 +13,27 @@ from hashlib import sha256
 
 _TRUST = "/trust/"
 _LIB = "/lib/twinroot/"
+_SET = "/set.json"
+_NEW = ".new"
 
 chunk = bytearray(512)
 window = memoryview(chunk)
-plan = None  # [number, set.json as bytes, [[path, sha256, size]...], [indices to send], [[from, index]...], [paths to remove]]
 
 
 def names(folder):
+    """What a folder holds; nothing for what is no folder."""
     try:
         return os.listdir(folder)
     except OSError:
         return []
 
 
-def is_dir(path):
+def size(path):
+    """Bytes of a file, 0 for a folder, -1 when there is nothing."""
     try:
-        return os.stat(path)[0] & 0x4000
+        return os.stat(path)[6]
     except OSError:
-        return 0
+        return -1
 
 
 def read(path):
@@ -43,221 +45,197 @@ def read(path):
 
 
 def digest(path):
-    """SHA-256 of a file as lower-case hex, "" when it cannot be opened."""
-    try:
-        f = open(path, "rb")
-    except OSError:
-        return ""
+    """SHA-256 of a file as lower-case hex, of nothing when it cannot be opened."""
     h = sha256()
-    with f:
-        while True:
-            n = f.readinto(chunk)
-            if not n:
-                return hexlify(h.digest()).decode()
-            h.update(window[:n])
-
-
-def parsed(data):
     try:
-        value = json.loads(data)
-        return value if isinstance(value, dict) else None
+        with open(path, "rb") as f:
+            while True:
+                n = f.readinto(chunk)
+                if not n:
+                    break
+                h.update(window[:n])
+    except OSError:
+        pass
+    return hexlify(h.digest()).decode()
+
+
+def parsed(path):
+    """A JSON object in a file, {} when it is missing or not whole."""
+    try:
+        d = json.loads(read(path))
+        return d if isinstance(d, dict) else {}
     except ValueError:
-        return None
+        return {}
 
 
-def manifest(number):
-    """set.json of a set as a dict, None when it is missing or not whole."""
-    value = parsed(read(_TRUST + "%d/set.json" % number))
-    return value if value and "files" in value else None
+def home(n):
+    return _TRUST + str(n)
 
 
-def place(number, name):
-    return name if name[0] == "/" else _TRUST + "%d/%s" % (number, name)
+def place(n, name):
+    return name if name[0] == "/" else home(n) + "/" + name
 
 
-def numbers():
-    return sorted(int(n) for n in names(_TRUST[:-1]) if n.isdigit())
+def look():
+    """Learn what is there: `sets` {number: set.json, {} when the set is not whole}, and `now`, the set in use.
+
+    The set in use is the pointer's, or the newest whole one before it, or the newest of all: as the loader has it.
+    """
+    global sets, now
+    sets = {}
+    for name in names("/trust"):
+        if name.isdigit():
+            d = parsed(home(name) + _SET)
+            sets[int(name)] = d if "files" in d else {}
+    try:
+        now = int(read(_TRUST + "active") or read(_TRUST + "active" + _NEW))
+    except ValueError:
+        now = 0
+    if not sets.get(now):
+        now = below(now) or below(1 << 30)
 
 
-def active():
-    """The active set as the loader sees it: the pointer, or the newest whole set when the pointer is unreadable."""
-    text = read(_TRUST + "active") or read(_TRUST + "active.new")
-    if text.isdigit() and manifest(int(text)):
-        return int(text)
-    for n in reversed(numbers()):
-        if manifest(n):
-            return n
-    return 0
+def below(n):
+    """The whole set before set `n`, 0 when there is none."""
+    return max([0] + [m for m in sets if m < n and sets[m]])
 
 
-def below(number):
-    """The whole set before `number`, 0 when there is none."""
-    for n in reversed(numbers()):
-        if n < number and manifest(n):
-            return n
-    return 0
+def kept(n):
+    """The sets that stay: the active one, the one before it, the last one proven in a handshake, set `n`."""
+    return [m for m in sets if m in (n, now, below(now), parsed(_TRUST + "health.json").get("proven"))]
+
+
+def packages(numbers):
+    return [sets[m].get("package") for m in numbers]
 
 
 def hello():
-    gc.collect()
-    fs = os.statvfs("/")
-    kind = ""
+    """[version, mpy, machine, platform, unique id, type of the file system, active set]"""
+    look()
+    kind = uid = ""
     try:
         import vfs
 
-        kind = str([m for m in vfs.mount() if m[1] == "/"][0][0])
-    except (ImportError, TypeError, IndexError):
-        pass
+        kind = str([m for m in vfs.mount() if m[1] == "/"])
+    except (ImportError, TypeError):
+        pass  # before 1.25 there is no list of mounts
     try:
         import machine
 
         uid = hexlify(machine.unique_id()).decode()
     except (ImportError, AttributeError):
-        uid = ""
+        pass
     i = sys.implementation
-    return {
-        "mp": list(i[1])[:3],
-        "mpy": getattr(i, "_mpy", getattr(i, "mpy", 0)) & 255,
-        "machine": getattr(i, "_machine", None) or os.uname()[4],
-        "platform": sys.platform,
-        "uid": uid,
-        "free": gc.mem_free(),
-        "fs": kind,
-        "block": fs[0],
-        "blocks": [fs[3], fs[2]],
-        "active": active(),
-        "sets": numbers(),
-    }
+    mpy = getattr(i, "_mpy", getattr(i, "mpy", 0)) & 255
+    return [i[1][:3], mpy, getattr(i, "_machine", "") or os.uname()[4], sys.platform, uid, kind, now]
 
 
-def audit():
-    """Hashes of the active set as they are in flash: {path: sha256} for every file that set.json names."""
-    n = active()
-    m = manifest(n)
-    found = {_TRUST + "%d/set.json" % n: digest(_TRUST + "%d/set.json" % n)} if m else {}
-    for name in m["files"] if m else ():
-        found[place(n, name)] = digest(place(n, name))
-    for name in names(_LIB[:-1]):
-        if name.startswith("__init__."):
-            found[_LIB + name] = digest(_LIB + name)
-    return found
-
-
-def junk(keep):
-    """Paths of everything under /trust and /lib/twinroot that no set in `keep` refers to."""
-    packages = [(manifest(n) or {}).get("package") for n in keep if n]
-    found = [_TRUST + "%d" % n for n in numbers() if n not in keep]
-    for name in names(_LIB[:-1]):
+def junk(n):
+    """Everything of ours that no set refers to which stays."""
+    keep = kept(n)
+    found = [home(m) for m in sets if m not in keep]
+    found += [_TRUST + name for name in names("/trust") if name.endswith(_NEW)]
+    keep = packages(keep)
+    for name in names("/lib/twinroot"):
         path = _LIB + name
-        if name.endswith(".new") or (is_dir(path) and len(name) == 12 and name not in packages):
+        if name.endswith(_NEW) or (len(name) == 12 and "." not in name and name not in keep):
             found.append(path)
-        elif is_dir(path):
-            found += [path + "/" + n for n in names(path) if n.endswith(".new")]
+        elif "." not in name:
+            found += [path + "/" + n for n in names(path) if n.endswith(_NEW)]
     return found
 
 
 def remove(path):
-    for name in names(path) if is_dir(path) else ():
+    for name in names(path):
         remove(path + "/" + name)
-    if is_dir(path):
-        os.rmdir(path)
-    else:
+    try:
         os.remove(path)
+    except OSError:
+        os.rmdir(path)
 
 
-def kept():
-    """The sets that stay: the active one, the one before it, the last one proven in a handshake."""
-    a = active()
-    return [a, below(a), (parsed(read(_TRUST + "health.json")) or {}).get("proven")]
+def tidy(n=0):
+    for path in junk(n):
+        remove(path)
 
 
 def prepare(text, rest):
-    """Plan the set whose set.json is `text`; `rest` is [[path, sha256] of files outside set.json..., sizes of all].
+    """Plan the set whose set.json is `text`. `rest`: [[path, sha256] of the files that it does not name..., sizes of all files].
 
-    Returns what the host needs to know before the first write: {"n": number, "send": indices of files that the board
-    does not hold, "copy": indices of those that another set holds, "same": whether set.json is there already, "need": blocks to be used,
-    "free": blocks free after clearing up}. Writes nothing.
+    Returns [number, indices that must be sent, indices that another set holds, whether set.json is there, blocks needed, blocks free
+    after clearing up]. Writes nothing.
     """
     global plan
     sizes = rest.pop()
-    files = [[f, s] for f, s in sorted(json.loads(text)["files"].items())] + rest
-    a = active()
-    number = 0
-    for n in reversed(numbers()):
-        if n <= a:
-            break
-        if read(_TRUST + "%d/set.json" % n) == text or not manifest(n):
-            number = n
-            break
-    if not number:
-        number = max(numbers() + [0]) + 1
+    new = json.loads(text)
+    rest = [[name, sha] for name, sha in sorted(new["files"].items())] + rest
+    number = max([0] + list(sets)) + 1
+    same = False
     where = {}
-    for n in numbers():
-        for f, s in (manifest(n) or {"files": {}})["files"].items():
-            where.setdefault(s, place(n, f))
+    for n in sets:
+        if n > now and not same:
+            # Never committed, or rolled back: this one goes on where that one stopped, or uses it again.
+            same = read(home(n) + _SET) == text
+            if same or not sets[n]:
+                number = n
+        for name, sha in sets[n].get("files", {}).items():
+            where[sha] = place(n, name)
+    fresh = [home(number) + "/"]
+    if new["package"] not in packages(kept(0)):
+        fresh.append(_LIB + new["package"] + "/")
     send = []
     copy = []
-    need = 6  # two metadata pairs and the pointer with its successor
     block = os.statvfs("/")[0]
-    for i, f in enumerate(files):
+    need = 6  # two pairs of metadata blocks, the pointer, its successor
+    for i, f in enumerate(rest):
         f[0] = place(number, f[0])
-        f.append(sizes[i])
-        if digest(f[0]) == f[1]:
-            continue
-        source = where.get(f[1])
-        if source and digest(source) == f[1]:
-            copy.append((source, i))
-        else:
-            send.append(i)
-        need += sizes[i] // block + 1
-    rubbish = junk(kept() + [number])
+        if digest(f[0]) != f[1]:
+            need += sizes[i] // block + 1
+            source = where.get(f[1])
+            if source and digest(source) == f[1]:
+                copy.append((source, i))
+            else:
+                send.append(i)
     free = os.statvfs("/")[3]
-    for path in rubbish:
-        for name in names(path) if is_dir(path) else ():
-            free += os.stat(path + "/" + name)[6] // block + 1
-    plan = [number, text, files, send, copy, rubbish]
-    return {
-        "n": number,
-        "send": send,
-        "copy": [c[1] for c in copy],
-        "same": read(_TRUST + "%d/set.json" % number) == text,
-        "need": need,
-        "free": free,
-    }
+    for path in junk(number):
+        for name in [""] + ["/" + name for name in names(path)]:
+            free += size(path + name) // block + 1
+    plan = number, text, rest, send, copy, fresh
+    return [number, send, [c[1] for c in copy], same, need, free]
 
 
 def folder(path):
-    """Make the folders on the way to `path`."""
-    parts = path.split("/")
-    for i in range(2, len(parts)):
-        d = "/".join(parts[:i])
-        if not is_dir(d):
-            os.mkdir(d)
+    """Make the folder that holds `path`, and those on the way to it."""
+    path = path[: path.rfind("/")]
+    if path and size(path) < 0:
+        folder(path)
+        os.mkdir(path)
 
 
 def target(i):
-    """Where file `i` is written first: beside its place when a set in use may read it, in place in the new set's folder."""
+    """Where file `i` is written: in the folder of the new set or package, beside its place where a set in use may read it."""
     path = plan[2][i][0]
-    return path if path.startswith(_TRUST) else path + ".new"
+    return path if path[: path.rfind("/") + 1] in plan[5] else path + _NEW
 
 
 def settle(i):
-    """Read file `i` back, compare, and rename it to its place."""
-    path, sha, _ = plan[2][i]
-    t = target(i)
-    if digest(t) != sha:
-        raise OSError("hash " + path)
-    if t != path:
-        os.rename(t, path)
+    """File `i` to its place, when it was written beside it and reads back as it should."""
+    path, sha = plan[2][i]
+    if target(i) != path:
+        if digest(target(i)) != sha:
+            raise OSError("hash " + path)
+        os.rename(target(i), path)
 
 
 def begin():
     """Clear up what broken runs left, make the folders, copy what another set holds already."""
-    for path in plan[5]:
-        remove(path)
-    folder(_TRUST + "%d/x" % plan[0])
+    tidy(plan[0])
+    made = ""
     for i in plan[3] + [c[1] for c in plan[4]]:
-        folder(plan[2][i][0])
+        path = plan[2][i][0]
+        if path[: path.rfind("/")] != made:
+            folder(path)
+            made = path[: path.rfind("/")]
     for source, i in plan[4]:
         with open(source, "rb") as f, open(target(i), "wb") as g:
             while True:
@@ -269,48 +247,27 @@ def begin():
 
 
 def write(path, data):
-    with open(path, "wb") as f:
+    """A small file as one step: written beside its place, read back, renamed."""
+    with open(path + _NEW, "wb") as f:
         f.write(data)
-    if read(path) != data:
+    if read(path + _NEW) != data:
         raise OSError("hash " + path)
-
-
-def point(number):
-    """The commit: one rename decides which set is active."""
-    write(_TRUST + "active.new", b"%d" % number)
     if hasattr(os, "sync"):
         os.sync()
-    os.rename(_TRUST + "active.new", _TRUST + "active")
+    os.rename(path + _NEW, path)
 
 
 def commit():
-    """Read every file of the set back, write set.json, switch, clear up. Returns the number of the active set."""
-    number, text, files = plan[:3]
-    for path, sha, _ in files:
+    """Read back what this session wrote, write set.json, switch to the set by one rename, clear up. Returns its number."""
+    global now
+    for i in plan[3] + [c[1] for c in plan[4]]:
+        path, sha = plan[2][i]
         if digest(path) != sha:
             raise OSError("hash " + path)
-    path = _TRUST + "%d/set.json" % number
-    if read(path) != text:
-        write(path, text)
-    if read(_TRUST + "active") != b"%d" % number:
-        point(number)
+    now = plan[0]
+    if not sets.get(now):
+        write(home(now) + _SET, plan[1])
+        sets[now] = json.loads(plan[1])
+    write(_TRUST + "active", str(now).encode())
     tidy()
-    return number
-
-
-def tidy():
-    for path in junk(kept()):
-        remove(path)
-    return 0
-
-
-def back():
-    """Roll back: the whole set before the active one becomes active. Returns [from, to], to is 0 when there is none."""
-    a = active()
-    b = below(a)
-    if b:
-        for name, sha in manifest(b)["files"].items():
-            if digest(place(b, name)) != sha:
-                raise OSError("hash " + place(b, name))
-        point(b)
-    return [a, b]
+    return now

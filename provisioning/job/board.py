@@ -8,6 +8,7 @@ from typing import Any
 from provisioning.errors import BoardError
 from provisioning.job.report import Report
 from provisioning.link.repl import RawRepl
+from provisioning.link.transport.base import Hello
 
 # The first MicroPython whose ssl module can verify a server at all (SSLContext, CERT_REQUIRED, a date check).
 OLDEST = (1, 22)
@@ -26,25 +27,25 @@ def mac_text(uid: str) -> str | None:
     return ":".join(uid[at : at + 2] for at in range(0, 12, 2)) if len(uid) >= 12 else None
 
 
-def check(hello: dict[str, Any], product: Any, name: str, report: Report) -> None:
+def check(hello: Hello, product: Any, name: str, report: Report) -> None:
     """Refuse a board that is not the product's, before the first write."""
-    report.chip = chip_of(hello["machine"])
-    report.mac = mac_text(hello["uid"])
+    report.chip = chip_of(hello.machine)
+    report.mac = mac_text(hello.uid)
     wanted = product.board.chip.replace("-", "").lower()
     if report.chip and report.chip != wanted:
         raise BoardError(
             "wrong-chip",
-            f"The board on {name} is an {report.chip}, the product is for {wanted} ({hello['machine']}).",
+            f"The board on {name} is an {report.chip}, the product is for {wanted} ({hello.machine}).",
             "Connect the board that the product file names, or correct `board:` in the product file.",
         )
-    version = tuple(hello["mp"][:2])
+    version = tuple(hello.mp[:2])
     if version < OLDEST:
         raise BoardError(
             "micropython-too-old",
             f"The board on {name} runs MicroPython {version[0]}.{version[1]}, whose TLS cannot verify a server's dates.",
             f"Write MicroPython {OLDEST[0]}.{OLDEST[1]} or later: `twinroot flash PRODUCT.yaml`.",
         )
-    if "FAT" in hello["fs"].upper():
+    if "FAT" in hello.fs.upper():
         report.note(
             "The file system is FAT: a cut in its own tables can lose files, which littlefs rules out. "
             "The order of writes still never mixes two sets."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from provisioning.errors import BoardError
 from provisioning.job.board import adopt, judge, mac_text, selftest
 from provisioning.job.report import Report
-from provisioning.job.running import board
+from provisioning.job.running import board, reported
 from provisioning.link.events import Listener, silent
 from provisioning.link.transport.choose import choose
 
@@ -13,11 +13,11 @@ from provisioning.link.transport.choose import choose
 def rollback(port: str | None, *, transport: str = "auto", events: Listener = silent) -> Report:
     """Make the previous set active, restart, hear the board's own report. Fails, without a write, when there is none."""
     report = Report(listener=events)
-    with board(port, report) as repl:
+    with reported(report), board(port, report) as repl:
         with report.step("rollback"):
             session, _ = choose(repl, transport, events=events)
             report.transport = session.name
-            report.mac = mac_text(session.hello()["uid"])
+            report.mac = mac_text(session.hello().uid)
             was, now = session.back()
             session.close()
         if not now:

@@ -12,23 +12,29 @@ from provisioning.link.repl import RING, RawRepl
 
 
 @contextmanager
-def board(port: str | None, report: Report) -> Iterator[RawRepl]:
-    """The raw prompt of the board on `port`. Errors of the run end in the report, not in an exception."""
+def reported(report: Report) -> Iterator[None]:
+    """Errors of the run end in the report, not in an exception."""
     try:
-        with open_port(port) as wire:
-            repl = RawRepl(wire)
-            try:
-                with report.step("connect"):
-                    repl.enter()
-                yield repl
-                repl.leave()
-            except BaseException:
-                _release(repl)
-                raise
-            finally:
-                report.wire = wire.counters()
+        yield
     except TwinrootError as error:
         report.failed(error)
+
+
+@contextmanager
+def board(port: str | None, report: Report) -> Iterator[RawRepl]:
+    """The raw prompt of the board on `port`."""
+    with open_port(port) as wire:
+        repl = RawRepl(wire)
+        try:
+            with report.step("connect"):
+                repl.enter()
+            yield repl
+            repl.leave()
+        except BaseException:
+            _release(repl)
+            raise
+        finally:
+            report.wire = wire.counters()
 
 
 def _release(repl: RawRepl) -> None:

@@ -8,13 +8,16 @@ from provisioning.bundle.bundle import Bundle, Interpreter, build
 from provisioning.errors import BoardError
 from provisioning.job.board import adopt, check, judge, selftest
 from provisioning.job.report import Report
-from provisioning.job.running import board
-from provisioning.link import baud, question
+from provisioning.job.running import board, reported
+from provisioning.link import question
 from provisioning.link.events import Listener, silent
 from provisioning.link.payload import Payload
 from provisioning.link.repl import RawRepl
 from provisioning.link.transport.base import LinkBroken, Plan, Session
 from provisioning.link.transport.choose import choose
+
+# Rates that UART bridges take, best first: CP2104, CP2102N and FT232R go to 2 M and beyond, CP2102 to 921600.
+LADDER = (2000000, 1500000, 921600, 460800, 230400)
 
 
 def update(
@@ -35,7 +38,7 @@ def update(
     report = Report(board=product.board.name, product=product.name, device=device.id, listener=events)
     with report.step("bundle"):
         bundle = build(product, device)
-    with board(port, report) as repl:
+    with reported(report), board(port, report) as repl:
         _Update(report, product, device, repl, transport, dry_run, max_baud or product.board.baud.max, events).run(bundle)
     return report
 
@@ -60,6 +63,9 @@ class _Update:
         with self.report.step("ask"):
             if self._unchanged(bundle):
                 return
+            if self.left_over:
+                self._tidy()
+                return
         payload, number = self._transfer_at_some_rate(bundle)
         if self.dry_run:
             return
@@ -78,18 +84,26 @@ class _Update:
         if answer is None:
             return False
         found, self.left_over = answer
-        if self.left_over and not self.dry_run:
-            return False
         adopt(self.report, found)
         self.report.files = payload.hashes(found["set"])
+        if self.left_over and not self.dry_run:
+            return False
         self.report.passed(f"Nothing to do: set {found['set']} is this product, and the board reads it back whole.", "unchanged")
         return True
+
+    def _tidy(self) -> None:
+        """The board holds the product; what a broken run left beside it goes."""
+        session, _ = choose(self.repl, self.transport, events=self.events)
+        self.report.transport = session.name
+        session.tidy()
+        session.close()
+        self.report.passed(f"Set {self.report.generation} is this product already; what a broken run had left is removed.", "tidied")
 
     def _rates(self) -> list[int]:
         home = self.repl.wire.home_baud
         if self.transport in ("paste", "ampy") or self.product.board.native_usb:
             return [home]
-        top = [rate for rate in baud.LADDER if home < rate <= self.max_baud]
+        top = [rate for rate in LADDER if home < rate <= self.max_baud]
         return [*top[:2], home, home]
 
     def _transfer_at_some_rate(self, bundle: Bundle) -> tuple[Payload, int]:
@@ -97,23 +111,17 @@ class _Update:
         rates = self._rates()
         for attempt, rate in enumerate(rates):
             try:
-                if rate != self.repl.wire.home_baud:
-                    with self.report.step("baud"):
-                        if not baud.raise_baud(self.repl, rate, self.events):
-                            continue
-                return self._transfer(bundle)
+                return self._transfer(bundle, rate)
             except LinkBroken as error:
                 if attempt + 1 == len(rates):
                     raise
-                self.report.note(f"{error.message} Trying again at a lower rate.")
+                self.report.note(f"{error.message} Trying again at {rates[attempt + 1]} baud.")
                 self.repl.enter()
         raise AssertionError("the last rate is the one the line came with")
 
-    def _transfer(self, bundle: Bundle) -> tuple[Payload, int]:
-        home = self.repl.wire.home_baud
-        leave = baud.leave(home) if self.repl.wire.baud != home else "pass"
+    def _transfer(self, bundle: Bundle, rate: int) -> tuple[Payload, int]:
         with self.report.step("transport"):
-            session, why = choose(self.repl, self.transport, leave=leave, events=self.events)
+            session, why = choose(self.repl, self.transport, rate=rate, events=self.events)
         self.report.transport = session.name
         if session.name != "stream" and self.transport == "auto":
             self.report.note(f"Transport {session.name}: {why}.")
@@ -136,7 +144,7 @@ class _Update:
 
     def _for_interpreter(self, bundle: Bundle, session: Session) -> Payload:
         hello = session.hello()
-        found = Interpreter(tuple(hello["mp"]), hello["mpy"] or None, hello["platform"])
+        found = Interpreter(hello.mp, hello.mpy or None, hello.platform)
         if found.mpy != Interpreter.default().mpy:
             with self.report.step("bundle"):
                 bundle = build(self.product, self.device, found)

@@ -8,7 +8,7 @@ from provisioning.bundle.bundle import Interpreter, build
 from provisioning.errors import BoardError
 from provisioning.job.board import adopt, check, judge, selftest
 from provisioning.job.report import Report
-from provisioning.job.running import board
+from provisioning.job.running import board, reported
 from provisioning.link.events import Listener, silent
 from provisioning.link.payload import Payload
 from provisioning.link.transport.choose import choose
@@ -22,7 +22,7 @@ def verify(
     With `product` (and `device`) the board must hold exactly that; without, what its own set.json says.
     """
     report = Report(listener=events)
-    with board(port, report) as repl:
+    with reported(report), board(port, report) as repl:
         with report.step("restart"):
             repl.soft_reset()
         with report.step("read-back"):
@@ -38,7 +38,7 @@ def verify(
         adopt(report, found)
         wanted = None
         if product is not None:
-            bundle = build(product, device, Interpreter(tuple(hello["mp"]), hello["mpy"] or None, hello["platform"]))
+            bundle = build(product, device, Interpreter(hello.mp, hello.mpy or None, hello.platform))
             payload = Payload(bundle.trust, bundle.lib)
             wanted = payload.set_sha256
             _compare(report.files, payload.hashes(found["set"]), wanted, repl.wire.name)

@@ -1,21 +1,26 @@
-"""The code that is sent to a board: firmware/link, made small, packed so that raw paste carries it nearly as bytes."""
+"""The code that is sent to a board: firmware/link, made small, and packed so that raw paste carries it nearly as bytes."""
 
 from __future__ import annotations
 
 import zlib
 from functools import lru_cache
 
-from provisioning.link.minify import minify
+from provisioning.link.minify import Minifier
 from provisioning.resources import folder
 
-# Functions of firmware/link/ops.py that a host calls by name, and what the host defines for receiver.py.
+FILES = ("core", "rate", "ops", "store", "extra")
+
+# Names that the host uses: functions that it calls, and what it defines before core.py.
 KEEP = frozenset(
-    "hello audit prepare begin target settle commit tidy back plan WAIT WBITS LEAVE".split(),
+    [
+        *("hello", "prepare", "begin", "target", "settle", "commit", "tidy", "audit", "back"),
+        *("take", "climb", "say", "number", "stream", "leave", "WBITS"),
+    ]
 )
 
-# Bytes that must not occur inside the literal: control characters that the raw REPL takes for itself (A to E), what a lexer
-# or a terminal rewrites (CR, LF), software flow control, and what ends or escapes the literal.
-_ESCAPED = {byte: b"\\x%02x" % byte for byte in (*range(1, 6), 0x0A, 0x0D, 0x11, 0x13)} | {
+# Bytes that must not occur inside the literal: control characters that the raw REPL takes for itself (A to E), what a lexer or a
+# terminal rewrites (CR, LF), software flow control, and what ends or escapes the literal.
+_ESCAPED = {byte: b"\\x%02x" % byte for byte in (*range(1, 6), 0x11, 0x13)} | {
     0x00: b"\\0",
     0x0A: b"\\n",
     0x0D: b"\\r",
@@ -32,7 +37,7 @@ def literal(data: bytes) -> bytes:
         text = _ESCAPED.get(byte)
         if text is None:
             out.append(byte)
-        elif byte == 0 and index + 1 < len(data) and data[index + 1] in _DIGITS:
+        elif byte == 0 and data[index + 1 : index + 2] and data[index + 1] in _DIGITS:
             out += b"\\x00"
         else:
             out += text
@@ -46,14 +51,18 @@ def packed(source: str) -> bytes:
     return b"import io,deflate\nexec(deflate.DeflateIO(io.BytesIO(" + literal(data) + b")).read())"
 
 
-@lru_cache(maxsize=4)
-def small(*names: str) -> str:
-    """The files firmware/link/<name>.py after one another, as one minified program."""
+@lru_cache(maxsize=1)
+def _minifier() -> Minifier:
     base = folder("firmware") / "link"
-    return minify("".join((base / f"{name}.py").read_text(encoding="utf-8") for name in names), KEEP)
+    return Minifier({name: (base / f"{name}.py").read_text(encoding="utf-8") for name in FILES}, KEEP)
 
 
-def receiver(wait_ms: int, wbits: int, leave: str) -> bytes:
-    """The streaming agent. `leave` is the statement that undoes a baud raise on every way out."""
-    head = f"import micropython\nWAIT={wait_ms}\nWBITS={wbits}\ndef LEAVE():\n {leave}\n"
-    return packed(head + small("ops", "receiver"))
+@lru_cache(maxsize=8)
+def small(name: str) -> str:
+    """firmware/link/<name>.py as it is sent; all files share one table of short names."""
+    return _minifier().small(name)
+
+
+def core(wbits: int) -> bytes:
+    """The receiver of the streaming transport, as a program for raw paste."""
+    return packed(f"WBITS={wbits}\n{small('core')}")

@@ -1,7 +1,7 @@
 """Makes device code small before it is sent: comments, docstrings and spaces go, names that only the code itself uses become short.
 
-Deterministic: the same source gives the same text. Understands the subset of Python that firmware/link is written in: no
-keyword arguments of own functions, no string that names a variable.
+Deterministic: the same source gives the same text. Understands the subset of Python that firmware/link is written in: no keyword
+arguments of own functions, no string that names a variable, no lambda, imports and class names keep their names.
 """
 
 from __future__ import annotations
@@ -14,48 +14,105 @@ import string
 import tokenize
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
+
+Names = dict[str, str]
 
 
-def _short_names(taken: set[str]) -> Iterator[str]:
-    letters = string.ascii_letters
-    for length in (1, 2):
-        for parts in itertools.product(letters, repeat=length):
-            name = "".join(parts)
+def _letters(first: str, taken: set[str]) -> Iterator[str]:
+    """Short names that begin with one of `first`, shortest first, without those in `taken`."""
+    for tail in itertools.chain([""], string.ascii_lowercase):
+        for head in first:
+            name = head + tail
             if name not in taken and not keyword.iskeyword(name):
                 yield name
 
 
-def _own_names(tree: ast.AST) -> Counter[str]:
-    """How often each name is used that the source itself binds: functions, arguments, variables."""
-    bound: set[str] = set()
+@dataclass(frozen=True)
+class _Scope:
+    """An outermost function: its lines, and the short names of what it binds. Functions inside it share its names."""
+
+    first: int
+    last: int
+    names: Names
+
+
+def _bound(tree: ast.AST) -> set[str]:
+    """Names that `tree` binds, without those that it declares global."""
+    found: set[str] = set()
+    outer: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.arg):
+            found.add(node.arg)
+        elif (isinstance(node, ast.ExceptHandler) and node.name) or (isinstance(node, ast.FunctionDef) and node is not tree):
+            found.add(str(node.name))
+        elif isinstance(node, ast.Global):
+            outer.update(node.names)
+    return found - outer
+
+
+def _used(tree: ast.AST) -> Counter[str]:
     used: Counter[str] = Counter()
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             used[node.id] += 1
-            if isinstance(node.ctx, ast.Store):
-                bound.add(node.id)
-        elif isinstance(node, ast.FunctionDef):
-            used[node.name] += 1
-            bound.add(node.name)
         elif isinstance(node, ast.arg):
             used[node.arg] += 1
-            bound.add(node.arg)
-    methods = {
-        child.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for child in node.body if isinstance(child, ast.FunctionDef)
-    }
-    return Counter({name: used[name] for name in bound - methods})
+        elif isinstance(node, ast.FunctionDef):
+            used[node.name] += 1
+    return used
 
 
-def _renames(tree: ast.AST, keep: frozenset[str]) -> dict[str, str]:
-    own = _own_names(tree)
-    everything = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    wanted = sorted((name for name in own if name not in keep), key=lambda name: (-own[name], name))
-    return dict(zip(wanted, _short_names(everything | keep), strict=False))
+def _short(names: set[str], used: Counter[str], letters: str, taken: set[str]) -> Names:
+    wanted = sorted(names, key=lambda name: (-used[name], name))
+    return dict(zip(wanted, _letters(letters, taken), strict=False))
 
 
-def minify(source: str, keep: frozenset[str] = frozenset()) -> str:
-    """`source` without what the interpreter does not need; names in `keep` stay as they are."""
-    renames = _renames(ast.parse(source), keep)
+def _functions(tree: ast.Module) -> list[ast.FunctionDef]:
+    """Outermost functions, methods among them."""
+    found = []
+    for node in tree.body:
+        parts = node.body if isinstance(node, ast.ClassDef) else [node]
+        found += [part for part in parts if isinstance(part, ast.FunctionDef)]
+    return found
+
+
+def _globals(tree: ast.Module, keep: frozenset[str]) -> Names:
+    outside: set[str] = set()
+    functions = _functions(tree)
+    inside = {id(node) for function in functions for node in ast.walk(function)}
+    for node in ast.walk(tree):
+        if id(node) in inside:
+            continue
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            outside.add(node.id)
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            outside.add(node.name)
+    outside |= {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    outside |= {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
+    return _short(outside - keep, _used(tree), string.ascii_uppercase, set(keep))
+
+
+class Minifier:
+    """Short names for several sources that share one name space; `small` for each of them."""
+
+    def __init__(self, sources: dict[str, str], keep: frozenset[str]) -> None:
+        self._sources = sources
+        self._globals = _globals(ast.parse("\n".join(sources.values())), keep)
+
+    def small(self, name: str) -> str:
+        """The source `name` without what the interpreter does not need."""
+        source = self._sources[name]
+        scopes = []
+        for function in _functions(ast.parse(source)):
+            names = _short(_bound(function), _used(function), string.ascii_lowercase, set())
+            scopes.append(_Scope(function.lineno, function.end_lineno or 0, names))
+        return _written(source, self._globals, scopes)
+
+
+def _written(source: str, outer: Names, scopes: list[_Scope]) -> str:
     out: list[str] = []
     line: list[str] = []
     depth = 0
@@ -75,11 +132,18 @@ def minify(source: str, keep: frozenset[str] = frozenset()) -> str:
         else:
             text = token.string
             if token.type == tokenize.NAME and previous != ".":
-                text = renames.get(text, text)
+                text = _renamed(text, token.start[0], line, outer, scopes)
             glue = " " if previous and _word(previous[-1]) and _word(text[0]) else ""
             line.append(glue + text)
             previous = text
     return "\n".join(out) + "\n"
+
+
+def _renamed(text: str, row: int, line: list[str], outer: Names, scopes: list[_Scope]) -> str:
+    scope = next((scope for scope in scopes if scope.first <= row <= scope.last), None)
+    if scope and text in scope.names and not (row == scope.first and line == ["def"]):
+        return scope.names[text]
+    return outer.get(text, text)
 
 
 def _word(char: str) -> bool:

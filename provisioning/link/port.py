@@ -138,7 +138,7 @@ def resolve(spec: str | None) -> str:
 def holder(device: str) -> str:
     """The program that has `device` open, as " (name, pid N)", "" when the system does not tell."""
     try:
-        import psutil  # not a dependency: used where it is installed
+        import psutil  # type: ignore[import-untyped]  # not a dependency: used where it is installed
 
         for process in psutil.process_iter(["pid", "name"]):
             try:
@@ -170,9 +170,8 @@ def _open(spec: str, baud: int) -> Any:
 
     try:
         port = serial.serial_for_url(spec, do_not_open=True, baudrate=baud, timeout=READ_SLICE)
-        if hasattr(port, "write_timeout"):
-            port.write_timeout = WRITE_LIMIT
         if isinstance(port, serial.Serial):
+            port.write_timeout = WRITE_LIMIT
             port.exclusive = True if os.name == "posix" else None
         if os.name == "nt":
             port.dtr = port.rts = False

@@ -13,12 +13,10 @@ from provisioning.link.payload import Payload
 from provisioning.link.repl import RawRepl
 
 _SOURCE = """import os,json
-l='/lib/twinroot'
 try:
- import twinroot as w
- t=w.selftest();c=w.check.sha256;b=bytearray(99)
- t=t['set_sha256'][:8]=='%s'and[t,os.listdir('/trust'),os.listdir(l),[c(f,b)for f in[%s]]]
-except Exception:t=0
+ import twinroot as w;t=w.selftest();l='/lib/twinroot';d=os.listdir
+ t=t['set_sha256'][:8]=='%s'and[t,d('/trust'),d(l),[w.check.sha256(f,bytearray(99))for f in[%s]]]
+except:t=0
 print(json.dumps(t))"""
 _LOADER = "/lib/twinroot/__init__.py"
 
@@ -43,6 +41,6 @@ def holds(repl: RawRepl, payload: Payload, package: str) -> tuple[dict[str, Any]
         return None
     sets = {int(name) for name in trust if name.isdigit()}
     kept = {report["set"], report["previous"], report["proven"]}
-    left_over = bool(sets - kept or "active.new" in trust or any(name.endswith(".new") for name in lib))
+    left_over = bool(sets - kept or any(name.endswith(".new") for name in (*trust, *lib)))
     packages = [name for name in lib if len(name) == 12]
     return report, left_over or (len(packages) > len(sets)) or package not in packages

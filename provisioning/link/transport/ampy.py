@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from provisioning.link import agent
 from provisioning.link.repl import RawRepl
 from provisioning.link.transport.paste import PasteSession
 
@@ -48,6 +47,3 @@ class AmpySession(PasteSession):
     def _put(self, index: int, content: bytes) -> Iterator[int]:
         self._files.put(self.repl.run(f"print(target({index}))").decode().strip(), content)
         yield len(content)
-
-    def _load(self) -> None:
-        self.repl.run(agent.small("ops").encode())

@@ -15,6 +15,24 @@ class LinkBroken(BoardError):
 
 
 @dataclass(frozen=True)
+class Hello:
+    """What a board is: `mp` version, `mpy` bytecode version (0: none), `fs` the list of its mounts as text ("" when it cannot tell)."""
+
+    mp: tuple[int, ...]
+    mpy: int
+    machine: str
+    platform: str
+    uid: str
+    fs: str
+    active: int
+
+    @classmethod
+    def of(cls, answer: list[Any]) -> Hello:
+        mp, *rest = answer
+        return cls(tuple(mp), *rest)
+
+
+@dataclass(frozen=True)
 class Plan:
     """The board's answer to a payload, before the first write. `need` and `free` are blocks of its file system.
 
@@ -30,8 +48,9 @@ class Plan:
     free: int
 
     @classmethod
-    def of(cls, answer: dict[str, Any]) -> Plan:
-        return cls(answer["n"], tuple(answer["send"]), tuple(answer["copy"]), answer["same"], answer["need"], answer["free"])
+    def of(cls, answer: list[Any]) -> Plan:
+        number, send, copy, same, need, free = answer
+        return cls(number, tuple(send), tuple(copy), same, need, free)
 
 
 # What a device's exception says -> code, sentence, next step. Matched in order; MicroPython names or only numbers an errno.
@@ -59,8 +78,8 @@ class Session(Protocol):
 
     name: str
 
-    def hello(self) -> dict[str, Any]:
-        """What the board is and has: interpreter, machine, unique id, heap, file system, active set, sets."""
+    def hello(self) -> Hello:
+        """What the board is."""
 
     def prepare(self, payload: Payload) -> Plan:
         """Plan the payload; writes nothing."""

@@ -25,15 +25,11 @@ _LACKS = (
 )
 
 
-def _why_not(error: BoardError) -> str | None:
-    return next((why for word, why in _LACKS if word in error.message), None)
+def _why_not(error: BoardError) -> str:
+    return next((why for word, why in _LACKS if word in error.message), "")
 
 
-def _stream(repl: RawRepl, leave: str, events: Listener) -> Session:
-    return StreamSession(repl, leave=leave, events=events)
-
-
-def choose(repl: RawRepl, wanted: str = "auto", *, leave: str = "pass", events: Listener = silent) -> tuple[Session, str]:
+def choose(repl: RawRepl, wanted: str = "auto", *, rate: int | None = None, events: Listener = silent) -> tuple[Session, str]:
     """An open session and, in one clause, why it is this one. Raises InputError for a name that is none, BoardError when none works."""
     if wanted not in NAMES:
         raise InputError("bad-transport", f"There is no transport {wanted!r}.", f"Use one of {', '.join(NAMES)}.")
@@ -43,12 +39,13 @@ def choose(repl: RawRepl, wanted: str = "auto", *, leave: str = "pass", events: 
     }
     if wanted in plain:
         return _told(plain[wanted](), "asked for", events)
+    why = ""
     for attempt in range(2):
         try:
-            return _told(_stream(repl, leave, events), "asked for" if wanted == "stream" else "the board takes it", events)
+            return _told(StreamSession(repl, rate=rate, events=events), "asked for" if wanted == "stream" else "the board takes it", events)
         except (LinkBroken, BoardError) as error:
             why = _why_not(error)
-            if why is None or wanted == "stream":
+            if not why or wanted == "stream":
                 raise
             repl.enter()
             if attempt == 0 and "memory" in why:

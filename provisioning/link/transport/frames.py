@@ -63,11 +63,12 @@ class Frames:
 
     # -- sending -----------------------------------------------------------------------------------------------------
 
-    def send(self, data: bytes, acknowledged: Callable[[int], None] = lambda count: None) -> None:
+    def send(self, data: bytes, acknowledged: Callable[[int], None] = lambda count: None, patience: float = GIVE_UP) -> None:
         """Send `data`; returns when all of it is acknowledged or the board has something to say.
 
-        Raises LinkBroken when the board stops answering.
+        Raises LinkBroken when there is no progress for `patience` seconds.
         """
+        self.progress = time.monotonic()
         waiting = deque(cut(data))
         while waiting or self.flying:
             while waiting and self._room(waiting[0]):
@@ -77,7 +78,7 @@ class Frames:
                 self.sequence = self.sequence + 1 & 255
                 self.wire.write(block)
             before = len(self.flying)
-            self._listen(self.wait)
+            self._listen(self.wait, patience)
             if self.messages:
                 return
             acknowledged((before - len(self.flying)) * MAX_PAYLOAD)
@@ -85,16 +86,17 @@ class Frames:
     def _room(self, payload: bytes) -> bool:
         return sum(len(block) for _, block in self.flying) + len(payload) + 5 <= RING
 
-    def _listen(self, seconds: float) -> None:
+    def _listen(self, seconds: float, patience: float) -> None:
         """Take in what the board says; resend when it asks for it or says nothing for `seconds`."""
-        data = self.wire.read(seconds)
+        data = self.wire.read(min(seconds, patience / 3))
         if data:
             self.heard += data
             self._parse()
+            if self.flying and not self.messages:
+                self._check_ended()
             return
-        if b"\x04>" in self.heard:
-            raise self._ended()
-        if time.monotonic() - self.progress > GIVE_UP:
+        self._check_ended()
+        if time.monotonic() - self.progress > patience:
             raise LinkBroken("link-silent", f"The board on {self.wire.name} stopped answering in the middle of a transfer.", RETRY)
         self.wait = min(self.wait * 2, LAST_WAIT)
         if self.flying:
@@ -123,10 +125,10 @@ class Frames:
             if data:
                 self.heard += data
                 self._parse()
+                if not self.messages:
+                    self._check_ended()
             elif time.monotonic() >= deadline:
                 raise LinkBroken("link-silent", f"The board on {self.wire.name} did not answer within {seconds:.0f} s.", RETRY)
-            elif b"\x04>" in self.heard:
-                raise self._ended()
             else:
                 self.heard.clear()
                 self.wire.write(AGAIN)
@@ -155,10 +157,8 @@ class Frames:
                     self._said(body[1], bytes(body[4:]))
                     del data[: length + 7]
                     continue
-            elif data.startswith(b"\x04") and b"\x04>" in data:
-                raise self._ended()
             elif data[0] == 4:
-                return
+                return  # the receiver ended: what follows is the raw REPL's
             del data[:1]  # noise, or text that another part of the firmware printed
 
     def _marked(self, mark: int, expected: int) -> None:
@@ -174,10 +174,13 @@ class Frames:
         if mark == NAK and self.flying:
             self._resend("damage", expected)
 
-    def _ended(self) -> LinkBroken:
+    def _check_ended(self) -> None:
+        """Raise when the receiver has ended and the raw prompt is back."""
+        if not (self.heard.startswith(b"\x04") and b"\x04>" in self.heard):
+            return
         said = bytes(self.heard).decode("ascii", "replace").strip("\x04>\r\n ").splitlines()
         why = f" with {said[-1][:80]}" if said else ""
-        return LinkBroken("receiver-ended", f"The receiver on {self.wire.name} stopped in the middle of a transfer{why}.", RETRY)
+        raise LinkBroken("receiver-ended", f"The receiver on {self.wire.name} stopped in the middle of a transfer{why}.", RETRY)
 
     def _said(self, number: int, text: bytes) -> None:
         if number == self.last_message:

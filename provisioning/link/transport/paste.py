@@ -12,7 +12,7 @@ from provisioning.link import agent
 from provisioning.link.events import Event, Listener, silent
 from provisioning.link.payload import Payload
 from provisioning.link.repl import RawRepl
-from provisioning.link.transport.base import Plan, plan_text, device_error
+from provisioning.link.transport.base import Hello, Plan, device_error, plan_text
 
 CHUNK = 512  # bytes of content per call: one literal of at most four times that in the board's heap
 
@@ -27,11 +27,11 @@ class PasteSession:
         self.events = events
         self._payload: Payload | None = None
         self._plan: Plan | None = None
-        self._load()
-        self._hello: dict[str, Any] = self._call("hello()")
+        self._load("ops")
+        self._hello = Hello.of(self._call("hello()"))
 
-    def _load(self) -> None:
-        self.repl.run(agent.small("ops").encode())
+    def _load(self, name: str) -> None:
+        self.repl.run(agent.small(name).encode())
 
     def _call(self, expression: str | bytes, seconds: float = 60.0) -> Any:
         code = expression.encode() if isinstance(expression, str) else expression
@@ -40,7 +40,7 @@ class PasteSession:
         except BoardError as error:
             raise device_error(error, self.repl.wire.name) from error
 
-    def hello(self) -> dict[str, Any]:
+    def hello(self) -> Hello:
         return self._hello
 
     def prepare(self, payload: Payload) -> Plan:
@@ -54,7 +54,8 @@ class PasteSession:
         return agent.literal(data)
 
     def transfer(self) -> int:
-        assert self._payload and self._plan
+        if self._payload is None or self._plan is None:
+            raise ValueError("prepare() comes before transfer()")
         self._call("begin()")
         total = sum(len(self._payload.items[index].content) for index in self._plan.send)
         started = time.monotonic()
@@ -70,14 +71,15 @@ class PasteSession:
 
     def _put(self, index: int, content: bytes) -> Any:
         """Write file `index`; yields the sizes of the parts as they arrive."""
-        self.repl.run(f"F=open(target({index}),'wb')")
+        self.repl.run(f"_f=open(target({index}),'wb')")
         for at in range(0, len(content), CHUNK):
             part = content[at : at + CHUNK]
-            self.repl.run(b"F.write(" + self.literal(part) + b")")
+            self.repl.run(b"_f.write(" + self.literal(part) + b")")
             yield len(part)
-        self.repl.run("F.close()")
+        self.repl.run("_f.close()")
 
     def audit(self) -> dict[str, str]:
+        self._load("extra")
         found: dict[str, str] = self._call("audit()")
         return found
 
@@ -85,6 +87,7 @@ class PasteSession:
         self._call("tidy()")
 
     def back(self) -> tuple[int, int]:
+        self._load("extra")
         was, now = self._call("back()")
         return int(was), int(now)
 

@@ -1,4 +1,4 @@
-"""The streaming transport: one deflate stream in checked frames, unpacked, hashed and written by a receiver that runs in RAM."""
+"""The streaming transport: one deflate stream in checked frames. Code goes through it too, so each session sends only what it needs."""
 
 from __future__ import annotations
 
@@ -11,63 +11,99 @@ from provisioning.link import agent
 from provisioning.link.events import Event, Listener, silent
 from provisioning.link.payload import Item, Payload, pem_parts
 from provisioning.link.repl import RawRepl
-from provisioning.link.transport.base import Plan, device_error, plan_text
-from provisioning.link.transport.frames import Frames
+from provisioning.link.transport.base import Hello, LinkBroken, Plan, device_error, plan_text
+from provisioning.link.transport.frames import RETRY, Frames
 
-WAIT_MS = 4000  # silence after which the receiver gives the board back
+WBITS = 12  # the deflate window on the board: 4 KB
+
+
+def size3(length: int) -> bytes:
+    return length.to_bytes(3, "little")
 
 
 def record(item: Item) -> bytes:
     """A file in the stream: label length, label, 3 bytes of length, content. With a label, content is DER and the board writes PEM."""
     parts = pem_parts(item.content)
     label, body = parts or (b"", item.content)
-    return bytes((len(label),)) + label + len(body).to_bytes(3, "little") + body
+    return bytes((len(label),)) + label + size3(len(body)) + body
 
 
 class StreamSession:
-    """A session of the streaming transport. The receiver runs from construction until close()."""
+    """A session of the streaming transport. The receiver runs on the board from construction until close()."""
 
     name = "stream"
 
-    def __init__(self, repl: RawRepl, *, wbits: int = 12, leave: str = "pass", events: Listener = silent) -> None:
+    def __init__(self, repl: RawRepl, *, rate: int | None = None, events: Listener = silent) -> None:
         self.repl = repl
+        self.wire = repl.wire
         self.events = events
-        self._deflate = zlib.compressobj(9, zlib.DEFLATED, -wbits, 9)
-        repl.start(agent.receiver(WAIT_MS, wbits, leave))
-        self.frames = Frames(repl.wire, on_resend=lambda why: events(Event("resend", {"why": why})))
-        self._hello = self._answer()
+        self._sent: set[str] = set()
+        self._deflate = zlib.compressobj(9, zlib.DEFLATED, -WBITS, 9)
+        repl.start(agent.core(WBITS))
+        self.frames = Frames(self.wire, on_resend=lambda why: events(Event("resend", {"why": why})))
+        self._answer()
+        if rate and rate != self.wire.baud:
+            self._climb(rate)
+        self._hello = Hello.of(self._call("say(hello())", "ops"))
         self._payload: Payload | None = None
         self._plan: Plan | None = None
+
+    # -- calls -------------------------------------------------------------------------------------------------------
 
     def _answer(self, seconds: float = 30.0) -> Any:
         value = self.frames.message(seconds)
         if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
-            raise device_error(value[0], self.repl.wire.name)
+            raise device_error(value[0], self.wire.name)
         return value
 
-    def _ask(self, command: bytes, seconds: float = 30.0) -> Any:
-        self.frames.send(self._packed(command))
-        return self._answer(seconds)
+    def _program(self, call: str, *needed: str) -> bytes:
+        """`call` as a program for the board, after those of the files it needs that this session has not sent yet."""
+        sources = [agent.small(name) for name in needed if name not in self._sent]
+        self._sent.update(needed)
+        code = ("".join(sources) + call).encode()
+        return size3(len(code)) + code
 
     def _packed(self, data: bytes) -> bytes:
         return self._deflate.compress(data) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
 
-    def hello(self) -> dict[str, Any]:
-        answer: dict[str, Any] = self._hello
-        return answer
+    def _call(self, call: str, *needed: str, data: bytes = b"") -> Any:
+        self.frames.send(self._packed(self._program(call, *needed) + data))
+        return self._answer()
+
+    def _climb(self, rate: int) -> None:
+        """Both ends to `rate`; the frame that proves it is the first of the next call. Raises LinkBroken when it does not hold."""
+        home = self.wire.baud
+        self.frames.send(self._packed(self._program(f"climb({rate},{home})", "rate")))
+        time.sleep(0.002)
+        self.wire.baud = rate
+        # The board waits 5 ms for its last byte to leave before it switches.
+        time.sleep(0.008)
+        try:
+            self.frames.send(self._packed(size3(4) + b"pass"), patience=0.4)
+        except LinkBroken as error:
+            self.wire.baud = home
+            raise LinkBroken("rate-not-held", f"The line on {self.wire.name} does not hold {rate} baud.", RETRY) from error
+        self.events(Event("baud", {"baud": rate}))
+
+    # -- Session -----------------------------------------------------------------------------------------------------
+
+    def hello(self) -> Hello:
+        return self._hello
 
     def prepare(self, payload: Payload) -> Plan:
         text, rest = plan_text(payload)
         more = json.dumps(rest, separators=(",", ":")).encode()
-        command = b"P" + len(text).to_bytes(3, "little") + text + len(more).to_bytes(3, "little") + more
-        self._payload, self._plan = payload, Plan.of(self._ask(command))
+        data = size3(len(text)) + text + size3(len(more)) + more
+        answer = self._call("say(prepare(stream.read(number()),json.loads(stream.read(number()))))", data=data)
+        self._payload, self._plan = payload, Plan.of(answer)
         return self._plan
 
     def transfer(self) -> int:
-        assert self._payload and self._plan
+        if self._payload is None or self._plan is None:
+            raise ValueError("prepare() comes before transfer()")
         items = [self._payload.items[index] for index in self._plan.send]
         total = sum(len(item.content) for item in items)
-        data = self._packed(b"D" + b"".join(record(item) for item in items))
+        data = self._packed(self._program("say(take())", "store") + b"".join(record(item) for item in items))
         started = time.monotonic()
         done = 0
 
@@ -75,24 +111,31 @@ class StreamSession:
             nonlocal done
             done = min(done + count, len(data))
             rate = done / max(1e-6, time.monotonic() - started)
-            share = total * done // len(data)
-            self.events(Event("bytes", {"done": share, "total": total, "rate": rate, "left": (len(data) - done) / max(rate, 1.0)}))
+            progress = {"done": total * done // len(data), "total": total, "rate": rate, "left": (len(data) - done) / max(rate, 1.0)}
+            self.events(Event("bytes", progress))
 
         self.frames.send(data, acknowledged)
-        return int(self._answer())
+        return int(self._answer(60.0))
 
     def audit(self) -> dict[str, str]:
-        found: dict[str, str] = self._ask(b"A")
+        found: dict[str, str] = self._call("say(audit())", "extra")
         return found
 
     def tidy(self) -> None:
-        self._ask(b"T")
+        self._call("say(tidy())")
 
     def back(self) -> tuple[int, int]:
-        was, now = self._ask(b"B")
+        was, now = self._call("say(back())", "extra")
         return int(was), int(now)
 
     def close(self) -> None:
-        self._ask(b"Q")
-        self.repl.wire.unread(bytes(self.frames.heard))
-        self.repl.follow(5.0)
+        """End the receiver: the rate is the old one again, and the board at its raw prompt."""
+        home = self.wire.home_baud
+        raised = self.wire.baud != home
+        self.frames.send(self._packed(size3(0)))
+        if raised:
+            # The board waits 5 ms, then changes its rate and shows the prompt.
+            self.wire.baud = home
+        self.wire.unread(bytes(self.frames.heard))
+        if raised or not self.wire.until(b"\x04\x04>", 1.0).endswith(b"\x04\x04>"):
+            self.repl.enter()

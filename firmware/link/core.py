@@ -1,0 +1,115 @@
+"""The device's end of the streaming transport (docs/frame-format.md): frames in, one deflate stream out of them, code out of that.
+
+The host sends this by raw paste, and everything else through it: more code, then the files, all in one deflate stream.
+RAM: one frame, and the deflate window of 2**WBITS bytes.
+"""
+
+import io
+import json
+import sys
+from binascii import crc32
+from select import poll
+
+import deflate
+import micropython
+
+stdin = sys.stdin.buffer
+stdout = sys.stdout.buffer
+poller = poll()
+poller.register(sys.stdin, 1)
+frame = bytearray(128)
+body = memoryview(frame)
+at = 0  # next payload byte in frame
+end = 0  # end of the payload in frame
+expected = 0  # sequence number of the next frame
+bad = 0  # damaged frames since the last good one
+count = 0  # number of the last message
+last = b""  # last message, for a host that asks again
+patience = 4000  # ms of silence after which the board is given back
+
+
+def receive():
+    """Next frame into `frame`. It is acknowledged when it has left the receive ring, before anything is done with it."""
+    global at, end, expected, bad
+    while bad < 40:
+        if not poller.poll(patience):
+            break
+        stdin.readinto(body[:1])
+        n = frame[0]
+        if n == 3:
+            raise KeyboardInterrupt
+        if n == 2:
+            stdout.write(last)
+        if n < 4:
+            continue
+        if n < 124:
+            stdin.readinto(body[1 : n + 5])
+            if crc32(body[: n + 2]) & 0xFFFFFF == frame[n + 2] | frame[n + 3] << 8 | frame[n + 4] << 16:
+                n = expected - frame[1] & 255
+                if not n:
+                    at = 2
+                    end = frame[0] + 2
+                    expected = expected + 1 & 255
+                    bad = 0
+                if n < 9:  # expected, or here before: its acknowledgement was lost
+                    stdout.write(bytes((6, expected, expected ^ 255)))
+                    if n:
+                        continue
+                    return
+            else:
+                n = 9
+        if n > 8:
+            while poller.poll(20):
+                stdin.readinto(body[:1])
+            bad += 1
+            stdout.write(bytes((21, expected, expected ^ 255)))
+    raise OSError(110)
+
+
+class Source(io.IOBase):
+    """What DeflateIO reads from, one byte a call."""
+
+    def readinto(self, b):
+        global at
+        if at == end:
+            receive()
+        b[0] = frame[at]
+        at += 1
+        return 1
+
+
+def say(value):
+    global last, count
+    value = json.dumps(value).encode()
+    count = count + 1 & 255
+    last = bytes((2, count, len(value) & 255, len(value) >> 8)) + value
+    n = crc32(last)
+    last += bytes((n & 255, n >> 8 & 255, n >> 16 & 255))
+    stdout.write(last)
+
+
+def number():
+    b = stream.read(3)
+    return b[0] | b[1] << 8 | b[2] << 16
+
+
+def leave():
+    pass
+
+
+try:
+    micropython.kbd_intr(-1)
+    stream = deflate.DeflateIO(Source(), deflate.RAW, WBITS)
+    say(0)
+    while True:
+        n = number()
+        if not n:
+            break
+        try:
+            exec(stream.read(n))
+        except Exception as e:
+            say([repr(e)])
+            raise
+finally:
+    micropython.kbd_intr(3)
+    leave()

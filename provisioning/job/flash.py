@@ -1,0 +1,288 @@
+"""From a blank board to PASS: ask the chip, refuse or claim, write everything in one session, boot, hear the board's own report.
+
+The ledger has a row before the first write and a row after the last; a run that was killed leaves an open intent, which the next run on
+that board settles by asking the board itself.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from provisioning.bundle.bundle import Bundle, build
+from provisioning.bundle.image import image
+from provisioning.bundle.room import check_room
+from provisioning.config.device import Device
+from provisioning.config.product import Product
+from provisioning.errors import BoardError, TwinrootError
+from provisioning.flash import esptool, firmware, partition, preflight, record, work
+from provisioning.flash.firmware import Firmware
+from provisioning.job import settle
+from provisioning.job.allow import mac_of
+from provisioning.job.board import adopt, judge, selftest
+from provisioning.job.report import Report
+from provisioning.ledger import claims
+from provisioning.ledger.entry import OUTCOME
+from provisioning.link import question
+from provisioning.link.events import Listener, silent
+from provisioning.link.payload import Payload
+from provisioning.link.port import open_port, resolve
+from provisioning.link.repl import RawRepl
+
+if TYPE_CHECKING:
+    from provisioning.flash.preflight import Examined
+    from provisioning.ledger.store import Ledger
+
+BOOT_SECONDS = 20.0  # reset to the first answer of the prompt; a real board takes 1 to 3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all boards of a product share: the checked firmware, and the partition that its table says."""
+
+    product: Product
+    firmware: Firmware
+    partition: partition.Partition
+
+    @classmethod
+    def of(cls, product: Product) -> Plan:
+        """Load and check the firmware. Raises InputError, StationError for a download."""
+        loaded = firmware.load(product.board)
+        place = firmware.file_system(product.board, loaded)
+        # The table in the image decides where the file system lies, not the board file.
+        own = product.board.partition.model_copy(update={"offset": place.offset, "size": place.size})
+        board = product.board.model_copy(update={"partition": own})
+        return cls(_with_board(product, board), loaded, place)
+
+    @property
+    def end(self) -> int:
+        """Bytes of flash that are needed."""
+        return max(self.firmware.offset + self.firmware.size, self.partition.offset + self.partition.size)
+
+
+def _with_board(product: Product, board: Any) -> Product:
+    from dataclasses import replace
+
+    return replace(product, board=board)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run differs from the default. `allowed`: MACs; None for every board. `baud`: a fixed rate."""
+
+    allowed: frozenset[str] | None = None
+    baud: int | None = None
+    operator: str | None = None
+
+
+def flash(
+    plan: Plan, devices: Sequence[Device], port: str | None, ledger: Ledger, options: Options | None = None, events: Listener = silent
+) -> Report:
+    """Flash the board on `port` as one of `devices`: the one it is already, else the first that is free.
+
+    Returns a report; what goes wrong is in it. Control-C passes through, after the ledger has its outcome.
+    """
+    report = Report(board=plan.product.board.name, product=plan.product.name, listener=events)
+    run = _Run(plan, devices, ledger, options or Options(), report, events)
+    started = time.monotonic()
+    try:
+        run.go(resolve(port))
+    except TwinrootError as error:
+        report.failed(error)
+    finally:
+        report.wire["seconds"] = round(time.monotonic() - started, 4)
+        run.close()
+    return report
+
+
+class _Run:
+    """One attempt on one board."""
+
+    def __init__(self, plan: Plan, devices: Sequence[Device], ledger: Ledger, options: Options, report: Report, events: Listener) -> None:
+        self.plan = plan
+        self.product = plan.product
+        self.devices = {device.id: device for device in devices}
+        self.ledger = ledger
+        self.options = options
+        self.report = report
+        self.events = events
+        self.attempt = uuid.uuid4().hex
+        self.fields: dict[str, Any] = {}
+        self.wrote = False
+        self.known = False  # whether the ledger has a row of this attempt
+        self.log = work.log_file(self.attempt)
+
+    def go(self, port: str) -> None:
+        report = self.report
+        with report.step("identify"):
+            examined = preflight.examine(self.product.board, port, self.log, self.plan.firmware)
+        self._facts(examined, port)
+        with self._board_released(port):
+            self._refuse(examined, port)
+            device = self._claim()
+            with report.step("bundle"):
+                bundle = self._bundle(device)
+            reset = None if settle.settle(self.ledger, examined.facts.mac, self.attempt, port, report) else "no-reset"
+            if reset is None and self._is_whole_already(port, bundle):
+                return
+            self._write(port, bundle, examined, reset)
+            self._confirm(port, bundle)
+
+    def _facts(self, examined: Examined, port: str) -> None:
+        facts = examined.facts
+        self.report.chip, self.report.mac = facts.chip, facts.mac or None
+        self.fields = record.about(self.plan.product, self.plan.firmware, self.options.operator) | {
+            "chip": facts.chip,
+            "revision": facts.revision_text,
+            "flash_size": facts.flash,
+            "mac": facts.mac or None,
+            "port": port,
+        }
+
+    @contextmanager
+    def _board_released(self, port: str) -> Iterator[None]:
+        """A board that is refused before a write starts its program again, as if nobody had asked."""
+        try:
+            yield
+        except TwinrootError:
+            if not self.wrote:
+                _leave_quietly(port)
+            raise
+
+    def _refuse(self, examined: Examined, port: str) -> None:
+        board = self.product.board
+        preflight.refuse(preflight.Question(board, examined.facts, self.plan.firmware, port, self.plan.end, self.options.allowed))
+
+    def _claim(self) -> Device:
+        mac = self.report.mac or ""
+        # A row with a MAC of its own is for that board only, and that board gets no other.
+        own = [device.id for device in self.devices.values() if mac_of(device) == mac]
+        candidates = own or [device.id for device in self.devices.values() if mac_of(device) is None]
+        chosen = claims.claim(self.ledger, self.attempt, mac, candidates, self.fields)
+        self.known = True
+        self.report.device = self.fields["device"] = chosen
+        return self.devices[chosen]
+
+    def _bundle(self, device: Device) -> Bundle:
+        bundle = build(self.product, device)
+        check_room(self.product, bundle)
+        self.fields |= record.of_bundle(self.product, device, bundle)
+        return bundle
+
+    def _is_whole_already(self, port: str, bundle: Bundle) -> bool:
+        """After a run that died: when the board says that it has all of it, the work is done."""
+        report = self.report
+        if report.selftest.get("set_sha256") != bundle.set_sha256 or not report.selftest.get("ok"):
+            return False
+        self._confirm(port, bundle)
+        report.passed(f"Nothing to do: a run that was interrupted had finished this board as {report.device}.", "unchanged")
+        return True
+
+    def _write(self, port: str, bundle: Bundle, examined: Examined, reset: str | None) -> None:
+        with work.folder(self.attempt) as folder:
+            with self.report.step("image"):
+                parts = self._parts(folder, bundle, examined)
+            claims.intend(self.ledger, self.attempt, self.fields)
+            self.wrote = True
+            with self.report.step("write"):
+                self._session(port, parts, reset)
+
+    def _parts(self, folder: Path, bundle: Bundle, examined: Examined) -> list[esptool.Part]:
+        made = image(bundle, self.product.board)
+        self.fields["image_sha256"] = record.sha256(made.data)
+        same = self.plan.firmware.file if examined.same_firmware else None
+        parts = [esptool.Part(self.plan.firmware.offset, self.plan.firmware.file, same)]
+        if not self.plan.firmware.table:
+            place = self.product.board.partition
+            table = partition.make(partition.stock(place.name, place.offset, place.size))
+            parts.append(esptool.Part(partition.TABLE_OFFSET, esptool.private_file(folder, "table.bin", table)))
+        for offset, content in made.pieces(gap=2):
+            at = self.plan.partition.offset + offset
+            parts.append(esptool.Part(at, esptool.private_file(folder, f"fs-{at:06x}.bin", content)))
+        return sorted(parts, key=lambda part: part.offset)
+
+    def _session(self, port: str, parts: list[esptool.Part], reset: str | None) -> None:
+        try:
+            done = esptool.write(self.product.board, port, parts, self.log, before=reset, fixed_baud=self.options.baud, events=self.events)
+        except esptool.Failed as failed:
+            # What never began leaves the board as it was, so board and device stay free.
+            self.wrote = failed.done.began
+            self.report.note(f"esptool's whole output is in {self.log}.")
+            raise failed.error from None
+        report = self.report
+        report.transport = "esptool"
+        report.wire |= {"sent": done.wire, "received": 0, "turns": 0, "baud": done.baud, "plain": done.plain, "rates_tried": done.attempts}
+        if any(part.before for part in parts) and self.plan.firmware.offset in done.skipped:
+            report.note("The firmware was there already and was not sent again.")
+        report.written = [f"0x{part.offset:x}" for part in parts if part.offset not in done.skipped]
+
+    def _confirm(self, port: str, bundle: Bundle) -> None:
+        """Boot, hashes read back by the board's package, its own report; PASS is said here and nowhere else."""
+        report = self.report
+        payload = Payload(bundle.trust, bundle.lib)
+        with open_port(port) as wire:
+            repl = RawRepl(wire)
+            with report.step("boot"):
+                repl.enter(BOOT_SECONDS)
+            with report.step("selftest"):
+                answer = question.holds(repl, payload, bundle.package)
+                found = answer[0] if answer else selftest(repl)
+            adopt(report, found)
+            judge(found, bundle.set_sha256, None, port)
+            if answer is None:
+                raise BoardError(
+                    "not-as-written", f"The board on {port} holds files that are not what was written.", "Run the command again."
+                )
+            self._is_itself(found)
+            repl.leave()
+            counted = wire.counters()
+        for name in ("sent", "received", "turns"):
+            report.wire[name] = report.wire.get(name, 0) + counted[name]
+        report.files = payload.hashes(found["set"])
+        report.passed(f"{report.mac} is {report.device}: written, started, and it reads its set {found['set']} back whole.")
+
+    def _is_itself(self, found: dict[str, Any]) -> None:
+        said = (found.get("uid") or "")[:12]
+        if said and said != (self.report.mac or "").replace(":", ""):
+            raise BoardError(
+                "other-board",
+                f"The board that answers on {self.fields['port']} after the write has another MAC ({said}) than the one before.",
+                "Boards or ports were changed during the run; run the command again.",
+            )
+
+    def close(self) -> None:
+        """The outcome row, whatever happened; a refusal before the claim is recorded, too, when it is about a known board."""
+        report = self.report
+        if not self.known and not report.mac:
+            return
+        row = {name: self.fields.get(name) for name in record.OUTCOME_FIELDS} | {
+            "outcome": report.outcome,
+            "code": report.code if report.code != "not-run" else "interrupted",
+            "message": report.message,
+            "wrote": self.wrote,
+            "steps": report.steps,
+            "files": report.files,
+            "log": str(self.log) if self.log.exists() else None,
+        }
+        try:
+            self.ledger.append(OUTCOME, self.attempt, row)
+        except TwinrootError as error:
+            # A PASS that is not in the ledger is none.
+            report.failed(error)
+
+
+def _leave_quietly(port: str) -> None:
+    try:
+        preflight.leave(port)
+    except TwinrootError:
+        return  # the refusal on its way up matters more than a port that went away meanwhile
+
+
+def one_of(plan: Plan, device: Device) -> None:
+    """What is wrong with this device's files, before a port is opened. Raises InputError."""
+    check_room(plan.product, build(plan.product, device))

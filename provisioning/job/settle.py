@@ -1,0 +1,71 @@
+"""Ends attempts whose process died: what is on the board decides what the ledger says about them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provisioning.errors import TwinrootError
+from provisioning.flash import preflight, record, work
+from provisioning.job.board import adopt, mac_text, selftest
+from provisioning.job.report import Report
+from provisioning.ledger.claims import Attempt, open_attempts
+from provisioning.ledger.entry import OUTCOME
+from provisioning.ledger.store import Ledger
+from provisioning.link.port import open_port
+from provisioning.link.repl import RawRepl
+
+_PATIENCE = 6.0  # seconds for a board that may or may not start
+
+
+def settle(ledger: Ledger, mac: str, own: str, port: str, report: Report) -> bool:
+    """Give every open attempt on this board (but `own`) its outcome. True when the board was asked, and so left its loader.
+
+    The board's self-report is in `report.selftest` then, when it gave one.
+    """
+    still_open = [attempt for attempt in open_attempts(ledger, mac) if attempt.id != own]
+    if not still_open:
+        return False
+    intended = [attempt for attempt in still_open if attempt.intended]
+    found: dict[str, Any] | None = None
+    if intended:
+        with report.step("settle"):
+            found = _ask(port, report)
+    for attempt in still_open:
+        ledger.append(OUTCOME, attempt.id, _outcome(attempt, found, own))
+        work.discard(attempt.id)
+        report.note(f"An attempt of {attempt.began[:19]} on this board was interrupted; the ledger has its outcome now.")
+    return bool(intended)
+
+
+def _ask(port: str, report: Report) -> dict[str, Any] | None:
+    """The board's own report, None when it has none to give: it does not start, or not far enough."""
+    try:
+        preflight.leave(port)
+        with open_port(port) as wire:
+            repl = RawRepl(wire)
+            repl.enter(_PATIENCE)
+            found = selftest(repl)
+            repl.leave()
+    except TwinrootError as error:
+        report.note(f"The board was asked what it holds: {error.message}")
+        return None
+    adopt(report, found)
+    return found
+
+
+def _outcome(attempt: Attempt, found: dict[str, Any] | None, by: str) -> dict[str, Any]:
+    whole = (
+        found is not None
+        and attempt.intended
+        and bool(found["ok"])
+        and found["set_sha256"] == attempt.fields.get("set_sha256")
+        and mac_text(found["uid"] or "") in (None, attempt.mac)
+    )
+    row = {name: attempt.fields.get(name) for name in record.OUTCOME_FIELDS} | {"wrote": attempt.intended, "settles": by}
+    if whole:
+        return row | {
+            "outcome": "pass",
+            "code": "settled",
+            "message": "The run died after the last write; the board reports its set whole.",
+        }
+    return row | {"outcome": "error", "code": "interrupted", "message": "The run died before the board was whole."}
