@@ -176,6 +176,10 @@ class StandIn:
         """Send a message from the cloud to whoever subscribed to `topic`."""
         self._ask(do="publish", topic=topic, payload=payload)
 
+    def status(self) -> Event:
+        """What `twinroot cloud --status` prints: `info`, the last connections and messages, time_requests."""
+        return self._ask(do="status")
+
     def messages(self) -> list[Event]:
         """{route, topic, payload, client, certificate, at} of each message the broker has had, in order."""
         with self._news:

@@ -1,0 +1,35 @@
+"""The demo's product: the example that users copy, with its routes led to the stand-in cloud and its board to the virtual one."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from provisioning.cloud import StandIn
+from provisioning.resources import folder
+
+EXAMPLE = "weather-station"
+DEVICE = "ws-0001"
+_APP = Path(__file__).parent / "app" / "main.py"
+
+
+def write_product(at: Path, cloud: StandIn) -> Path:
+    """Write product.yaml and its files into the folder `at`, which holds the stand-in's state in `cloud/`; returns its path."""
+    import yaml
+
+    example = folder("examples") / EXAMPLE
+    product: dict[str, Any] = yaml.safe_load((example / "product.yaml").read_text(encoding="utf-8"))
+    routes = [{"name": route["name"], "endpoint": route["endpoint"], "roots": [route["root"]]} for route in cloud.routes]
+    product["board"] = "virtual-esp32"
+    product["cloud"] = {"region": cloud.info["region"], "endpoint": cloud.routes[0]["endpoint"], "port": 8883, "routes": routes}
+    product["roots"] = {name: {"file": path.relative_to(at).as_posix(), "sha256": cloud.pins[name]} for name, path in cloud.roots.items()}
+    product["identity"] = {"certificate": "cloud/devices/{device}.crt.pem", "key": "cloud/devices/{device}.key.pem"}
+    product["app"] = {"main": "main.py"}
+    product["lab"] = {"resolve": cloud.resolve}
+    cloud.issue(DEVICE)
+    shutil.copyfile(_APP, at / "main.py")
+    shutil.copyfile(example / "devices.csv", at / "devices.csv")
+    path = at / "product.yaml"
+    path.write_text(yaml.safe_dump(product, sort_keys=False, width=120), encoding="utf-8")
+    return path
