@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from provisioning.virtual import partition
+from provisioning.errors import TwinrootError
+from provisioning.virtual import bootrom, image
 from provisioning.virtual.autoreset import AutoReset
 from provisioning.virtual.chips import CHIPS, RESET_CAUSE
 from provisioning.virtual.flash import Flash, FlashCounters, FlashTiming
@@ -18,6 +19,8 @@ from provisioning.virtual.interpreter.process import Engine, Interpreter
 from provisioning.virtual.interpreter.requests import Request
 from provisioning.virtual.interpreter.shared_page import SharedPage
 from provisioning.virtual.peripherals import Peripherals
+from provisioning.virtual.rom.facts import Facts
+from provisioning.virtual.rom.session import DownloadMode
 from provisioning.virtual.spec import BoardSpec
 from provisioning.virtual.wire import Turnaround, Wire
 
@@ -51,7 +54,8 @@ class Board:
         self.flash = Flash(state / "flash.bin", spec.flash_size, FlashTiming.named(spec.flash_timing))
         self.flash.tear.seed(spec.seed)
         if fresh and not spec.blank:
-            self.flash.load(partition.encode(partition.standard(spec.flash_size)), partition.TABLE_OFFSET)
+            for offset, content in image.stand_in(self.chip, spec.flash_size).items():
+                self.flash.load(content, offset)
         self.page = SharedPage()
         self.turnaround = Turnaround(spec.latency_ms / 1000)
         self.to_board = Wire(self._arrived, self.turnaround, spec.paced)
@@ -60,6 +64,9 @@ class Board:
         self.to_host.on_space = self._output_space
         self.endpoints: list[Endpoint] = []
         self.interpreter: Interpreter | None = None
+        self.download: DownloadMode | None = None
+        self.facts: Facts | None = None
+        self._verdict: tuple[int, bootrom.Verdict] | None = None
         self.peripherals = Peripherals(self)
         self.lines = AutoReset(self)
         self.powered = False
@@ -70,6 +77,8 @@ class Board:
         self.boots = 0
         self.dropped = 0
         self.on_event: Callable[[str], None] = lambda event: None
+        self.on_report: Callable[[TwinrootError], None] = lambda error: None
+        self.strapped_low = False
         self._next_step: asyncio.TimerHandle | None = None
 
     @property
@@ -105,10 +114,34 @@ class Board:
         self.raw_mode = False
         self.set_rate(DEFAULT_RATE)
         self.to_board.clear()
-        reason = self.chip.reasons[cause]
-        self.say(f"{self.chip.rom_date}\r\n\r\nrst:{reason},boot:0x{self.chip.spi_boot:x} ({self.chip.fast_boot_name})\r\n")
-        self.say("load:0x3fff0030,len:4980\r\nload:0x40078000,len:16612\r\nload:0x40080400,len:3480\r\nentry 0x400805b0\r\n")
-        self._start_interpreter()
+        head = f"{self.chip.rom_date}\r\n\r\nrst:{self.chip.reasons[cause]},boot:0x"
+        # IO0 is sampled at a power-on and at EN's rising edge; other resets keep the strapping.
+        if cause in ("power", "pin"):
+            self.strapped_low = self.lines.io0_low
+        if self.strapped_low:
+            self.say(f"{head}{self.chip.download_boot:x} ({self.chip.download_name})\r\nwaiting for download\r\n")
+            self.download = DownloadMode(self)
+            self.on_event("download")
+            return
+        verdict = self._examine()
+        self.say(f"{head}{self.chip.spi_boot:x} ({self.chip.fast_boot_name})\r\n{verdict.text}")
+        if verdict.boots:
+            self._start_interpreter()
+        else:
+            self.on_event("no-firmware")
+            self.later(bootrom.RETRY, lambda: self.restart("rtc-watchdog"))
+
+    def _examine(self) -> bootrom.Verdict:
+        """The firmware is checked again only when something outside the file system changed."""
+        if self._verdict is None or self._verdict[0] != self.flash.firmware_changes:
+            verdict = bootrom.examine(self.chip, self.flash)
+            self.flash.quiet = verdict.quiet
+            self._verdict = (self.flash.firmware_changes, verdict)
+        return self._verdict[1]
+
+    def report(self, error: TwinrootError) -> None:
+        """Something is wrong with this computer, not with the board."""
+        self.on_report(error)
 
     def hold_in_reset(self) -> None:
         """EN is low: nothing runs."""
@@ -121,6 +154,9 @@ class Board:
             self._next_step.cancel()
             self._next_step = None
         self.peripherals.stop()
+        if self.download is not None:
+            self.download.stop()
+            self.download = None
         if self.interpreter is not None:
             self.dropped += self.interpreter.dropped
             self.interpreter.kill()
@@ -172,12 +208,17 @@ class Board:
     def from_host(self, data: bytes, endpoint: Endpoint) -> None:
         """Bytes that a host put on the wire."""
         if self.powered:
-            self.to_board.rate = endpoint.rate or self.rate
+            rate = endpoint.rate or self.rate
+            if self.download is not None and self.download.automatic_rate and rate != self.rate:
+                self.set_rate(rate)
+            self.to_board.rate = rate
             self.to_board.send(data)
 
     def _arrived(self, data: bytes) -> None:
         if self.interpreter is not None:
             self.interpreter.feed(data)
+        elif self.download is not None:
+            self.download.feed(data)
         else:
             self.dropped += len(data)
 

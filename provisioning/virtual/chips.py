@@ -11,6 +11,7 @@ class Chip:
 
     name: str
     title: str  # in MicroPython's _machine
+    image_id: int  # chip number in an image's header
     image_offset: int  # where the ROM looks for the boot loader
     oui: bytes  # first three bytes of the MAC
     rom_date: str
@@ -45,13 +46,13 @@ _OLD_REASONS = {
 CHIPS = {
     chip.name: chip
     for chip in (
-        Chip("esp32", "ESP32", 0x1000, bytes.fromhex("240ac4"), "ets Jul 29 2019 12:21:46", 0x13, 0x3, _OLD_REASONS,
+        Chip("esp32", "ESP32", 0, 0x1000, bytes.fromhex("240ac4"), "ets Jul 29 2019 12:21:46", 0x13, 0x3, _OLD_REASONS,
              download_name="DOWNLOAD_BOOT(UART0/UART1/SDIO_REI_REO_V2)"),
-        Chip("esp32s2", "ESP32S2", 0x1000, bytes.fromhex("7cdfa1"), "ESP-ROM:esp32s2-rc4-20191025", 0x8, 0x0, _NEW_REASONS),
-        Chip("esp32s3", "ESP32S3", 0x0, bytes.fromhex("f412fa"), "ESP-ROM:esp32s3-20210327", 0x8, 0x0, _NEW_REASONS),
-        Chip("esp32c2", "ESP32C2", 0x0, bytes.fromhex("08b61f"), "ESP-ROM:esp8684-api2-20220127", 0xC, 0x4, _NEW_REASONS),
-        Chip("esp32c3", "ESP32C3", 0x0, bytes.fromhex("58cf79"), "ESP-ROM:esp32c3-api1-20210207", 0xC, 0x4, _NEW_REASONS),
-        Chip("esp32c6", "ESP32C6", 0x0, bytes.fromhex("404cca"), "ESP-ROM:esp32c6-20220919", 0xC, 0x4, _NEW_REASONS),
+        Chip("esp32s2", "ESP32S2", 2, 0x1000, bytes.fromhex("7cdfa1"), "ESP-ROM:esp32s2-rc4-20191025", 0x8, 0x0, _NEW_REASONS),
+        Chip("esp32s3", "ESP32S3", 9, 0x0, bytes.fromhex("f412fa"), "ESP-ROM:esp32s3-20210327", 0x8, 0x0, _NEW_REASONS),
+        Chip("esp32c2", "ESP32C2", 12, 0x0, bytes.fromhex("08b61f"), "ESP-ROM:esp8684-api2-20220127", 0xC, 0x4, _NEW_REASONS),
+        Chip("esp32c3", "ESP32C3", 5, 0x0, bytes.fromhex("58cf79"), "ESP-ROM:esp32c3-api1-20210207", 0xC, 0x4, _NEW_REASONS),
+        Chip("esp32c6", "ESP32C6", 13, 0x0, bytes.fromhex("404cca"), "ESP-ROM:esp32c6-20220919", 0xC, 0x4, _NEW_REASONS),
     )
 }  # fmt: skip
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import mmap
 import os
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,7 +63,8 @@ class Flash:
         self.cut_after: int | None = None  # operations from now until the power goes, 0 = in the next one
         self.tear = random.Random(0)  # noqa: S311 - a reproducible fault, not a secret
         self.worn: set[int] = set()  # sectors whose erase no longer works
-        self.on_wear: Callable[[int], None] | None = None
+        self.quiet = (0, 0)  # a range whose changes do not count as changes of the firmware
+        self.firmware_changes = 0
         fresh = not path.exists() or path.stat().st_size != size
         if fresh:
             temporary = path.with_suffix(".new")
@@ -113,6 +113,7 @@ class Flash:
         return seconds
 
     def _program_page(self, address: int, data: bytes) -> None:
+        self._touched(address, len(data))
         old = self._map[address : address + len(data)]
         new = _and(old, data)
         if self._power_goes():
@@ -130,6 +131,7 @@ class Flash:
 
     def _erase_sector(self, sector: int) -> None:
         at = sector * SECTOR
+        self._touched(at, SECTOR)
         if self._power_goes():
             # An erase is not done from one end to the other: bits come up in any order.
             old = self._map[at : at + SECTOR]
@@ -156,6 +158,10 @@ class Flash:
         self.counters.erases += 1
         self.counters.erases_per_block[sector] = self.counters.erases_per_block.get(sector, 0) + 1
 
+    def _touched(self, address: int, size: int) -> None:
+        if address < self.quiet[0] or address + size > self.quiet[1]:
+            self.firmware_changes += 1
+
     def _power_goes(self) -> bool:
         if self.cut_after is None:
             return False
@@ -168,6 +174,8 @@ class Flash:
     def load(self, image: bytes, address: int = 0) -> None:
         """Replaces content as a programmer on the bench would: no wear, not counted."""
         self._check(address, len(image))
+        if image != self._map[address : address + len(image)]:
+            self._touched(address, len(image))
         self._map[address : address + len(image)] = image
 
     def _check(self, address: int, size: int) -> None:

@@ -107,6 +107,13 @@ def _rows():
         label = bytes(table[at + 12 : at + 28]).split(b"\0")[0].decode()
         flags = struct.unpack_from("<I", table, at + 28)[0]
         rows.append((kind, subtype, offset, size, label, bool(flags & 1)))
+    # As boardctrl_startup() does: without a file system in the table, it gets what is left behind the last partition.
+    if rows and not [r for r in rows if r[4] in ("vfs", "ffat")]:
+        import esp
+
+        end = max([r[2] + r[3] for r in rows])
+        if esp.flash_size() > end:
+            rows.append((1, 0x81, end, esp.flash_size() - end, "vfs", False))
     return rows
 
 

@@ -1,0 +1,1 @@
+"""The ROM's serial loader and the flasher stub: what esptool talks to."""

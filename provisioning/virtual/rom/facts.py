@@ -1,0 +1,108 @@
+"""What esptool knows of a chip: register addresses, memory map, and which code is its flasher stub.
+
+esptool is a program of its own (GPL): it is asked in a process of its own, once per version, and the numbers are kept in the cache.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from provisioning.errors import StationError
+
+# Further esptool checkouts whose stubs count as stubs too, separated like PATH.
+EXTRA_ESPTOOL = "VIRTUAL_BOARD_ESPTOOL"
+
+_ASK = """
+import base64, hashlib, json, pathlib, sys
+import esptool
+from esptool.targets import CHIP_DEFS
+rom = CHIP_DEFS[sys.argv[1]]
+numbers = {n: getattr(rom, n) for n in dir(rom) if n.isupper() and isinstance(getattr(rom, n), int)}
+stubs = {}
+for file in (pathlib.Path(esptool.__file__).parent / "targets" / "stub_flasher").rglob("*.json"):
+    stub = json.loads(file.read_text())
+    stubs[hashlib.sha256(base64.b64decode(stub["text"])).hexdigest()] = stub["entry"]
+regions = [[a, b] for a, b, name in (rom.MEMORY_MAP or []) if name != "PADDING"]
+print(json.dumps({"numbers": numbers, "stubs": stubs, "regions": regions}))
+"""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """`numbers`: esptool's names for registers and masks; `stubs`: SHA-256 of a stub's code -> entry point; `regions`: memory."""
+
+    numbers: dict[str, int]
+    stubs: dict[str, int]
+    regions: tuple[tuple[int, int], ...]
+
+    def address(self, name: str, default: int = -1) -> int:
+        return self.numbers.get(name, default)
+
+
+async def load(chip: str) -> Facts:
+    """Raises StationError when esptool is not installed or answers nonsense."""
+    facts = await _one(chip, None)
+    for checkout in filter(None, os.environ.get(EXTRA_ESPTOOL, "").split(os.pathsep)):
+        more = await _one(chip, checkout)
+        facts = Facts(facts.numbers, {**facts.stubs, **more.stubs}, facts.regions)
+    return facts
+
+
+async def _one(chip: str, checkout: str | None) -> Facts:
+    cache = _cache_file(chip) if checkout is None else None
+    if cache is not None and cache.exists():
+        text = cache.read_text("utf-8")
+    else:
+        text = await _ask(chip, checkout)
+        if cache is not None:
+            _keep(cache, text)
+    try:
+        raw = json.loads(text)
+        regions = tuple((int(a), int(b)) for a, b in raw["regions"])
+        return Facts(raw["numbers"], raw["stubs"], regions)
+    except (ValueError, KeyError) as error:
+        if cache is not None:
+            cache.unlink(missing_ok=True)
+        raise StationError("esptool-answer", f"esptool gave no usable description of {chip}", "Reinstall esptool.") from error
+
+
+async def _ask(chip: str, checkout: str | None) -> str:
+    environment = dict(os.environ)
+    if checkout:
+        environment["PYTHONPATH"] = os.pathsep.join([checkout, environment.get("PYTHONPATH", "")])
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _ASK, chip, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment
+    )
+    out, complaint = await process.communicate()
+    if process.returncode != 0:
+        last = (complaint.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
+        raise StationError("esptool-missing", f"esptool cannot describe the chip {chip}: {last}", "pip install 'esptool>=5.2,<6'.")
+    return out.decode()
+
+
+def _cache_file(chip: str) -> Path | None:
+    try:
+        version = metadata.version("esptool")
+    except metadata.PackageNotFoundError:
+        return None
+    # The question is part of the key: another question, another answer.
+    question = hashlib.sha256(_ASK.encode()).hexdigest()[:8]
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "twinroot" / "virtual" / f"{chip}-{version}-{question}.json"
+
+
+def _keep(cache: Path, text: str) -> None:
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        temporary = cache.with_suffix(f".{os.getpid()}")
+        temporary.write_text(text, "utf-8")
+        temporary.replace(cache)
+    except OSError:
+        return  # a cache that cannot be written costs half a second each time, nothing more
