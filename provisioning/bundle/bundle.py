@@ -125,4 +125,7 @@ def _identity(product: Product, one: Unit) -> Pair:
         return load_pair(one.certificate, one.key)
     except InputError as error:
         loc = next((loc for name, loc in places.items() if error.message.startswith(f"{name}:")), ("identity",))
-        raise product.error(loc, error.code, error.message, error.hint) from None
+        hint = error.hint
+        if error.code == "file-missing" and product.identity.issue is not None:
+            hint = f"Make it: twinroot identity make {shown(product.source)} --device ID"
+        raise product.error(loc, error.code, error.message, hint) from None

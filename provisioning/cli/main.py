@@ -23,6 +23,7 @@ COMMANDS = {
     "demo": "The whole product without hardware: virtual board, stand-in cloud, failover.",
     "boards": "Board types: list, show one, print the JSON Schemas.",
     "check": "Check a product file and everything it names; writes nothing.",
+    "identity": "Keys, requests and certificates of devices, made on this host.",
     "render": "Write the exact files that a board would get into a folder.",
     "flash": "Blank board to PASS: firmware, file system, first report.",
     "update": "Write a product to a board that runs MicroPython.",

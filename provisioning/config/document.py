@@ -13,7 +13,7 @@ from provisioning.errors import InputError
 Loc = tuple["str | int", ...]
 
 # Keys whose value an error never repeats, however wrong it is.
-HIDDEN_KEYS = frozenset({"password", "ssid", "psk", "pin"})
+HIDDEN_KEYS = frozenset({"password", "ssid", "psk", "pin", "env"})
 _LONGEST_SHOWN = 60
 
 

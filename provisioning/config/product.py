@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Literal
 
 from provisioning.config.board import Board
 from provisioning.config.document import Document, Loc
@@ -33,11 +34,25 @@ class WifiAccess:
 
 
 @dataclass(frozen=True)
+class IssuePolicy:
+    """How device keys and certificates are made here; exactly one of `ca_key` and `signer` is there."""
+
+    ca: Path
+    ca_key: Path | None
+    signer: tuple[str, ...]
+    env: dict[str, Secret]
+    kind: Literal["p256", "rsa2048"]
+    days: int
+    keep_key: bool
+
+
+@dataclass(frozen=True)
 class IdentityTemplates:
-    """Paths relative to the product file, with {fields}."""
+    """Paths relative to the product file, with {fields}; `issue` is None where the files come from elsewhere."""
 
     certificate: str
     key: str
+    issue: IssuePolicy | None = None
 
 
 @dataclass(frozen=True)

@@ -87,11 +87,38 @@ class Wifi(Block):
     password: SecretText | None = Field(default=None, description="text of 8 to 63 characters; leave it out for an open network")
 
 
+class Issue(Block):
+    """Make keys and certificates of devices here, signed by a factory CA; without this block the files must be there."""
+
+    ca: str = Field(min_length=1, description="path of the CA's certificate, PEM")
+    ca_key: str | None = Field(default=None, min_length=1, description="path of the CA's private key, PEM")
+    signer: list[str] | None = Field(
+        default=None,
+        min_length=1,
+        description="a list: program and arguments that sign standard input with the CA's key, for keys in a token",
+    )
+    env: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], SecretText] = Field(
+        default_factory=dict, description="environment variables for the signer, such as `TOKEN_PIN: !secret token_pin`"
+    )
+    kind: Literal["p256", "rsa2048"] = Field(default="p256", description="the kind of device keys, p256 or rsa2048")
+    days: Annotated[int, Field(ge=1, le=36525), _ENV] = Field(
+        default=3650, description="validity of device certificates in days, 1 to 36525"
+    )
+    keep_key: bool = Field(default=False, description="true to leave the device's key on this host after the device has passed")
+
+    @model_validator(mode="after")
+    def _one_signer(self) -> Issue:
+        if (self.ca_key is None) == (self.signer is None):
+            raise problem("has to have either 'ca_key' or 'signer'", "`signer: [openssl, dgst, …]` is for keys that are not a file.")
+        return self
+
+
 class IdentityFiles(Block):
     """Where the device's certificate and key are, with {fields} filled in per device."""
 
     certificate: str = Field(min_length=1, description="path of a PEM file, such as 'devices/{device}.crt.pem'")
     key: str = Field(min_length=1, description="path of a PEM file, such as 'devices/{device}.key.pem'")
+    issue: Issue | None = Field(default=None, description="a block: ca, ca_key or signer, kind, days")
 
 
 class Time(Block):
@@ -129,7 +156,7 @@ class ProductFile(Block):
         default_factory=dict, description="a block of roots: `Name: {file: …, sha256: …}`"
     )
     wifi: Wifi | None = Field(default=None, description="a block: ssid, password")
-    identity: IdentityFiles = Field(description="a block: certificate, key")
+    identity: IdentityFiles = Field(description="a block: certificate, key, issue")
     client_id: str = Field(default="{device}", min_length=1, max_length=128, description="the MQTT client id, with {fields}")
     time: Time = Field(default_factory=Time, description="a block: servers")
     lab: Lab = Field(default_factory=Lab, description="a block: resolve")

@@ -7,7 +7,7 @@ from pathlib import Path
 from provisioning.config.board import Board
 from provisioning.config.document import Document, Loc, shown
 from provisioning.config.nearest import did_you_mean
-from provisioning.config.product import IdentityTemplates, Product, WifiAccess, wrong_length
+from provisioning.config.product import IdentityTemplates, IssuePolicy, Product, WifiAccess, wrong_length
 from provisioning.config.product_file import ProductFile
 from provisioning.config.template import fields_of
 from provisioning.errors import InputError
@@ -35,7 +35,7 @@ def resolve(raw: ProductFile, document: Document, board: Board) -> Product:
         board=board,
         routes=tuple(route for route, _ in located),
         roots={name: known[name] for name in names},
-        identity=IdentityTemplates(raw.identity.certificate, raw.identity.key),
+        identity=IdentityTemplates(raw.identity.certificate, raw.identity.key, _issue(raw, document)),
         client_id=raw.client_id,
         wifi=_wifi(raw, document),
         time_servers=tuple(raw.time.servers),
@@ -147,6 +147,15 @@ def _wifi(raw: ProductFile, document: Document) -> WifiAccess | None:
         if complaint:
             raise document.error(("wifi", key), "bad-wifi", f"found {complaint}")
     return WifiAccess(raw.wifi.ssid, raw.wifi.password)
+
+
+def _issue(raw: ProductFile, document: Document) -> IssuePolicy | None:
+    made = raw.identity.issue
+    if made is None:
+        return None
+    folder = document.path.parent
+    key = folder / made.ca_key if made.ca_key else None
+    return IssuePolicy(folder / made.ca, key, tuple(made.signer or ()), dict(made.env), made.kind, made.days, made.keep_key)
 
 
 def _app(raw: ProductFile, document: Document) -> dict[str, Path]:

@@ -57,6 +57,11 @@ def load_pair(certificate: Path, key: Path, now: datetime | None = None) -> Pair
     )
 
 
+def load_key(path: Path) -> Any:
+    """The private key in `path` as cryptography's object. Raises InputError."""
+    return _key(path)[0]
+
+
 def _read(path: Path, what: str) -> list[tuple[str, bytes]]:
     try:
         return pem.blocks(path.read_bytes())

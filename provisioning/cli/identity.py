@@ -1,0 +1,81 @@
+"""`twinroot identity`: keys and certificates of devices, made on this host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from provisioning.cli._output import emit
+
+
+@click.group()
+def command() -> None:
+    """Keys, requests and certificates of devices, made on this host."""
+
+
+@command.command("make")
+@click.argument("product", type=click.Path(path_type=Path))
+@click.option("--device", help="The device's id.")
+@click.option("--devices", type=click.Path(path_type=Path), help="A CSV of devices.")
+def make_command(product: Path, device: str | None, devices: Path | None) -> None:
+    """Make the identities that are missing, as the product's `identity.issue` block says; what is there stays."""
+    from provisioning.config.load import load_product
+    from provisioning.config.unit import choose
+    from provisioning.errors import InputError
+    from provisioning.identity.factory import authority, ensure_identity
+
+    loaded = load_product(product)
+    ca = authority(loaded)
+    if ca is None:
+        raise InputError(
+            "no-issuer",
+            f"{product} has no 'identity.issue' block, so its certificates come from elsewhere.",
+            "Add `issue: {ca: …, ca_key: …}` under identity; docs/yaml.md shows it.",
+        )
+    rows: list[dict[str, str | bool]] = []
+    for each in choose(loaded, device, devices):
+        made = ensure_identity(loaded, each, ca)
+        assert made is not None  # noqa: S101  there is a CA
+        rows.append(
+            {"device": each.id, "made": made.made_certificate, "sha256": made.pair.sha256, "not_after": made.pair.not_after.isoformat()}
+        )
+    emit(
+        {"outcome": "pass", "identities": rows},
+        lambda: "\n".join(
+            f"{r['device']}: {'made' if r['made'] else 'there already'}, valid until {str(r['not_after'])[:10]}" for r in rows
+        ),
+    )
+
+
+@command.command("csr")
+@click.argument("product", type=click.Path(path_type=Path))
+@click.option("--device", help="The device's id.")
+@click.option("--devices", type=click.Path(path_type=Path), help="A CSV of devices.")
+@click.option("--kind", type=click.Choice(["p256", "rsa2048"]), default="p256", show_default=True, help="Kind of the keys.")
+def csr_command(product: Path, device: str | None, devices: Path | None, kind: str) -> None:
+    """Make keys, and signing requests beside the certificates' paths (….csr.pem) for a CA that is elsewhere."""
+    from provisioning.config.load import load_product
+    from provisioning.config.unit import choose, unit
+    from provisioning.identity.issue import request, request_path
+
+    loaded = load_product(product)
+    rows = []
+    for each in choose(loaded, device, devices):
+        one = unit(loaded, each)
+        path = request_path(one.certificate)
+        made_key, made = request(each.id, one.key, path, kind="rsa2048" if kind == "rsa2048" else "p256")
+        rows.append({"device": each.id, "request": str(path), "made": made, "made_key": made_key})
+    emit({"outcome": "pass", "requests": rows}, lambda: "\n".join(f"{r['device']}: {r['request']}" for r in rows))
+
+
+@command.command("ca")
+@click.option("--name", default="Factory CA", show_default=True, help="The CA's common name.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder for ca.crt.pem and ca.key.pem.")
+@click.option("--kind", type=click.Choice(["p256", "rsa2048"]), default="p256", show_default=True, help="Kind of the key.")
+def ca_command(name: str, out: Path, kind: str) -> None:
+    """Make a factory CA to begin with: for benches and pilot runs; a line keeps its CA's key in a token."""
+    from provisioning.identity.factory import make_ca
+
+    certificate, key = make_ca(name, out, "rsa2048" if kind == "rsa2048" else "p256")
+    emit({"outcome": "pass", "certificate": str(certificate), "key": str(key)}, f"{certificate}\n{key} (readable by you only)")

@@ -1,0 +1,99 @@
+"""The identities of a product's devices, as its `identity.issue` block asks for them; and a factory CA to begin with."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from provisioning.config.device import Device
+from provisioning.config.document import shown
+from provisioning.config.product import Product
+from provisioning.config.unit import unit
+from provisioning.errors import InputError
+from provisioning.identity.files import KEY_MODE, PUBLIC_MODE, discard_key, write_new
+from provisioning.identity.issue import Issued, issue
+from provisioning.identity.keys import KeyKind, make_key, to_pem
+from provisioning.identity.signer import Authority, from_command, from_files
+
+CA_CERTIFICATE = "ca.crt.pem"
+CA_KEY = "ca.key.pem"
+
+
+def authority(product: Product) -> Authority | None:
+    """The CA that the product names; None where it names none. Raises InputError with the product's line."""
+    policy = product.identity.issue
+    if policy is None:
+        return None
+    try:
+        if policy.ca_key is not None:
+            return from_files(policy.ca, policy.ca_key)
+        env = {name: text.reveal() for name, text in policy.env.items()}
+        return from_command(policy.ca, policy.signer, env, product.folder)
+    except InputError as error:
+        key = "ca_key" if policy.ca_key is not None and error.message.startswith(shown(policy.ca_key)) else "ca"
+        raise product.error(("identity", "issue", key), error.code, error.message, error.hint) from None
+
+
+def ensure_identity(product: Product, device: Device, ca: Authority | None = None) -> Issued | None:
+    """Make what `device` lacks of its identity; None where the product's files come from elsewhere.
+
+    `ca`: from `authority`, so that a list of devices loads it once.
+
+    The same device always gets the same identity back, also after a run that was cut off between key and certificate.
+    """
+    policy = product.identity.issue
+    signer = ca or authority(product)
+    if policy is None or signer is None:
+        return None
+    one = unit(product, device)
+    return issue(device.id, one.certificate, one.key, signer, kind=policy.kind, days=policy.days)
+
+
+def forget_key(product: Product, device: Device) -> bool:
+    """After the device's own report said PASS: remove the key that was made here, unless the product keeps keys.
+
+    True where one was removed.
+    """
+    policy = product.identity.issue
+    return policy is not None and not policy.keep_key and discard_key(unit(product, device).key)
+
+
+def make_ca(name: str, folder: Path, kind: KeyKind = "p256", days: int = 7305) -> tuple[Path, Path]:
+    """A self-signed factory CA in `folder`: certificate and key (0600). Raises InputError where one is there already."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.serialization import Encoding
+    from cryptography.x509.oid import NameOID
+
+    key = make_key(kind)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(timezone.utc).replace(microsecond=0)
+    usage = dict.fromkeys(
+        (
+            "digital_signature",
+            "content_commitment",
+            "key_encipherment",
+            "data_encipherment",
+            "key_agreement",
+            "encipher_only",
+            "decipher_only",
+        ),
+        False,
+    )
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.KeyUsage(key_cert_sign=True, crl_sign=True, **usage), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    paths = folder / CA_CERTIFICATE, folder / CA_KEY
+    write_new(paths[1], to_pem(key), KEY_MODE)
+    write_new(paths[0], signed.public_bytes(Encoding.PEM), PUBLIC_MODE)
+    return paths

@@ -1,0 +1,71 @@
+"""Files of an identity: written whole or not at all, keys readable by their owner only, nothing overwritten."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from provisioning.config.document import shown, wrong
+from provisioning.errors import StationError
+
+KEY_MODE = 0o600
+PUBLIC_MODE = 0o644
+
+
+def write_new(path: Path, content: bytes, mode: int) -> None:
+    """Create `path` with `content`; a file that is there stays, whoever wrote it meanwhile, and is an InputError.
+
+    The content is on the disk before the name is: a power cut leaves the file or nothing. Raises StationError when it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # mkstemp creates with 0600 and O_EXCL: a key is at no moment readable by others.
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(mode)
+            try:
+                _publish(temporary, path)
+            except FileExistsError:
+                hint = "Nothing is overwritten here: move it away first if a new one is wanted."
+                raise wrong("file-exists", f"{shown(path)}: is there already", hint) from None
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise StationError(
+            "cannot-write", f"{shown(path)}: cannot be written: {error.strerror}.", "Check the folder's permissions and the disk."
+        ) from error
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    """Give `temporary` the name `path`, or FileExistsError: of two workers one wins."""
+    if os.name == "nt":
+        temporary.rename(path)  # fails where the name is taken
+        return
+    os.link(temporary, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def discard_key(path: Path) -> bool:
+    """Remove a key from this host once its device has proven that it holds it. False where there was none.
+
+    Flash storage keeps old blocks for a while: a key that must leave no trace belongs on a disk that is encrypted.
+    """
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise StationError(
+            "cannot-remove", f"{shown(path)}: cannot be removed: {error.strerror}.", "Remove the key by hand; the device has it."
+        ) from error
+    return True

@@ -1,0 +1,139 @@
+"""Who signs: a factory CA whose key is a file, or whose key never leaves a token and is asked through a command.
+
+cryptography signs a certificate with whatever implements its key interfaces, so a key behind a command is a class of a few methods.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from provisioning.config.document import shown, wrong
+from provisioning.errors import InputError, StationError
+from provisioning.identity import pem
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A CA that can sign: its certificate, and a private key in cryptography's sense."""
+
+    certificate: x509.Certificate
+    key: Any = field(repr=False)
+
+
+def from_files(certificate: Path, key: Path) -> Authority:
+    """A CA with its key in an unencrypted PEM file. Raises InputError."""
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    ca = _certificate(certificate)
+    try:
+        private = load_pem_private_key(_bytes(key, "the CA's private key"), None)
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001  whatever the parser raises, the file is no key; its text is not repeated
+        encrypted = isinstance(error, TypeError)
+        reason = "is encrypted" if encrypted else "holds no private key that can be read"
+        raise wrong("bad-ca-key", f"{shown(key)}: {reason}", "Use a signer command, so that the key need not be a file.") from None
+    if not isinstance(private, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey)):
+        raise wrong("bad-ca-key", f"{shown(key)}: is neither an EC nor an RSA key", "AWS IoT takes CAs of these two kinds.")
+    if _spki(private.public_key()) != _spki(ca.public_key()):
+        raise wrong(
+            "ca-key-mismatch", f"{shown(key)}: does not belong to the CA certificate {shown(certificate)}", "Take both from one place."
+        )
+    return Authority(ca, private)
+
+
+def from_command(certificate: Path, command: Sequence[str], env: Mapping[str, str] | None = None, folder: Path | None = None) -> Authority:
+    """A CA whose key answers a command: the bytes to sign on its standard input, the signature (DER for EC, PKCS #1 v1.5 for RSA; SHA-256)
+    on its standard output. Secrets such as a PIN reach it through `env`, which goes over the environment, never by its arguments.
+
+    Paths among the arguments are relative to `folder` (the working directory by default).
+
+    A PKCS #11 token, for one: openssl dgst -sha256 -provider pkcs11 -sign 'pkcs11:token=factory;object=ca;type=private'
+    """
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+    from provisioning.identity.remote_key import RemoteEcKey, RemoteRsaKey
+
+    ca = _certificate(certificate)
+    public = ca.public_key()
+    if not command:
+        raise wrong("bad-signer", "the signer command is empty", "Give a program and its arguments.")
+
+    def sign(data: bytes) -> bytes:
+        return _run(command, data, env or {}, folder)
+
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        return Authority(ca, RemoteEcKey(public, sign))
+    if isinstance(public, rsa.RSAPublicKey):
+        return Authority(ca, RemoteRsaKey(public, sign))
+    raise wrong("bad-ca", f"{shown(certificate)}: its key is neither EC nor RSA", "AWS IoT takes CAs of these two kinds.")
+
+
+def _run(command: Sequence[str], data: bytes, env: Mapping[str, str], folder: Path | None) -> bytes:
+    name = command[0]
+    try:
+        done = subprocess.run(
+            list(command), input=data, capture_output=True, timeout=SECONDS, check=False, env={**os.environ, **env}, cwd=folder
+        )
+    except FileNotFoundError:
+        raise StationError("signer-missing", f"The signer {name!r} is not installed.", "Check the command under 'signer'.") from None
+    except OSError as error:
+        raise StationError(
+            "signer-failed", f"The signer {name!r} cannot be started: {error.strerror}.", "Check its permissions."
+        ) from error
+    except subprocess.TimeoutExpired:
+        raise StationError("signer-hangs", f"The signer {name!r} did not answer within {SECONDS} s.", "Does it wait for a PIN?") from None
+    if done.returncode != 0 or not done.stdout:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        last = "".join(c for c in said[-1] if c.isprintable())[:160] if said else "it said nothing"
+        raise StationError("signer-failed", f"The signer {name!r} ended with code {done.returncode}: {last}.", "Is the token plugged in?")
+    return done.stdout
+
+
+def _certificate(path: Path) -> x509.Certificate:
+    from cryptography import x509
+
+    data = _bytes(path, "the CA's certificate")
+    try:
+        blocks = [der for label, der in pem.blocks(data) if label == "CERTIFICATE"]
+    except ValueError as error:
+        raise wrong("bad-pem", f"{shown(path)}: {error}, expected the CA's certificate as PEM", "Get the file again.") from None
+    if len(blocks) != 1:
+        raise wrong("bad-ca", f"{shown(path)}: holds {len(blocks)} certificates, expected the CA's own", "Keep only the one that signs.")
+    try:
+        ca = x509.load_der_x509_certificate(blocks[0])
+        ca.public_key()
+        may_sign = ca.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        may_sign = False
+    except Exception as error:
+        raise wrong("bad-ca", f"{shown(path)}: the certificate is damaged: {type(error).__name__}", "Get the file again.") from error
+    if not may_sign:
+        raise wrong("bad-ca", f"{shown(path)}: is not a CA certificate, so what it signs is worth nothing", "Make one with CA:TRUE.")
+    return ca
+
+
+def _bytes(path: Path, what: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise wrong("file-missing", f"{shown(path)}: there is no such file, expected {what}", "Check the path.") from None
+    except OSError as error:
+        raise wrong("file-unreadable", f"{shown(path)}: cannot be read: {error.strerror}", "Check its permissions.") from None
+
+
+def _spki(public: Any) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return bytes(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
