@@ -150,8 +150,10 @@ class _Follower:
             here = min(int(match[1], 16) - self._at, self._sizes.get(self._at, 0)) if self._at >= 0 else 0
             self._events(Event("bytes", {"done": self._before + here, "total": self._total}))
         elif match := _WRITING.search(line):
-            self._before += self._sizes.get(self._at, 0)
-            self._at = int(match[1], 16)
+            address = int(match[1], 16)
+            if address != self._at:  # esptool says where it writes only when there are several parts
+                self._before += self._sizes.get(self._at, 0)
+                self._at = address
         elif "will be erased" in line or "Erasing" in line:
             self._done.began = True
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 TABLE_OFFSET = 0x8000  # where the boot loader of ESP-IDF's default configuration looks
 TABLE_SIZE = 0xC00
+FACTORY_OFFSET = 0x10000  # where stock tables have the application
 _ENTRY = struct.Struct("<2sBBII16sI")
 _MAGIC, _MD5 = b"\xaa\x50", b"\xeb\xeb"
 
@@ -71,6 +72,6 @@ def stock(label: str, offset: int, size: int) -> tuple[Partition, ...]:
     return (
         Partition("nvs", DATA, 0x02, 0x9000, 0x6000),
         Partition("phy_init", DATA, 0x01, 0xF000, 0x1000),
-        Partition("factory", APP, FACTORY, 0x10000, offset - 0x10000),
+        Partition("factory", APP, FACTORY, FACTORY_OFFSET, offset - FACTORY_OFFSET),
         Partition(label, DATA, 0x81, offset, size),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ from provisioning.errors import BoardError, InputError, StationError, TwinrootEr
 from provisioning.flash import process
 from provisioning.flash.esptool import reachable
 from provisioning.flash.firmware import Firmware
+from provisioning.flash.partition import FACTORY_OFFSET
 from provisioning.flash.rom import Facts, RomLoader, hard_reset
 from provisioning.link.port import open_port
 
+_SECTOR = 4096
 _PLAIN = "Such a chip takes only images signed or encrypted with its own keys, and stock MicroPython cannot be; use a fresh one."
 
 
@@ -28,6 +31,14 @@ class Question:
     port: str
     end: int  # bytes of flash that are needed
     allowed: frozenset[str] | None  # MACs; None: every board is welcome
+
+
+@dataclass(frozen=True)
+class Examined:
+    """`same_firmware`: the flash seems to hold the product's firmware already; esptool's MD5 decides."""
+
+    facts: Facts
+    same_firmware: bool
 
 
 @dataclass(frozen=True)
@@ -117,10 +128,10 @@ def refuse(question: Question) -> None:
             raise refusal.error(refusal.code, sentence, refusal.hint)
 
 
-def examine(board: Board, port: str, log: Path) -> Facts:
+def examine(board: Board, port: str, log: Path, firmware: Firmware | None = None) -> Examined:
     """Bring the board into its loader and read its facts; it stays there. Raises BoardError or StationError."""
     try:
-        return _ask(port, board.reset.before)
+        return _ask(port, board.reset.before, firmware)
     except TwinrootError as error:
         if error.code != "no-answer" or "://" in port or board.reset.before == "no-reset":
             raise
@@ -129,21 +140,31 @@ def examine(board: Board, port: str, log: Path) -> Facts:
     arguments = ["--chip", board.chip, "--port", reachable(port), "--before", board.reset.before, "--after", "no-reset-stub", "flash-id"]
     if process.run(process.command(arguments), log, silence=30.0).code != 0:
         raise failure
-    return _ask(port, "no-reset")
+    return _ask(port, "no-reset", firmware)
 
 
-def _ask(port: str, before: str) -> Facts:
+def _ask(port: str, before: str, firmware: Firmware | None) -> Examined:
     if port.startswith("socket://"):
         before = "no-reset"  # a plain TCP socket has no control lines: the board must be in its loader
     with open_port(reachable(port)) as wire:
         loader = RomLoader(wire.serial, port)
         try:
             loader.connect(before)
-            return loader.identify()
+            facts = loader.identify()
+            return Examined(facts, firmware is not None and _has(loader, facts, firmware))
         except OSError as error:
             raise StationError(
                 "port-gone", f"The port {port} went away: {error}.", "Plug the board in again and run the command again."
             ) from None
+
+
+def _has(loader: RomLoader, facts: Facts, firmware: Firmware) -> bool:
+    """Whether the application's first sector is the firmware's: it holds the build's own hash, so the rest is worth a look, too."""
+    if facts.flash is None or facts.secure_download:
+        return False
+    at = next((row.offset for row in firmware.table if row.is_app), FACTORY_OFFSET)
+    sector = firmware.content[at - firmware.offset : at - firmware.offset + _SECTOR]
+    return loader.md5(at, len(sector), facts.flash) == hashlib.md5(sector, usedforsecurity=False).digest()
 
 
 def leave(port: str) -> None:

@@ -19,7 +19,7 @@ from provisioning.errors import BoardError, StationError, TwinrootError
 from provisioning.flash.chips import CHIPS, MAGIC_REGISTER, Bits, Chip, flash_bytes
 
 ROM_BAUD = 115200
-SYNC, WRITE_REG, READ_REG, SPI_ATTACH, GET_SECURITY_INFO = 0x08, 0x09, 0x0A, 0x0D, 0x14
+SYNC, WRITE_REG, READ_REG, SPI_SET_PARAMS, SPI_ATTACH, SPI_FLASH_MD5, GET_SECURITY_INFO = 0x08, 0x09, 0x0A, 0x0B, 0x0D, 0x13, 0x14
 _ANSWER = 0.5  # seconds for one answer; the ROM answers in milliseconds
 _SYNC_ANSWER = 0.1
 _ATTEMPTS = 4  # resets until it is given up
@@ -199,6 +199,19 @@ class RomLoader:
         self.write(usr, saved[0])
         self.write(usr2, saved[1])
         return found
+
+    def md5(self, address: int, size: int, flash_size: int) -> bytes | None:
+        """MD5 of a small piece of flash, None where the loader does not tell."""
+        try:
+            # Identity 0, size, block, sector, page, status mask: what the loader needs to know to read beyond its default size.
+            self._command(SPI_SET_PARAMS, struct.pack("<IIIIII", 0, flash_size, 0x10000, 0x1000, 0x100, 0xFFFF), _ANSWER)
+            _, data = self._command(SPI_FLASH_MD5, struct.pack("<IIII", address, size, 0, 0), _ANSWER * 4)
+        except (_Silent, _Refused):
+            return None
+        try:
+            return bytes(data[:16]) if len(data) < 32 else bytes.fromhex(data[:32].decode("ascii"))
+        except ValueError:
+            return None
 
     def read(self, register: int) -> int:
         """The content of a 32-bit register."""

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from provisioning.config.product import Product
 from provisioning.errors import BoardError, TwinrootError
 from provisioning.flash import esptool, firmware, partition, preflight, record, work
 from provisioning.flash.firmware import Firmware
+from provisioning.identity import factory
 from provisioning.job import settle
 from provisioning.job.allow import mac_of
 from provisioning.job.board import adopt, judge, selftest
@@ -36,6 +37,7 @@ from provisioning.link.repl import RawRepl
 
 if TYPE_CHECKING:
     from provisioning.flash.preflight import Examined
+    from provisioning.identity.signer import Authority
     from provisioning.ledger.store import Ledger
 
 BOOT_SECONDS = 20.0  # reset to the first answer of the prompt; a real board takes 1 to 3
@@ -48,6 +50,7 @@ class Plan:
     product: Product
     firmware: Firmware
     partition: partition.Partition
+    authority: Authority | None = None  # the factory CA, when the product has one
 
     @classmethod
     def of(cls, product: Product) -> Plan:
@@ -57,18 +60,12 @@ class Plan:
         # The table in the image decides where the file system lies, not the board file.
         own = product.board.partition.model_copy(update={"offset": place.offset, "size": place.size})
         board = product.board.model_copy(update={"partition": own})
-        return cls(_with_board(product, board), loaded, place)
+        return cls(replace(product, board=board), loaded, place, factory.authority(product))
 
     @property
     def end(self) -> int:
         """Bytes of flash that are needed."""
         return max(self.firmware.offset + self.firmware.size, self.partition.offset + self.partition.size)
-
-
-def _with_board(product: Product, board: Any) -> Product:
-    from dataclasses import replace
-
-    return replace(product, board=board)
 
 
 @dataclass(frozen=True)
@@ -169,6 +166,7 @@ class _Run:
         return self.devices[chosen]
 
     def _bundle(self, device: Device) -> Bundle:
+        factory.ensure_identity(self.product, device, self.plan.authority)
         bundle = build(self.product, device)
         check_room(self.product, bundle)
         self.fields |= record.of_bundle(self.product, device, bundle)
@@ -274,6 +272,18 @@ class _Run:
         except TwinrootError as error:
             # A PASS that is not in the ledger is none.
             report.failed(error)
+        self._forget_key()
+
+    def _forget_key(self) -> None:
+        """Only after the outcome is on the disk: until then this host's copy may be needed again."""
+        report = self.report
+        if report.outcome != "pass":
+            return
+        try:
+            if factory.forget_key(self.product, self.devices[report.device or ""]):
+                report.note("The device's key is on the device only: this host's copy was removed.")
+        except TwinrootError as error:
+            report.note(f"{error.message} {error.hint}")
 
 
 def _leave_quietly(port: str) -> None:
@@ -285,4 +295,6 @@ def _leave_quietly(port: str) -> None:
 
 def one_of(plan: Plan, device: Device) -> None:
     """What is wrong with this device's files, before a port is opened. Raises InputError."""
+    if plan.authority is not None:
+        return  # they are made once the board is known
     check_room(plan.product, build(plan.product, device))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -41,7 +40,8 @@ def _one(spec: str) -> list[str]:
             )
         return found
     if any(mark in spec for mark in "*?[") and "://" not in spec:
-        found = sorted(glob.glob(spec))
+        base = Path(Path(spec).anchor) if Path(spec).is_absolute() else Path()
+        found = sorted(str(path) for path in base.glob(str(Path(spec).relative_to(base))))
         if not found:
             raise StationError("no-board", f"No port fits {spec}.", "`twinroot doctor` lists the ports.")
         return found

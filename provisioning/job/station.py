@@ -96,7 +96,7 @@ def _again(row: Row, retries: int) -> bool:
 def _round(job: Job, plan: Plan, devices: Sequence[Device], rows: Sequence[Row], watch: Watch) -> None:
     # Where a process can be forked, workers have the checked product and firmware already; elsewhere they load them again.
     forked = sys.platform == "linux"
-    context = multiprocessing.get_context("fork" if forked else "spawn")
+    context: Any = multiprocessing.get_context("fork" if forked else "spawn")
     workers: dict[Connection, tuple[Row, Any]] = {}
     for row in rows:
         row.attempts += 1
@@ -111,8 +111,8 @@ def _round(job: Job, plan: Plan, devices: Sequence[Device], rows: Sequence[Row],
             heard = wait(list(workers), timeout=WORKER_SECONDS)
             if not heard:
                 break
-            for pipe in heard:
-                if isinstance(pipe, Connection) and not _hear(pipe, workers[pipe][0], watch):
+            for pipe in [pipe for pipe in workers if pipe in heard]:
+                if not _hear(pipe, workers[pipe][0], watch):
                     _ended(*workers.pop(pipe))
                     pipe.close()
     finally:

@@ -1,0 +1,84 @@
+"""What the ledger keeps of a product, a bundle and a run: fingerprints, never contents."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import os
+import platform
+from typing import TYPE_CHECKING, Any
+
+from provisioning import __version__
+from provisioning.bundle.bundle import CERTIFICATE_FILE, Bundle
+from provisioning.config.device import Device
+from provisioning.config.product import Product
+from provisioning.flash.firmware import Firmware
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+# What an outcome repeats of its intent, so that it can be read alone.
+OUTCOME_FIELDS = ("operator", "station", "toolkit", "product", "board", "chip", "mac", "device", "port", "certificate_sha256", "set_sha256")
+
+
+def sha256(data: bytes) -> str:
+    """Lower-case hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def station() -> str:
+    """TWINROOT_STATION, or the host's name."""
+    return os.environ.get("TWINROOT_STATION") or platform.node()
+
+
+def operator() -> str:
+    """TWINROOT_OPERATOR, or the user's name."""
+    try:
+        return os.environ.get("TWINROOT_OPERATOR") or getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"  # a container may have a user id without a name
+
+
+def about(product: Product, firmware: Firmware, who: str | None = None) -> dict[str, Any]:
+    """Fields that all boards of a run share."""
+    board = json.dumps(product.board.summary(), sort_keys=True, default=str)
+    return {
+        "operator": who or operator(),
+        "station": station(),
+        "toolkit": __version__,
+        "product": product.name,
+        "version": product.version,
+        "board": product.board.name,
+        "board_sha256": sha256(board.encode()),
+        "firmware_version": firmware.version,
+        "firmware_sha256": firmware.sha256,
+        "roots": {name: root.sha256 for name, root in product.roots.items()},
+        "endpoints": [f"{route.host}:{route.port}" for route in product.routes],
+    }
+
+
+def of_bundle(product: Product, device: Device, bundle: Bundle) -> dict[str, Any]:
+    """Fields of one device: the set, its files by hash, the certificate by fingerprint and validity."""
+    del product
+    certificate = _certificate(bundle)
+    return {
+        "device": device.id,
+        "set_sha256": bundle.set_sha256,
+        "files": {path: sha256(content) for path, content in bundle.tree(1).items() if not path.endswith(".key.pem")},
+        "certificate_sha256": certificate.fingerprint(_sha256_algorithm()).hex(),
+        "certificate_not_before": certificate.not_valid_before_utc.isoformat().replace("+00:00", "Z"),
+        "certificate_not_after": certificate.not_valid_after_utc.isoformat().replace("+00:00", "Z"),
+    }
+
+
+def _certificate(bundle: Bundle) -> Certificate:
+    from cryptography import x509
+
+    return x509.load_pem_x509_certificate(bundle.trust[CERTIFICATE_FILE])
+
+
+def _sha256_algorithm() -> Any:
+    from cryptography.hazmat.primitives import hashes
+
+    return hashes.SHA256()
