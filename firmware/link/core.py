@@ -44,7 +44,7 @@ def receive():
             continue
         if n < 124:
             stdin.readinto(body[1 : n + 5])
-            if crc32(body[: n + 2]) & 0xFFFFFF == frame[n + 2] | frame[n + 3] << 8 | frame[n + 4] << 16:
+            if crc32(body[: n + 2]) & 0xFFFFFF == int.from_bytes(body[n + 2 : n + 5], "little"):
                 n = expected - frame[1] & 255
                 if not n:
                     at = 2
@@ -82,15 +82,13 @@ def say(value):
     global last, count
     value = json.dumps(value).encode()
     count = count + 1 & 255
-    last = bytes((2, count, len(value) & 255, len(value) >> 8)) + value
-    n = crc32(last)
-    last += bytes((n & 255, n >> 8 & 255, n >> 16 & 255))
+    last = bytes((2, count)) + len(value).to_bytes(2, "little") + value
+    last += crc32(last).to_bytes(4, "little")
     stdout.write(last)
 
 
 def number():
-    b = stream.read(3)
-    return b[0] | b[1] << 8 | b[2] << 16
+    return int.from_bytes(stream.read(3), "little")
 
 
 def leave():

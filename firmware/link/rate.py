@@ -13,16 +13,11 @@ def rate(value):
 
 
 def climb(high, home):
-    """To `high`, proved by the next frame: without one, back to `home`."""
+    """To `high`. The host's next call proves that it holds, and makes `patience` long again; without one, all ends at `home`."""
     global patience, leave
 
     def leave():
         rate(home)
 
-    rate(high)
     patience = 500
-    try:
-        receive()
-    except OSError:
-        leave()
-    patience = 4000
+    rate(high)

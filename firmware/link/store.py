@@ -1,4 +1,4 @@
-"""Files out of the stream, for the streaming transport. Runs after core.py and ops.py."""
+"""Files out of the stream, for the streaming transport. Runs after core.py and write.py."""
 
 from binascii import b2a_base64
 

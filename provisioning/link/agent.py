@@ -8,13 +8,13 @@ from functools import lru_cache
 from provisioning.link.minify import Minifier
 from provisioning.resources import folder
 
-FILES = ("core", "rate", "ops", "store", "extra")
+FILES = ("core", "rate", "hello", "write", "first", "sets", "store", "extra")
 
 # Names that the host uses: functions that it calls, and what it defines before core.py.
 KEEP = frozenset(
     [
         *("hello", "prepare", "begin", "target", "settle", "commit", "tidy", "audit", "back"),
-        *("take", "climb", "say", "number", "stream", "leave", "WBITS"),
+        *("take", "climb", "say", "number", "stream", "leave", "patience", "WBITS"),
     ]
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from provisioning.errors import BoardError
@@ -16,7 +16,8 @@ class LinkBroken(BoardError):
 
 @dataclass(frozen=True)
 class Hello:
-    """What a board is: `mp` version, `mpy` bytecode version (0: none), `fs` the list of its mounts as text ("" when it cannot tell)."""
+    """What a board is: `mp` version, `mpy` bytecode version (0: none), `fs` the list of its mounts as text ("" when it cannot tell),
+    `block` bytes, `free` blocks, `ours` the number of entries in our two folders."""
 
     mp: tuple[int, ...]
     mpy: int
@@ -24,7 +25,9 @@ class Hello:
     platform: str
     uid: str
     fs: str
-    active: int
+    block: int
+    free: int
+    ours: int
 
     @classmethod
     def of(cls, answer: list[Any]) -> Hello:
@@ -98,6 +101,13 @@ class Session(Protocol):
 
     def close(self) -> None:
         """End the session; the board is at its raw prompt again."""
+
+
+def first_plan(answer: list[Any], hello: Hello, payload: Payload) -> Plan:
+    """The plan of a board that holds nothing of ours: it counts no blocks, because the host can."""
+    plan = Plan.of(answer)
+    need = 6 + sum(len(item.content) // hello.block + 1 for item in payload.items)
+    return replace(plan, need=need, free=hello.free)
 
 
 def plan_text(payload: Payload) -> tuple[bytes, list[Any]]:

@@ -150,12 +150,12 @@ class Frames:
                     continue
             elif data[0] == MESSAGE:
                 length = int.from_bytes(data[2:4], "little")
-                if len(data) < 4 or (length <= MESSAGE_LIMIT and len(data) < length + 7):
+                if len(data) < 4 or (length <= MESSAGE_LIMIT and len(data) < length + 8):
                     return
-                body, check = data[: length + 4], data[length + 4 : length + 7]
-                if length <= MESSAGE_LIMIT and zlib.crc32(body) & 0xFFFFFF == int.from_bytes(check, "little"):
+                body, check = data[: length + 4], data[length + 4 : length + 8]
+                if length <= MESSAGE_LIMIT and zlib.crc32(body) == int.from_bytes(check, "little"):
                     self._said(body[1], bytes(body[4:]))
-                    del data[: length + 7]
+                    del data[: length + 8]
                     continue
             elif data[0] == 4:
                 return  # the receiver ended: what follows is the raw REPL's

@@ -12,7 +12,7 @@ from provisioning.link import agent
 from provisioning.link.events import Event, Listener, silent
 from provisioning.link.payload import Payload
 from provisioning.link.repl import RawRepl
-from provisioning.link.transport.base import Hello, Plan, device_error, plan_text
+from provisioning.link.transport.base import Hello, Plan, device_error, first_plan, plan_text
 
 CHUNK = 512  # bytes of content per call: one literal of at most four times that in the board's heap
 
@@ -27,11 +27,15 @@ class PasteSession:
         self.events = events
         self._payload: Payload | None = None
         self._plan: Plan | None = None
-        self._load("ops")
+        self._loaded: set[str] = set()
+        self._load("hello")
         self._hello = Hello.of(self._call("hello()"))
 
-    def _load(self, name: str) -> None:
-        self.repl.run(agent.small(name).encode())
+    def _load(self, *names: str) -> None:
+        for name in names:
+            if name not in self._loaded:
+                self.repl.run(agent.small(name).encode())
+                self._loaded.add(name)
 
     def _call(self, expression: str | bytes, seconds: float = 60.0) -> Any:
         code = expression.encode() if isinstance(expression, str) else expression
@@ -44,10 +48,12 @@ class PasteSession:
         return self._hello
 
     def prepare(self, payload: Payload) -> Plan:
+        self._load("write", "sets" if self._hello.ours else "first")
         text, rest = plan_text(payload)
         more = json.dumps(rest, separators=(",", ":"))
         answer = self._call(b"prepare(" + self.literal(text) + b",json.loads(" + self.literal(more.encode()) + b"))")
-        self._payload, self._plan = payload, Plan.of(answer)
+        self._plan = Plan.of(answer) if self._hello.ours else first_plan(answer, self._hello, payload)
+        self._payload = payload
         return self._plan
 
     def literal(self, data: bytes) -> bytes:
@@ -79,15 +85,16 @@ class PasteSession:
         self.repl.run("_f.close()")
 
     def audit(self) -> dict[str, str]:
-        self._load("extra")
+        self._load("write", "sets", "extra")
         found: dict[str, str] = self._call("audit()")
         return found
 
     def tidy(self) -> None:
-        self._call("tidy()")
+        self._load("write", "sets")
+        self._call("look() or tidy()")
 
     def back(self) -> tuple[int, int]:
-        self._load("extra")
+        self._load("write", "sets", "extra")
         was, now = self._call("back()")
         return int(was), int(now)
 

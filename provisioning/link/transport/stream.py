@@ -11,10 +11,11 @@ from provisioning.link import agent
 from provisioning.link.events import Event, Listener, silent
 from provisioning.link.payload import Item, Payload, pem_parts
 from provisioning.link.repl import RawRepl
-from provisioning.link.transport.base import Hello, LinkBroken, Plan, device_error, plan_text
+from provisioning.link.transport.base import Hello, LinkBroken, Plan, device_error, first_plan, plan_text
 from provisioning.link.transport.frames import RETRY, Frames
 
 WBITS = 12  # the deflate window on the board: 4 KB
+WAIT_MS = 4000  # silence after which the receiver gives the board back; core.py starts with the same
 
 
 def size3(length: int) -> bytes:
@@ -44,7 +45,7 @@ class StreamSession:
         self._answer()
         if rate and rate != self.wire.baud:
             self._climb(rate)
-        self._hello = Hello.of(self._call("say(hello())", "ops"))
+        self._hello = Hello.of(self._call("say(hello())", "hello"))
         self._payload: Payload | None = None
         self._plan: Plan | None = None
 
@@ -71,17 +72,17 @@ class StreamSession:
         return self._answer()
 
     def _climb(self, rate: int) -> None:
-        """Both ends to `rate`; the frame that proves it is the first of the next call. Raises LinkBroken when it does not hold."""
+        """Both ends to `rate`, proved by a call. Raises LinkBroken when it does not hold: the receiver then ends at the old rate."""
         home = self.wire.baud
         self.frames.send(self._packed(self._program(f"climb({rate},{home})", "rate")))
-        time.sleep(0.002)
+        time.sleep(0.003)  # the board waits 5 ms for its last byte to leave, then it switches
         self.wire.baud = rate
-        # The board waits 5 ms for its last byte to leave before it switches.
-        time.sleep(0.008)
+        time.sleep(0.005)
         try:
-            self.frames.send(self._packed(size3(4) + b"pass"), patience=0.4)
+            self.frames.send(self._packed(self._program(f"patience={WAIT_MS}")), patience=0.4)
         except LinkBroken as error:
             self.wire.baud = home
+            time.sleep(0.8)
             raise LinkBroken("rate-not-held", f"The line on {self.wire.name} does not hold {rate} baud.", RETRY) from error
         self.events(Event("baud", {"baud": rate}))
 
@@ -94,8 +95,12 @@ class StreamSession:
         text, rest = plan_text(payload)
         more = json.dumps(rest, separators=(",", ":")).encode()
         data = size3(len(text)) + text + size3(len(more)) + more
-        answer = self._call("say(prepare(stream.read(number()),json.loads(stream.read(number()))))", data=data)
-        self._payload, self._plan = payload, Plan.of(answer)
+        call = "say(prepare(stream.read(number()),json.loads(stream.read(number()))))"
+        if self._hello.ours:
+            self._plan = Plan.of(self._call(call, "write", "sets", data=data))
+        else:
+            self._plan = first_plan(self._call(call, "write", "first", data=data), self._hello, payload)
+        self._payload = payload
         return self._plan
 
     def transfer(self) -> int:
@@ -118,14 +123,14 @@ class StreamSession:
         return int(self._answer(60.0))
 
     def audit(self) -> dict[str, str]:
-        found: dict[str, str] = self._call("say(audit())", "extra")
+        found: dict[str, str] = self._call("say(audit())", "write", "sets", "extra")
         return found
 
     def tidy(self) -> None:
-        self._call("say(tidy())")
+        self._call("look()\ntidy()\nsay(0)", "write", "sets")
 
     def back(self) -> tuple[int, int]:
-        was, now = self._call("say(back())", "extra")
+        was, now = self._call("say(back())", "write", "sets", "extra")
         return int(was), int(now)
 
     def close(self) -> None:

@@ -1,0 +1,126 @@
+"""Plans a set on a board that holds some: what is there already, what must stay, what goes. Runs after write.py."""
+
+
+def size(path):
+    """Bytes of a file, 0 for a folder, -1 when there is nothing."""
+    try:
+        return os.stat(path)[6]
+    except OSError:
+        return -1
+
+
+def parsed(path):
+    """A JSON object in a file, {} when it is missing or not whole."""
+    try:
+        d = json.loads(read(path))
+        return d if isinstance(d, dict) else {}
+    except ValueError:
+        return {}
+
+
+def look():
+    """Learn what is there: `sets` {number: set.json, {} when the set is not whole}, and `now`, the set in use.
+
+    The set in use is the pointer's, or the newest whole one before it, or the newest of all: as the loader has it.
+    """
+    global sets, now
+    sets = {}
+    for name in names("/trust"):
+        if name.isdigit():
+            d = parsed(home(name) + _SET)
+            sets[int(name)] = d if "files" in d else {}
+    try:
+        now = int(read(_TRUST + "active") or read(_TRUST + "active" + _NEW))
+    except ValueError:
+        now = 0
+    if not sets.get(now):
+        now = below(now) or below(1 << 30)
+
+
+def below(n):
+    """The whole set before set `n`, 0 when there is none."""
+    return max([0] + [m for m in sets if m < n and sets[m]])
+
+
+def kept(n):
+    """The sets that stay: the active one, the one before it, the last one proven in a handshake, set `n`."""
+    return [m for m in sets if m in (n, now, below(now), parsed(_TRUST + "health.json").get("proven"))]
+
+
+def packages(numbers):
+    return [sets[m].get("package") for m in numbers]
+
+
+def junk(n):
+    """Everything of ours that no set refers to which stays."""
+    keep = kept(n)
+    found = [home(m) for m in sets if m not in keep]
+    found += [_TRUST + name for name in names("/trust") if name.endswith(_NEW)]
+    keep = packages(keep)
+    for name in names("/lib/twinroot"):
+        path = _LIB + name
+        if name.endswith(_NEW) or (len(name) == 12 and "." not in name and name not in keep):
+            found.append(path)
+        elif "." not in name:
+            found += [path + "/" + n for n in names(path) if n.endswith(_NEW)]
+    return found
+
+
+def remove(path):
+    for name in names(path):
+        remove(path + "/" + name)
+    try:
+        os.remove(path)
+    except OSError:
+        os.rmdir(path)
+
+
+def tidy(n=0):
+    for path in junk(n):
+        remove(path)
+
+
+def prepare(text, rest):
+    """Plan the set whose set.json is `text`. `rest`: [[path, sha256] of the files that it does not name..., sizes of all files].
+
+    Returns [number, indices that must be sent, indices that another set holds, whether set.json is there, blocks needed, blocks free
+    after clearing up]. Writes nothing.
+    """
+    global plan
+    look()
+    sizes = rest.pop()
+    new = json.loads(text)
+    rest = [[name, sha] for name, sha in sorted(new["files"].items())] + rest
+    number = max([0] + list(sets)) + 1
+    same = False
+    where = {}
+    for n in sets:
+        if n > now and not same:
+            # Never committed, or rolled back: this one goes on where that one stopped, or uses it again.
+            same = read(home(n) + _SET) == text
+            if same or not sets[n]:
+                number = n
+        for name, sha in sets[n].get("files", {}).items():
+            where[sha] = place(n, name)
+    fresh = [home(number) + "/"]
+    if new["package"] not in packages(kept(0)):
+        fresh.append(_LIB + new["package"] + "/")
+    send = []
+    copy = []
+    block = os.statvfs("/")[0]
+    need = 6  # two pairs of metadata blocks, the pointer, its successor
+    for i, f in enumerate(rest):
+        f[0] = place(number, f[0])
+        if digest(f[0]) != f[1]:
+            need += sizes[i] // block + 1
+            source = where.get(f[1])
+            if source and digest(source) == f[1]:
+                copy.append((source, i))
+            else:
+                send.append(i)
+    free = os.statvfs("/")[3]
+    for path in junk(number):
+        for name in [""] + ["/" + name for name in names(path)]:
+            free += size(path + name) // block + 1
+    plan = number, text, rest, send, copy, fresh
+    return [number, send, [c[1] for c in copy], same, need, free]
