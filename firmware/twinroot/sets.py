@@ -18,7 +18,7 @@ def read(n):
         with open(path(n) + "set.json") as f:
             d = json.load(f)
         d.pop("files", None)
-        d["routes"][0]["roots"][0]
+        d["routes"][0]["roots"]
         return d
     except (OSError, ValueError, KeyError, IndexError, TypeError) as e:
         from . import errors

@@ -66,7 +66,7 @@ vfs.mount(vfs.VfsLfs2(flash, mtime=False), "/")
 import os
 assert "etc" not in os.listdir("/")
 os.chdir("/")
-sys.path[:] = ["/lib", ".frozen"]
+sys.path[:] = ["", "/lib", ".frozen"]
 del os, vfs
 exec(_src, {"flash": flash, "__name__": "__main__"})
 """

@@ -1,6 +1,6 @@
 """Runs the table of scenarios.py on a board, one power-on per clock, and prints what came out beside what was expected.
 
-    python -m tests.device.matrix        prints the whole matrix
+python -m tests.device.matrix        prints the whole matrix
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from tests.device.world import ATS, LEGACY
 CLOCKS = ("right", "2000", "2040")
 PLACES = ("preferred", "last good")
 
-# Runs on the device. Each case gets a set.json of its own and a health.json from before, and forgets the case before.
+# /run.py on the device. Each case, a line of /cases, gets a set.json of its own and a health.json from before, and forgets the case before.
 RUNNER = """
 import json, os, sys
-CASES = json.loads(%r)
 CLOCK = %r
 try:
     from machine import RTC
@@ -50,13 +49,14 @@ def run(c):
         return ["ok", link.route, link.root, "", stats.data()["last"]]
     except errors.TwinrootError as e:
         return [e.kind, e.route, None, str(e), stats.data()["last"]]
-for c in CASES:
-    try:
-        r = run(c)
-    except Exception as e:
-        sys.print_exception(e)
-        r = ["crash", None, None, repr(e), None]
-    print("RESULT " + json.dumps(r))
+with open("/cases") as f:
+    for c in f:
+        try:
+            r = run(json.loads(c))
+        except Exception as e:
+            sys.print_exception(e)
+            r = ["crash", None, None, repr(e), None]
+        print("RESULT " + json.dumps(r))
 """
 
 
@@ -91,9 +91,11 @@ class Case:
         return self.got in self.expected.split("|") and not self.detail.startswith("WRONG")
 
 
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        return int(s.getsockname()[1])
+def closed_port(stack: ExitStack) -> int:
+    """A port that refuses: bound, so that nobody else gets it meanwhile, and not listening."""
+    s = stack.enter_context(socket.socket())
+    s.bind(("127.0.0.1", 0))
+    return int(s.getsockname()[1])
 
 
 def prepare(stack: ExitStack, folder: Path, clock: str, place: str, kind: str, names: list[Scenario]) -> list[Case]:
@@ -121,7 +123,7 @@ def prepare(stack: ExitStack, folder: Path, clock: str, place: str, kind: str, n
             "time": {"servers": [], "floor": sets.FLOOR},
             "lab": {
                 "resolve": {
-                    f"{host}:8883": bad.address if bad else f"127.0.0.1:{closed_port()}",
+                    f"{host}:8883": bad.address if bad else f"127.0.0.1:{closed_port(stack)}",
                     f"{other_host}:8883": healthy.address,
                 }
             },
@@ -162,8 +164,10 @@ def run(device: Device, folder: Path, clock: str, place: str, kind: str, names: 
         tree = sets.build(1, [sets.route("x", "x", ["Spare"])], {"Spare": own}, pki.client("t-1", pki.root("Device CA")))
         for case in cases:
             tree |= case.files
+        tree["/cases"] = "".join(json.dumps(c.spec) + "\n" for c in cases).encode()
+        tree["/run.py"] = (RUNNER % clock).encode()
         device.put(sets.board(1, tree))
-        lines = device.lines(RUNNER % (json.dumps([c.spec for c in cases]), clock))
+        lines = device.lines("import run")
         results = [json.loads(line[7:]) for line in lines if line.startswith("RESULT ")]
         assert len(results) == len(cases), "\n".join(lines[-20:])
         for case, result in zip(cases, results, strict=True):
@@ -181,3 +185,28 @@ def show(cases: list[Case]) -> str:
         cells = " ".join(f"{('' if by[c].ok else '!') + by[c].got:>10}" if c in by else " " * 10 for c in CLOCKS)
         out.append(f"{title:46} {place:10} {kind:4} {cells}")
     return "\n".join(out)
+
+
+def main() -> None:
+    import sys
+    import tempfile
+
+    from provisioning.virtual import VirtualBoard
+    from tests.device.virtual import Virtual
+
+    cases: list[Case] = []
+    with VirtualBoard(paced=False, clock="host") as board, tempfile.TemporaryDirectory() as folder:
+        for clock in CLOCKS:
+            for place in PLACES:
+                for kind in ("ec", "rsa"):
+                    cases += run(Virtual(board), Path(folder), clock, place, kind)
+    wrong = [c for c in cases if not c.ok]
+    print(show(cases))
+    for c in wrong:
+        print(f"{c.scenario.name}, {c.place}, {c.kind}, {c.clock}: expected {c.expected}, got {c.got}. {c.detail}")
+    print(f"{len(cases)} cases, {len(wrong)} wrong")
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()

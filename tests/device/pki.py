@@ -48,9 +48,10 @@ class Cert:
 
     @property
     def key_pem(self) -> bytes:
-        return self.key.private_bytes(
+        made: bytes = self.key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
         )
+        return made
 
 
 def make(
@@ -64,7 +65,6 @@ def make(
     hosts: tuple[str, ...] = (),
     start: dt.datetime = START,
     end: dt.datetime = END,
-    digest: hashes.HashAlgorithm | None = None,
     key_usage: dict[str, bool] | None = None,
     extended: tuple[x509.ObjectIdentifier, ...] = (),
 ) -> Cert:
@@ -106,7 +106,7 @@ def make(
         builder = builder.add_extension(x509.KeyUsage(**{**flags, **key_usage}), critical=True)
     if extended:
         builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False)
-    return Cert(builder.sign((signer.key if signer else own), digest or hashes.SHA256()), own)
+    return Cert(builder.sign((signer.key if signer else own), hashes.SHA256()), own)
 
 
 def root(common: str, kind: str = "ec", **options: Any) -> Cert:

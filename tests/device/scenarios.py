@@ -98,6 +98,16 @@ def twin(site: Site) -> Cert:
     return pki.make(site.root.certificate.subject, kind=site.kind, label="twin", ca=True)
 
 
+def wrong_order(site: Site) -> list[Cert]:
+    one = site.middle(site.root)
+    two = site.middle(one, "Second Intermediate")
+    return [site.leaf(two), one, two]
+
+
+def cut(records: int, part: bool = False) -> Callable[[Site], Behaviour]:
+    return lambda site: b.reset_at_record(tls12(site), records, part)
+
+
 def wrong_usage(site: Site) -> list[Cert]:
     m = site.middle(site.root, key_usage={"digital_signature": True})
     return [site.leaf(m), m]
@@ -172,7 +182,11 @@ def table() -> Iterator[Scenario]:
     yield s("two intermediates", *OK, chain(lambda x: [x.leaf(n := x.middle(m := x.middle(x.root), "Second")), n, m]))
     yield s("root sent along", *OK, chain(lambda x: [x.leaf(x.root), x.root]))
     yield s("useless certificate sent along", *OK, chain(lambda x: [x.leaf(x.root), x.other]))
-    yield s("intermediates in wrong order (RFC 5246, 7.4.2)", *CHANGE, chain(lambda x: [x.leaf(n := x.middle(m := x.middle(x.root), "Second")), m, n]))
+    yield s(
+        "intermediates in wrong order (RFC 5246, 7.4.2)",
+        *CHANGE,
+        chain(wrong_order),
+    )
     yield s("cross-signed new root", *OK, chain(cross_signed))
     yield s("wildcard for the region", *OK, chain(named("*.{tail}")))
     yield s("name in capitals", *OK, chain(lambda x: [x.leaf(x.root, hosts=(x.host.upper(),))]))
@@ -200,9 +214,7 @@ def table() -> Iterator[Scenario]:
     yield s(
         "portal once, then the real server",
         *OK,
-        lambda x: b.sequence(
-            echo(context(x.folder / "portal", portal_chain(x))), echo(context(x.folder, good(x), x.devices))
-        ),
+        lambda x: b.sequence(echo(context(x.folder / "portal", portal_chain(x))), echo(context(x.folder, good(x), x.devices))),
         connections=2,
     )
     yield s(
@@ -241,11 +253,15 @@ def table() -> Iterator[Scenario]:
             "clock",
             # The chain lies in the second record; from the third on the wrong clock shows first or the reset does.
             "network" if n < 2 else "clock|network",
-            lambda x, n=n: b.reset_at_record(tls12(x), n),
+            cut(n),
         )
     for n in range(3):
         yield s(
-            f"reset within record {n + 1}", *NETWORK, lambda x, n=n: b.reset_at_record(tls12(x), n, part=True)
+            f"reset within record {n + 1}",
+            "network",
+            "clock",
+            "network" if n < 2 else "clock|network",
+            cut(n, part=True),
         )
     yield s("captive portal, HTTP", *NETWORK, lambda x: b.PORTAL)
     yield s("captive portal, HTTP, speaks first", *NETWORK, lambda x: b.PORTAL_FIRST)

@@ -42,9 +42,7 @@ def resigned(cert: Cert, signer: Cert) -> Cert:
     tbs = _elements(_body(_elements(_body(cert.der))[0]))
     tbs[2] = algorithm  # after version and serial number
     signed = _wrap(0x30, b"".join(tbs))
-    if is_ec:
-        signature = signer.key.sign(signed, ec.ECDSA(hashes.SHA1()))
-    else:
-        signature = signer.key.sign(signed, padding.PKCS1v15(), hashes.SHA1())
+    scheme = (ec.ECDSA(hashes.SHA1()),) if is_ec else (padding.PKCS1v15(), hashes.SHA1())
+    signature = signer.key.sign(signed, *scheme)
     der = _wrap(0x30, signed + algorithm + _wrap(0x03, b"\0" + signature))
     return Cert(x509.load_der_x509_certificate(der), cert.key)

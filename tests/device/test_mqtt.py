@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tests.device.broker import Broker
 from tests.device.jail import Board
@@ -33,7 +34,7 @@ def mixed(tmp_path: Path, broker: Broker, wrong: bool = False) -> tuple[World, S
     return world, ats, legacy
 
 
-def run(tmp_path: Path, broker: Broker, script: str, wrong: bool = False) -> object:
+def run(tmp_path: Path, broker: Broker, script: str, wrong: bool = False) -> Any:
     world, ats, legacy = mixed(tmp_path, broker, wrong)
     with ats, legacy:
         board: Board = world.board(ats, legacy)
@@ -42,7 +43,7 @@ def run(tmp_path: Path, broker: Broker, script: str, wrong: bool = False) -> obj
 
 def test_publish_and_subscribe(tmp_path: Path) -> None:
     broker = Broker()
-    route, got = run(tmp_path, broker, PUBLISH)  # type: ignore[misc]
+    route, got = run(tmp_path, broker, PUBLISH)
     assert route == "ats"
     assert broker.published() == [("plain", b"zero", 0), ("sure", b"x" * 300, 1)]
     assert got == [["echo", "zero"], ["echo", "x" * 300]]
@@ -52,7 +53,7 @@ def test_publish_and_subscribe(tmp_path: Path) -> None:
 
 def test_failover(tmp_path: Path) -> None:
     broker = Broker()
-    route, _ = run(tmp_path, broker, PUBLISH, wrong=True)  # type: ignore[misc]
+    route, _ = run(tmp_path, broker, PUBLISH, wrong=True)
     assert route == "legacy"
     assert len(broker.published()) == 2
 
@@ -67,12 +68,12 @@ except OSError as e:
 
 
 def test_connack_refused(tmp_path: Path) -> None:
-    name, kind, text, routes = run(tmp_path, Broker(connack=5), REFUSED)  # type: ignore[misc]
+    name, kind, text, routes = run(tmp_path, Broker(connack=5), REFUSED)
     assert (name, kind) == ("RefusedError", "refused")
     assert "CONNACK" in text and "policy" in text
     assert list(routes) == ["ats"], "a refusal is no reason to try the other route"
 
 
 def test_closed_after_connect(tmp_path: Path) -> None:
-    name, kind, _, routes = run(tmp_path, Broker(connack=None), REFUSED)  # type: ignore[misc]
+    name, kind, _, routes = run(tmp_path, Broker(connack=None), REFUSED)
     assert (name, kind, list(routes)) == ("RefusedError", "refused", ["ats"])

@@ -1,0 +1,65 @@
+"""The virtual board as a device for this room's suites: its flash is filled before power-on, its REPL runs the script."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from littlefs import LittleFS
+
+from provisioning.link.port import open_port
+from provisioning.link.repl import RawRepl
+from provisioning.virtual.client import VirtualBoard
+
+VFS = 0x200000  # stock table for 4 MB: the partition `vfs`
+BLOCK, BLOCKS = 4096, 512
+CHUNK = 32768  # of one control message; every block is written, a stale twin of a directory would win
+
+
+def image(tree: dict[str, bytes]) -> bytes:
+    """A littlefs image of the whole partition."""
+    fs = LittleFS(block_size=BLOCK, block_count=BLOCKS, disk_version=0x00020000)
+    for path, data in tree.items():
+        fs.makedirs(str(Path(path).parent), exist_ok=True)
+        with fs.open(path, "wb") as f:
+            f.write(data)
+    return bytes(fs.context.buffer)
+
+
+def read(board: VirtualBoard) -> dict[str, bytes]:
+    """Every file in flash."""
+    fs = LittleFS(block_size=BLOCK, block_count=BLOCKS, mount=False)
+    fs.context.buffer = bytearray(board.read_flash(VFS, BLOCK * BLOCKS))
+    fs.mount()
+    out: dict[str, bytes] = {}
+    for folder, _, files in fs.walk("/"):
+        for name in files:
+            path = f"{folder.rstrip('/')}/{name}"
+            with fs.open(path, "rb") as f:
+                out[path] = f.read()
+    return out
+
+
+class Virtual:
+    """`put` replaces the file system; `lines` is a power-on, the script, and what it printed."""
+
+    def __init__(self, board: VirtualBoard) -> None:
+        self.board = board
+
+    def put(self, tree: dict[str, bytes]) -> None:
+        self.board.power_off()
+        data = image(tree)
+        for at in range(0, len(data), CHUNK):
+            self.board.load_flash(VFS + at, data[at : at + CHUNK])
+
+    def lines(self, script: str, seconds: float = 110) -> list[str]:
+        self.board.power_off()
+        with open_port(self.board.pty) as wire:
+            self.board.power_on()
+            said = bytearray()
+            while not said.endswith(b">>> "):  # an interrupt before the prompt would hit the start-up
+                more = wire.read(5)
+                assert more, said
+                said += more
+            repl = RawRepl(wire)
+            repl.enter()
+            return repl.run(script, seconds).decode(errors="replace").splitlines()
