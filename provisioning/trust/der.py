@@ -28,7 +28,7 @@ ATTRIBUTE = {
     "2.5.4.11": "OU",
 }
 
-BASIC_CONSTRAINTS, KEY_USAGE, SUBJECT_ALT_NAME = "2.5.29.19", "2.5.29.15", "2.5.29.17"
+BASIC_CONSTRAINTS, KEY_USAGE, SUBJECT_ALT_NAME, EXTENDED_KEY_USAGE = "2.5.29.19", "2.5.29.15", "2.5.29.17", "2.5.29.37"
 _MAX_OID = 64  # bytes; real ones have about 10
 KEY_CERT_SIGN = 5  # bit number of KeyUsage, RFC 5280 4.2.1.3
 
@@ -84,6 +84,8 @@ class Certificate:
     key_usage: frozenset[int] | None
     dns_names: tuple[str, ...]
     ip_names: tuple[bytes, ...] = ()
+    has_alt_names: bool = False  # the extension is there, whatever it holds
+    extended_key_usage: frozenset[str] | None = None  # object identifiers
 
     @property
     def self_issued(self) -> bool:
@@ -165,6 +167,8 @@ def certificate(data: bytes) -> Certificate:
         key_usage=_key_usage(extensions.get(KEY_USAGE)),
         dns_names=dns_names,
         ip_names=ip_names,
+        has_alt_names=SUBJECT_ALT_NAME in extensions,
+        extended_key_usage=_extended(extensions.get(EXTENDED_KEY_USAGE)),
     )
 
 
@@ -296,6 +300,10 @@ def _key_usage(item: Item | None) -> frozenset[int] | None:
         return None
     bits = _bits(item)
     return frozenset(8 * i + j for i, byte in enumerate(bits) for j in range(8) if byte & 0x80 >> j)
+
+
+def _extended(item: Item | None) -> frozenset[str] | None:
+    return None if item is None else frozenset(oid(i) for i in _sequence(item, "the extended key usage", 0))
 
 
 def _alt_names(item: Item | None) -> tuple[tuple[str, ...], tuple[bytes, ...]]:

@@ -11,7 +11,7 @@ What moto 5 gets wrong, and what is put right here:
 - RegisterCACertificate: takes any verification certificate. Documented: it must be signed by the CA and name the registration code.
 
 Faults, by a line on standard input, for the next request whose operation matches: "throttle OPERATION N", "drop OPERATION" (AWS acts, the
-answer is lost), "stall OPERATION" (the answer comes too late), "error OPERATION STATUS CODE" until "clear". "reset" empties the account and the log.
+answer is lost), "stall OPERATION" (the answer is late), "error OPERATION STATUS CODE" until "clear". "reset" empties account and log.
 """
 
 from __future__ import annotations
