@@ -24,6 +24,7 @@ _ANSWER = 0.5  # seconds for one answer; the ROM answers in milliseconds
 _SYNC_ANSWER = 0.1
 _ATTEMPTS = 4  # resets until it is given up
 _SYNCS = 5  # per reset
+_UNKNOWN_COMMAND = 0x05  # the ROM's reason in the second status byte
 _RDID = 0x9F  # JEDEC: read identification
 
 _SECURE_BOOT, _SECURE_DOWNLOAD = 1 << 0, 1 << 2  # bits of the security info's flags
@@ -86,13 +87,7 @@ class RomLoader:
     def _sync(self) -> None:
         value, _ = self._command(SYNC, b"\x07\x07\x12\x20" + 32 * b"\x55", _SYNC_ANSWER)
         self.is_stub = value == 0
-        # The ROM answers a sync eight times; what has not come yet must not be taken for a later answer.
-        deadline = time.monotonic() + _SYNC_ANSWER
-        while time.monotonic() < deadline:
-            try:
-                self._frame(0.02)
-            except _Silent:
-                return
+        self._drain()  # a sync is answered eight times, too
 
     def _no_loader(self, heard: bytes) -> TwinrootError:
         text = heard.decode("ascii", "replace")
@@ -124,15 +119,18 @@ class RomLoader:
             ) from None
 
     def _identify(self) -> Facts:
-        flags, crypt_count, chip_id = self._security_info()
-        chip = next((c for c in CHIPS.values() if c.magic is None and c.image_id == chip_id), None) if chip_id is not None else None
-        if chip is None and chip_id is None:
-            try:
-                magic = self.read(MAGIC_REGISTER)
-            except _Refused:
-                # Only an esp32s2 in secure download mode refuses both questions.
-                return Facts("esp32s2", 0, "", None, True, True, True)
-            chip = next((c for c in CHIPS.values() if c.magic == magic), None)
+        try:
+            magic: int | None = self.read(MAGIC_REGISTER)
+        except _Refused:
+            self._drain()
+            magic = None  # registers are closed: secure download mode
+        chip = next((c for c in CHIPS.values() if c.magic is not None and c.magic == magic), None)
+        # The first esp32 does not know the question.
+        flags, crypt_count, chip_id = (None, None, None) if chip is CHIPS["esp32"] else self._security_info()
+        if chip is None and chip_id is None and magic is None:
+            chip = CHIPS["esp32s2"]  # the only one with this mode and without a chip id
+        if chip is None:
+            chip = next((c for c in CHIPS.values() if c.magic is None and c.image_id == chip_id), None)
         if chip is None:
             raise BoardError("unknown-chip", f"The chip on {self._name} is not one of {', '.join(CHIPS)}.", "Take another board.")
         if flags is not None and flags & _SECURE_DOWNLOAD:
@@ -153,9 +151,7 @@ class RomLoader:
         try:
             _, data = self._command(GET_SECURITY_INFO, b"", _ANSWER)
         except _Refused:
-            time.sleep(0.05)  # an unknown command is refused several times over
-            self._port.reset_input_buffer()
-            self._pending.clear()
+            self._drain()
             return None, None, None
         if len(data) < 12:
             return None, None, None
@@ -229,7 +225,11 @@ class RomLoader:
         deadline = time.monotonic() + seconds
         while True:
             frame = self._frame(deadline - time.monotonic())
-            if len(frame) < 10 or frame[0] != 1 or frame[1] != code:
+            if len(frame) < 10 or frame[0] != 1:
+                continue
+            if frame[1] != code:
+                if frame[8] != 0 and frame[9] == _UNKNOWN_COMMAND:
+                    raise _Refused(f"it does not know command 0x{code:02x}")
                 continue
             (value,) = struct.unpack_from("<I", frame, 4)
             body = frame[8:]
@@ -238,6 +238,15 @@ class RomLoader:
             if body[len(body) - status] != 0:
                 raise _Refused(f"it refused command 0x{code:02x}")
             return value, body[: len(body) - status]
+
+    def _drain(self) -> None:
+        """Some answers come eight times over (a sync's, an unknown command's); the rest must not be taken for later answers."""
+        deadline = time.monotonic() + _SYNC_ANSWER
+        while time.monotonic() < deadline:
+            try:
+                self._frame(0.02)
+            except _Silent:
+                return
 
     def _frame(self, seconds: float) -> bytes:
         """The next SLIP frame, unescaped. Raises _Silent."""
