@@ -1,6 +1,6 @@
 """The board that is not there: a real MicroPython behind a UART, ROM loader, flash and power that behave like hardware.
 
-    from provisioning.virtual import VirtualBoard
+from provisioning.virtual import VirtualBoard
 """
 
 from __future__ import annotations

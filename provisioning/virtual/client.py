@@ -36,9 +36,7 @@ class VirtualBoard:
     those of BoardSpec. Raises InputError and StationError.
     """
 
-    def __init__(
-        self, board: str = "virtual-esp32", state: Path | str | None = None, link: str = "rfc2217", **options: Any
-    ) -> None:
+    def __init__(self, board: str = "virtual-esp32", state: Path | str | None = None, link: str = "rfc2217", **options: Any) -> None:
         self.options = Options(board=board, state=Path(state) if state is not None else None, link=link, json=True, **options)
         self.port = ""
         self.pty = ""

@@ -61,7 +61,7 @@ class Flash:
         self.timing = timing or FlashTiming()
         self.counters = FlashCounters()
         self.cut_after: int | None = None  # operations from now until the power goes, 0 = in the next one
-        self.tear = random.Random(0)  # noqa: S311 - a reproducible fault, not a secret
+        self.tear = random.Random(0)
         self.worn: set[int] = set()  # sectors whose erase no longer works
         self.quiet = (0, 0)  # a range whose changes do not count as changes of the firmware
         self.firmware_changes = 0

@@ -159,8 +159,9 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--lifeline", action="store_true")
     arguments = parser.parse_args()
-    temporary = None if arguments.state else Path(tempfile.mkdtemp(prefix="virtual-board-state-"))
-    state: Path = (arguments.state or temporary).absolute()
+    given: Path | None = arguments.state
+    temporary = Path(tempfile.mkdtemp(prefix="virtual-board-state-")) if given is None else None
+    state = (given or temporary or Path()).absolute()
     engine: Engine | None = None
     try:
         engine = Engine.load()

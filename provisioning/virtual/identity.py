@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,4 +36,4 @@ class Identity:
     def save(self) -> None:
         temporary = self.file.with_suffix(".new")
         temporary.write_text(json.dumps({"mac": self.mac, "serial": self.serial, "port": self.port}) + "\n", "utf-8")
-        os.replace(temporary, self.file)
+        temporary.replace(self.file)

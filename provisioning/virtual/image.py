@@ -89,7 +89,7 @@ def make(chip: Chip, flash_size: int, segments: list[tuple[int, bytes]], entry: 
 
 def stand_in(chip: Chip, flash_size: int, app_size: int = 0x10000) -> dict[int, bytes]:
     """{flash offset: content}: boot loader, partition table and application that this board boots. Nothing in it can run elsewhere."""
-    noise = random.Random(chip.name)  # noqa: S311 - filler that compresses about as code does
+    noise = random.Random(chip.name)
     words = [noise.randbytes(4) for _ in range(600)]
 
     def filler(size: int) -> bytes:

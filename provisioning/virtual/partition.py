@@ -36,9 +36,7 @@ def standard(flash_size: int) -> tuple[Partition, ...]:
 
 def encode(rows: tuple[Partition, ...]) -> bytes:
     """The table as it lies in flash, padded with 0xff to TABLE_SIZE."""
-    body = b"".join(
-        _MAGIC + struct.pack("<BBII16sI", row.type, row.subtype, row.offset, row.size, row.label.encode(), 0) for row in rows
-    )
+    body = b"".join(_MAGIC + struct.pack("<BBII16sI", row.type, row.subtype, row.offset, row.size, row.label.encode(), 0) for row in rows)
     body += _MD5_MAGIC + hashlib.md5(body, usedforsecurity=False).digest()
     return body.ljust(TABLE_SIZE, b"\xff")
 

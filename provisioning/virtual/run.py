@@ -67,7 +67,7 @@ def run(options: Options) -> NoReturn:
     command = hardware_command(spec, options)
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(sys.executable, command, environment())  # noqa: S606 - the same Python, no shell
+    os.execve(sys.executable, command, environment())
 
 
 def environment() -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from serial import rfc2217
 
@@ -139,7 +139,7 @@ class _Client(asyncio.Protocol):
         self._transport = transport
         raw = transport.get_extra_info("socket")
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._telnet = rfc2217.PortManager(self._endpoint.serial, self)
+        self._telnet = rfc2217.PortManager(cast(Any, self._endpoint.serial), cast(Any, self))
 
     def write(self, data: bytes) -> None:
         """PortManager's way to the client."""

@@ -56,9 +56,7 @@ def load(path: Path) -> LoadedObject:
     phoff, phentsize, phnum = _program_headers(head)
     dynamic, loads = 0, []
     for i in range(phnum):
-        kind, _flags, _off, vaddr, _paddr, _filesz, memsz, _align = struct.unpack_from(
-            "<IIQQQQQQ", head, phoff + i * phentsize
-        )
+        kind, _flags, _off, vaddr, _paddr, _filesz, memsz, _align = struct.unpack_from("<IIQQQQQQ", head, phoff + i * phentsize)
         if kind == _PT_DYNAMIC:
             dynamic = vaddr
         elif kind == _PT_LOAD:

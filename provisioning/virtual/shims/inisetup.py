@@ -19,8 +19,10 @@ def fs_corrupted():
 
     _hardware.release()
     while True:
-        print("The filesystem appears to be corrupted: it neither mounts nor is it blank.\n"
-              "Make a flash snapshot if its data matters, then erase the flash and write the firmware again.")
+        print(
+            "The filesystem appears to be corrupted: it neither mounts nor is it blank.\n"
+            "Make a flash snapshot if its data matters, then erase the flash and write the firmware again."
+        )
         time.sleep(3)
 
 

@@ -1,0 +1,62 @@
+"""A raw REPL in a few lines, for the tests of the board itself: everything has a timeout."""
+
+from __future__ import annotations
+
+import time
+
+import serial
+
+
+class Repl:
+    """Talks to the board over any pyserial URL or device."""
+
+    def __init__(self, port: str, rate: int = 115200) -> None:
+        self.port = serial.serial_for_url(port, rate, timeout=0.2)
+
+    def close(self) -> None:
+        self.port.close()
+
+    def until(self, mark: bytes, timeout: float = 10.0) -> bytes:
+        """Reads up to and with `mark`; AssertionError with what came instead when it does not come."""
+        got = b""
+        deadline = time.monotonic() + timeout
+        while mark not in got:
+            more = self.port.read(max(1, self.port.in_waiting))
+            got += more
+            if not more and time.monotonic() > deadline:
+                raise AssertionError(f"{mark!r} did not come, but {got[-400:]!r}")
+        return got
+
+    def enter(self) -> None:
+        """Interrupts whatever runs and enters the raw REPL."""
+        self.port.write(b"\r\x03\x03")
+        time.sleep(0.02)
+        self.port.reset_input_buffer()
+        self.port.write(b"\r\x01")
+        self.until(b"raw REPL; CTRL-B to exit\r\n>")
+
+    def run(self, code: str, timeout: float = 10.0) -> str:
+        """Runs code in the raw REPL; its output. AssertionError when it raised."""
+        self.port.write(code.encode() + b"\x04")
+        answer = self.until(b"\x04>", timeout)
+        head, output, error, _ = _parts(answer)
+        assert head == b"OK", answer
+        assert not error, error.decode()
+        return output.decode()
+
+    def error(self, code: str, timeout: float = 10.0) -> str:
+        """Runs code that is expected to raise; the traceback."""
+        self.port.write(code.encode() + b"\x04")
+        return _parts(self.until(b"\x04>", timeout))[2].decode()
+
+
+def _parts(answer: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    body, error, rest = answer.split(b"\x04")
+    return body[:2], body[2:], error, rest
+
+
+def repl(port: str) -> Repl:
+    """In the raw REPL."""
+    link = Repl(port)
+    link.enter()
+    return link
