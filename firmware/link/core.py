@@ -1,11 +1,11 @@
 """The device's end of the streaming transport (docs/frame-format.md): frames in, one deflate stream out of them, code out of that.
 
-The host sends this by raw paste, and everything else through it: more code, then the files, all in one deflate stream.
-RAM: one frame, and the deflate window of 2**WBITS bytes.
+The host sends this by raw paste, after hello.py, and everything else through it: more code, then the files, all in one deflate stream.
+Messages are Python literals.
+RAM: one frame, and the deflate window: 16 KB where there is room, else 4 KB.
 """
 
 import io
-import json
 import sys
 from binascii import crc32
 from select import poll
@@ -80,7 +80,7 @@ class Source(io.IOBase):
 
 def say(value):
     global last, count
-    value = json.dumps(value).encode()
+    value = repr(value).encode()
     count = count + 1 & 255
     last = bytes((2, count)) + len(value).to_bytes(2, "little") + value
     last += crc32(last).to_bytes(4, "little")
@@ -91,14 +91,12 @@ def number():
     return int.from_bytes(stream.read(3), "little")
 
 
-def leave():
-    pass
-
-
 try:
     micropython.kbd_intr(-1)
-    stream = deflate.DeflateIO(Source(), deflate.RAW, WBITS)
-    say(0)
+    gc.collect()
+    n = 14 if gc.mem_free() > 99999 else 12
+    stream = deflate.DeflateIO(Source(), deflate.RAW, n)
+    say([n, hello()])
     while True:
         n = number()
         if not n:

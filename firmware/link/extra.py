@@ -14,8 +14,7 @@ def back():
     look()
     n = below(now)
     for name, sha in sets[n]["files"].items() if n else ():
-        if digest(place(n, name)) != sha:
-            raise OSError("hash " + place(n, name))
+        check(place(n, name), sha)
     if n:
         write(_TRUST + "active", str(n).encode())
     return [now, n]

@@ -1,6 +1,38 @@
 """Plans a set on a board that holds some: what is there already, what must stay, what goes. Runs after write.py."""
 
 
+def read(path):
+    try:
+        with open(path, "rb") as f:
+            return f.read()
+    except OSError:
+        return b""
+
+
+def target(i):
+    """Where file `i` is written: in the folder of the new set or package, beside its place where a set in use may read it."""
+    path = plan[2][i][0]
+    return path if path[: path.rfind("/") + 1] in plan[5] else path + _NEW
+
+
+def settle(i):
+    """File `i` to its place, when it was written beside it and reads back as it should."""
+    path, sha = plan[2][i]
+    if target(i) != path:
+        check(target(i), sha)
+        os.rename(target(i), path)
+
+
+def copy(source, i):
+    with open(source, "rb") as f, open(target(i), "wb") as g:
+        while True:
+            n = f.readinto(chunk)
+            if not n:
+                break
+            g.write(window[:n])
+    settle(i)
+
+
 def size(path):
     """Bytes of a file, 0 for a folder, -1 when there is nothing."""
     try:
@@ -81,16 +113,17 @@ def tidy(n=0):
 
 
 def prepare(text, rest):
-    """Plan the set whose set.json is `text`. `rest`: [[path, sha256] of the files that it does not name..., sizes of all files].
+    """Plan the set whose set.json is `text`. `rest`: [sha256 of `text`, sizes of all files, [path, sha256] of each file
+    that it does not name...].
 
     Returns [number, indices that must be sent, indices that another set holds, whether set.json is there, blocks needed, blocks free
     after clearing up]. Writes nothing.
     """
     global plan
     look()
-    sizes = rest.pop()
+    whole, sizes = rest[:2]
     new = json.loads(text)
-    rest = [[name, sha] for name, sha in sorted(new["files"].items())] + rest
+    rest = [[name, sha] for name, sha in sorted(new["files"].items())] + rest[2:]
     number = max([0] + list(sets)) + 1
     same = False
     where = {}
@@ -106,7 +139,7 @@ def prepare(text, rest):
     if new["package"] not in packages(kept(0)):
         fresh.append(_LIB + new["package"] + "/")
     send = []
-    copy = []
+    copies = []
     block = os.statvfs("/")[0]
     need = 6  # two pairs of metadata blocks, the pointer, its successor
     for i, f in enumerate(rest):
@@ -115,12 +148,12 @@ def prepare(text, rest):
             need += sizes[i] // block + 1
             source = where.get(f[1])
             if source and digest(source) == f[1]:
-                copy.append((source, i))
+                copies.append((source, i))
             else:
                 send.append(i)
     free = os.statvfs("/")[3]
     for path in junk(number):
         for name in [""] + ["/" + name for name in names(path)]:
             free += size(path + name) // block + 1
-    plan = number, text, rest, send, copy, fresh
-    return [number, send, [c[1] for c in copy], same, need, free]
+    plan = number, text, rest, send, copies, fresh, whole
+    return [number, send, [c[1] for c in copies], same, need, free]

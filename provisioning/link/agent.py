@@ -10,11 +10,11 @@ from provisioning.resources import folder
 
 FILES = ("core", "rate", "hello", "write", "first", "sets", "store", "extra")
 
-# Names that the host uses: functions that it calls, and what it defines before core.py.
+# Names that the host uses: functions that it calls, and what it defines itself.
 KEEP = frozenset(
     [
-        *("hello", "prepare", "begin", "target", "settle", "commit", "tidy", "audit", "back"),
-        *("take", "climb", "say", "number", "stream", "leave", "patience", "WBITS"),
+        *("hello", "prepare", "begin", "target", "settle", "commit", "tidy", "look", "audit", "back", "take", "say", "number"),
+        *("stream", "leave", "rate", "HIGH", "HOME"),
     ]
 )
 
@@ -63,6 +63,18 @@ def small(name: str) -> str:
     return _minifier().small(name)
 
 
-def core(wbits: int) -> bytes:
-    """The receiver of the streaming transport, as a program for raw paste."""
-    return packed(f"WBITS={wbits}\n{small('core')}")
+def core(home_baud: int | None = None) -> bytes:
+    """The receiver of the streaming transport, as a program for raw paste. Its first message is [window bits, hello()].
+
+    `home_baud`: rate to go back to at its end, after `raised`; None to leave the rate alone.
+    """
+    head = f"def leave():\n rate({home_baud})\n" if home_baud else "leave=gc.collect\n"
+    return packed("import gc\n" + head + small("hello") + small("core"))
+
+
+def raised(high: int, home: int) -> bytes:
+    """The program that raises the rate of the line; what proves it is PROOF."""
+    return small("rate").replace("HIGH", str(high)).replace("HOME", str(home)).encode()
+
+
+PROOF = b"Twinroot"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 SET_FILE = "set.json"
+_HOME = "/lib/twinroot/"
 _PEM_LINE = 48  # bytes of one base64 line of 64 characters
 
 
@@ -57,6 +58,21 @@ class Payload:
         """The items that set.json does not name."""
         named = json.loads(self.set_json)["files"]
         return tuple(item for item in self.items if item.name not in named)
+
+    @cached_property
+    def blank_set_json(self) -> bytes:
+        """set.json with "@" for every hash, which a board fills in that gets all files; set.json itself when "@" stands in it already."""
+        if b"@" in self.set_json:
+            return self.set_json
+        text = self.set_json
+        for sha in json.loads(text)["files"].values():
+            text = text.replace(b'"%s"' % sha.encode(), b'"@"')
+        return text
+
+    @property
+    def keeps_home(self) -> bool:
+        """Whether every file lies in our own folders, so that nothing on a board without them can be in its way."""
+        return all(not item.name.startswith("/") or item.name.startswith(_HOME) for item in self.items)
 
     def hashes(self, number: int) -> dict[str, str]:
         """The report's `files`: path on the device -> SHA-256."""

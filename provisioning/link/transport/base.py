@@ -1,9 +1,9 @@
-"""What every transport offers. The device's part of the guarantees is one piece of code, firmware/link/ops.py."""
+"""What every transport offers. The device's part of the guarantees is one piece of code for all of them, firmware/link."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from provisioning.errors import BoardError
@@ -56,12 +56,34 @@ class Plan:
         return cls(number, tuple(send), tuple(copy), same, need, free)
 
 
+def first_plan(hello: Hello, payload: Payload) -> Plan:
+    """The plan for a board that holds nothing of ours: known without asking."""
+    need = 6 + sum(len(item.content) // hello.block + 1 for item in payload.items)
+    return Plan(1, tuple(range(len(payload.items))), (), False, need, hello.free)
+
+
+def plan_text(payload: Payload) -> tuple[bytes, list[Any]]:
+    """The arguments of the device's prepare(): set.json; [its sha256, sizes of all files, [path, sha256] of files outside it...]."""
+    rest = [[item.name, item.sha256] for item in payload.rest]
+    return payload.set_json, [payload.set_sha256, [len(item.content) for item in payload.items], *rest]
+
+
 # What a device's exception says -> code, sentence, next step. Matched in order; MicroPython names or only numbers an errno.
 _DEVICE = (
-    (r"ENOSPC|Errno 28\b", "flash-full", "The flash of the board is full", "Remove files from the board, then run the command again."),
-    (r"EROFS|Errno 30\b", "read-only", "The file system of the board is read-only", "Make a new one: `twinroot flash PRODUCT.yaml`."),
+    (r"ENOSPC|Errno 28\b|OSError\(28", "flash-full", "The flash of the board is full", "Remove files from the board, then run it again."),
+    (
+        r"EROFS|Errno 30\b|OSError\(30",
+        "read-only",
+        "The board's file system is read-only",
+        "Make a new one: `twinroot flash PRODUCT.yaml`.",
+    ),
     (r"\bhash /", "readback", "A file on the board does not read back as it was written", "Run it again; if it repeats, the flash is bad."),
-    (r"EIO|Errno 5\b", "flash-bad", "The flash of the board cannot be read or written", "Run it again; if it repeats, the flash is bad."),
+    (
+        r"EIO|Errno 5\b|OSError\(5",
+        "flash-bad",
+        "The flash of the board cannot be read or written",
+        "Run it again; if it repeats, it is bad.",
+    ),
     (r"MemoryError|memory alloc", "no-memory", "The board ran out of memory", "Restart the board and run the command again."),
     (r"", "device-error", "The board reports an error", "Run the command again; if it repeats, restart the board."),
 )
@@ -101,17 +123,3 @@ class Session(Protocol):
 
     def close(self) -> None:
         """End the session; the board is at its raw prompt again."""
-
-
-def first_plan(answer: list[Any], hello: Hello, payload: Payload) -> Plan:
-    """The plan of a board that holds nothing of ours: it counts no blocks, because the host can."""
-    plan = Plan.of(answer)
-    need = 6 + sum(len(item.content) // hello.block + 1 for item in payload.items)
-    return replace(plan, need=need, free=hello.free)
-
-
-def plan_text(payload: Payload) -> tuple[bytes, list[Any]]:
-    """The two arguments of the device's prepare(): set.json, and [[path, sha256] of the files outside it..., sizes of all]."""
-    rest: list[Any] = [[item.name, item.sha256] for item in payload.rest]
-    rest.append([len(item.content) for item in payload.items])
-    return payload.set_json, rest

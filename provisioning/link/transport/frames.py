@@ -6,7 +6,7 @@ acknowledges a frame when it has left the ring.
 
 from __future__ import annotations
 
-import json
+import ast
 import time
 import zlib
 from collections import deque
@@ -187,7 +187,7 @@ class Frames:
             return
         self.last_message = number
         self.progress = time.monotonic()
-        self.messages.append(json.loads(text))
+        self.messages.append(ast.literal_eval(text.decode()))
 
 
 RETRY = "Run the same command again: it goes on with what has arrived. If it repeats, use a shorter cable or a lower rate."

@@ -48,11 +48,12 @@ class PasteSession:
         return self._hello
 
     def prepare(self, payload: Payload) -> Plan:
-        self._load("write", "sets" if self._hello.ours else "first")
+        first = not self._hello.ours and payload.keeps_home
+        self._load("write", "first" if first else "sets")
         text, rest = plan_text(payload)
         more = json.dumps(rest, separators=(",", ":"))
         answer = self._call(b"prepare(" + self.literal(text) + b",json.loads(" + self.literal(more.encode()) + b"))")
-        self._plan = Plan.of(answer) if self._hello.ours else first_plan(answer, self._hello, payload)
+        self._plan = first_plan(self._hello, payload) if first else Plan.of(answer)
         self._payload = payload
         return self._plan
 

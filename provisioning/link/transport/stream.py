@@ -14,9 +14,6 @@ from provisioning.link.repl import RawRepl
 from provisioning.link.transport.base import Hello, LinkBroken, Plan, device_error, first_plan, plan_text
 from provisioning.link.transport.frames import RETRY, Frames
 
-WBITS = 12  # the deflate window on the board: 4 KB
-WAIT_MS = 4000  # silence after which the receiver gives the board back; core.py starts with the same
-
 
 def size3(length: int) -> bytes:
     return length.to_bytes(3, "little")
@@ -29,6 +26,15 @@ def record(item: Item) -> bytes:
     return bytes((len(label),)) + label + size3(len(body)) + body
 
 
+_PREPARE = "prepare(stream.read(number()),eval(stream.read(number())))"
+
+
+def _plan_data(text: bytes, rest: list[Any]) -> bytes:
+    """The two arguments of the device's prepare(), each with its length."""
+    more = json.dumps(rest, separators=(",", ":")).encode()  # what JSON and Python write alike
+    return size3(len(text)) + text + size3(len(more)) + more
+
+
 class StreamSession:
     """A session of the streaming transport. The receiver runs on the board from construction until close()."""
 
@@ -39,13 +45,14 @@ class StreamSession:
         self.wire = repl.wire
         self.events = events
         self._sent: set[str] = set()
-        self._deflate = zlib.compressobj(9, zlib.DEFLATED, -WBITS, 9)
-        repl.start(agent.core(WBITS))
-        self.frames = Frames(self.wire, on_resend=lambda why: events(Event("resend", {"why": why})))
-        self._answer()
         if rate and rate != self.wire.baud:
-            self._climb(rate)
-        self._hello = Hello.of(self._call("say(hello())", "hello"))
+            raise_rate(repl, rate)
+            events(Event("baud", {"baud": rate}))
+        repl.start(agent.core(self.wire.home_baud if self.wire.baud != self.wire.home_baud else None))
+        self.frames = Frames(self.wire, on_resend=lambda why: events(Event("resend", {"why": why})))
+        bits, hello = self._answer()
+        self._deflate = zlib.compressobj(9, zlib.DEFLATED, -int(bits), 9)
+        self._hello = Hello.of(hello)
         self._payload: Payload | None = None
         self._plan: Plan | None = None
 
@@ -71,55 +78,38 @@ class StreamSession:
         self.frames.send(self._packed(self._program(call, *needed) + data))
         return self._answer()
 
-    def _climb(self, rate: int) -> None:
-        """Both ends to `rate`, proved by a call. Raises LinkBroken when it does not hold: the receiver then ends at the old rate."""
-        home = self.wire.baud
-        self.frames.send(self._packed(self._program(f"climb({rate},{home})", "rate")))
-        time.sleep(0.003)  # the board waits 5 ms for its last byte to leave, then it switches
-        self.wire.baud = rate
-        time.sleep(0.005)
-        try:
-            self.frames.send(self._packed(self._program(f"patience={WAIT_MS}")), patience=0.4)
-        except LinkBroken as error:
-            self.wire.baud = home
-            time.sleep(0.8)
-            raise LinkBroken("rate-not-held", f"The line on {self.wire.name} does not hold {rate} baud.", RETRY) from error
-        self.events(Event("baud", {"baud": rate}))
-
     # -- Session -----------------------------------------------------------------------------------------------------
 
     def hello(self) -> Hello:
         return self._hello
 
+    @property
+    def _holds_sets(self) -> bool:
+        return bool(self._hello.ours) or not (self._payload and self._payload.keeps_home)
+
     def prepare(self, payload: Payload) -> Plan:
-        text, rest = plan_text(payload)
-        more = json.dumps(rest, separators=(",", ":")).encode()
-        data = size3(len(text)) + text + size3(len(more)) + more
-        call = "say(prepare(stream.read(number()),json.loads(stream.read(number()))))"
-        if self._hello.ours:
-            self._plan = Plan.of(self._call(call, "write", "sets", data=data))
-        else:
-            self._plan = first_plan(self._call(call, "write", "first", data=data), self._hello, payload)
         self._payload = payload
+        if self._holds_sets:
+            text, rest = plan_text(payload)
+            self._plan = Plan.of(self._call(f"say({_PREPARE})", "write", "sets", data=_plan_data(text, rest)))
+        else:
+            self._plan = first_plan(self._hello, payload)
         return self._plan
 
     def transfer(self) -> int:
         if self._payload is None or self._plan is None:
             raise ValueError("prepare() comes before transfer()")
-        items = [self._payload.items[index] for index in self._plan.send]
-        total = sum(len(item.content) for item in items)
-        data = self._packed(self._program("say(take())", "store") + b"".join(record(item) for item in items))
-        started = time.monotonic()
-        done = 0
-
-        def acknowledged(count: int) -> None:
-            nonlocal done
-            done = min(done + count, len(data))
-            rate = done / max(1e-6, time.monotonic() - started)
-            progress = {"done": total * done // len(data), "total": total, "rate": rate, "left": (len(data) - done) / max(rate, 1.0)}
-            self.events(Event("bytes", progress))
-
-        self.frames.send(data, acknowledged)
+        records = b"".join(record(self._payload.items[index]) for index in self._plan.send)
+        if self._holds_sets:
+            data = self._program("say(take())", "store") + records
+        else:
+            _, rest = plan_text(self._payload)
+            rest[1] = 0  # sizes, which only a board with sets needs
+            program = self._program(f"{_PREPARE}\nsay(take())", "write", "first", "store")
+            data = program + _plan_data(self._payload.blank_set_json, rest) + records
+        total = sum(len(self._payload.items[index].content) for index in self._plan.send)
+        packed = self._packed(data)
+        self.frames.send(packed, Progress(len(packed), total, self.events))
         return int(self._answer(60.0))
 
     def audit(self) -> dict[str, str]:
@@ -142,5 +132,40 @@ class StreamSession:
             # The board waits 5 ms, then changes its rate and shows the prompt.
             self.wire.baud = home
         self.wire.unread(bytes(self.frames.heard))
-        if raised or not self.wire.until(b"\x04\x04>", 1.0).endswith(b"\x04\x04>"):
+        if not self.wire.until(b"\x04\x04>", 1.0).endswith(b"\x04\x04>"):
             self.repl.enter()
+
+
+def raise_rate(repl: RawRepl, rate: int) -> None:
+    """Both ends of the line to `rate`, proved by a few bytes. Raises LinkBroken, with both ends as before, when it does not hold."""
+    wire = repl.wire
+    home = wire.baud
+    repl.start(agent.raised(rate, home))
+    time.sleep(0.002)  # the board waits 5 ms for its last byte to leave, then it switches
+    wire.baud = rate
+    time.sleep(0.006)
+    wire.write(agent.PROOF)
+    if wire.until(b"\x04\x04>", 0.3).endswith(b"\x04\x04>"):
+        return
+    wire.baud = home
+    wire.discard(0.5)
+    repl.enter()
+    raise LinkBroken("rate-not-held", f"The line on {wire.name} does not hold {rate} baud.", RETRY)
+
+
+class Progress:
+    """Turns acknowledged bytes of the stream into events about bytes of files."""
+
+    def __init__(self, packed: int, plain: int, events: Listener) -> None:
+        self._packed = packed
+        self._plain = plain
+        self._events = events
+        self._done = 0
+        self._started = time.monotonic()
+
+    def __call__(self, count: int) -> None:
+        self._done = min(self._done + count, self._packed)
+        rate = self._done / max(1e-6, time.monotonic() - self._started)
+        left = (self._packed - self._done) / max(rate, 1.0)
+        done = self._plain * self._done // self._packed
+        self._events(Event("bytes", {"done": done, "total": self._plain, "rate": rate, "left": left}))
