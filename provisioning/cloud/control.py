@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import shutil
 import socket
-import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from provisioning.cloud.files import socket_folder
 from provisioning.cloud.service import Service
 from provisioning.errors import InputError, StationError, TwinrootError
 
@@ -111,8 +112,7 @@ class Socket:
     def __init__(self, service: Service, state: Path) -> None:
         self._service = service
         self._pointer = state / "control"
-        # Not in the state folder itself: the path of a Unix socket has at most 107 bytes.
-        self._folder = Path(tempfile.mkdtemp(prefix="twinroot-cloud-"))
+        self._folder = socket_folder(state, "listening")
         self._server: asyncio.AbstractServer | None = None
 
     async def start(self) -> None:
@@ -131,5 +131,4 @@ class Socket:
         if self._server is not None:
             self._server.close()
         self._pointer.unlink(missing_ok=True)
-        (self._folder / "socket").unlink(missing_ok=True)
-        self._folder.rmdir()
+        shutil.rmtree(self._folder, ignore_errors=True)

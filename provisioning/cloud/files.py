@@ -14,12 +14,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import IO
 
 from provisioning.errors import StationError
 
+# sockaddr_un.sun_path has 104 bytes on macOS, 108 on Linux.
+_LONGEST_SOCKET = 100
 FOLDERS = ("authorities", "roots", "served", "devices")
 
 
@@ -50,6 +53,19 @@ def write(path: Path, content: bytes, mode: int = 0o644) -> Path:
         Path(name).unlink(missing_ok=True)
         raise unwritable(path, error) from error
     return path
+
+
+def socket_folder(state: Path, name: str) -> Path:
+    """An empty private folder for a Unix socket: `name` in the state folder, or a temporary one where its path would be too long."""
+    folder = state / name
+    try:
+        if len(os.fsencode(folder / "socket")) > _LONGEST_SOCKET:
+            return Path(tempfile.mkdtemp(prefix="twinroot-cloud-"))
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    return folder
 
 
 class State:

@@ -235,3 +235,23 @@ def test_a_dead_stand_in_is_an_error_not_a_wait(tmp_path: Path) -> None:
     # SIGKILL leaves files of a run behind; the next start does not mind.
     with StandIn(tmp_path) as again:
         Client(again).connect().close()
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_killed_it_leaves_at_most_its_state_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, long: bool) -> None:
+    """The path of a Unix socket is short; where the state's is not, the socket is elsewhere and everything still works."""
+    import shutil
+    import tempfile
+
+    base = Path(tempfile.mkdtemp(prefix="t", dir="/tmp"))
+    try:
+        state = base / ("x" * 90) if long else base / "state"
+        for _ in range(2):
+            cloud = StandIn(state).start()
+            command = [*TWINROOT, "cloud", "--state", str(state), "--json", "--status"]
+            assert json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["pid"] == cloud.pid
+            os.kill(cloud.pid, signal.SIGKILL)
+            cloud.stop()
+        assert [path.name for path in base.iterdir()] == [state.name]
+    finally:
+        shutil.rmtree(base)

@@ -27,10 +27,10 @@ class Broker(Protocol):
         """End every connection and leave no process behind."""
 
 
-def choose(name: str, folder: Path) -> Broker:
+def choose(name: str, state: Path) -> Broker:
     """The broker of that name; auto takes mosquitto when it is installed, else the embedded amqtt.
 
-    `folder`: where a broker may keep its socket and configuration. Raises InputError, StationError.
+    `state`: the state folder, where a broker may keep a folder for its socket and configuration. Raises InputError, StationError.
     """
     if name not in BROKERS:
         raise InputError("cloud-broker", f"'{name}' is no broker of the cloud stand-in.", f"There are {', '.join(BROKERS)}.")
@@ -38,7 +38,7 @@ def choose(name: str, folder: Path) -> Broker:
     if program:
         from provisioning.cloud.broker.mosquitto import Mosquitto
 
-        return Mosquitto(Path(program), folder)
+        return Mosquitto(Path(program), state)
     if name == "mosquitto":
         raise StationError("cloud-no-broker", "mosquitto is not installed.", "Install it, or use --broker amqtt, which needs nothing.")
     try:

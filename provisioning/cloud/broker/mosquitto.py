@@ -10,9 +10,9 @@ import pwd
 import shutil
 import signal
 import sys
-import tempfile
 from pathlib import Path
 
+from provisioning.cloud.files import socket_folder
 from provisioning.errors import StationError
 
 # mosquitto 2.0 is the first with Unix sockets. Started by root it would become a user who cannot enter our folder.
@@ -41,12 +41,11 @@ class Mosquitto:
 
     name = "mosquitto"
 
-    def __init__(self, program: Path, _folder: Path) -> None:
+    def __init__(self, program: Path, state: Path) -> None:
         self._program = program
         self._process: asyncio.subprocess.Process | None = None
-        # Not in the state folder: the path of a Unix socket has at most 107 bytes.
-        self._folder = Path(tempfile.mkdtemp(prefix="twinroot-mqtt-"))
-        self._socket = self._folder / "mqtt"
+        self._folder = socket_folder(state, "mosquitto")
+        self._socket = self._folder / "socket"
 
     async def start(self) -> None:
         config = self._folder / "mosquitto.conf"
