@@ -116,3 +116,34 @@ def _contents_text(found: Any) -> str:
     lines += [f"  also holds {label}" for label in found.others]
     lines += [f"  problem: {p}" for p in found.problems]
     return "\n".join(lines)
+
+
+@command.command()
+@click.argument("target", metavar="HOST[:PORT]|PRODUCT")
+@click.option("--device", metavar="ID", help="Show this device's certificate, when the target is a product.")
+@click.option("--address", metavar="IP:PORT", help="Connect there instead; the name stays the one that is verified.")
+@click.option("--ca", "extra", type=click.Path(path_type=Path), multiple=True, metavar="FILE", help="One more root to try (PEM or DER).")
+@click.option("--certificate", type=click.Path(path_type=Path), metavar="FILE", help="Client certificate to show; with --key.")
+@click.option("--key", type=click.Path(path_type=Path), metavar="FILE", help="Its private key.")
+@click.option("--clock", metavar="DATE", help="The device's date, when it is not today.")
+@click.option("--timeout", type=click.FloatRange(0.1, 300), default=10.0, show_default=True, metavar="SECONDS")
+def probe(
+    target: str,
+    device: str | None,
+    address: str | None,
+    extra: tuple[Path, ...],
+    certificate: Path | None,
+    key: Path | None,
+    clock: str | None,
+    timeout: float,
+) -> int:
+    """What a live server shows, and what a device with these roots would do there.
+
+    Exit code 1 when it would not connect.
+    """
+    from provisioning.cli import _probe
+
+    plan = _probe.plan(target, device, address, extra, certificate, key, clock)
+    found = _probe.run(plan, timeout, say)
+    emit(found.data, found.text)
+    return 0 if found.connects else 1
