@@ -200,3 +200,11 @@ def test_every_scenario_is_proven_here() -> None:
     source = __import__("pathlib").Path(__file__).read_text(encoding="utf-8")
     tested = {name for name in SCENARIOS if f'"{name}"' in source} | set(_HEALTHY) | {f"reset-{count}" for count in (1, 2, 3, 4)}
     assert set(SCENARIOS) == tested
+
+
+def test_the_document_has_the_table() -> None:
+    from pathlib import Path
+
+    document = (Path(__file__).parents[2] / "docs" / "cloud.md").read_text(encoding="utf-8")
+    for row in SCENARIOS.values():
+        assert f"| `{row.name}` | {row.does} | {row.device or 'connects'} |" in document
