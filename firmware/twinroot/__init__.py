@@ -7,9 +7,11 @@ active set or its package cannot be read, the newest older one that can be is us
 Frozen into firmware, or copied flat, there is no such folder: the modules beside this file are used.
 """
 
+import hashlib
 import json
 import os
 import sys
+from binascii import hexlify
 
 SET = 0  # number of the set in use; 0: there is none
 NOTE = None  # why the set in use is not the active one
@@ -17,8 +19,25 @@ _HOME = __path__
 
 
 def _package(n):
+    """Folder of the package of set `n`. ValueError when a file in it is not what was committed: MicroPython can hang
+    on a .mpy file that is cut short."""
     with open("/trust/%d/set.json" % n) as f:
-        return json.load(f)["package"]
+        d = json.load(f)
+    path = _HOME + "/" + d["package"]
+    os.stat(path)
+    buf = bytearray(128)
+    for name in d["files"]:
+        if name.startswith(path):
+            h = hashlib.sha256()
+            with open(name, "rb") as f:
+                while True:
+                    k = f.readinto(buf)
+                    if not k:
+                        break
+                    h.update(buf if k == 128 else buf[:k])
+            if str(hexlify(h.digest()), "ascii") != d["files"][name]:
+                raise ValueError(name)
+    return path
 
 
 def _use(path):
@@ -46,8 +65,7 @@ def load():
         NOTE = "/trust/active: %r" % e
     for n in order:
         try:
-            path = _HOME + "/" + _package(n)
-            os.stat(path)
+            path = _package(n)
             SET = n
             return _use(path)
         except Exception as e:  # whatever is wrong with this set, an older one may still connect

@@ -116,6 +116,7 @@ def prepare(stack: ExitStack, folder: Path, clock: str, place: str, kind: str, n
         spare = sets.route("legacy" if first else "ats", other_host, ["Spare"])
         info: dict[str, Any] = {
             "package": sets.package()[0],
+            "files": {},
             "routes": [tested, spare] if first else [spare, tested],
             "client_id": "t-1",
             "cert": "device.crt.pem",

@@ -1,0 +1,153 @@
+"""Slots: what the loader chooses, the trial of a new set, the step back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.device import pki, sets
+from tests.device.jail import Board
+from tests.device.server import Server
+from tests.device.world import ATS, LEGACY, World
+
+PROVEN_1 = {"/trust/health.json": b'{"v":1,"proven":1,"last":"ats","since":0,"routes":{},"roots":{}}'}
+
+TRY = """
+import json, twinroot
+twinroot.core.CONFIRM_MS = 0
+out = []
+for i in range(%d):
+    try:
+        link = twinroot.connect(timeout=5, wait=False)
+        out.append(["ok", link.route, link.root, twinroot.SET])
+        link.close()
+    except OSError as e:
+        out.append([e.kind, e.route, str(e), twinroot.SET])
+print(json.dumps({"out": out, "active": twinroot.sets.active(), "path": twinroot.__path__, "health": twinroot.health()}))
+"""
+
+
+def bad_set(world: World, number: int, ats: Server, legacy: Server, **more: Any) -> dict[str, bytes]:
+    """A set whose roots anchor neither route."""
+    stranger = World(world.folder / "stranger")
+    stranger.ats = stranger.legacy = pki.root("Stranger", world.kind)
+    stranger.device = world.device
+    return stranger.build(number, ats.address, legacy.address, **more)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_a_new_set_that_never_connects_is_rolled_back(world: World) -> None:
+    with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy:
+        old = world.build(1, ats.address, legacy.address)
+        new = bad_set(world, 2, ats, legacy, change={"extra.mpy": sets.compiled()["policy"]})
+        board = Board(world.folder / "board", sets.board(2, old, new) | PROVEN_1)
+        d = board.run(TRY % 4).json
+        kinds = [(o[0], o[3]) for o in d["out"]]
+        # Two passes fail, the third rolls back and connects with the set before, in the same call.
+        assert kinds == [("trust", 2), ("trust", 2), ("ok", 1), ("ok", 1)]
+        assert d["active"] == 1
+        assert d["path"].endswith(json.loads(old["/trust/1/set.json"])["package"]), "the package went back with the set"
+        assert d["health"]["proven"] == 1
+        assert "trial" not in d["health"]
+        assert board.tree()["/trust/active"] == b"1"
+
+
+def test_the_trial_counts_over_power_cuts(world: World) -> None:
+    with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy:
+        old, new = world.build(1, ats.address, legacy.address), bad_set(world, 2, ats, legacy)
+        board = Board(world.folder / "board", sets.board(2, old, new) | PROVEN_1)
+        assert [board.run(TRY % 1).json["out"][0][0] for _ in range(4)] == ["trust", "trust", "ok", "ok"]
+
+
+def test_network_and_clock_errors_are_no_failed_trial(world: World) -> None:
+    with world.server(ATS, world.ats, lambda c: None) as ats, world.server(LEGACY, world.legacy) as legacy:
+        old, new = world.build(1, ats.address, legacy.address), bad_set(world, 2, ats, legacy)
+        board = Board(world.folder / "board", sets.board(2, old, new) | PROVEN_1)
+        d = board.run(TRY % 6).json
+        assert [(o[0], o[3]) for o in d["out"]] == [("network", 2)] * 6
+        assert d["active"] == 2
+        late = bad_set(world, 2, ats, legacy, time={"servers": [], "floor": 4_000_000_000})
+        board.put(late)
+        d = board.run(TRY % 6).json
+        assert [(o[0], o[3]) for o in d["out"]] == [("clock", 2)] * 6
+        assert d["active"] == 2
+
+
+def test_a_proven_set_is_never_rolled_back(world: World) -> None:
+    with world.server(ATS, world.legacy) as ats, world.server(LEGACY, world.ats) as legacy:
+        old = world.build(1, ats.address, legacy.address)
+        new = world.build(2, ats.address, legacy.address)
+        proven = {"/trust/health.json": PROVEN_1["/trust/health.json"].replace(b'"proven":1', b'"proven":2')}
+        board = Board(world.folder / "board", sets.board(2, old, new) | proven)
+        d = board.run(TRY % 5).json
+        assert [(o[0], o[3]) for o in d["out"]] == [("trust", 2)] * 5
+
+
+def test_the_first_set_has_nothing_to_go_back_to(world: World) -> None:
+    with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy:
+        board = Board(world.folder / "board", sets.board(1, bad_set(world, 1, ats, legacy)))
+        d = board.run(TRY % 5).json
+        assert [(o[0], o[3]) for o in d["out"]] == [("trust", 1)] * 5
+
+
+BREAK: dict[str, dict[str, bytes | None]] = {
+    "active is empty": {"/trust/active": b""},
+    "active is garbage": {"/trust/active": b"\xff\x00"},
+    "active names no set": {"/trust/active": b"7"},
+    "active is missing": {"/trust/active": None},
+    "set.json is empty": {"/trust/2/set.json": b""},
+    "set.json is cut": {"/trust/2/set.json": b'{"board":"x","pack'},
+    "set.json is a list": {"/trust/2/set.json": b"[]"},
+    "package is missing": {"/trust/2/set.json": b'{"package":"000000000000","routes":[]}'},
+}
+
+
+@pytest.mark.parametrize("what", BREAK)
+def test_the_loader_finds_a_whole_set(world: World, what: str) -> None:
+    with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy:
+        tree = sets.board(2, world.build(1, ats.address, legacy.address), world.build(2, ats.address, legacy.address))
+        for path, data in BREAK[what].items():
+            tree.pop(path)
+            if data is not None:
+                tree[path] = data
+        board = Board(world.folder / "board", tree)
+        d = board.run(TRY % 1).json
+        assert d["out"][0][0] == "ok", d
+        report = board.run("import json, twinroot; print(json.dumps(twinroot.selftest()))").json
+        assert not report["ok"]
+        assert report["error"], "the board says that it does not run what was committed"
+
+
+def test_a_broken_package_does_not_brick(world: World) -> None:
+    with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy:
+        old = world.build(1, ats.address, legacy.address)
+        cut = sets.compiled()["core"][:200]  # MicroPython reads the end of the file for ever
+        for written, committed in ((b"", b""), (b"garbage", b"garbage"), (b"M\x01\x00\x1f",) * 2, (cut, sets.compiled()["core"])):
+            new = world.build(2, ats.address, legacy.address, change={"core.mpy": committed, "extra.mpy": b"x"})
+            path = next(p for p in new if p.endswith("/core.mpy"))
+            board = Board(world.folder / "board", sets.board(2, old, new | {path: written}))
+            d = board.run(TRY % 1).json
+            assert (d["out"][0][0], d["out"][0][3]) == ("ok", 1), d
+
+
+def test_no_set_at_all_says_what_to_do(world: World) -> None:
+    board = Board(world.folder / "board", sets.loader())
+    done = board.run("import twinroot")
+    assert "no usable set" in done.out
+    assert "twinroot update" in done.out
+
+
+def test_frozen_or_flat_package_is_the_last_resort(world: World) -> None:
+    """Modules beside the loader, as in frozen firmware."""
+    flat = {f"/lib/twinroot/{m}.mpy": data for m, data in sets.compiled().items()}
+    board = Board(world.folder / "board", flat)
+    d = board.run("import json, twinroot; print(json.dumps(twinroot.selftest()))").json
+    assert not d["ok"]
+    assert d["set"] == 0
