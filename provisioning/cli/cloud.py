@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from provisioning.cli._output import emit, say
+from provisioning.cli._output import emit, mode, say
 from provisioning.errors import InputError, StationError
 
 
@@ -123,7 +123,8 @@ def _run(
             client_cas=client_ca,
             devices=issue,
         )
-        asyncio.run(run(options, lambda info: emit(info, lambda: _text(info)), _tell))
+        # A program that reads the one object may never read standard error: a full pipe would stop the stand-in.
+        asyncio.run(run(options, lambda info: emit(info, lambda: _text(info)), None if mode.json else _tell))
     finally:
         if temporary:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -38,7 +38,7 @@ def test_the_story_for_programs(tmp_path: Path) -> None:
     told = json.loads(done.stdout)
     assert (done.returncode, told["outcome"]) == (0, "pass"), done.stderr
     assert [step["name"] for step in told["steps"]] == STEPS
-    assert told["seconds"] < 20
+    assert told["seconds"] < 25  # 6 on an idle machine
     evidence = told["evidence"]
     assert [message["route"] for message in evidence["messages"]] == ["ats", "legacy", "ats"]
     assert [json.loads(message["payload"])["root"] for message in evidence["messages"]] == ["StandInATS", "StandInVeriSign", "StandInATS"]

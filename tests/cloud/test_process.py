@@ -255,3 +255,19 @@ def test_killed_it_leaves_at_most_its_state_behind(monkeypatch: pytest.MonkeyPat
         assert [path.name for path in base.iterdir()] == [state.name]
     finally:
         shutil.rmtree(base)
+
+
+def test_nobody_has_to_read_its_standard_error(tmp_path: Path) -> None:
+    """A script that takes the JSON and ignores the rest must not stop the stand-in with a full pipe."""
+    process = subprocess.Popen(
+        [*TWINROOT, "cloud", "--json", "--state", tmp_path, "--scenario", "eof"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    route = _first_line(process)["routes"][0]
+    for _ in range(1500):
+        with socket.create_connection((route["host"], route["port"]), timeout=5) as plain:
+            plain.sendall(b"x")
+            assert plain.recv(1) == b""
+    process.terminate()
+    assert process.wait(15) == 0
+    process.communicate()
