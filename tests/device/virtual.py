@@ -8,6 +8,7 @@ from littlefs import LittleFS
 
 from provisioning.link.port import open_port
 from provisioning.link.repl import RawRepl
+from provisioning.link.wire import Wire
 from provisioning.virtual.client import VirtualBoard
 
 VFS = 0x200000  # stock table for 4 MB: the partition `vfs`
@@ -51,15 +52,34 @@ class Virtual:
         for at in range(0, len(data), CHUNK):
             self.board.load_flash(VFS + at, data[at : at + CHUNK])
 
+    def _prompt(self, wire: Wire) -> RawRepl:
+        self.board.power_on()
+        said = bytearray()
+        while not said.endswith(b">>> "):  # an interrupt before the prompt would hit the start-up
+            more = wire.read(5)
+            assert more, said
+            said += more
+        repl = RawRepl(wire)
+        repl.enter()
+        return repl
+
     def lines(self, script: str, seconds: float = 110) -> list[str]:
         self.board.power_off()
         with open_port(self.board.pty) as wire:
-            self.board.power_on()
+            return self._prompt(wire).run(script, seconds).decode(errors="replace").splitlines()
+
+    def cut(self, script: str, operations: int) -> bool:
+        """Power on, the script, and the power goes in the flash operation after `operations` more. False when the script
+        ended before that."""
+        self.board.power_off()
+        with open_port(self.board.pty) as wire:
+            repl = self._prompt(wire)
+            self.board.cut(operations, seed=operations)
+            repl.start(script)
             said = bytearray()
-            while not said.endswith(b">>> "):  # an interrupt before the prompt would hit the start-up
-                more = wire.read(5)
-                assert more, said
-                said += more
-            repl = RawRepl(wire)
-            repl.enter()
-            return repl.run(script, seconds).decode(errors="replace").splitlines()
+            while self.board.powered and not said.endswith(b"\x04>"):
+                said += wire.read(0.05)
+        went = not self.board.powered
+        if not went:
+            self.board.call("uncut")
+        return went
