@@ -1,0 +1,200 @@
+"""The way from one root to the other in four phases, each a product file that can be taken back.
+
+    legacy-only -> legacy-first -> ats-first -> ats-only
+
+What a device does when an endpoint or a root disappears is not told from memory: the device's own policy.py is run through it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+from provisioning.errors import InputError, StationError
+from provisioning.resources import folder
+from provisioning.trust.endpoint import classify
+from provisioning.trust.probe.verdict import ERRORS
+from provisioning.trust.roots import Root
+from provisioning.trust.routes import PHASES, Route, derive
+
+ORDER = tuple(PHASES)
+
+# What to do, and what to have seen, before a phase is entered. (phase entered from the one before it, from the one after it)
+BEFORE = {
+    "legacy-only": ("", "Only if no device may carry the ATS roots: the fleet is then bound to a root that nobody else trusts."),
+    "legacy-first": (
+        "Ask AWS for the ATS endpoint, which creates it: twinroot aws endpoint. Probe it: twinroot trust probe.",
+        "Nothing: devices of ats-first carry both routes already.",
+    ),
+    "ats-first": (
+        "A device of each kind has connected by the ATS route once: twinroot trust probe PRODUCT, then one real board.",
+        "The legacy endpoint still answers, and its chain still ends in its root: twinroot trust probe.",
+    ),
+    "ats-only": ("Health of the whole fleet shows connections by ATS roots and none by the legacy root: twinroot migrate status.", ""),
+}
+
+# What may happen to a route: (what, kind of the device's error then).
+_EVENTS = (
+    ("its chain no longer ends in a root of the route", "trust"),
+    ("its endpoint no longer answers", "network"),
+)
+
+
+@dataclass(frozen=True)
+class Consequence:
+    """What becomes of a device when something happens to a route. `route`: by which it then connects; None: it is offline with `error`."""
+
+    event: str
+    route: str | None
+    error: str | None
+
+    def __str__(self) -> str:
+        if self.route:
+            return f"{self.event}: the device connects by {self.route}"
+        return f"{self.event}: the device is offline ({self.error}) until that is repaired or the product is changed"
+
+
+@dataclass(frozen=True)
+class Change:
+    """From one phase to another, on a device."""
+
+    source: str
+    target: str
+    routes: tuple[str, ...]  # names, in order of preference
+    roots_added: tuple[str, ...]
+    roots_removed: tuple[str, ...]
+    root_bytes: int  # PEM of the added roots: what goes over the wire beside set.json
+    before: str
+
+
+def phase_of(routes: Sequence[Route]) -> str | None:
+    """The phase whose routes these are, None for routes of another make (a lab's, several endpoints of a kind)."""
+    classes = tuple(classify(r.host).cls for r in routes)
+    return next((phase for phase, wanted in PHASES.items() if wanted == classes), None)
+
+
+def possible(endpoint: str) -> tuple[str, ...]:
+    """The phases that exist for an endpoint: a region with ATS endpoints only has one. Raises InputError for an endpoint without pair."""
+    found = classify(endpoint)
+    if found.cls not in ("ats", "legacy"):
+        raise InputError(
+            "no-phases",
+            f"{endpoint} is no data endpoint of AWS IoT: it has no phases.",
+            "Routes of your own are changed by hand, in `routes:`.",
+        )
+    return ORDER if found.pair else ("ats-only",)
+
+
+def neighbour(endpoint: str, phase: str, step: int) -> str:
+    """The next phase (`step` 1) or the former (-1). Raises InputError at either end."""
+    there = possible(endpoint)
+    if phase not in there:
+        raise InputError("bad-phase", f"{phase} is not possible with {endpoint}.", f"Possible: {', '.join(there)}.")
+    index = there.index(phase) + step
+    if not 0 <= index < len(there):
+        end = "last" if step > 0 else "first"
+        raise InputError("no-such-phase", f"{phase} is the {end} phase of {endpoint}.", f"The phases are {', '.join(there)}.")
+    return there[index]
+
+
+def change(endpoint: str, port: int, source: str, target: str, roots: Mapping[str, Root]) -> Change:
+    """What going from one phase to the other changes on a device. `roots`: those of certs/."""
+    old, new = derive(endpoint, port, source), derive(endpoint, port, target)
+    had = list(dict.fromkeys(name for r in old for name in r.roots))
+    has = list(dict.fromkeys(name for r in new for name in r.roots))
+    added = tuple(n for n in has if n not in had)
+    forward = ORDER.index(target) > ORDER.index(source)
+    return Change(
+        source=source,
+        target=target,
+        routes=tuple(r.name for r in new),
+        roots_added=added,
+        roots_removed=tuple(n for n in had if n not in has),
+        root_bytes=sum(len(roots[n].pem) for n in added),
+        before=BEFORE[target][0 if forward else 1],
+    )
+
+
+def consequences(routes: Sequence[Route]) -> list[Consequence]:
+    """For each route and event: what the device's own policy makes of it."""
+    found = []
+    for index, route in enumerate(routes):
+        for event, kind in _EVENTS:
+            reached = _pass(len(routes), index, kind)
+            found.append(
+                Consequence(
+                    f"route {route.name}: {event}",
+                    routes[reached].name if reached is not None else None,
+                    None if reached is not None else ERRORS[kind][0],
+                )
+            )
+    return found
+
+
+def _pass(count: int, broken: int, kind: str) -> int | None:
+    """The route by which a device with `count` routes connects when the one numbered `broken` fails with `kind`; None when by none."""
+    policy: Any = device_policy().Policy(count)
+    route: int = policy.begin(0)
+    while route == broken:
+        route = policy.failed(kind)
+    return route if route >= 0 else None
+
+
+@cache
+def device_policy() -> ModuleType:
+    """firmware/twinroot/policy.py, which has neither clock nor socket and runs here as it does there."""
+    file = folder("firmware") / "twinroot" / "policy.py"
+    spec = importlib.util.spec_from_file_location("twinroot_device_policy", file)
+    if spec is None or spec.loader is None or not file.is_file():
+        raise StationError("incomplete-installation", f"{file} is missing.", "Install twinroot again.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """What the health of many devices says: how many connected by which root, and which never reached an ATS root."""
+
+    devices: int
+    by_root: Mapping[str, int]  # root -> devices that connected by it at least once
+    last_route: Mapping[str, int]  # route -> devices that used it last
+    behind: tuple[str, ...]  # devices without a connection by any of the wanted roots
+    failing: Mapping[str, int]  # "route: error" -> devices
+
+
+def fleet(reports: Iterable[Mapping[str, Any]], wanted: Iterable[str]) -> Fleet:
+    """Add up health reports: {"device": id, "health": {...}} or health itself with a "device". Raises InputError for another shape."""
+    by_root: dict[str, int] = {}
+    last: dict[str, int] = {}
+    failing: dict[str, int] = {}
+    behind = []
+    latest: dict[str, Mapping[str, Any]] = {}
+    for number, report in enumerate(reports, 1):
+        try:
+            health = report.get("health", report)
+            latest[str(report["device"])] = {"last": health["last"], "roots": dict(health["roots"]), "routes": dict(health["routes"])}
+        except (AttributeError, KeyError, TypeError, ValueError) as e:
+            raise InputError(
+                "bad-health",
+                f"Health report {number} is none: {e!r}.",
+                'A report is {"device": "ws-0001", "health": …}, with what twinroot.health() returned.',
+            ) from e
+    wanted = set(wanted)
+    for device, health in latest.items():
+        good = {name for name, row in health["roots"].items() if row.get("good")}
+        for name in good:
+            by_root[name] = by_root.get(name, 0) + 1
+        if not good & wanted:
+            behind.append(device)
+        if health["last"]:
+            last[health["last"]] = last.get(health["last"], 0) + 1
+        for route, row in health["routes"].items():
+            if row.get("err"):
+                what = f"{route}: {row['err']}"
+                failing[what] = failing.get(what, 0) + 1
+    return Fleet(len(latest), dict(sorted(by_root.items())), dict(sorted(last.items())), tuple(behind), dict(sorted(failing.items())))

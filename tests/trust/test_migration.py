@@ -1,0 +1,184 @@
+"""Phases, what they cost and break, and product files that change in one line alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provisioning.cli.main import run
+from provisioning.config.load import load_product
+from provisioning.errors import InputError
+from provisioning.trust import edit, migration
+from provisioning.trust.roots import load_roots
+from provisioning.trust.routes import derive
+
+ATS, LEGACY = "abc-ats.iot.us-east-1.amazonaws.com", "abc.iot.us-east-1.amazonaws.com"
+MUMBAI = "abc-ats.iot.ap-south-1.amazonaws.com"
+
+PRODUCT = f"""\
+# A station.\r
+product: weather   # its name\r
+board: esp32-generic\r
+cloud:\r
+    # where it talks to\r
+    region: us-east-1\r
+    endpoint: {ATS}   # the ATS one 🌦\r
+identity: {{certificate: 'a.crt.pem', key: "a.key.pem"}}\r
+"""
+
+
+@pytest.fixture
+def product(tmp_path: Path) -> Path:
+    file = tmp_path / "product.yaml"
+    file.write_bytes(PRODUCT.encode())
+    return file
+
+
+def test_next_and_back_walk_all_phases_and_change_one_line(product: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["migrate", "plan", str(product), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["phase"] == "ats-first"
+    seen = []
+    for step in ("--next", "--back", "--back", "--back", "--next"):
+        assert run(["migrate", "plan", str(product), step, "--json"]) == 0
+        phase = json.loads(capsys.readouterr().out)["phase"]
+        seen.append(phase)
+        lines = product.read_bytes().decode().split("\r\n")
+        assert lines.pop(5) == f"    phase: {phase}"
+        assert "\r\n".join(lines) == PRODUCT
+        assert migration.phase_of(load_product(product).routes) == phase
+    assert seen == ["ats-only", "ats-first", "legacy-first", "legacy-only", "legacy-first"]
+
+
+def test_there_is_nothing_beyond_the_last_phase(product: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["migrate", "plan", str(product), "--next"]) == 0
+    before = product.read_bytes()
+    assert run(["migrate", "plan", str(product), "--next"]) == 2
+    assert product.read_bytes() == before and "last phase" in capsys.readouterr().err
+
+
+def test_the_next_product_can_go_elsewhere(product: Path, tmp_path: Path) -> None:
+    out = tmp_path / "next.yaml"
+    assert run(["migrate", "plan", str(product), "--next", "--out", str(out)]) == 0
+    assert product.read_bytes().decode() == PRODUCT and "phase: ats-only" in out.read_text()
+
+
+def test_a_region_with_ats_only_has_one_phase() -> None:
+    assert migration.possible(MUMBAI) == ("ats-only",)
+    with pytest.raises(InputError):
+        migration.neighbour(MUMBAI, "ats-only", -1)
+    with pytest.raises(InputError):
+        migration.possible("mqtt.example.com")
+
+
+def test_routes_by_hand_are_left_alone(product: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = PRODUCT.replace(f"    endpoint: {ATS}", f"    routes: [{{name: a, endpoint: {ATS}, roots: [AmazonRootCA1]}}]")
+    product.write_bytes(text.encode())
+    assert run(["migrate", "plan", str(product), "--next"]) == 2
+    assert "by hand" in capsys.readouterr().err and product.read_bytes().decode() == text
+
+
+def test_what_a_step_changes_and_costs() -> None:
+    roots = load_roots()
+    step = migration.change(ATS, 8883, "legacy-only", "legacy-first", roots)
+    assert step.roots_added == ("AmazonRootCA1", "AmazonRootCA3") and step.roots_removed == ()
+    assert step.root_bytes == len(roots["AmazonRootCA1"].pem) + len(roots["AmazonRootCA3"].pem)
+    step = migration.change(ATS, 8883, "ats-first", "ats-only", roots)
+    assert (step.roots_added, step.root_bytes) == ((), 0) and step.roots_removed == ("VeriSign-Class3-Public-Primary-G5",)
+    assert migration.change(ATS, 8883, "legacy-first", "ats-first", roots).routes == ("ats", "legacy")
+
+
+@pytest.mark.parametrize(
+    ("phase", "event", "outcome"),
+    [
+        ("legacy-only", "route legacy: its chain", "TrustError"),
+        ("legacy-first", "route legacy: its chain", "ats"),
+        ("legacy-first", "route legacy: its endpoint", "NetworkError"),
+        ("ats-first", "route ats: its chain", "legacy"),
+        ("ats-first", "route ats: its endpoint", "NetworkError"),
+        ("ats-first", "route legacy: its endpoint", "ats"),
+        ("ats-only", "route ats: its chain", "TrustError"),
+    ],
+)
+def test_what_breaks_is_what_the_devices_own_policy_does(phase: str, event: str, outcome: str) -> None:
+    [found] = [c for c in migration.consequences(derive(ATS, phase=phase)) if c.event.startswith(event)]
+    assert outcome in (found.route, found.error)
+
+
+HEALTH = [
+    {"device": "a", "health": {"v": 1, "last": "ats", "routes": {"ats": {"good": 2}}, "roots": {"AmazonRootCA1": {"good": 2}}}},
+    {
+        "device": "b",
+        "v": 1,
+        "last": "legacy",
+        "routes": {"ats": {"bad": 1, "err": "trust"}},
+        "roots": {"VeriSign-Class3-Public-Primary-G5": {"good": 4}},
+    },
+    {
+        "device": "b",
+        "v": 1,
+        "last": "legacy",
+        "routes": {"ats": {"bad": 2, "err": "trust"}},
+        "roots": {"VeriSign-Class3-Public-Primary-G5": {"good": 5}},
+    },
+]
+
+
+def test_status_counts_what_the_fleet_proves(product: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reports = tmp_path / "health.jsonl"
+    reports.write_text("\n".join(map(json.dumps, HEALTH)) + "\n")
+    assert run(["migrate", "status", str(product), "--health", str(reports), "--json"]) == 1
+    fleet = json.loads(capsys.readouterr().out)["fleet"]
+    assert (fleet["devices"], fleet["behind"], fleet["failing"]) == (2, ["b"], {"ats: trust": 1})
+    assert fleet["by_root"] == {"AmazonRootCA1": 1, "VeriSign-Class3-Public-Primary-G5": 1}
+    reports.write_text(json.dumps(HEALTH[0]))
+    assert run(["migrate", "status", str(product), "--health", str(reports)]) == 0
+    assert "every device has connected by an ATS root" in capsys.readouterr().out
+    for bad in ("{", '{"device": "a"}', "[]", '{"device":"a","last":1,"roots":[1],"routes":{}}'):
+        reports.write_text(bad)
+        assert run(["migrate", "status", str(product), "--health", str(reports)]) == 2
+        assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("bom", ["", "\ufeff"])
+def test_an_edit_keeps_every_other_character(end: str, bom: str) -> None:
+    text = bom + "a: 1 # é 🌦\n\n# x\ncloud: # here\n  endpoint:  'old'   # why\n  port: 1\nb: [1,   2]\n".replace("\n", end)
+    assert edit.change(text, ("cloud", "endpoint"), "new") == text.replace("'old'", "new")
+    added = edit.change(text, ("cloud", "phase"), "ats-only")
+    assert added == text.replace("  endpoint:", f"  phase: ats-only{end}  endpoint:")
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "made"),
+    [
+        ("cloud: {endpoint: a, port: 1}\n", ("cloud", "phase"), "cloud: {endpoint: a, phase: new, port: 1}\n"),
+        ("cloud: {endpoint: a, port: 1}\n", ("cloud", "endpoint"), "cloud: {endpoint: new, port: 1}\n"),
+        ("cloud:\n  endpoint:\n  port: 1\n", ("cloud", "endpoint"), "cloud:\n  endpoint: new\n  port: 1\n"),
+        ("cloud:\n  endpoint: !env HOST\n", ("cloud", "endpoint"), "cloud:\n  endpoint: new\n"),
+        ("cloud:\n- endpoint: a\n- endpoint: b\n", ("cloud", 1, "endpoint"), "cloud:\n- endpoint: a\n- endpoint: new\n"),
+    ],
+)
+def test_edits(text: str, path: tuple[str | int, ...], made: str) -> None:
+    assert edit.change(text, path, "new") == made
+
+
+@pytest.mark.parametrize("text", ["cloud: a\n", "cloud: []\n", "cloud: {}\n", "a: 1\n", "cloud:\n  endpoint: [1]\n", "\t", "a: b: c"])
+def test_what_cannot_be_edited_is_refused(text: str) -> None:
+    with pytest.raises(InputError):
+        edit.change(text, ("cloud", "endpoint"), "new")
+
+
+KEYS = st.dictionaries(st.sampled_from(["region", "endpoint", "port", "x"]), st.text("abcé #:'\"\\🌦", max_size=8), min_size=1)
+
+
+@given(KEYS, st.sampled_from([True, False, None]), st.booleans())
+def test_only_the_value_changes(cloud: dict[str, str], flow: bool | None, before: bool) -> None:
+    data = {"a": [1, {"b": "c"}], "cloud": cloud, "z": "é"} if before else {"cloud": cloud, "z": None}
+    text = yaml.safe_dump(data, default_flow_style=flow, allow_unicode=True)
+    changed = yaml.safe_load(edit.change(text, ("cloud", "endpoint"), "new-host"))
+    assert changed == {**data, "cloud": {**cloud, "endpoint": "new-host"}}
