@@ -57,6 +57,7 @@ class StandIn:
         self._answers: dict[int, queue.SimpleQueue[Event]] = {}
         self._first: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._news = threading.Condition()
+        self._asking = threading.Lock()  # one line at a time
         self._messages: list[Event] = []
         self._connections: list[Event] = []
         self._ended = False
@@ -226,12 +227,15 @@ class StandIn:
             raise StationError("cloud-stopped", "The cloud stand-in is not running.", "Start it first.")
         answers: queue.SimpleQueue[Event] = queue.SimpleQueue()
         with self._news:
+            if self._ended:  # from here on nobody would answer, even if the pipe still took the request
+                raise _error(self._death())
             self._number += 1
             number = self._number
             self._answers[number] = answers
         try:
-            process.stdin.write(json.dumps({"id": number, **request}) + "\n")
-            process.stdin.flush()
+            with self._asking:
+                process.stdin.write(json.dumps({"id": number, **request}) + "\n")
+                process.stdin.flush()
             reply = answers.get(timeout=_ANSWER_TIMEOUT)
         except queue.Empty:
             raise StationError("cloud-silent", f"The cloud stand-in did not answer within {_ANSWER_TIMEOUT:.0f} s.") from None
