@@ -6,6 +6,7 @@ import click
 
 from provisioning.cli._output import emit
 from provisioning.trust.endpoint import Endpoint, classify
+from provisioning.trust.related import related
 
 
 @click.command()
@@ -29,6 +30,7 @@ def _row(e: Endpoint) -> dict[str, object]:
         "pair": e.pair,
         "roots": list(e.roots),
         "notes": list(e.notes),
+        "related": [{"what": r.what, "host": r.host, "how": r.how, "note": r.note} for r in related(e)],
     }
 
 
@@ -36,5 +38,6 @@ def _text(e: Endpoint) -> str:
     rows = [("class", e.cls)]
     if e.region:
         rows += [("region", f"{e.region} ({e.partition})"), ("pair", e.pair or "none"), ("roots", ", ".join(e.roots) or "none")]
+    rows += [(r.what, f"{r.host or 'unknown'}  ({r.how}: {r.note})") for r in related(e) if r.what != "pair"]
     rows += [("note", note) for note in e.notes]
-    return "\n".join([e.host, *(f"  {name:<8}{value}" for name, value in rows)])
+    return "\n".join([e.host, *(f"  {name:<19}{value}" for name, value in rows)])

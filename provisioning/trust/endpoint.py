@@ -117,7 +117,7 @@ def _why_no_host_name(name: str) -> str:
 def _outside(name: str) -> Endpoint:
     notes = ["not a name of AWS IoT: its root is its owner's choice, so the product names it"]
     if name.endswith((".api.aws", ".api.amazonwebservices.com.cn")):
-        notes = ["formed like a dual-stack name of AWS; no device endpoint is known to be called so, so the product names its roots"]
+        notes = ["formed like a dual-stack name of AWS's SDKs, which is none for devices; a product that uses it names its roots"]
     elif "amazonaws" in name or ".iot." in name:
         notes.append("it resembles a name of AWS IoT and is none")
     return Endpoint(name, "custom", notes=tuple(notes))
@@ -134,7 +134,7 @@ def _inside(name: str, labels: list[str], domain: str) -> Endpoint | str:
         return "the control plane of AWS IoT; devices connect to an endpoint with a prefix"
     first, service = labels[0], tuple(labels[1:-1])
     if service == ("ats", "iot") and where.partition == "aws-cn":  # data.ats.iot.cn-north-1…, as AWS's own endpoint lists spell it
-        note = "-ats as a label of its own, as AWS spells it in China; ask describe-endpoint for the other endpoint"
+        note = "ats as a label of its own, as AWS spells it in Beijing; ask describe-endpoint for the other endpoint"
         return Endpoint(name, "ats", where.name, where.partition, None, ATS_ROOTS, (note,))
     cls = _SERVICES.get(service)
     if cls is None:
@@ -157,6 +157,8 @@ def _data(name: str, first: str, where: Region, domain: str) -> Endpoint | str:
         return f"{first!r} is not a prefix of an account"
     other = f"{stem}{'' if is_ats else _SUFFIX}.iot.{where.name}.{domain}"
     notes = _inferred(where)
+    if where.name == "cn-north-1":
+        notes = (*notes, "AWS also spells ATS endpoints of this region PREFIX.ats.iot…: ask with `twinroot aws endpoint`")
     if not where.legacy:
         if not is_ats:
             note = f"{where.name} has ATS endpoints only: by its form the endpoint is {other}; ask for it with `twinroot aws endpoint`"

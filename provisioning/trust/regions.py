@@ -46,6 +46,9 @@ REGIONS: dict[str, Region] = {
     for name in names.split()
 }
 
+# Regions with FIPS endpoints (AWS IoT FIPS endpoints).
+FIPS = frozenset(["us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "us-gov-west-1", "us-gov-east-1"])
+
 # First words of the names of regions outside the partition "aws".
 _PARTITION_OF = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"))
 
