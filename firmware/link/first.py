@@ -17,6 +17,6 @@ def prepare(text, rest):
     global plan, sets, now
     files = json.loads(text)["files"]
     files = [[place(1, name), files[name]] for name in sorted(files)] + rest[2:]
-    plan = 1, text, files, range(len(files)), (), (), rest[0]
+    plan = 1, text, files, range(len(files)), (), (), rest[0], False
     sets = {}
     now = 0

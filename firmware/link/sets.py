@@ -110,6 +110,8 @@ def remove(path):
 def tidy(n=0):
     for path in junk(n):
         remove(path)
+    for m in [m for m in sets if m not in kept(n)]:
+        del sets[m]
 
 
 def prepare(text, rest):
@@ -138,6 +140,7 @@ def prepare(text, rest):
     fresh = [home(number) + "/"]
     if new["package"] not in packages(kept(0)):
         fresh.append(_LIB + new["package"] + "/")
+    sets[number] = new  # from here on its package is nobody's rubbish
     send = []
     copies = []
     block = os.statvfs("/")[0]
@@ -155,5 +158,5 @@ def prepare(text, rest):
     for path in junk(number):
         for name in [""] + ["/" + name for name in names(path)]:
             free += size(path + name) // block + 1
-    plan = number, text, rest, send, copies, fresh, whole
+    plan = number, text, rest, send, copies, fresh, whole, same
     return [number, send, [c[1] for c in copies], same, need, free]

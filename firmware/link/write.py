@@ -1,7 +1,8 @@
 """Writes a planned set: folders, reading back, the commit. For every transport; runs after hello.py, before first.py or sets.py.
 
 What prepare() there leaves in `plan`: number of the set, set.json, [[path, sha256] of each file], indices to send, [(source, index)] to
-copy, folders that no set in use reads from, SHA-256 of set.json. In `sets` and `now`: the sets that are there, the one in use.
+copy, folders that no set in use reads from, SHA-256 of set.json, whether set.json is
+there already. In `sets` and `now`: the sets that are there, the one in use.
 A hash of "@" in set.json is one that the board fills in, from what it reads back: the hash of set.json then vouches for all of them.
 """
 
@@ -77,7 +78,7 @@ def commit():
     now = plan[0]
     if sha256(text).digest().hex() != plan[6]:
         raise OSError("hash " + home(now))
-    if not sets.get(now):
+    if not plan[7]:
         write(home(now) + _SET, text)
         sets[now] = json.loads(text)
     write(_TRUST + "active", str(now).encode())
