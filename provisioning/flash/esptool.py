@@ -11,6 +11,7 @@ from pathlib import Path
 from provisioning.config.board import Board
 from provisioning.errors import StationError, TwinrootError
 from provisioning.flash import baud, process
+from provisioning.flash.line import Endpoint, Line
 from provisioning.flash.sayings import SLOWER, explain
 from provisioning.link.events import Event, Listener, silent
 
@@ -44,12 +45,10 @@ _THERE = re.compile(r" at (0x[0-9a-f]+) (?:already in flash|verified)")
 
 
 def write(
-    board: Board,
-    port: str,
+    line: Line,
     parts: Sequence[Part],
-    log: Path,
     *,
-    before: str | None = None,
+    in_loader: bool = False,
     fixed_baud: int | None = None,
     skip_same: bool = False,
     events: Listener = silent,
@@ -57,9 +56,10 @@ def write(
 ) -> Written:
     """Write all parts, falling back to lower rates by itself. Raises Failed, which holds the error.
 
-    `before`: esptool's reset mode for the first attempt, by default the board's.
+    `in_loader`: the chip waits in its loader, so the first attempt needs no reset.
     """
-    key = baud.adapter(port)
+    board = line.board
+    key = baud.adapter(line.name)
     done = Written()
     last: TwinrootError | None = None
     mismatches = 0
@@ -68,15 +68,21 @@ def write(
         done.baud = rate
         events(Event("baud", {"baud": rate}))
         follower = _Follower(parts, events, done)
-        argv = process.command(_arguments(board, port, rate, parts, skip_same, before if done.attempts == 1 else None))
-        ended = process.run(argv, log, follower, silence)
+        try:
+            with line.session(in_loader and done.attempts == 1) as endpoint:
+                argv = process.command(_arguments(board, endpoint, rate, parts, skip_same))
+                ended = process.run(argv, line.log, follower, silence)
+        except TwinrootError as error:
+            raise Failed(error, done) from None  # the loader cannot be entered again, or there is no esptool
         done.seconds += ended.seconds
         if ended.code == 0:
             if fixed_baud is None and not board.native_usb:
                 baud.remember(key, rate)
             return done
-        last, retry = _why(ended, port, rate, log, silence)
-        if last.code == "no-answer" and before == "no-reset" and done.attempts == 1:
+        if endpoint.bridge is not None and endpoint.bridge.failure is not None:
+            raise Failed(endpoint.bridge.failure, done)  # the port itself: esptool saw only the end of it
+        last, retry = _why(ended, line, rate, silence)
+        if last.code == "no-answer" and in_loader and done.attempts == 1:
             retry = SLOWER  # the chip left its loader in between: once more, with a reset
         mismatches += last.code == "flash-mismatch"
         if retry != SLOWER or mismatches > 1:
@@ -94,20 +100,20 @@ class Failed(Exception):
         self.done = done
 
 
-def _why(ended: process.Ended, port: str, rate: int, log: Path, silence: float) -> tuple[TwinrootError, str]:
+def _why(ended: process.Ended, line: Line, rate: int, silence: float) -> tuple[TwinrootError, str]:
     if ended.code is None:
         return (
             StationError(
-                "esptool-silent", f"esptool said nothing for {silence:.0f} s on {port} and was ended.", f"Its output is in {log}."
+                "esptool-silent", f"esptool said nothing for {silence:.0f} s on {line.name} and was ended.", f"Its output is in {line.log}."
             ),
             SLOWER,
         )
-    return explain(ended.output, port, rate, str(log))
+    return explain(ended.output, line.name, rate, str(line.log))
 
 
-def _arguments(board: Board, port: str, rate: int, parts: Sequence[Part], skip_same: bool, before: str | None) -> list[str]:
-    arguments = ["--chip", board.chip, "--port", reachable(port), "--baud", str(rate)]
-    arguments += ["--before", before or board.reset.before, "--after", board.reset.after, "--connect-attempts", "3"]
+def _arguments(board: Board, endpoint: Endpoint, rate: int, parts: Sequence[Part], skip_same: bool) -> list[str]:
+    arguments = ["--chip", board.chip, "--port", endpoint.port, "--baud", str(rate)]
+    arguments += ["--before", endpoint.before, "--after", endpoint.after, "--connect-attempts", "3"]
     arguments += ["write-flash", "--flash-mode", "keep", "--flash-freq", "keep", "--flash-size", "keep"]
     known = [part.before for part in parts]
     if any(known):
@@ -117,13 +123,6 @@ def _arguments(board: Board, port: str, rate: int, parts: Sequence[Part], skip_s
     for part in parts:
         arguments += [f"0x{part.offset:x}", str(part.file)]
     return arguments
-
-
-def reachable(port: str) -> str:
-    """The port as esptool needs it: an RFC 2217 server that forgets to confirm a line change must not stop the run."""
-    if port.lower().startswith("rfc2217://") and "ign_set_control" not in port:
-        return f"{port}{'&' if '?' in port else '?'}ign_set_control"
-    return port
 
 
 class _Follower:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from provisioning.config.board import Board
-from provisioning.errors import BoardError, InputError, StationError, TwinrootError
-from provisioning.flash import process
-from provisioning.flash.esptool import reachable
+from provisioning.errors import BoardError, InputError, TwinrootError
 from provisioning.flash.firmware import Firmware
-from provisioning.flash.partition import FACTORY_OFFSET
-from provisioning.flash.rom import Facts, RomLoader, hard_reset
-from provisioning.link.port import open_port
+from provisioning.flash.rom import Facts
 
-_SECTOR = 4096
 _PLAIN = "Such a chip takes only images signed or encrypted with its own keys, and stock MicroPython cannot be; use a fresh one."
 
 
@@ -31,14 +24,6 @@ class Question:
     port: str
     end: int  # bytes of flash that are needed
     allowed: frozenset[str] | None  # MACs; None: every board is welcome
-
-
-@dataclass(frozen=True)
-class Examined:
-    """`same_firmware`: the flash seems to hold the product's firmware already; esptool's MD5 decides."""
-
-    facts: Facts
-    same_firmware: bool
 
 
 @dataclass(frozen=True)
@@ -126,48 +111,3 @@ def refuse(question: Question) -> None:
         sentence = refusal.says(question)
         if sentence is not None:
             raise refusal.error(refusal.code, sentence, refusal.hint)
-
-
-def examine(board: Board, port: str, log: Path, firmware: Firmware | None = None) -> Examined:
-    """Bring the board into its loader and read its facts; it stays there. Raises BoardError or StationError."""
-    try:
-        return _ask(port, board.reset.before, firmware)
-    except TwinrootError as error:
-        if error.code != "no-answer" or "://" in port or board.reset.before == "no-reset":
-            raise
-        failure = error
-    # esptool knows more ways to pull the lines than this module does (both at once, for boards without a capacitor on EN).
-    arguments = ["--chip", board.chip, "--port", reachable(port), "--before", board.reset.before, "--after", "no-reset-stub", "flash-id"]
-    if process.run(process.command(arguments), log, silence=30.0).code != 0:
-        raise failure
-    return _ask(port, "no-reset", firmware)
-
-
-def _ask(port: str, before: str, firmware: Firmware | None) -> Examined:
-    if port.startswith("socket://"):
-        before = "no-reset"  # a plain TCP socket has no control lines: the board must be in its loader
-    with open_port(reachable(port)) as wire:
-        loader = RomLoader(wire.serial, port)
-        try:
-            loader.connect(before)
-            facts = loader.identify()
-            return Examined(facts, firmware is not None and _has(loader, facts, firmware))
-        except OSError as error:
-            raise StationError(
-                "port-gone", f"The port {port} went away: {error}.", "Plug the board in again and run the command again."
-            ) from None
-
-
-def _has(loader: RomLoader, facts: Facts, firmware: Firmware) -> bool:
-    """Whether the application's first sector is the firmware's: it holds the build's own hash, so the rest is worth a look, too."""
-    if facts.flash is None or facts.secure_download:
-        return False
-    at = next((row.offset for row in firmware.table if row.is_app), FACTORY_OFFSET)
-    sector = firmware.content[at - firmware.offset : at - firmware.offset + _SECTOR]
-    return loader.md5(at, len(sector), facts.flash) == hashlib.md5(sector, usedforsecurity=False).digest()
-
-
-def leave(port: str) -> None:
-    """Let a board that was refused start its program again, as it was before."""
-    with open_port(reachable(port)) as wire:
-        hard_reset(wire.serial)

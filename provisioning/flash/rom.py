@@ -17,6 +17,7 @@ from typing import Any
 
 from provisioning.errors import BoardError, StationError, TwinrootError
 from provisioning.flash.chips import CHIPS, MAGIC_REGISTER, Bits, Chip, flash_bytes
+from provisioning.link.wire import Wire
 
 ROM_BAUD = 115200
 SYNC, WRITE_REG, READ_REG, SPI_SET_PARAMS, SPI_ATTACH, SPI_FLASH_MD5, GET_SECURITY_INFO = 0x08, 0x09, 0x0A, 0x0B, 0x0D, 0x13, 0x14
@@ -57,11 +58,11 @@ class _Silent(Exception):
 
 
 class RomLoader:
-    """The loader behind an open pyserial port."""
+    """The loader at the other end of a Wire."""
 
-    def __init__(self, port: Any, name: str) -> None:
-        self._port = port
-        self._name = name
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._name = wire.name
         self._pending = bytearray()
         self.is_stub = False
 
@@ -69,11 +70,11 @@ class RomLoader:
         """Reset into the loader and synchronise. Raises BoardError or StationError with what the board said instead."""
         heard = b""
         for attempt in range(_ATTEMPTS if before != "no-reset" else 1):
-            self._port.reset_input_buffer()
+            self._wire.discard(0.0)
             self._pending.clear()
             if before != "no-reset":
                 # Boards with a big capacitor on EN need IO0 held longer: every second attempt.
-                (_usb_reset if before == "usb-reset" else _classic_reset)(self._port, 0.05 if attempt % 2 == 0 else 0.5)
+                (_usb_reset if before == "usb-reset" else _classic_reset)(self._wire.serial, 0.05 if attempt % 2 == 0 else 0.5)
             for _ in range(_SYNCS):
                 try:
                     self._sync()
@@ -221,7 +222,7 @@ class RomLoader:
     def _command(self, code: int, data: bytes, seconds: float) -> tuple[int, bytes]:
         """(value, data without status) of the answer. Raises _Silent or _Refused."""
         packet = struct.pack("<BBHI", 0, code, len(data), 0) + data
-        self._port.write(b"\xc0" + packet.replace(b"\xdb", b"\xdb\xdd").replace(b"\xc0", b"\xdb\xdc") + b"\xc0")
+        self._wire.write(b"\xc0" + packet.replace(b"\xdb", b"\xdb\xdd").replace(b"\xc0", b"\xdb\xdc") + b"\xc0")
         deadline = time.monotonic() + seconds
         while True:
             frame = self._frame(deadline - time.monotonic())
@@ -264,8 +265,7 @@ class RomLoader:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise _Silent("no answer")
-            self._port.timeout = min(left, 0.05)
-            self._pending += self._port.read(max(1, self._port.in_waiting))
+            self._pending += self._wire.read(left)
 
 
 def _odd(count: int) -> bool:
@@ -273,8 +273,11 @@ def _odd(count: int) -> bool:
 
 
 def _lines(port: Any, *, dtr: bool, rts: bool) -> None:
-    port.dtr = dtr
-    port.rts = rts
+    # Over RFC 2217 each change costs a round trip and more: only what changes.
+    if port.dtr != dtr:
+        port.dtr = dtr
+    if port.rts != rts:
+        port.rts = rts
     if os.name == "nt":
         port.dtr = dtr  # Windows' usbser.sys sends a changed RTS only with the next DTR
 
@@ -295,13 +298,6 @@ def _usb_reset(port: Any, _hold: float) -> None:
     _lines(port, dtr=True, rts=False)
     time.sleep(0.1)
     _lines(port, dtr=True, rts=True)
-    _lines(port, dtr=False, rts=True)
-    time.sleep(0.1)
-    _lines(port, dtr=False, rts=False)
-
-
-def hard_reset(port: Any) -> None:
-    """Start the program: a pulse on EN."""
     _lines(port, dtr=False, rts=True)
     time.sleep(0.1)
     _lines(port, dtr=False, rts=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from provisioning.config.product import Product
 from provisioning.errors import BoardError, TwinrootError
 from provisioning.flash import esptool, firmware, partition, preflight, record, work
 from provisioning.flash.firmware import Firmware
+from provisioning.flash.line import open_line
 from provisioning.identity import factory
 from provisioning.job import settle
 from provisioning.job.allow import mac_of
@@ -32,11 +33,10 @@ from provisioning.ledger.entry import OUTCOME
 from provisioning.link import question
 from provisioning.link.events import Listener, silent
 from provisioning.link.payload import Payload
-from provisioning.link.port import open_port, resolve
-from provisioning.link.repl import RawRepl
+from provisioning.link.port import resolve
 
 if TYPE_CHECKING:
-    from provisioning.flash.preflight import Examined
+    from provisioning.flash.line import Examined, Line
     from provisioning.identity.signer import Authority
     from provisioning.ledger.store import Ledger
 
@@ -88,7 +88,8 @@ def flash(
     run = _Run(plan, devices, ledger, options or Options(), report, events)
     started = time.monotonic()
     try:
-        run.go(resolve(port))
+        with open_line(plan.product.board, resolve(port), run.log) as line:
+            run.go(line)
     except TwinrootError as error:
         report.failed(error)
     finally:
@@ -114,21 +115,22 @@ class _Run:
         self.known = False  # whether the ledger has a row of this attempt
         self.log = work.log_file(self.attempt)
 
-    def go(self, port: str) -> None:
+    def go(self, line: Line) -> None:
         report = self.report
         with report.step("identify"):
-            examined = preflight.examine(self.product.board, port, self.log, self.plan.firmware)
-        self._facts(examined, port)
-        with self._board_released(port):
-            self._refuse(examined, port)
+            examined = line.examine(self.plan.firmware)
+        self._facts(examined, line.name)
+        with self._board_released(line):
+            self._refuse(examined, line.name)
             device = self._claim()
             with report.step("bundle"):
                 bundle = self._bundle(device)
-            reset = None if settle.settle(self.ledger, examined.facts.mac, self.attempt, port, report) else "no-reset"
-            if reset is None and self._is_whole_already(port, bundle):
+            asked = settle.settle(self.ledger, examined.facts.mac, self.attempt, line, report)
+            if asked and self._is_whole_already(line, bundle):
                 return
-            self._write(port, bundle, examined, reset)
-            self._confirm(port, bundle)
+            self._write(line, bundle, examined, in_loader=not asked)
+            line.start()
+            self._confirm(line, bundle)
 
     def _facts(self, examined: Examined, port: str) -> None:
         facts = examined.facts
@@ -142,13 +144,13 @@ class _Run:
         }
 
     @contextmanager
-    def _board_released(self, port: str) -> Iterator[None]:
+    def _board_released(self, line: Line) -> Iterator[None]:
         """A board that is refused before a write starts its program again, as if nobody had asked."""
         try:
             yield
         except TwinrootError:
             if not self.wrote:
-                _leave_quietly(port)
+                _leave_quietly(line)
             raise
 
     def _refuse(self, examined: Examined, port: str) -> None:
@@ -172,23 +174,23 @@ class _Run:
         self.fields |= record.of_bundle(self.product, device, bundle)
         return bundle
 
-    def _is_whole_already(self, port: str, bundle: Bundle) -> bool:
+    def _is_whole_already(self, line: Line, bundle: Bundle) -> bool:
         """After a run that died: when the board says that it has all of it, the work is done."""
         report = self.report
         if report.selftest.get("set_sha256") != bundle.set_sha256 or not report.selftest.get("ok"):
             return False
-        self._confirm(port, bundle)
+        self._confirm(line, bundle)
         report.passed(f"Nothing to do: a run that was interrupted had finished this board as {report.device}.", "unchanged")
         return True
 
-    def _write(self, port: str, bundle: Bundle, examined: Examined, reset: str | None) -> None:
+    def _write(self, line: Line, bundle: Bundle, examined: Examined, *, in_loader: bool) -> None:
         with work.folder(self.attempt) as folder:
             with self.report.step("image"):
                 parts = self._parts(folder, bundle, examined)
             claims.intend(self.ledger, self.attempt, self.fields)
             self.wrote = True
             with self.report.step("write"):
-                self._session(port, parts, reset)
+                self._session(line, parts, in_loader)
 
     def _parts(self, folder: Path, bundle: Bundle, examined: Examined) -> list[esptool.Part]:
         made = image(bundle, self.product.board)
@@ -204,9 +206,9 @@ class _Run:
             parts.append(esptool.Part(at, esptool.private_file(folder, f"fs-{at:06x}.bin", content)))
         return sorted(parts, key=lambda part: part.offset)
 
-    def _session(self, port: str, parts: list[esptool.Part], reset: str | None) -> None:
+    def _session(self, line: Line, parts: list[esptool.Part], in_loader: bool) -> None:
         try:
-            done = esptool.write(self.product.board, port, parts, self.log, before=reset, fixed_baud=self.options.baud, events=self.events)
+            done = esptool.write(line, parts, in_loader=in_loader, fixed_baud=self.options.baud, events=self.events)
         except esptool.Failed as failed:
             # What never began leaves the board as it was, so board and device stay free.
             self.wrote = failed.done.began
@@ -214,33 +216,30 @@ class _Run:
             raise failed.error from None
         report = self.report
         report.transport = "esptool"
-        report.wire |= {"sent": done.wire, "received": 0, "turns": 0, "baud": done.baud, "plain": done.plain, "rates_tried": done.attempts}
+        report.wire |= {"baud": done.baud, "plain": done.plain, "deflated": done.wire, "rates_tried": done.attempts}
         if any(part.before for part in parts) and self.plan.firmware.offset in done.skipped:
             report.note("The firmware was there already and was not sent again.")
         report.written = [f"0x{part.offset:x}" for part in parts if part.offset not in done.skipped]
 
-    def _confirm(self, port: str, bundle: Bundle) -> None:
+    def _confirm(self, line: Line, bundle: Bundle) -> None:
         """Boot, hashes read back by the board's package, its own report; PASS is said here and nowhere else."""
         report = self.report
         payload = Payload(bundle.trust, bundle.lib)
-        with open_port(port) as wire:
-            repl = RawRepl(wire)
+        with ExitStack() as stack:
             with report.step("boot"):
-                repl.enter(BOOT_SECONDS)
+                repl = stack.enter_context(line.repl(BOOT_SECONDS))
             with report.step("selftest"):
                 answer = question.holds(repl, payload, bundle.package)
                 found = answer[0] if answer else selftest(repl)
             adopt(report, found)
-            judge(found, bundle.set_sha256, None, port)
+            judge(found, bundle.set_sha256, None, line.name)
             if answer is None:
                 raise BoardError(
-                    "not-as-written", f"The board on {port} holds files that are not what was written.", "Run the command again."
+                    "not-as-written", f"The board on {line.name} holds files that are not what was written.", "Run the command again."
                 )
             self._is_itself(found)
             repl.leave()
-            counted = wire.counters()
-        for name in ("sent", "received", "turns"):
-            report.wire[name] = report.wire.get(name, 0) + counted[name]
+            report.wire |= {name: count for name, count in repl.wire.counters().items() if name != "seconds"}
         report.files = payload.hashes(found["set"])
         report.passed(f"{report.mac} is {report.device}: written, started, and it reads its set {found['set']} back whole.")
 
@@ -286,9 +285,9 @@ class _Run:
             report.note(f"{error.message} {error.hint}")
 
 
-def _leave_quietly(port: str) -> None:
+def _leave_quietly(line: Line) -> None:
     try:
-        preflight.leave(port)
+        line.start()
     except TwinrootError:
         return  # the refusal on its way up matters more than a port that went away meanwhile
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from provisioning.errors import TwinrootError
-from provisioning.flash import preflight, record, work
+from provisioning.flash import record, work
+from provisioning.flash.line import Line
 from provisioning.job.board import adopt, mac_text, selftest
 from provisioning.job.report import Report
 from provisioning.ledger.claims import Attempt, open_attempts
 from provisioning.ledger.entry import OUTCOME
 from provisioning.ledger.store import Ledger
-from provisioning.link.port import open_port
-from provisioning.link.repl import RawRepl
 
 _PATIENCE = 6.0  # seconds for a board that may or may not start
 
 
-def settle(ledger: Ledger, mac: str, own: str, port: str, report: Report) -> bool:
+def settle(ledger: Ledger, mac: str, own: str, line: Line, report: Report) -> bool:
     """Give every open attempt on this board (but `own`) its outcome. True when the board was asked, and so left its loader.
 
     The board's self-report is in `report.selftest` then, when it gave one.
@@ -29,7 +28,7 @@ def settle(ledger: Ledger, mac: str, own: str, port: str, report: Report) -> boo
     found: dict[str, Any] | None = None
     if intended:
         with report.step("settle"):
-            found = _ask(port, report)
+            found = _ask(line, report)
     for attempt in still_open:
         ledger.append(OUTCOME, attempt.id, _outcome(attempt, found, own))
         work.discard(attempt.id)
@@ -37,13 +36,11 @@ def settle(ledger: Ledger, mac: str, own: str, port: str, report: Report) -> boo
     return bool(intended)
 
 
-def _ask(port: str, report: Report) -> dict[str, Any] | None:
+def _ask(line: Line, report: Report) -> dict[str, Any] | None:
     """The board's own report, None when it has none to give: it does not start, or not far enough."""
     try:
-        preflight.leave(port)
-        with open_port(port) as wire:
-            repl = RawRepl(wire)
-            repl.enter(_PATIENCE)
+        line.start()
+        with line.repl(_PATIENCE) as repl:
             found = selftest(repl)
             repl.leave()
     except TwinrootError as error:

@@ -14,6 +14,7 @@ from provisioning.config.board import Board
 from provisioning.config.load import load_board
 from provisioning.errors import BoardError, StationError
 from provisioning.flash import baud, esptool, process
+from provisioning.flash.line import DirectLine
 from provisioning.flash.sayings import SAYINGS, SLOWER, explain
 from provisioning.link.events import Event
 
@@ -165,12 +166,13 @@ def session(
     file = tmp_path / "a.bin"
     file.write_bytes(bytes(40000))
     events: list[Event] = []
-    done = esptool.write(board, "/dev/ttyX", [esptool.Part(0x1000, file)], tmp_path / "log", events=events.append, **options)  # type: ignore[arg-type]
+    line = DirectLine(board, "/dev/ttyX", tmp_path / "log")
+    done = esptool.write(line, [esptool.Part(0x1000, file)], events=events.append, **options)  # type: ignore[arg-type]
     return trace.read_text().splitlines(), done, events
 
 
 def test_the_rate_falls_until_it_works_and_is_remembered(board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trace, done, events = session(board, tmp_path, monkeypatch, 230_400, before="no-reset")
+    trace, done, events = session(board, tmp_path, monkeypatch, 230_400, in_loader=True)
     assert trace == ["921600 no-reset", "460800 default-reset", "230400 default-reset"]
     assert (done.baud, done.attempts, done.plain, done.wire, done.began) == (230_400, 3, 40000, 32768, True)
     assert {"done": 0x4000, "total": 40000} in [event.data for event in events if event.kind == "bytes"]
@@ -210,12 +212,6 @@ def test_a_damaged_memory_of_rates_is_no_error(board: Board, tmp_path: Path) -> 
     assert baud.ladder(board, "x") == (115_200,)
 
 
-def test_remote_ports_forgive_a_server_that_does_not_confirm() -> None:
-    assert esptool.reachable("rfc2217://h:1") == "rfc2217://h:1?ign_set_control"
-    assert esptool.reachable("rfc2217://h:1?logging=debug") == "rfc2217://h:1?logging=debug&ign_set_control"
-    assert esptool.reachable("/dev/ttyUSB0") == "/dev/ttyUSB0"
-
-
 def test_the_real_esptool_and_a_port_that_is_not_there(board: Board, tmp_path: Path) -> None:
     file = tmp_path / "a.bin"
     file.write_bytes(bytes(4096))
@@ -224,7 +220,7 @@ def test_the_real_esptool_and_a_port_that_is_not_there(board: Board, tmp_path: P
         port = f"socket://127.0.0.1:{free.getsockname()[1]}"
         for name in (port, "/dev/ttyUSB77"):
             with pytest.raises(esptool.Failed) as caught:
-                esptool.write(board, name, [esptool.Part(0x1000, file)], tmp_path / "log")
+                esptool.write(DirectLine(board, name, tmp_path / "log"), [esptool.Part(0x1000, file)])
             error = caught.value.error
             assert (error.code, error.exit_code) == ("port-not-found", StationError.exit_code), error.message
             assert not caught.value.done.began

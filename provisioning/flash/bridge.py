@@ -1,0 +1,126 @@
+"""esptool on a port that this process keeps open: a TCP socket on the loopback interface, and the bytes carried over.
+
+Why: the port is ours from the first question to the board's report, so no other program gets between two steps and no line twitches when
+one program closes the port and the next one opens it; and esptool sets the time limit of its port for every command, which pyserial turns
+into a negotiation of 150 ms over RFC 2217. esptool's rate change is seen in the stream (command 0x0F, "Serial Protocol" in its
+documentation) and made here, after the answer and before anything else passes.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from types import TracebackType
+
+from provisioning.errors import StationError, TwinrootError
+from provisioning.link.wire import Wire
+
+CHANGE_BAUDRATE = 0x0F
+_REQUEST = bytes([0xC0, 0x00, CHANGE_BAUDRATE])  # 0xC0 occurs only at the ends of frames, so this is a frame's beginning
+_ANSWER = bytes([0xC0, 0x01, CHANGE_BAUDRATE])
+_REQUEST_BYTES = 64  # more than the whole request, escaped
+_CONNECT = 30.0  # seconds for esptool to start and connect
+_SLICE = 0.2  # seconds until an end is noticed
+_CHUNK = 16384
+
+
+class Bridge:
+    """`url` is what esptool opens. One connection; use as a context manager. `failure` says what went wrong with the port."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._stop = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1)
+        self._listener.settimeout(_SLICE)
+        self.url = f"socket://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.failure: TwinrootError | None = None
+        self._wanted: int | None = None  # the rate that was asked for and not answered yet
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> Bridge:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._listener.close()
+
+    def _serve(self) -> None:
+        try:
+            client = self._accept()
+            if client is None:
+                return
+            with client:
+                upward = threading.Thread(target=self._up, args=(client,), daemon=True)
+                upward.start()
+                self._down(client)
+                self._stop.set()
+                upward.join()
+        except TwinrootError as error:
+            self.failure = error
+        except OSError as error:
+            self.failure = StationError("bridge-failed", f"The loopback connection to esptool broke: {error}.", "Run the command again.")
+        finally:
+            self._stop.set()
+
+    def _accept(self) -> socket.socket | None:
+        while not self._stop.is_set():
+            try:
+                client, _ = self._listener.accept()
+            except TimeoutError:
+                continue
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            client.settimeout(_SLICE)
+            self._listener.close()  # one esptool, and nobody else
+            return client
+        return None
+
+    def _down(self, client: socket.socket) -> None:
+        """esptool to the board, until esptool hangs up."""
+        tail = b""
+        while not self._stop.is_set():
+            try:
+                data = client.recv(_CHUNK)
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                return
+            if not data:
+                return
+            tail = self._notice(tail + data)
+            self._wire.write(data)
+
+    def _notice(self, seen: bytes) -> bytes:
+        """Look for a request to change the rate; returns what must be looked at again with the next bytes."""
+        at = seen.rfind(_REQUEST)
+        if at < 0:
+            return seen[-2:]
+        frame = seen[at + 1 : at + _REQUEST_BYTES].split(b"\xc0")[0]
+        body = frame.replace(b"\xdb\xdc", b"\xc0").replace(b"\xdb\xdd", b"\xdb")
+        if len(body) >= 12:
+            self._wanted = struct.unpack_from("<I", body, 8)[0]
+            return b""
+        return seen[at:]
+
+    def _up(self, client: socket.socket) -> None:
+        """The board to esptool, until the end of the session or of the port."""
+        held = b""  # what arrived since the rate was asked for: passed on when the answer is whole and our side has changed
+        try:
+            while not self._stop.is_set():
+                data = self._wire.read(_SLICE)
+                if self._wanted is not None:
+                    held += data
+                    at = held.find(_ANSWER)
+                    if at < 0 or held.find(b"\xc0", at + 1) < 0:
+                        continue
+                    self._wire.baud, self._wanted = self._wanted, None
+                    data, held = held, b""
+                if data:
+                    client.sendall(data)
+        except TwinrootError as error:
+            self.failure = error
+            self._stop.set()
+        except OSError:
+            self._stop.set()  # esptool hung up; _down notices, too

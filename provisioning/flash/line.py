@@ -1,0 +1,186 @@
+"""The way to a board while it is flashed: who holds the port, how its loader is entered, what esptool opens, how its program starts.
+
+A UART bridge, local or remote, stays open from the first question to the board's report (flash/bridge.py). A chip that is its own USB
+device goes away with every reset, so there each step opens the port anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from provisioning.config.board import Board
+from provisioning.errors import StationError, TwinrootError
+from provisioning.flash import process
+from provisioning.flash.bridge import Bridge
+from provisioning.flash.firmware import Firmware
+from provisioning.flash.partition import FACTORY_OFFSET
+from provisioning.flash.rom import Facts, RomLoader
+from provisioning.link.port import open_port
+from provisioning.link.repl import RawRepl
+from provisioning.link.wire import Wire
+
+_SECTOR = 4096
+_COMES_BACK = 10.0  # seconds for a native USB port to appear again after a reset
+
+
+@dataclass(frozen=True)
+class Examined:
+    """`same_firmware`: the flash seems to hold the product's firmware already; esptool's MD5 decides."""
+
+    facts: Facts
+    same_firmware: bool
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What esptool is given: port, `--before`, `--after`."""
+
+    port: str
+    before: str
+    after: str
+    bridge: Bridge | None = None
+
+
+class Line:
+    """Base of both ways. `name`: the port as the person named it; `key`: what a rate is remembered for."""
+
+    def __init__(self, board: Board, name: str, log: Path) -> None:
+        self.board = board
+        self.name = name
+        self.log = log
+
+    @contextmanager
+    def wire(self) -> Iterator[Wire]:
+        """The open port."""
+        raise NotImplementedError
+        yield  # type: ignore[unreachable]  # what makes it a generator
+
+    def before(self) -> str:
+        """How the loader is entered: a plain TCP socket has no control lines, so the board must be in its loader there."""
+        return "no-reset" if self.name.startswith("socket://") else self.board.reset.before
+
+    def examine(self, firmware: Firmware | None) -> Examined:
+        """Bring the board into its loader and read its facts; it stays there. Raises BoardError or StationError."""
+        with self.wire() as wire:
+            loader = self.enter(wire)
+            facts = loader.identify()
+            return Examined(facts, firmware is not None and _has(loader, facts, firmware))
+
+    def enter(self, wire: Wire) -> RomLoader:
+        """The loader, entered by a reset."""
+        wire.baud = wire.home_baud
+        loader = RomLoader(wire)
+        loader.connect(self.before())
+        return loader
+
+    @contextmanager
+    def session(self, first: bool) -> Iterator[Endpoint]:
+        """What one run of esptool opens. `first`: the chip is in its loader already."""
+        raise NotImplementedError
+        yield  # type: ignore[unreachable]
+
+    def start(self) -> None:
+        """Start the board's program."""
+        with self.wire() as wire:
+            wire.baud = wire.home_baud
+            wire.reset_board()
+
+    @contextmanager
+    def repl(self, seconds: float) -> Iterator[RawRepl]:
+        """The prompt of a board that has just started, within `seconds`."""
+        with self.wire() as wire:
+            repl = RawRepl(wire)
+            repl.enter(seconds)
+            yield repl
+
+
+class BridgedLine(Line):
+    """One port, opened once."""
+
+    def __init__(self, board: Board, wire: Wire, log: Path) -> None:
+        super().__init__(board, wire.name, log)
+        self._wire = wire
+
+    @contextmanager
+    def wire(self) -> Iterator[Wire]:
+        yield self._wire
+
+    def enter(self, wire: Wire) -> RomLoader:
+        try:
+            return super().enter(wire)
+        except TwinrootError as error:
+            if error.code != "no-answer" or "://" in self.name or self.before() == "no-reset":
+                raise
+            failure = error
+        # esptool knows one more way to pull the lines: both at once, for boards without a capacitor on EN.
+        wire.serial.close()
+        arguments = ["--chip", self.board.chip, "--port", self.name, "--before", self.before(), "--after", "no-reset-stub", "flash-id"]
+        ended = process.run(process.command(arguments), self.log, silence=30.0)
+        try:
+            wire.serial.open()
+        except OSError as error:
+            raise StationError("port-gone", f"The port {self.name} went away: {error}.", "Plug the board in again.") from None
+        if ended.code != 0:
+            raise failure
+        loader = RomLoader(wire)
+        loader.connect("no-reset")
+        return loader
+
+    @contextmanager
+    def session(self, first: bool) -> Iterator[Endpoint]:
+        if not first:
+            self.enter(self._wire)
+        try:
+            with Bridge(self._wire) as bridge:
+                yield Endpoint(bridge.url, "no-reset", "no-reset", bridge)
+        finally:
+            self._wire.baud = self._wire.home_baud
+
+
+class DirectLine(Line):
+    """A native USB port, which goes away and comes back."""
+
+    @contextmanager
+    def wire(self) -> Iterator[Wire]:
+        deadline = time.monotonic() + _COMES_BACK
+        while True:
+            try:
+                opened = open_port(self.name)
+                wire = opened.__enter__()
+                break
+            except StationError as error:
+                if error.code != "port-not-found" or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)  # the operating system tells nobody when a port comes back
+        try:
+            yield wire
+        finally:
+            opened.__exit__(None, None, None)
+
+    @contextmanager
+    def session(self, first: bool) -> Iterator[Endpoint]:
+        yield Endpoint(self.name, "no-reset" if first else self.before(), self.board.reset.after)
+
+
+@contextmanager
+def open_line(board: Board, port: str, log: Path) -> Iterator[Line]:
+    """The line to a board of this type on `port`. Raises StationError when it cannot be opened."""
+    if board.native_usb and "://" not in port:
+        yield DirectLine(board, port, log)
+        return
+    with open_port(port) as wire:
+        yield BridgedLine(board, wire, log)
+
+
+def _has(loader: RomLoader, facts: Facts, firmware: Firmware) -> bool:
+    """Whether the application's first sector is the firmware's: it holds the build's own hash, so the rest is worth a look, too."""
+    if facts.flash is None or facts.secure_download:
+        return False
+    at = next((row.offset for row in firmware.table if row.is_app), FACTORY_OFFSET)
+    sector = firmware.content[at - firmware.offset : at - firmware.offset + _SECTOR]
+    return loader.md5(at, len(sector), facts.flash) == hashlib.md5(sector, usedforsecurity=False).digest()
