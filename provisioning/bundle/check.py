@@ -6,9 +6,9 @@ from pathlib import Path
 
 from provisioning.bundle.bundle import build
 from provisioning.bundle.room import check_room
-from provisioning.config.device import Device, load_devices, single_device
+from provisioning.config.device import Device, single_device
 from provisioning.config.product import Product
-from provisioning.config.unit import choose, needs_device, unit
+from provisioning.config.unit import choose, needs_device, own_devices, unit
 
 
 def check_devices(product: Product, device: str | None = None, devices: Path | None = None) -> list[str]:
@@ -20,10 +20,10 @@ def check_devices(product: Product, device: str | None = None, devices: Path | N
     """
     if device is None and devices is None:
         if needs_device(product):
-            for row in load_devices(product.devices) if product.devices else ():
+            for row in own_devices(product):
                 unit(product, row)
             return []
-        chosen: list[Device] = load_devices(product.devices)[:1] if product.devices else [single_device("any")]
+        chosen: list[Device] = own_devices(product)[:1] or [single_device("any")]
         for each in chosen:
             check_room(product, build(product, each))
         return []

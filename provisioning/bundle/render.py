@@ -23,10 +23,10 @@ def render(bundle: Bundle, directory: Path) -> list[str]:
     The folder changes by one rename: an interrupted run leaves the old tree or the new one. Raises InputError when the folder holds
     files that no render wrote, StationError when it cannot be written.
     """
-    _refuse_foreign(directory)
     files = {path.lstrip("/"): content for path, content in bundle.tree().items()}
     target = directory.absolute()
     try:
+        _refuse_foreign(directory)
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         try:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from provisioning.config.board import Board
+from provisioning.config.text_file import is_file
 
 
 def firmware_state(board: Board) -> str:
     """One sentence: where the firmware image comes from, or what is missing."""
     firmware = board.firmware
     if board.firmware_file:
-        there = "" if board.firmware_file.is_file() else ", which is not there"
+        there = "" if is_file(board.firmware_file) else ", which is not there"
         return f"MicroPython {firmware.version} from {board.firmware_file}{there}"
     if firmware.url:
         return f"MicroPython {firmware.version}, downloaded once from {firmware.url}"

@@ -72,8 +72,9 @@ class Document:
 
 
 def wrong(code: str, sentence: str, hint: str = "") -> InputError:
-    """An InputError; every message ends as a sentence does."""
-    return InputError(code, sentence if sentence.endswith((".", "?", "…")) else f"{sentence}.", hint)
+    """An InputError whose texts are one printable line each, whatever a file had in them, and whose message ends as a sentence does."""
+    ended = sentence if sentence.endswith((".", "?", "…")) else f"{sentence}."
+    return InputError(code, printable(ended), printable(hint))
 
 
 def shown(path: Path) -> str:
@@ -94,8 +95,13 @@ def dotted(loc: Sequence[str | int]) -> str:
 
 def clip(text: str) -> str:
     """`text` on one printable line of bounded length."""
-    line = "".join(c if c.isprintable() else "?" for c in text)
+    line = printable(text)
     return line if len(line) <= _LONGEST_SHOWN else line[: _LONGEST_SHOWN - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """`text` without line ends, terminal escapes and invisible characters."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 def kind(value: Any) -> str:

@@ -15,6 +15,7 @@ from provisioning.config.nearest import did_you_mean
 from provisioning.config.product import Product
 from provisioning.config.product_file import ProductFile
 from provisioning.config.resolve import resolve
+from provisioning.config.text_file import is_file
 from provisioning.config.validate import validate
 from provisioning.errors import InputError
 from provisioning.resources import folder
@@ -74,7 +75,7 @@ def _named(text: str, document: Document, loc: Loc) -> Path:
         path = _board_path(text, document.path.parent)
     except InputError as error:
         raise document.error(loc, error.code, error.message, error.hint) from None
-    if not path.is_file():
+    if not is_file(path):
         raise document.error(
             loc, "file-missing", f"there is no file {shown(path)}", "Give a board's name, or a path relative to this file."
         )

@@ -10,6 +10,7 @@ from provisioning.config.nearest import did_you_mean
 from provisioning.config.product import IdentityTemplates, IssuePolicy, Product, WifiAccess, wrong_length
 from provisioning.config.product_file import ProductFile
 from provisioning.config.template import fields_of
+from provisioning.config.text_file import is_file
 from provisioning.errors import InputError
 from provisioning.trust.endpoint import classify
 from provisioning.trust.roots import Root, load_pinned, load_roots
@@ -164,7 +165,7 @@ def _app(raw: ProductFile, document: Document) -> dict[str, Path]:
         if name is None:
             continue
         file = document.path.parent / name
-        if not file.is_file():
+        if not is_file(file):
             raise document.error(
                 ("app", key), "file-missing", f"there is no file {shown(file)}", "The path is relative to the product file."
             )

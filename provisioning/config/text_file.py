@@ -10,6 +10,14 @@ from provisioning.config.nearest import did_you_mean
 _MAX_BYTES = 1_000_000
 
 
+def is_file(path: Path) -> bool:
+    """Path.is_file that says no, rather than raise, for a name no file can have (too long, no permission on the way)."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def read_text(path: Path) -> str:
     """The text of `path` (UTF-8, with or without byte-order mark); InputError where it cannot be read as such."""
     name = shown(path)

@@ -10,9 +10,11 @@ from provisioning.config.document import Loc, shown, wrong
 from provisioning.config.nearest import did_you_mean
 from provisioning.config.product import Product, wrong_length
 from provisioning.config.template import fields_of, fill
+from provisioning.config.text_file import is_file
 from provisioning.config.values import Secret
 
 _CLIENT_ID_BYTES = 128  # AWS IoT's limit
+_NAME_BYTES, _PATH_BYTES = 255, 4000  # NAME_MAX, and PATH_MAX with room for a temporary name
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ def unit(product: Product, device: Device) -> Unit:
         )
     return Unit(
         client_id=client_id,
-        certificate=product.folder / _filled(product, device, ("identity", "certificate"), product.identity.certificate),
-        key=product.folder / _filled(product, device, ("identity", "key"), product.identity.key),
+        certificate=_file(product, device, "certificate", product.identity.certificate),
+        key=_file(product, device, "key", product.identity.key),
         ssid=_secret(product, device, "ssid", product.wifi.ssid if product.wifi else None),
         password=_secret(product, device, "password", product.wifi.password if product.wifi else None),
     )
@@ -47,6 +49,17 @@ def unit(product: Product, device: Device) -> Unit:
 def needs_device(product: Product) -> bool:
     """Does any text of `product` differ from device to device?"""
     return any(fields_of(text) for text in (product.identity.certificate, product.identity.key))
+
+
+def own_devices(product: Product) -> list[Device]:
+    """The devices of the CSV that the product itself names; none where it names no CSV."""
+    if product.devices is None:
+        return []
+    if not is_file(product.devices):
+        raise product.error(
+            ("devices",), "file-missing", f"there is no file {shown(product.devices)}", "The path is relative to this file."
+        )
+    return load_devices(product.devices)
 
 
 def choose(product: Product, device: str | None = None, devices: Path | None = None) -> list[Device]:
@@ -63,7 +76,7 @@ def choose(product: Product, device: str | None = None, devices: Path | None = N
                 "Add --device ID, or --devices CSV for all of a list.",
             )
         return [single_device(device)]
-    rows = load_devices(csv)
+    rows = load_devices(csv) if devices else own_devices(product)
     if device is None:
         return rows
     found = [row for row in rows if row.id == device]
@@ -71,6 +84,14 @@ def choose(product: Product, device: str | None = None, devices: Path | None = N
         hint = did_you_mean(device, [row.id for row in rows]) or "Add a line for it."
         raise wrong("unknown-device", f"{shown(csv)}: there is no device {device[:64]!r}", hint)
     return found
+
+
+def _file(product: Product, device: Device, key: str, template: str) -> Path:
+    loc: Loc = ("identity", key)
+    path = product.folder / _filled(product, device, loc, template)
+    if any(len(part.encode()) > _NAME_BYTES for part in path.parts) or len(str(path).encode()) > _PATH_BYTES:
+        raise product.error(loc, "bad-path", f"gives device {device.id} a path that is too long for a file", "Shorten it.")
+    return path
 
 
 def _filled(product: Product, device: Device, loc: Loc, template: str) -> str:

@@ -14,7 +14,7 @@ import yaml
 
 from provisioning.config.document import Document, Loc, Mark, clip, kind, shown, wrong
 from provisioning.config.nearest import did_you_mean
-from provisioning.config.text_file import read_text
+from provisioning.config.text_file import is_file, read_text
 from provisioning.config.values import EnvText, Secret
 from provisioning.errors import InputError
 
@@ -200,7 +200,7 @@ class _Builder:
             raise self._error(loc, "secret-nested", "!secret inside the file of secrets", "Write the value itself.")
         file = self._document.path.parent / SECRETS_FILE
         if self._secrets is None:
-            if not file.is_file():
+            if not is_file(file):
                 raise self._error(
                     loc,
                     "secrets-missing",
@@ -213,7 +213,7 @@ class _Builder:
                 loc,
                 "secret-missing",
                 f"{shown(file)} has no entry '{clip(name)}'",
-                did_you_mean(name, list(self._secrets.data)) or "Add it there.",
+                did_you_mean(name, [key for key in self._secrets.data if key.isidentifier()]) or "Add it there.",
             )
         value = self._secrets.data[name]
         if not isinstance(value, str) or not value:

@@ -105,6 +105,14 @@ def test_a_failing_write_leaves_the_old_tree(tmp_path: Path, monkeypatch: pytest
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["devices", "out", "product.yaml"]
 
 
+def test_out_that_cannot_be(tmp_path: Path) -> None:
+    write_identity(tmp_path, DEVICE)
+    made = build(load_product(write_product(tmp_path)), single_device(DEVICE))
+    for out in (tmp_path / ("x" * 300), tmp_path / "product.yaml" / "out"):
+        with pytest.raises(StationError, match="cannot be written"):
+            render(made, out)
+
+
 def test_command(tmp_path: Path) -> None:
     for device in ("ws-1", "ws-2"):
         write_identity(tmp_path, device)

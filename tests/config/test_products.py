@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -222,6 +223,26 @@ def test_check_prints_one_sentence_and_code_2(tmp_path: Path) -> None:
     assert report["message"].startswith("product.yaml:2: key 'bord'")
     assert "Traceback" not in done.stderr
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["product.yaml"]
+
+
+def test_the_example_as_its_readme_says(tmp_path: Path) -> None:
+    home = tmp_path / "my-product"
+    shutil.copytree(
+        folder("examples") / "weather-station", home, ignore=shutil.ignore_patterns("devices", "factory", "out", "secrets.yaml")
+    )
+    steps = (
+        ("check", "product.yaml"),
+        ("identity", "ca", "--name", "Weather factory", "--out", "factory"),
+        ("identity", "make", "product.yaml"),
+        ("check", "product.yaml", "--devices", "devices.csv"),
+        ("render", "product.yaml", "--device", "ws-0001", "--out", "out"),
+    )
+    readme = (home / "README.md").read_text()
+    for step in steps:
+        assert "twinroot " + " ".join(step).replace("Weather factory", '"Weather factory"') in readme
+        done = twinroot(*step, cwd=home)
+        assert done.returncode == 0, done.stderr
+    assert (home / "out" / "trust" / "active").read_text() == "1"
 
 
 def test_the_example_checks_as_it_is(tmp_path: Path) -> None:
