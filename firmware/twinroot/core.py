@@ -121,8 +121,8 @@ def _failed(e):
     global _set, _next
     if _pol:
         _next = ticks_add(ticks_ms(), int(1000 * _pol.wait(os.urandom(1)[0] / 255)))
-    if e.kind in ("trust", "set") and stats.data()["proven"] != twinroot.SET:
-        if stats.trial(twinroot.SET) >= _TRIAL and sets.previous(twinroot.SET):
+    if e.kind in ("trust", "set") and stats.data()["proven"] != twinroot.SET and sets.previous(twinroot.SET):
+        if stats.trial(twinroot.SET, _set["version"] if _set else 0, _TRIAL):
             _set = None
             return sets.rollback()
     return 0

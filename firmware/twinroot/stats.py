@@ -68,14 +68,18 @@ def save(now=False):
             pass
 
 
-def trial(n):
-    """Count a failed pass of the set `n`, which no handshake has proven yet. How many there were."""
+def trial(n, version, limit):
+    """Count a failed pass of the set `n`, which no handshake has proven yet. True when it has had `limit` of them: its
+    version is refused from then on."""
     d = data()
     t = d.get("trial")
     k = t[1] + 1 if t and t[0] == n else 1
     d["trial"] = [n, k]
+    if k >= limit:
+        d["refused"] = version
+        del d["trial"]  # the number may be given to another set
     save(True)
-    return k
+    return k >= limit
 
 
 def report():

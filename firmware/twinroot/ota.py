@@ -1,0 +1,232 @@
+"""A new set over the air: signed by the vendor, streamed to flash, committed like one that came over the wire, on trial
+like that, and rolled back like that. Who carries the bytes (an MQTT topic, a job document, a download) does not matter.
+
+Container, all numbers big-endian:
+
+    b"TWSET1\\n"  u16 length  signature  u32 length  manifest  contents of the files, in the manifest's order
+
+The signature is RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017, 8.2) over magic and manifest. The manifest is JSON:
+
+    {"product", "version", "expires": unix, "device": null or one id, "set": {...}, "files": [[name, size, sha256], ...]}
+
+`set` replaces keys of the active set.json; identity, Wi-Fi and whatever else it does not name stay as they are.
+"""
+
+import hashlib
+import json
+import os
+import struct
+from binascii import hexlify
+
+import twinroot
+
+from . import clock, errors, sets, stats
+
+MAGIC = b"TWSET1\n"
+_LIMIT = 8192  # bytes of manifest
+_INFO = b"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20"  # DigestInfo of SHA-256
+# A set may not bring: who this device is, and the table that a bench uses to redirect connections.
+_OWN = ("device", "client_id", "cert", "key", "wifi", "lab", "files", "board", "chip", "product", "format")
+
+
+def _no(what):
+    return errors.make("set", what, None, None, "update refused")
+
+
+def verified(key, signature, data):
+    """True when `signature` is that of `key` ({"n": hex, "e": int}) over `data`."""
+    n = int(key["n"], 16)
+    size = (len(key["n"]) + 1) // 2
+    if len(signature) != size or size < 256:
+        return False
+    s = int.from_bytes(signature, "big")
+    if s >= n:
+        return False
+    m = pow(s, key["e"], n).to_bytes(size, "big")
+    d = _INFO + hashlib.sha256(data).digest()
+    return m == b"\0\1" + b"\xff" * (size - len(d) - 3) + b"\0" + d
+
+
+class Update:
+    """feed() it the container in pieces of any size; `done` when the new set is active. The number of the new set is
+    `number`. Nothing is active before the last byte is written and checked."""
+
+    def __init__(self):
+        self.buf = b""
+        self.man = self.f = self.h = None
+        self.done = False
+        self.number = 0
+        self.i = self.left = 0
+
+    def feed(self, data):
+        """SetError when the update is refused; feed() it no more then."""
+        if self.man is None:
+            self.buf += data
+            data = self._head()
+            if data is None:
+                return
+        mv = memoryview(data)
+        while self.i < len(self.man["files"]):
+            if not self.h:
+                self._begin()
+            k = min(self.left, len(mv))
+            if self.f:
+                self.f.write(mv[:k])
+            self.h.update(mv[:k])
+            self.left -= k
+            mv = mv[k:]
+            if self.left:
+                return
+            self._end()
+        self._commit()
+
+    def _head(self):
+        """The rest after the head when that is complete and good, else None."""
+        b = self.buf
+        if b[: len(MAGIC)] != MAGIC[: len(b)]:
+            raise _no("not a signed set")
+        i = len(MAGIC)
+        if len(b) < i + 2:
+            return None
+        n = struct.unpack_from("!H", b, i)[0]
+        i += 2 + n
+        if len(b) < i + 4:
+            return None
+        m = struct.unpack_from("!I", b, i)[0]
+        if n > 1024 or m > _LIMIT:
+            raise _no("too long")
+        i += 4
+        if len(b) < i + m:
+            return None
+        self.old = sets.read(twinroot.SET)
+        key = self.old.get("vendor")
+        if not key or not verified(key, b[len(MAGIC) + 2 : i - 4], MAGIC + b[i : i + m]):
+            raise _no("signature")
+        self.man = json.loads(b[i : i + m])
+        self.buf = b""
+        self._check()
+        return b[i + m :]
+
+    def _check(self):
+        man, old = self.man, self.old
+        if man["product"] != old["product"] or man.get("device") not in (None, old["device"]):
+            raise _no("for another product or device")
+        if man["version"] <= max(old.get("version", 0), stats.data().get("refused", 0)):
+            raise _no("version %d is not newer" % man["version"])
+        clock.check(old)
+        if clock.now() >= man["expires"]:
+            raise _no("expired")
+        for name, _, _ in man["files"]:
+            own = "/" not in name and name.endswith(".pem") and name not in (old.get("cert"), old.get("key"))
+            if ".." in name or not (own or name.startswith("/lib/twinroot/" + man["set"]["package"] + "/")):
+                raise _no(name)
+        tidy()
+        self.number = 1 + max([int(d) for d in os.listdir(sets.ROOT) if d.isdigit()])
+        for p in (sets.path(self.number)[:-1], "/lib", "/lib/twinroot", "/lib/twinroot/" + man["set"]["package"]):
+            try:
+                os.mkdir(p)
+            except OSError:  # it is there
+                pass
+
+    def _begin(self):
+        from . import check
+
+        name, self.left, digest = self.man["files"][self.i]
+        self.at = name if name[0] == "/" else sets.path(self.number) + name
+        self.h = hashlib.sha256()
+        # A file of a package that is here already is not written again.
+        if check.sha256(self.at, bytearray(128)) != digest:
+            self.f = open(self.at + ".new", "wb")
+
+    def _end(self):
+        name, _, digest = self.man["files"][self.i]
+        if self.f:
+            self.f.close()
+        if str(hexlify(self.h.digest()), "ascii") != digest:
+            raise _no(name)
+        if self.f:
+            os.rename(self.at + ".new", self.at)
+        self.f = self.h = None
+        self.i += 1
+
+    def _commit(self):
+        """Identity is copied, set.json written last, then the pointer."""
+        p, q = sets.path(twinroot.SET), sets.path(self.number)
+        with open(p + "set.json") as f:
+            new = json.load(f)
+        files = {name: digest for name, _, digest in self.man["files"]}
+        for k in ("cert", "key"):
+            if k in new:
+                files[new[k]] = new["files"][new[k]]
+                _copy(p + new[k], q + new[k])
+        for k in self.man["set"]:
+            if k not in _OWN:
+                new[k] = self.man["set"][k]
+        new["time"]["floor"] = max(new["time"]["floor"], self.old["time"]["floor"])
+        new["version"] = self.man["version"]
+        new["files"] = files
+        with open(q + "set.new", "w") as f:
+            json.dump(new, f)
+        os.rename(q + "set.new", q + "set.json")
+        from . import check
+
+        if check.bad(self.number, bytearray(128))[0]:
+            raise _no("written wrongly")
+        sets.commit(self.number)
+        self.done = True
+
+
+def _copy(a, b):
+    with open(a, "rb") as f, open(b, "wb") as g:
+        buf = bytearray(128)
+        while True:
+            n = f.readinto(buf)
+            if not n:
+                return
+            g.write(memoryview(buf)[:n])
+
+
+def _remove(path):
+    for name in sorted(os.listdir(path), key=lambda n: n != "set.json"):  # first what makes it a set
+        os.remove(path + "/" + name)
+    os.rmdir(path)
+
+
+def tidy():
+    """Remove sets and packages that nothing needs: kept are the set in use, the active, the one before, the proven one."""
+    a = sets.active()
+    keep = [twinroot.SET, a, sets.previous(a), stats.data()["proven"]]
+    packages = []
+    for d in os.listdir(sets.ROOT):
+        if d.isdigit():
+            if int(d) in keep:
+                packages.append(sets.read(int(d))["package"])
+            else:
+                _remove(sets.ROOT + d)
+    home = "/lib/twinroot"
+    for d in os.listdir(home):
+        if "." not in d and d not in packages:
+            _remove(home + "/" + d)
+
+
+class Topic:
+    """Chunks from MQTT: subscribe to `topic`, hand each message to message(). A chunk is its offset in decimal, a colon,
+    and bytes; a chunk that comes twice is ignored, one that is missing is asked for by `wanted`."""
+
+    def __init__(self):
+        self.update = Update()
+        self.wanted = 0
+
+    def message(self, payload):
+        """True when the new set is active: connect again, and it proves itself or goes."""
+        i = payload.find(b":")
+        if i > 0 and payload[:i].isdigit() and int(payload[:i]) == self.wanted:
+            data = payload[i + 1 :]
+            self.update.feed(data)
+            self.wanted += len(data)
+        return self.update.done
+
+
+def restart():
+    """Use the set that is active now, with its package: before the next connect(), instead of a reset."""
+    twinroot.load()

@@ -1,0 +1,172 @@
+"""Signed sets for updates over the air: the vendor's key, and the container that firmware/twinroot/ota.py accepts.
+
+Container, numbers big-endian: magic, u16 length, signature, u32 length, manifest (JSON), contents of the files in the manifest's
+order. Signature: RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017, 8.2) over magic and manifest: what MicroPython can check with
+three-argument pow().
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from provisioning.errors import InputError, StationError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+
+MAGIC = b"TWSET1\n"
+BITS = 3072  # beyond 2030 by NIST SP 800-57
+_SIGN_SECONDS = 120  # a signing command may ask a person or a hardware module
+# Keys of set.json that belong to one device or to a bench: they stay as they are on the device.
+DEVICE_KEYS = frozenset({"device", "client_id", "cert", "key", "wifi", "lab", "files", "board", "chip", "product", "format"})
+
+
+class Signer(Protocol):
+    """Makes RSASSA-PKCS1-v1_5 signatures with SHA-256."""
+
+    def sign(self, data: bytes) -> bytes:
+        """Signature over `data`."""
+
+
+class KeySigner:
+    """The key in an encrypted PEM file."""
+
+    def __init__(self, file: Path, passphrase: bytes) -> None:
+        """Raises InputError when the file cannot be read, is no RSA key, or the passphrase is wrong."""
+        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        try:
+            key = load_pem_private_key(file.read_bytes(), passphrase)
+        except OSError as error:
+            raise InputError("signing-key-unreadable", f"{file}: {error.strerror}", "Name the key that `twinroot sign` made.") from None
+        except (ValueError, TypeError):
+            raise InputError(
+                "signing-key-wrong", f"{file} is no encrypted private key, or the passphrase is wrong", "Check file and passphrase."
+            ) from None
+        if not isinstance(key, RSAPrivateKey):
+            raise InputError("signing-key-type", f"{file} is not an RSA key", "Devices check RSA signatures: make an RSA key.")
+        self._key: RSAPrivateKey = key
+
+    def sign(self, data: bytes) -> bytes:
+        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+        from cryptography.hazmat.primitives.hashes import SHA256
+
+        return self._key.sign(data, PKCS1v15(), SHA256())
+
+    @property
+    def public(self) -> RSAPublicKey:
+        return self._key.public_key()
+
+
+class CommandSigner:
+    """A command that signs: it gets the data on standard input and answers with the raw signature on standard output
+    (`openssl dgst -sha256 -sign KEY`, a hardware module's tool)."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = list(command)
+
+    def sign(self, data: bytes) -> bytes:
+        """Raises StationError when the command fails."""
+        name = self._command[0]
+        try:
+            done = subprocess.run(self._command, input=data, capture_output=True, timeout=_SIGN_SECONDS, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise StationError("signing-command", f"The signing command {name} did not run: {error}", "Run it by hand first.") from None
+        if done.returncode != 0 or not done.stdout:
+            raise StationError("signing-command", f"The signing command {name} ended with {done.returncode}", "Run it by hand first.")
+        return done.stdout
+
+
+def create_key(file: Path, passphrase: bytes, bits: int = BITS) -> RSAPublicKey:
+    """Makes a key in `file` (PKCS #8, encrypted, mode 0600). Raises InputError when the file exists or the passphrase is empty."""
+    from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
+
+    if not passphrase:
+        raise InputError("no-passphrase", "The signing key needs a passphrase", "Give one: whoever has this key commands every device.")
+    if file.exists():
+        raise InputError("key-exists", f"{file} exists and is not overwritten", "Choose another name; devices trust the old key.")
+    key = generate_private_key(65537, bits)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase))
+    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=".signing-")  # mkstemp makes it 0600
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(pem)
+            out.flush()
+            os.fsync(out.fileno())
+        Path(temporary).replace(file)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return key.public_key()
+
+
+def public_numbers(key: RSAPublicKey) -> dict[str, Any]:
+    """What set.json's "vendor" holds: {"n": hex, "e": int}."""
+    numbers = key.public_numbers()
+    return {"n": f"{numbers.n:0{key.key_size // 4}x}", "e": numbers.e}
+
+
+def load_public(file: Path) -> dict[str, Any]:
+    """The same from a PEM file of the public key. Raises InputError."""
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    try:
+        key = load_pem_public_key(file.read_bytes())
+    except (OSError, ValueError):
+        raise InputError("public-key-unreadable", f"{file} is no public key in PEM", "openssl pkey -in KEY -pubout -out FILE") from None
+    if not isinstance(key, RSAPublicKey) or key.key_size < 2048:
+        raise InputError("public-key-type", f"{file} is not an RSA key of 2048 bits or more", "Devices check RSA signatures.")
+    return public_numbers(key)
+
+
+def manifest(info: dict[str, Any], files: dict[str, bytes], *, expires: int, device: str | None = None) -> tuple[bytes, list[bytes]]:
+    """(manifest, contents in order). `info`: a rendered set.json; `files`: name in the set's folder, or absolute path of a module of
+    its package, -> content, the device's identity left out; `expires`: unix seconds; `device`: for one device only.
+    Raises InputError for a set without the files that it names."""
+    identity = {info.get("cert"), info.get("key")}
+    wanted = [name for name in sorted(info["files"]) if name not in identity]
+    for name in wanted:
+        if hashlib.sha256(files.get(name, b"")).hexdigest() != info["files"][name]:
+            raise InputError("set-incomplete", f"{name} is missing, or not what set.json says", "Render the set again.")
+    body = {
+        "product": info["product"],
+        "version": info["version"],
+        "expires": expires,
+        "device": device,
+        "set": {key: value for key, value in info.items() if key not in DEVICE_KEYS and key != "version"},
+        "files": [[name, len(files[name]), info["files"][name]] for name in wanted],
+    }
+    return json.dumps(body, sort_keys=True, separators=(",", ":")).encode(), [files[name] for name in wanted]
+
+
+def sign(text: bytes, contents: list[bytes], signer: Signer) -> bytes:
+    """The container: what is published to devices."""
+    signature = signer.sign(MAGIC + text)
+    return b"".join((MAGIC, struct.pack("!H", len(signature)), signature, struct.pack("!I", len(text)), text, *contents))
+
+
+def read_rendered(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """(set.json, files) of what `twinroot render --out FOLDER` wrote. Raises InputError."""
+    try:
+        number = int((folder / "trust" / "active").read_text())
+        base = folder / "trust" / str(number)
+        info: dict[str, Any] = json.loads((base / "set.json").read_text())
+        files = {
+            name: (folder / name.lstrip("/") if name.startswith("/") else base / name).read_bytes()
+            for name in info["files"]
+            if name not in {info.get("cert"), info.get("key")}
+        }
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError("no-rendered-set", f"{folder} holds no rendered set ({error})", "twinroot render PRODUCT --out DIR") from None
+    return info, files
