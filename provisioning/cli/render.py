@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -28,7 +29,7 @@ def command(product: Path, device: str | None, devices: Path | None, out: Path) 
     bundles = [build(loaded, each) for each in chosen]
     for bundle in bundles:
         check_room(loaded, bundle)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for bundle in bundles:
         folder = out if device is not None else out / bundle.device
         files = render(bundle, folder)
