@@ -1,4 +1,8 @@
-"""Make the virtual environment of a checkout, on a machine that has nothing but Python: `python3 provisioning/_bootstrap.py .venv`.
+"""Make the virtual environment of a checkout, on a machine that has nothing but Python.
+
+    python3 provisioning/_bootstrap.py .venv EXTRA
+
+EXTRA is one of pyproject.toml's: `virtual` for the demo, `dev` for the tests.
 
 Uses the standard library only: it runs before anything is installed. Debian's and Ubuntu's python3 come without ensurepip, so there are
 three ways, each tried when the one before it is not there.
@@ -13,7 +17,6 @@ import sys
 from pathlib import Path
 
 OLDEST = (3, 10)
-EXTRAS = ".[dev]"
 
 
 def _say(text: str) -> None:
@@ -71,7 +74,7 @@ def main() -> int:
         _say(f"Python {'.'.join(map(str, OLDEST))} or later is needed, this is {sys.version.split()[0]}.")
         _say("  next: make PYTHON=python3.12 …, with a newer interpreter")
         return 3
-    venv = Path(sys.argv[1]).absolute()
+    venv, extra = Path(sys.argv[1]).absolute(), sys.argv[2]
     if not (_python_of(venv).exists() and _has_pip(_python_of(venv))) and not _make(venv):
         _say("This Python cannot make a virtual environment: ensurepip and pip are both missing.")
         _say("  next: sudo apt-get install python3-venv   (Debian, Ubuntu), then run the same command again")
@@ -80,7 +83,7 @@ def main() -> int:
     _say(f"installing into {venv.name} …")
     environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     return subprocess.run(
-        [str(_python_of(venv)), "-m", "pip", "install", "-q", "--editable", EXTRAS],
+        [str(_python_of(venv)), "-m", "pip", "install", "-q", "--editable", f".[{extra}]"],
         cwd=root,
         env=environment,
         check=False,
