@@ -107,30 +107,45 @@ def register(
 
 @command.command("register-ca")
 @click.argument("product", type=_PATH, metavar="PRODUCT")
-@click.option("--ca", type=_PATH, required=True, metavar="FILE", help="Certificate of the factory CA.")
-@click.option("--ca-key", type=_PATH, required=True, metavar="FILE", help="Its key; it signs one proof and is not sent.")
+@click.option("--ca", type=_PATH, metavar="FILE", help="Certificate of the factory CA; by default the product's `identity: {issue: …}`.")
+@click.option("--ca-key", type=_PATH, metavar="FILE", help="Its key; it signs one proof and is not sent.")
 @click.option("--role-arn", required=True, metavar="ARN", help="Role with which AWS IoT makes things and certificates.")
 @click.option("--policy", metavar="NAME", help="Policy of the devices; by default twinroot-PRODUCT.")
 @_region
 @_profile
 @_dry_run
 def register_ca(
-    product: Path, ca: Path, ca_key: Path, role_arn: str, policy: str | None, region: str | None, profile: str | None, dry_run: bool
+    product: Path,
+    ca: Path | None,
+    ca_key: Path | None,
+    role_arn: str,
+    policy: str | None,
+    region: str | None,
+    profile: str | None,
+    dry_run: bool,
 ) -> int:
     """Just-in-time provisioning: devices with certificates of this CA register themselves when they first connect."""
     from provisioning.cloud.aws import client, factory_ca
     from provisioning.cloud.aws import register as work
     from provisioning.config.load import load_product
+    from provisioning.errors import InputError
+    from provisioning.identity import factory
+    from provisioning.identity.signer import from_files
     from provisioning.trust.regions import region as region_of
 
     loaded = load_product(product)
+    if bool(ca) != bool(ca_key):
+        raise InputError("bad-arguments", "--ca and --ca-key go together, and one of them is missing.", "Give both, or neither.")
+    signer = from_files(ca, ca_key) if ca and ca_key else factory.authority(loaded)
+    if signer is None:
+        raise InputError("no-ca", f"{product} names no factory CA.", "Give --ca and --ca-key, or write `issue:` under `identity:`.")
     aws = client.connect(region or _region_of(loaded), profile)
     name = policy or f"twinroot-{loaded.name}"
     where = region_of(aws.region)
     if not dry_run:
         document = None if policy else work.policy_document(aws.region, where.partition if where else "aws")
         work.ensure_policy(aws, name, document)
-    done = factory_ca.register_ca(aws, ca, ca_key, role_arn, name, dry_run=dry_run)
+    done = factory_ca.register_ca(aws, signer, role_arn, name, dry_run=dry_run)
     state = "registered" if done["registered"] else "would be registered" if done["arn"] is None else "registered already"
     emit({**done, "policy": name, "dry_run": dry_run}, f"CA {done['id']}: {state}")
     return 0

@@ -8,6 +8,7 @@ What moto 5 gets wrong, and what is put right here:
 - DescribeEndpoint: another random prefix each time. Documented: later calls return the same endpoint.
 - ListCertificates: ignores ascendingOrder, pageSize and marker.
 - CreateThing: replaces a thing of the same name. Documented: the same configuration again is fine, another one is a conflict (409).
+- GetRegistrationCode: another one each time. Documented: the code of the account, until it is deleted.
 - RegisterCACertificate: takes any verification certificate. Documented: it must be signed by the CA and name the registration code.
 
 Faults, by a line on standard input, for the next request whose operation matches: "throttle OPERATION N", "drop OPERATION" (AWS acts, the
@@ -102,6 +103,7 @@ def _list(self: Any) -> Any:
     return responses.ActionResult(answer)
 
 
+models.IoTBackend.get_registration_code = lambda self: hashlib.sha256(self.account_id.encode()).hexdigest()
 models.IoTBackend.create_certificate_from_csr = _certificate_from_csr
 models.IoTBackend.create_thing = _thing
 models.IoTBackend.register_ca_certificate = _ca

@@ -157,10 +157,29 @@ def test_a_lost_certificate_file_is_fetched_again(moto: Moto, product: Path) -> 
     assert_whole(moto, product.parent, 1)
 
 
+def test_a_key_that_was_removed_after_its_device_had_it_is_not_made_again(
+    moto: Moto, product: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert register(product, "--device", "ws-0001") == 0
+    key, certificate = product.parent / "devices/ws-0001.key.pem", product.parent / "devices/ws-0001.crt.pem"
+    key.unlink()
+    assert register(product, "--device", "ws-0001") == 0
+    (product.parent / "product.aws.jsonl").unlink()
+    assert register(product, "--device", "ws-0001") == 0
+    assert not key.exists() and len(state(moto)[1]) == 1
+    (product.parent / "product.aws.jsonl").unlink()
+    certificate.rename(product.parent / "devices/ws-0002.crt.pem")  # a certificate of another device, without a key
+    capsys.readouterr()
+    assert register(product, "--device", "ws-0002") == 2
+    assert "its key is not here" in report(capsys)["devices"][0]["message"]
+    assert len(moto.requests("CreateCertificateFromCsr")) == 1
+
+
 def test_a_name_that_another_key_has_is_refused_and_the_others_go_on(moto: Moto, product: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert register(product, "--device", "ws-0001") == 0
     (product.parent / "product.aws.jsonl").unlink()
     (product.parent / "devices/ws-0001.key.pem").unlink()
+    (product.parent / "devices/ws-0001.crt.pem").unlink()
     capsys.readouterr()
     assert register(product, "--devices", str(devices(product.parent, 2))) == 2
     first, second = report(capsys)["devices"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provisioning.errors import InputError
+from provisioning.identity.files import KEY_MODE, write_new
+from provisioning.identity.keys import make_key, to_pem
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -15,21 +16,16 @@ if TYPE_CHECKING:
 def load_or_make_key(file: Path) -> PrivateKeyTypes:
     """The key in `file`; when there is none, a new P-256 key, readable by its owner alone, is put there first.
 
-    Raises InputError when the file is no private key, or cannot be written.
+    Raises InputError when the file is no private key, StationError when it cannot be written.
     """
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+    if not file.exists():
+        write_new(file, to_pem(make_key("p256")), KEY_MODE)
     try:
-        if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            key = ec.generate_private_key(ec.SECP256R1())
-            form = serialization.PrivateFormat.PKCS8
-            _write_secret(file, key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
-            return key
-        return serialization.load_pem_private_key(file.read_bytes(), None)
+        return load_pem_private_key(file.read_bytes(), None)
     except OSError as e:
-        raise InputError("key-file", f"{file} cannot be read or written: {e.strerror}.", "Check the folder and its permissions.") from e
+        raise InputError("key-file", f"{file} cannot be read: {e.strerror}.", "Check the file's permissions.") from e
     except (ValueError, TypeError) as e:
         raise InputError("bad-key", f"{file} is not an unencrypted private key in PEM.", "Move it away; a new key is made then.") from e
 
@@ -54,20 +50,3 @@ def request_for(key: PrivateKeyTypes, common_name: str) -> str:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
     return request.public_bytes(Encoding.PEM).decode()
-
-
-def _write_secret(file: Path, content: bytes) -> None:
-    """Whole or not at all, 0600 from the first byte on; never over a file that another run has made meanwhile."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        if file.exists():
-            raise InputError("key-file", f"{file} was made by another run at the same time.", "Run one registration at a time.")
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)

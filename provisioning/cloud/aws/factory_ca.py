@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 from provisioning.cloud.aws.client import Aws, NotFound
-from provisioning.errors import InputError
-from provisioning.trust import der, pem
+from provisioning.identity.keys import make_key
+from provisioning.identity.signer import Authority
 
 _PROOF_DAYS = 2  # the proof is needed once
 
@@ -45,26 +44,26 @@ def template(policy: str, prefix: str = "") -> dict[str, Any]:
     }
 
 
-def register_ca(aws: Aws, certificate: Path, key: Path, role_arn: str, policy: str, *, dry_run: bool = False) -> dict[str, Any]:
+def register_ca(aws: Aws, ca: Authority, role_arn: str, policy: str, *, dry_run: bool = False) -> dict[str, Any]:
     """Register the CA with just-in-time provisioning switched on. Once: a CA that is there already is left as it is.
 
-    Returns {"id", "arn", "registered": bool}. Raises InputError when the files are no CA and its key.
+    Returns {"id", "arn", "registered": bool}; "arn" is None when it would be registered.
     """
-    ca, ca_pem = _load(certificate)
-    identifier = hashlib.sha256(ca.der).hexdigest()
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    identifier = hashlib.sha256(ca.certificate.public_bytes(Encoding.DER)).hexdigest()
     try:
         found = aws.call("describe_ca_certificate", certificateId=identifier)["certificateDescription"]
         return {"id": found["certificateId"], "arn": found["certificateArn"], "registered": False}
     except NotFound:
         pass
     if dry_run:
-        _key_of(key, ca, certificate)
         return {"id": identifier, "arn": None, "registered": False}
     code = aws.call("get_registration_code")["registrationCode"]
     answer = aws.call(
         "register_ca_certificate",
-        caCertificate=ca_pem,
-        verificationCertificate=proof(ca, key, certificate, code),
+        caCertificate=ca.certificate.public_bytes(Encoding.PEM).decode(),
+        verificationCertificate=proof(ca, code),
         setAsActive=True,
         allowAutoRegistration=True,
         registrationConfig={"templateBody": json.dumps(template(policy)), "roleArn": role_arn},
@@ -72,52 +71,21 @@ def register_ca(aws: Aws, certificate: Path, key: Path, role_arn: str, policy: s
     return {"id": answer["certificateId"], "arn": answer["certificateArn"], "registered": True}
 
 
-def proof(ca: der.Certificate, key: Path, certificate: Path, code: str) -> str:
-    """A certificate (PEM) whose common name is the registration code, signed with the CA's key."""
+def proof(ca: Authority, code: str) -> str:
+    """A certificate (PEM) whose common name is the registration code, signed with the CA's key (which may be in a token)."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import Encoding
     from cryptography.x509.oid import NameOID
 
-    signer = _key_of(key, ca, certificate)
     now = datetime.now(timezone.utc)
     builder = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, code)]))
-        .issuer_name(x509.load_der_x509_certificate(ca.der).subject)
-        .public_key(ec.generate_private_key(ec.SECP256R1()).public_key())
+        .issuer_name(ca.certificate.subject)
+        .public_key(make_key("p256").public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=_PROOF_DAYS))
     )
-    return builder.sign(signer, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
-
-
-def _load(file: Path) -> tuple[der.Certificate, str]:
-    try:
-        raw = pem.certificates(file.read_bytes())[0]
-        ca = der.certificate(raw)
-    except (OSError, der.DerError) as e:
-        reason = getattr(e, "strerror", None) or str(e)
-        raise InputError("bad-certificate", f"{file} is not a CA certificate: {reason}.", "Give the factory CA's PEM.") from e
-    if not ca.may_sign:
-        raise InputError(
-            "not-a-ca", f"{file} ({ca.subject}) is not a CA: its CA flag is not set.", "Give the factory CA's own certificate."
-        )
-    return ca, pem.encode(raw).decode()
-
-
-def _key_of(key: Path, ca: der.Certificate, certificate: Path) -> Any:
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    from provisioning.cloud.aws import csr
-
-    try:
-        signer = load_pem_private_key(key.read_bytes(), None)
-    except (OSError, ValueError, TypeError) as e:
-        reason = getattr(e, "strerror", None) or "it is not an unencrypted PEM key"
-        raise InputError("bad-key", f"{key} cannot be used: {reason}.", "Give the factory CA's private key.") from e
-    if csr.public_der(signer) != ca.spki:
-        raise InputError("key-mismatch", f"{key} is not the key of {certificate}.", "Give the key that belongs to the CA certificate.")
-    return signer
+    return builder.sign(ca.key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()

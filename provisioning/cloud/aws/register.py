@@ -131,17 +131,17 @@ def _register_one(aws: Aws, unit: Unit, policy: str, journal: Journal, now: Call
     if "done" in known:
         _check_files(unit, known["certificate"]["id"])
         return Result(unit.device, "pass", known["certificate"]["id"], tuple(done))
-    key = csr.load_or_make_key(unit.key)
     if "certificate" not in known:
-        found = _already_there(aws, unit, key, journal)
+        wanted = _public_key(unit)
+        found = _already_there(aws, unit, wanted, journal)
         if found is None:
             if "thing" not in known:
                 aws.call("create_thing", thingName=unit.device)
                 journal.add(unit.device, "thing")
                 done.append("thing")
-            found = _make_certificate(aws, unit, key, journal, now)
+            found = _make_certificate(aws, unit, wanted, journal, now)
             done.append("certificate")
-        _keep(unit, found, journal)
+        _keep(unit, found, wanted, journal)
     certificate = journal.of(unit.device)["certificate"]
     _check_files(unit, certificate["id"])
     if "policy" not in known:
@@ -153,9 +153,21 @@ def _register_one(aws: Aws, unit: Unit, policy: str, journal: Journal, now: Call
     return Result(unit.device, "pass", certificate["id"], (*done, "attached"))
 
 
-def _already_there(aws: Aws, unit: Unit, key: Any, journal: Journal) -> dict[str, Any] | None:
+def _public_key(unit: Unit) -> bytes:
+    """The device's public key: of its key, which is made when there is none. A key that went to its device and was removed here is known
+    by its certificate."""
+    if unit.certificate.exists() and not unit.key.exists():
+        try:
+            return _key_of(unit.certificate.read_text("ascii"))
+        except (OSError, ValueError, StationError) as e:
+            raise InputError(
+                "certificate-file", f"{unit.certificate} is not a certificate, and its key is not here.", "Restore either."
+            ) from e
+    return csr.public_der(csr.load_or_make_key(unit.key))
+
+
+def _already_there(aws: Aws, unit: Unit, wanted: bytes, journal: Journal) -> dict[str, Any] | None:
     """The certificate of this device's key that AWS has already: on its thing, or made by a request whose answer was lost."""
-    wanted = csr.public_der(key)
     known = journal.of(unit.device)
     if not known:  # nothing is remembered: the journal is new, or it was lost
         for arn in _principals(aws, unit.device):
@@ -186,8 +198,14 @@ def _orphan(aws: Aws, wanted: bytes, since: float, taken: set[str]) -> dict[str,
     return None
 
 
-def _make_certificate(aws: Aws, unit: Unit, key: Any, journal: Journal, now: Callable[[], float]) -> dict[str, Any]:
-    request = csr.request_for(key, unit.device)
+def _make_certificate(aws: Aws, unit: Unit, wanted: bytes, journal: Journal, now: Callable[[], float]) -> dict[str, Any]:
+    if not unit.key.exists():
+        raise InputError(
+            "unknown-certificate",
+            f"{unit.certificate} is no certificate of {unit.device} in AWS, and its key is not here.",
+            "Move the certificate away: a new key and certificate are made then.",
+        )
+    request = csr.request_for(csr.load_or_make_key(unit.key), unit.device)
     since = journal.of(unit.device).get("request", {}).get("at")
     if since is None:
         since = int(now())
@@ -195,15 +213,15 @@ def _make_certificate(aws: Aws, unit: Unit, key: Any, journal: Journal, now: Cal
     try:
         return aws.call("create_certificate_from_csr", repeatable=False, certificateSigningRequest=request, setAsActive=True)
     except LostAnswer:
-        found = _orphan(aws, csr.public_der(key), since - _CLOCK_SLACK, journal.ids())
+        found = _orphan(aws, wanted, since - _CLOCK_SLACK, journal.ids())
         if found is None:
             raise
         return found
 
 
-def _keep(unit: Unit, found: dict[str, Any], journal: Journal) -> None:
+def _keep(unit: Unit, found: dict[str, Any], wanted: bytes, journal: Journal) -> None:
     """The certificate first, then the line that says so: a line never speaks of a file that is not there."""
-    if _key_of(found["certificatePem"]) != csr.public_der(csr.load_or_make_key(unit.key)):
+    if _key_of(found["certificatePem"]) != wanted:
         raise StationError("wrong-key", f"AWS answered {unit.device} with a certificate of another key.", "Do not use it; ask AWS.")
     _write_certificate(unit, found["certificatePem"])
     journal.add(unit.device, "certificate", id=found["certificateId"], arn=found["certificateArn"])
