@@ -1,0 +1,25 @@
+"""Plain tables: the median and the spread of at least five runs, and ratios of medians."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+
+def spread(values: Sequence[float]) -> str:
+    """median (minimum to maximum), in seconds."""
+    return f"{median(values):6.3f} ({min(values):.3f}-{max(values):.3f})"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    lines = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in (head, *rows)]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def target(what: str, value: float, limit: float, *, at_least: bool = False) -> tuple[list[str], bool]:
+    """A row of the table of targets, and whether the target holds."""
+    holds = value >= limit if at_least else value <= limit
+    sign = ">=" if at_least else "<="
+    return [what, f"{value:.2f}", f"{sign} {limit:g}", "holds" if holds else "MISSED"], holds

@@ -1,0 +1,95 @@
+"""A product for the virtual board, and one virtual board per worker whose flash every test gets as it was at the start."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from provisioning.config.device import Device, single_device
+from provisioning.config.load import load_product
+from provisioning.link.port import open_port
+from provisioning.link.repl import RawRepl
+from provisioning.virtual import VirtualBoard
+from tests.support.product_files import PRODUCT, write_identity, write_product
+
+
+class Bench:
+    """A board, a product for it, and what tests do to both."""
+
+    def __init__(self, board: VirtualBoard, folder: Path) -> None:
+        self.board = board
+        self.folder = folder
+        self.device: Device = single_device("ws-0001")
+        write_identity(folder, "ws-0001")
+        self.text = PRODUCT.replace("esp32-generic", "virtual-esp32")
+
+    @property
+    def port(self) -> str:
+        return self.board.pty
+
+    def product(self, more: str = "", **replaced: str) -> Any:
+        text = self.text
+        for old, new in replaced.items():
+            text = text.replace(old, new)
+        return load_product(write_product(self.folder, text, more))
+
+    def flash_writes(self) -> int:
+        counters = self.board.counters()
+        return int(counters["flash_programs"] + counters["flash_erases"])
+
+    def run(self, code: str) -> str:
+        """Run `code` at the board's prompt; what it printed. The board's program is started again."""
+        with open_port(self.port) as wire:
+            repl = RawRepl(wire)
+            repl.enter()
+            text = repl.run(code).decode()
+            repl.leave()
+        return text.replace("\r\n", "\n").strip()
+
+    def restart(self) -> None:
+        """Power off and on; returns when the board shows its prompt."""
+        with open_port(self.port) as wire:
+            self.board.power_off()
+            wire.discard()
+            self.board.power_on()
+            wire.until(b">>> ", 5.0)
+
+
+def blank(board: VirtualBoard) -> None:
+    """The board as it was at the start: MicroPython, an empty file system, no faults."""
+    board.heal()
+    board.power_off()
+    board.restore("start")
+    with open_port(board.pty) as wire:
+        board.power_on()
+        wire.until(b">>> ", 5.0)
+
+
+def started(**options: Any) -> VirtualBoard:
+    """A running board with a snapshot of its flash after the first boot, which makes the file system."""
+    board = VirtualBoard(clock="host", **options).start()
+    with open_port(board.pty) as wire:
+        RawRepl(wire).enter()
+    board.power_off()
+    board.snapshot("start")
+    board.power_on()
+    return board
+
+
+@pytest.fixture(scope="session")
+def one_board() -> Iterator[VirtualBoard]:
+    board = started(paced=False, latency_ms=0)
+    yield board
+    board.close()
+
+
+@pytest.fixture
+def bench(one_board: VirtualBoard, tmp_path: Path) -> Bench:
+    blank(one_board)
+    return Bench(one_board, tmp_path)
