@@ -72,7 +72,7 @@ def build(product: Product, device: Device, interpreter: Interpreter | None = No
     interpreter = interpreter or Interpreter.default()
     package = compiler.package(interpreter.mpy)
     one = unit(product, device)
-    pair = _identity(product, one)
+    pair = _identity(product, device, one)
     trust = {f"{name}.pem": root.pem for name, root in product.roots.items()}
     trust[CERTIFICATE_FILE] = pair.certificate_pem
     trust[KEY_FILE] = pair.key_pem
@@ -119,7 +119,7 @@ def _set(product: Product, device: Device, one: Unit, pair: Pair, package: str, 
     return made
 
 
-def _identity(product: Product, one: Unit) -> Pair:
+def _identity(product: Product, device: Device, one: Unit) -> Pair:
     places: dict[str, Loc] = {shown(one.certificate): ("identity", "certificate"), shown(one.key): ("identity", "key")}
     try:
         return load_pair(one.certificate, one.key)
@@ -127,5 +127,5 @@ def _identity(product: Product, one: Unit) -> Pair:
         loc = next((loc for name, loc in places.items() if error.message.startswith(f"{name}:")), ("identity",))
         hint = error.hint
         if error.code == "file-missing" and product.identity.issue is not None:
-            hint = f"Make it: twinroot identity make {shown(product.source)} --device ID"
+            hint = f"Make it: twinroot identity make {shown(product.source)} --device {device.id}"
         raise product.error(loc, error.code, error.message, hint) from None

@@ -146,7 +146,9 @@ def _wifi(raw: ProductFile, document: Document) -> WifiAccess | None:
         # A text with fields is measured when they are filled in.
         complaint = wrong_length(key, text) if text is not None and "{" not in text.reveal() else ""
         if complaint:
-            raise document.error(("wifi", key), "bad-wifi", f"found {complaint}")
+            raise document.error(
+                ("wifi", key), "bad-wifi", f"found {complaint}", "WPA2 takes passwords of 8 to 63 characters, networks names of 1 to 32."
+            )
     return WifiAccess(raw.wifi.ssid, raw.wifi.password)
 
 

@@ -31,7 +31,8 @@ def authority(product: Product) -> Authority | None:
         return from_command(policy.ca, policy.signer, env, product.folder)
     except InputError as error:
         key = "ca_key" if policy.ca_key is not None and error.message.startswith(shown(policy.ca_key)) else "ca"
-        raise product.error(("identity", "issue", key), error.code, error.message, error.hint) from None
+        hint = "Check the path; `twinroot identity ca --out FOLDER` makes a CA." if error.code == "file-missing" else error.hint
+        raise product.error(("identity", "issue", key), error.code, error.message, hint) from None
 
 
 def ensure_identity(product: Product, device: Device, ca: Authority | None = None) -> Issued | None:
