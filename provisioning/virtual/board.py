@@ -13,6 +13,7 @@ from provisioning.errors import TwinrootError
 from provisioning.virtual import bootrom, image
 from provisioning.virtual.autoreset import AutoReset
 from provisioning.virtual.chips import CHIPS, RESET_CAUSE
+from provisioning.virtual.faults import Fault, WireFaults
 from provisioning.virtual.flash import Flash, FlashCounters, FlashTiming
 from provisioning.virtual.identity import Identity
 from provisioning.virtual.interpreter.process import Engine, Interpreter
@@ -21,6 +22,7 @@ from provisioning.virtual.interpreter.shared_page import SharedPage
 from provisioning.virtual.peripherals import Peripherals
 from provisioning.virtual.rom.facts import Facts
 from provisioning.virtual.rom.session import DownloadMode
+from provisioning.virtual.sampling import matches, resample
 from provisioning.virtual.spec import BoardSpec
 from provisioning.virtual.wire import Turnaround, Wire
 
@@ -62,6 +64,9 @@ class Board:
         self.to_host = Wire(self._leave, self.turnaround, spec.paced)
         self.to_board.on_space = self._input_space
         self.to_host.on_space = self._output_space
+        self.faults_in = WireFaults(spec.seed, self._fault)
+        self.faults_out = WireFaults(spec.seed + 1, self._fault)
+        self.stuck = False
         self.endpoints: list[Endpoint] = []
         self.interpreter: Interpreter | None = None
         self.download: DownloadMode | None = None
@@ -104,11 +109,16 @@ class Board:
         self.to_host.clear()
         self.on_event("off")
 
-    def restart(self, cause: str) -> None:
+    def enter_download(self) -> None:
+        """A reset into the ROM loader that software asked for."""
+        self.restart("software", download=True)
+
+    def restart(self, cause: str, download: bool = False) -> None:
         """A reset of the whole chip."""
         if not self.powered:
             return
         self._stop()
+        self.stuck = False
         self.resets += 1
         self.reset_cause = cause
         self.raw_mode = False
@@ -118,7 +128,7 @@ class Board:
         # IO0 is sampled at a power-on and at EN's rising edge; other resets keep the strapping.
         if cause in ("power", "pin"):
             self.strapped_low = self.lines.io0_low
-        if self.strapped_low:
+        if self.strapped_low or download:
             self.say(f"{head}{self.chip.download_boot:x} ({self.chip.download_name})\r\nwaiting for download\r\n")
             self.download = DownloadMode(self)
             self.on_event("download")
@@ -193,11 +203,15 @@ class Board:
         self.interpreter = None
         self.peripherals.stop()
         if not soft:
-            self.say(f"Guru Meditation Error: Core  1 panic'ed ({cause}). Exception was unhandled.\r\n\r\nRebooting...\r\n")
-            self.restart("panic")
+            self.panic(cause)
             return
         self.raw_mode = raw_mode
         self._start_interpreter()
+
+    def panic(self, cause: str) -> None:
+        """A CPU exception: the text of the IDF, then a reset."""
+        self.say(f"Guru Meditation Error: Core  1 panic'ed ({cause}). Exception was unhandled.\r\n\r\nRebooting...\r\n")
+        self.restart("panic")
 
     # --- the wires ------------------------------------------------------------------------------------------------
 
@@ -215,6 +229,12 @@ class Board:
             self.to_board.send(data)
 
     def _arrived(self, data: bytes) -> None:
+        if self.faults_in.active:
+            data = self.faults_in.apply(data)
+        if self.stuck or not data:
+            return
+        if self.to_board.rate != self.rate and not matches(self.to_board.rate, self.rate):
+            data = resample(data, self.to_board.rate, self.rate)
         if self.interpreter is not None:
             self.interpreter.feed(data)
         elif self.download is not None:
@@ -223,8 +243,47 @@ class Board:
             self.dropped += len(data)
 
     def _leave(self, data: bytes) -> None:
+        if self.faults_out.active:
+            data = self.faults_out.apply(data)
+        if self.stuck or not data:
+            return
         for endpoint in self.endpoints:
-            endpoint.deliver(data)
+            rate = endpoint.rate
+            same = rate is None or rate == self.to_host.rate or matches(self.to_host.rate, rate)
+            endpoint.deliver(data if same else resample(data, self.to_host.rate, rate or self.to_host.rate))
+
+    def inject(self, fault: Fault) -> None:
+        """Sets a fault; those without a byte happen now."""
+        if fault.name == "cut-op":
+            self.flash.cut_after = int(fault.value)
+        elif fault.name == "worn":
+            self.flash.worn.add(int(fault.value))
+        elif fault.name == "wifi":
+            self.peripherals.wifi.meet(fault.word)
+        elif fault.name in ("stuck", "reset", "cut") and fault.at is None:
+            self._fault(fault.name)
+        else:
+            ways = {"in": [self.faults_in], "out": [self.faults_out], "": [self.faults_in, self.faults_out]}
+            # An event happens once, by default while the host sends.
+            for wire in ways[fault.way or ("in" if fault.at is not None else "")]:
+                wire.add(fault)
+
+    def heal(self) -> None:
+        """Takes all faults back."""
+        self.faults_in.clear()
+        self.faults_out.clear()
+        self.flash.cut_after = None
+        self.flash.worn.clear()
+        self.peripherals.wifi.meet("up")
+        self.stuck = False
+
+    def _fault(self, name: str) -> None:
+        if name == "stuck":
+            self.stuck = True
+        elif name == "reset":
+            self.restart("pin")
+        else:
+            self.power_off()
 
     def _output_space(self) -> None:
         if self.interpreter is not None and self.to_host.backlog <= _SEND_AHEAD:

@@ -177,6 +177,26 @@ class VirtualBoard:
     def clear_counters(self) -> None:
         self.call("clear_counters")
 
+    # --- faults ---------------------------------------------------------------------------------------------------
+
+    def inject(self, fault: str) -> None:
+        """A fault as `--fault` takes it: "flip=0.001", "reset@4000", "cut-op=37", "worn=513", "stuck"; the list is in faults.py."""
+        self.call("inject", fault=fault)
+
+    def heal(self) -> None:
+        """Takes all faults back."""
+        self.call("heal")
+
+    def unplug(self) -> None:
+        """The port disappears; the board keeps its power."""
+        self.call("unplug")
+
+    def plug(self) -> None:
+        """The port comes back under another name: `port`, `pty` and `rfc2217` change."""
+        names = self.call("plug")
+        self.pty, self.rfc2217 = names["pty"], names["rfc2217"]
+        self.port = self.rfc2217 if self.options.link == "rfc2217" else self.pty
+
     def call(self, command: str, **arguments: Any) -> Any:
         """One command of the control channel. Raises StationError when the process is gone or refuses."""
         if self._control is None:

@@ -14,9 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from provisioning.errors import TwinrootError
 from provisioning.virtual.board import Board
 from provisioning.virtual.endpoint.pty import PtyEndpoint
 from provisioning.virtual.endpoint.rfc2217 import Rfc2217Endpoint
+from provisioning.virtual.faults import parse
 
 
 def short_path(path: Path) -> tuple[str, int]:
@@ -72,6 +74,8 @@ class ControlServer:
             result = handler(**request)
             if asyncio.iscoroutine(result):
                 result = await result
+        except TwinrootError as error:
+            return {"ok": False, "error": error.message}
         except (ValueError, TypeError, KeyError) as error:
             return {"ok": False, "error": f"{type(error).__name__}: {error}"}
         return {"ok": True, "result": result}
@@ -141,6 +145,26 @@ class ControlServer:
 
     def do_clear_counters(self) -> None:
         self._board.clear_counters()
+
+    # --- faults ---------------------------------------------------------------------------------------------------
+
+    def do_inject(self, fault: str) -> None:
+        """A fault as faults.py writes them."""
+        self._board.inject(parse(fault))
+
+    def do_heal(self) -> None:
+        self._board.heal()
+
+    async def do_unplug(self) -> None:
+        """The port is gone: the device disappears, the connection breaks. The board keeps its power."""
+        self._pty.close()
+        self._network.close()
+
+    async def do_plug(self) -> dict[str, str]:
+        """The port is back under another name."""
+        self._pty.reopen()
+        await self._network.listen("127.0.0.1", 0)
+        return {"pty": str(self._pty.path), "rfc2217": f"rfc2217://127.0.0.1:{self._network.port}"}
 
     def do_rate(self) -> int:
         return self._board.rate

@@ -20,6 +20,7 @@ class Wifi:
     def __init__(self) -> None:
         self.ssid: str | None = None
         self.password: str | None = None
+        self.refuses = 0  # the status every connect ends with, 0: none
         self.up = True  # False: the network is gone, whatever the board does
         self.reset()
 
@@ -44,7 +45,14 @@ class Wifi:
             return _CONNECTING
         return self._status
 
+    def meet(self, word: str) -> None:
+        """up, down, no-ap, wrong-password: what connecting leads to from now on."""
+        self.up = word != "down"
+        self.refuses = {"no-ap": _NO_AP_FOUND, "wrong-password": _WRONG_PASSWORD}.get(word, 0)
+
     def _outcome(self, ssid: str, password: str) -> int:
+        if self.refuses:
+            return self.refuses
         if not self.up or (self.ssid is not None and ssid != self.ssid):
             return _NO_AP_FOUND
         if self.password is not None and password != self.password:

@@ -98,7 +98,12 @@ class Peripherals:
 
     def _reset(self, request: Request) -> None:
         self._flush()
-        self._board.restart("software")
+        if request.a == 2:
+            self._board.panic("LoadProhibited")
+        elif request.a == 1:
+            self._board.enter_download()
+        else:
+            self._board.restart("software")
 
     def _flush(self) -> None:
         """What was printed before a reset that the program asked for is still sent, as esp_restart() does."""

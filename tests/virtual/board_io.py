@@ -42,7 +42,7 @@ class Repl:
         head, output, error, _ = _parts(answer)
         assert head == b"OK", answer
         assert not error, error.decode()
-        return output.decode()
+        return output.decode("utf-8", "replace")
 
     def error(self, code: str, timeout: float = 10.0) -> str:
         """Runs code that is expected to raise; the traceback."""

@@ -32,6 +32,14 @@ class PtyEndpoint:
         self._loop = asyncio.get_running_loop()
         self.path = path
         self._reading = False
+        self._times = 0
+        self.connected = False
+        self._open()
+
+    def reopen(self) -> None:
+        """After `close`: another device under another name."""
+        self._times += 1
+        self.path = self.path.with_name(f"tty{self._times}")
         self._open()
 
     def _open(self) -> None:
@@ -53,10 +61,13 @@ class PtyEndpoint:
         link.symlink_to(self.device)
         link.replace(self.path)
         self._loop.add_reader(self._watch, self._on_clients)
+        self.connected = True
         self._resume()
 
     @property
     def rate(self) -> int | None:
+        if not self.connected:
+            return None
         fields = _TERMIOS2.unpack(fcntl.ioctl(self._master, _TCGETS2, bytes(_TERMIOS2.size)))
         return int(fields[-1])
 
@@ -82,12 +93,12 @@ class PtyEndpoint:
 
     def deliver(self, data: bytes) -> None:
         """To the client; without one, or one that does not read, the bytes are lost like on a wire."""
-        if self._clients:
+        if self.connected and self._clients:
             with contextlib.suppress(BlockingIOError):
                 os.write(self._master, data)
 
     def space(self) -> None:
-        if self._board.to_board.backlog <= _BACKLOG:
+        if self.connected and self._board.to_board.backlog <= _BACKLOG:
             self._resume()
 
     def _resume(self) -> None:
@@ -101,6 +112,9 @@ class PtyEndpoint:
             self._loop.remove_reader(self._master)
 
     def close(self) -> None:
+        if not self.connected:
+            return
+        self.connected = False
         self._pause()
         self._loop.remove_reader(self._watch)
         for fd in (self._watch, self._slave, self._master):

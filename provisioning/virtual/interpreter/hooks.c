@@ -1,8 +1,8 @@
 /* What the virtual board puts in front of a few functions of the MicroPython unix port, so that it behaves like the ESP32 port.
  *
  * MicroPython's shared object calls its own exported functions and libc through its global offset table (GOT); hooks.py
- * writes the addresses of the functions below into those slots. The compiled bytes are kept in hooks.py, so no compiler is
- * needed to use the board. After a change here: `python -m provisioning.virtual.interpreter.hooks FILE.c` prints new bytes.
+ * writes the addresses of the functions below into those slots. The compiled bytes are kept in machine_code.py, so no compiler is
+ * needed to use the board. After a change here: `python -m provisioning.virtual.interpreter.build_hooks` writes machine_code.py anew.
  *
  * Rules: position independent, no libc, no string literals, no global data but `d`, which lies one page behind the code.
  */
@@ -12,11 +12,20 @@
 
 struct page {               /* shared with the hardware process, one per board; see shared_page.py */
     int32_t interrupt_char; /* -1: none. Read by the UART before each byte, like mp_interrupt_char in the ESP32's interrupt handler */
-    uint8_t busy;           /* in a flash operation: an interrupt must not unwind littlefs, on hardware it cannot */
-    uint8_t deferred;       /* an interrupt arrived while busy: the hardware sends it again */
+    uint8_t starting;       /* the board's own start-up, which nothing interrupts; boot.py and what follows can be interrupted */
+    uint8_t deferred;       /* an interrupt arrived while starting: the hardware sends it again */
     uint8_t pad[2];
     int64_t clock_offset;   /* seconds from the host's clock to the board's RTC */
+    uint64_t reads;         /* flash reads, which do not pass through the hardware */
+    uint64_t read_bytes;
 };
+
+/* From py/obj.h, object representation A: small integers are odd, everything else is a pointer. */
+typedef void *obj;
+#define SMALL(x) ((obj)(((long)(x) << 1) | 1))
+struct buffer { void *buf; unsigned long len; int typecode; };
+#define BUFFER_READ 1
+#define BUFFER_WRITE 2
 
 struct data {
     struct page *page;
@@ -36,6 +45,16 @@ struct data {
     const char *boot_py;
     const char *main_py;
     void (*handle_pending)(int);
+    long (*read)(int, void *, unsigned long);
+    int (*get_buffer)(obj, struct buffer *, unsigned);
+    long (*get_int)(obj);
+    const char *flash;      /* the flash image, mapped read-only */
+    unsigned long flash_size;
+    unsigned long start;    /* the file system's partition */
+    unsigned long size;
+    obj natives[8];         /* function objects for the shims, see h_native */
+    void (*sweep_all)(void);
+    void (*deinit)(void);
     long booted;
 };
 
@@ -48,7 +67,7 @@ extern struct data d __attribute__((visibility("hidden")));
 void h_sigint(int signum) {
     (void)signum;
     if (d.page->interrupt_char < 0) return;
-    if (d.page->busy) { d.page->deferred = 1; return; }
+    if (d.page->starting) { d.page->deferred = 1; return; }
     d.keyboard_interrupt();
 }
 
@@ -130,7 +149,7 @@ static inline int boot(void) {
     int ok = 1, ret;
     if (d.booted) return 0;
     d.booted = 1;
-    d.page->busy = 0; /* the board's own start-up cannot be interrupted, the user's boot.py can */
+    d.page->starting = 0;
     if (d.import_stat(d.boot_py) == STAT_FILE) {
         ret = d.run_file(d.boot_py);
         if (ret & FORCED_EXIT) return ret;
@@ -152,3 +171,112 @@ int h_raw_repl(void) {
     int ret = boot();
     return ret ? ret : d.raw_repl();
 }
+
+/* The end of a soft reset: finalisers close what is open, as gc_sweep_all() in ports/esp32/main.c does. */
+void h_deinit(void) {
+    d.page->starting = 1;
+    d.sweep_all();
+    d.deinit();
+}
+
+/* ---- native functions for the shims: no interrupt unwinds them, as none unwinds the ESP32's own flash functions ---- */
+
+#define CONTROL 3
+#define OP_PROGRAM 1
+#define OP_ERASE 2
+#define SECTOR 4096
+#define EIO_ 5
+#define EINVAL_ 22
+#define LARGEST 65536
+
+/* One request to the hardware, see requests.py. The answer's status, or the length of its data when it has some. */
+static long request(unsigned op, unsigned a, unsigned b, const void *data, unsigned long n, void *reply, unsigned long room) {
+    struct { uint8_t op, has_data; uint16_t pad; uint32_t a, b; } head;
+    int32_t answer[2];
+    long r;
+    if (n > LARGEST) return -EINVAL_;
+    head.op = (uint8_t)op;
+    head.has_data = data != 0;
+    head.pad = 0;
+    head.a = a;
+    head.b = b;
+    while (d.write(CONTROL, &head, sizeof head) < 0) {}
+    if (data) while (d.write(CONTROL, data, n) < 0) {}
+    while ((r = d.read(CONTROL, answer, sizeof answer)) < 0) {}
+    if (r != sizeof answer) return -EIO_;
+    if (answer[1] > 0) {
+        char rest[8];
+        while ((r = d.read(CONTROL, room ? reply : rest, room ? room : sizeof rest)) < 0) {}
+        return answer[0] < 0 ? answer[0] : answer[1];
+    }
+    return answer[0];
+}
+
+static int read_at(unsigned long at, obj into, unsigned long limit) {
+    struct buffer b;
+    if (!d.get_buffer(into, &b, BUFFER_WRITE) || at > limit || b.len > limit - at) return -EINVAL_;
+    const char *from = d.flash + at;
+    char *to = b.buf;
+    for (unsigned long i = 0; i < b.len; i++) to[i] = from[i];
+    d.page->reads++;
+    d.page->read_bytes += b.len;
+    return 0;
+}
+
+/* readblocks(block, buf, offset=0) of the file system's partition */
+obj h_readblocks(unsigned long n, const obj *args) {
+    unsigned long at = (unsigned long)d.get_int(args[0]) * SECTOR + (n > 2 ? (unsigned long)d.get_int(args[2]) : 0);
+    if (at > d.size) return SMALL(-EINVAL_);
+    return SMALL(read_at(d.start + at, args[1], d.start + d.size));
+}
+
+/* writeblocks(block, buf, offset): programs; without offset it erases before */
+obj h_writeblocks(unsigned long n, const obj *args) {
+    struct buffer b;
+    unsigned long at = (unsigned long)d.get_int(args[0]) * SECTOR + (n > 2 ? (unsigned long)d.get_int(args[2]) : 0);
+    if (!d.get_buffer(args[1], &b, BUFFER_READ) || at > d.size || b.len > d.size - at) return SMALL(-EINVAL_);
+    if (n == 2 && request(OP_ERASE, (unsigned)(d.start + at), (unsigned)b.len, 0, 0, 0, 0) < 0) return SMALL(-EIO_);
+    for (unsigned long done = 0; done < b.len; done += SECTOR) {
+        unsigned long part = b.len - done < SECTOR ? b.len - done : SECTOR;
+        if (request(OP_PROGRAM, (unsigned)(d.start + at + done), (unsigned)part, (char *)b.buf + done, part, 0, 0) < 0) return SMALL(-EIO_);
+    }
+    return SMALL(0);
+}
+
+/* ioctl(op, arg): 4 block count, 5 block size, 6 erase a block */
+obj h_ioctl(obj op, obj arg) {
+    long which = d.get_int(op);
+    if (which == 4) return SMALL(d.size / SECTOR);
+    if (which == 5) return SMALL(SECTOR);
+    if (which == 6) {
+        unsigned long at = (unsigned long)d.get_int(arg) * SECTOR;
+        if (at >= d.size) return SMALL(-EINVAL_);
+        return SMALL(request(OP_ERASE, (unsigned)(d.start + at), SECTOR, 0, 0, 0, 0) < 0 ? -EIO_ : 0);
+    }
+    return SMALL(0);
+}
+
+/* read(address, buf): anywhere in the flash */
+obj h_flash_read(obj address, obj into) { return SMALL(read_at((unsigned long)d.get_int(address), into, d.flash_size)); }
+
+/* request(op, a, b, data or None, reply buffer or None) */
+obj h_request(unsigned long n, const obj *args) {
+    struct buffer data = {0, 0, 0}, reply = {0, 0, 0};
+    (void)n;
+    int has_data = d.get_buffer(args[3], &data, BUFFER_READ);
+    if (!d.get_buffer(args[4], &reply, BUFFER_WRITE)) reply.len = 0;
+    return SMALL(request((unsigned)d.get_int(args[0]), (unsigned)d.get_int(args[1]), (unsigned)d.get_int(args[2]),
+        has_data ? data.buf : 0, data.len, reply.buf, reply.len));
+}
+
+/* partition(start, size): where readblocks and the others work */
+obj h_partition(obj start, obj size) {
+    unsigned long s = (unsigned long)d.get_int(start), z = (unsigned long)d.get_int(size);
+    if (s > d.flash_size || z > d.flash_size - s) return SMALL(-EINVAL_);
+    d.start = s;
+    d.size = z;
+    return SMALL(0);
+}
+
+/* The shims' only way to the objects above: it stands where machine.mem8 was. */
+obj h_native(obj index) { return d.natives[d.get_int(index) & 7]; }

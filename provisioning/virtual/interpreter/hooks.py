@@ -14,37 +14,34 @@ from pathlib import Path
 
 from provisioning.errors import StationError
 from provisioning.virtual.interpreter import elf
+from provisioning.virtual.interpreter.machine_code import CODE, ENTRY
 
-# gcc -Os -fPIC -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -mno-sse, text at 0, d at 0x1000
-_CODE = bytes.fromhex(
-    "48833d8010000000757951488b05ee0f000048c7056b10000001000000c6400400488b3d48100000ff151a10000083f8027410488b0516100000"
-    "833800741d31c0eb3e488b3d26100000ff15f00f00000fbae008722b85c074d9ebe3488b3d15100000ff15df0f000083f80275d1488b3d031000"
-    "00ff15c50f00000fbae00873be5ac331c0c3488b05730f00008338007811807804007405c6400501c3ff256d0f0000c3488b05550f0000400fbe"
-    "ff8938c3415641554989f54154554889d55383ff0175094c8d24164889f3eb425b5d415c415d415eff252c0f000041803e0a743849ffc64d39f4"
-    "75f24c89f24889debf010000004829daff150a0f00004885c078384801c34c39f372354d39e6720f4c39e3735d4989deebc24c39f372cb488b35"
-    "420f0000ba02000000bf01000000ff15d20e00004885c0790d4939dd73354889d84c29e8eb2d48ffc87520488b05140f0000ba01000000bf0100"
-    "0000488d7001ff15a00e000048ffc875e048ffc3eb9e4889e85b5d415c415d415ec341544989fc5531ed534889f34839dd732c4889da498d342c"
-    "bf010000004829eaff15640e00004885c0790dbf01000000ff15cc0e0000ebd44801c5ebcf4889d85b5d415cc341544989fc5531ed534889f348"
-    "39dd732b4889da498d342cbf010000004829eae8cafeffff4885c0790dbf01000000ff15880e0000ebd54801c5ebd04889d85b5d415cc348393d"
-    "4a0e00007507488b3d490e00004889fe803e00740548ffc6ebf64829fee952ffffff534889fb31ffff15e00d0000488b15c10d00004803420848"
-    "85db74034889035bc3534889fbff15c90d0000488b15a20d0000488b52084801135bc35589fd534889f351ff15b30d000085ed750e488b15800d"
-    "0000488b52084801135a5b5dc356e86ffdffff85c0750759ff25940d00005ac356e85cfdffff85c0750759ff25890d00005ac3"
-)
-_ENTRY = {  # function of hooks.c: (offset in _CODE, the name whose GOT slots it takes)
-    "h_set_interrupt_char": (0x0A4, "mp_hal_set_interrupt_char"),
-    "h_write": (0x0B2, "write"),
-    "h_tx": (0x17E, "mp_hal_stdout_tx_strn"),
-    "h_tx_cooked": (0x1C3, "mp_hal_stdout_tx_strn_cooked"),
-    "h_tx_str": (0x207, "mp_hal_stdout_tx_str"),
-    "h_time": (0x22C, "time"),
-    "h_gettimeofday": (0x24D, "gettimeofday"),
-    "h_clock_gettime": (0x267, "clock_gettime"),
-    "h_friendly_repl": (0x28B, "pyexec_friendly_repl"),
-    "h_raw_repl": (0x29E, "pyexec_raw_repl"),
-}
-_SIGINT_ENTRY = 0x086
 _PAGE = 0x1000
+_FLASH = 20 * 8  # of the slot `flash` in struct data
+_OBJECTS = 0x200  # behind struct data
+# Objects for the shims, in the order of h_native's index: function, number of arguments or least and most.
+_NATIVES: tuple[tuple[str, tuple[int, ...]], ...] = (
+    ("h_readblocks", (2, 3)),
+    ("h_writeblocks", (2, 3)),
+    ("h_ioctl", (2,)),
+    ("h_flash_read", (2,)),
+    ("h_request", (5, 5)),
+    ("h_partition", (2,)),
+)
 _MODE_FRIENDLY, _MODE_RAW = 0, 1  # pyexec_mode_kind_t
+_REPLACES = {  # function of hooks.c: the name through which MicroPython calls what it replaces
+    "h_set_interrupt_char": "mp_hal_set_interrupt_char",
+    "h_write": "write",
+    "h_tx": "mp_hal_stdout_tx_strn",
+    "h_tx_cooked": "mp_hal_stdout_tx_strn_cooked",
+    "h_tx_str": "mp_hal_stdout_tx_str",
+    "h_time": "time",
+    "h_gettimeofday": "gettimeofday",
+    "h_clock_gettime": "clock_gettime",
+    "h_friendly_repl": "pyexec_friendly_repl",
+    "h_raw_repl": "pyexec_raw_repl",
+    "h_deinit": "mp_deinit",
+}
 
 
 class Hooks:
@@ -58,11 +55,12 @@ class Hooks:
         self._region_at = ctypes.addressof(ctypes.c_char.from_buffer(self._region))
         self._strings = [ctypes.create_string_buffer(text) for text in (b"\r\n", b"boot.py", b"main.py")]
         self._machine = ctypes.create_string_buffer(200)
-        self._region[: len(_CODE)] = _CODE
+        self._region[: len(CODE)] = CODE
         self._write_data(page=0)
         self._protect(self._region_at, mmap.PROT_READ | mmap.PROT_EXEC)
-        for offset, name in _ENTRY.values():
-            self._redirect(name, self._region_at + offset)
+        for function, name in _REPLACES.items():
+            self._redirect(name, self._region_at + ENTRY[function])
+        self._replace_object("machine_mem8_obj", "h_native")
 
     def _symbol(self, name: str) -> int:
         try:
@@ -98,9 +96,43 @@ class Hooks:
             boot_py,
             main_py,
             self._symbol("mp_handle_pending"),
+            self._libc_symbol("read"),
+            self._symbol("mp_get_buffer"),
+            self._symbol("mp_obj_get_int"),
+            0,  # flash, flash_size, start, size: filled in by the child
+            0,
+            0,
+            0,
+            *self._native_objects(),
+            self._symbol("gc_sweep_all"),
+            self._symbol("mp_deinit"),
             0,
         ]
         struct.pack_into(f"<{len(slots)}Q", self._region, _PAGE, *slots)
+
+    def _native_objects(self) -> list[int]:
+        """Builds MicroPython function objects behind the slots (py/obj.h: type, signature or function) and returns their addresses."""
+        at = _PAGE + _OBJECTS
+        addresses = []
+        for name, arguments in _NATIVES:
+            function = self._region_at + ENTRY[name]
+            if len(arguments) == 1:
+                body = struct.pack("<QQQ", self._symbol(f"mp_type_fun_builtin_{arguments[0]}"), function, 0)
+            else:
+                least, most = arguments
+                body = struct.pack("<QQQ", self._symbol("mp_type_fun_builtin_var"), least << 17 | most << 1, function)
+            self._region[at : at + len(body)] = body
+            addresses.append(self._region_at + at)
+            at += len(body)
+        return [*addresses, *[0] * (8 - len(addresses))]
+
+    def _replace_object(self, name: str, function: str) -> None:
+        """Turns a constant object of two words into a function of one argument."""
+        address = self._symbol(name)
+        self._protect(address, mmap.PROT_READ | mmap.PROT_WRITE)
+        self._protect(address + 15, mmap.PROT_READ | mmap.PROT_WRITE)
+        body = struct.pack("<QQ", self._symbol("mp_type_fun_builtin_1"), self._region_at + ENTRY[function])
+        ctypes.memmove(address, body, len(body))
 
     def _protect(self, address: int, protection: int) -> None:
         page = address & ~(_PAGE - 1)
@@ -127,12 +159,21 @@ class Hooks:
         """The REPL's mode after the interpreter ended: it survives a soft reset."""
         return ctypes.c_int.from_address(self._symbol("pyexec_mode_kind")).value == _MODE_RAW
 
+    def map_flash(self, descriptor: int, size: int) -> None:
+        """In the child: the flash image, read-only, where h_flash_read finds it. Raises OSError."""
+        self._libc.mmap.restype = ctypes.c_void_p
+        self._libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+        address = self._libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
+        if address in (None, ctypes.c_void_p(-1).value):
+            raise OSError(ctypes.get_errno(), "mmap")
+        struct.pack_into("<QQ", self._region, _PAGE + _FLASH, address, size)
+
     def enter(self, page: int, machine: str, raw_mode: bool) -> None:
         """In the child: this board's page, name and REPL mode, and the interrupt's signal handler."""
         struct.pack_into("<Q", self._region, _PAGE, page)
         self._machine.value = f"; {machine}".encode()
         ctypes.c_int.from_address(self._symbol("pyexec_mode_kind")).value = _MODE_RAW if raw_mode else _MODE_FRIENDLY
         # glibc's struct sigaction: handler, 128 bytes of mask, flags, restorer. No SA_RESTART: a blocked read must return.
-        action = struct.pack("<Q128xi4xQ", self._region_at + _SIGINT_ENTRY, 0, 0)
+        action = struct.pack("<Q128xi4xQ", self._region_at + ENTRY["h_sigint"], 0, 0)
         if self._libc.sigaction(int(signal.SIGINT), action, None) != 0:
             raise OSError(ctypes.get_errno(), "sigaction")

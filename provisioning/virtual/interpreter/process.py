@@ -24,11 +24,13 @@ from provisioning.virtual.interpreter.shared_page import SharedPage
 
 SOFT_RESET = 64  # exit status of an interpreter that ended by itself; +1: in raw mode
 _JAIL_FAILED = 70
-_CONTROL_FD, _FLASH_FD, _RAW_OUTPUT_FD = 3, 4, 5  # where shims/_hardware.py and _sys.py find them
+_CONTROL_FD, _RAW_OUTPUT_FD = 3, 4  # where hooks.c and shims/_sys.py find them
 _PIPE_SIZE = 4096
 _F_SETPIPE_SZ = 1031
 _INTERRUPT_PAUSE = 0.001  # s between an interrupt and the bytes after it: on hardware the exception is raised at once
 _DEFERRED_RETRY = 0.002  # s
+_FAIR_SHARE = 0.002  # s of processor time in which a program that reads its input would have read some
+_STARVED_PAUSE = 0.0005  # s
 
 
 class Owner(Protocol):
@@ -98,6 +100,7 @@ class Interpreter:
         self._head: tuple[Op, int, int] | None = None
         self._reading = False
         self.dropped = 0
+        self._ran_when_full: float | None = None
         page.reset()
         stdin_r, self._stdin = os.pipe()
         self._stdout, stdout_w = os.pipe()
@@ -141,17 +144,39 @@ class Interpreter:
                 self._pause = self._loop.call_later(_INTERRUPT_PAUSE, self._deliver)
                 return
             end = at if at > 0 else len(self._waiting)
-            self._put(bytes(self._waiting[:end]))
+            data = bytes(self._waiting[:end])
             del self._waiting[:end]
+            self._put(data)
+            if self._pause is not None:
+                return
 
     def _put(self, data: bytes) -> None:
         try:
-            room = self._ring - self.unread
-            if room > 0:
+            room = max(0, self._ring - self.unread)
+            if room:
                 os.write(self._stdin, data[:room])
         except (BrokenPipeError, BlockingIOError):
             room = 0
-        self.dropped += max(0, len(data) - max(0, room))
+        rest = data[room:]
+        if not rest:
+            self._ran_when_full = None
+        elif self._starved():
+            # This computer, not the board, is too slow: the wire waits for it.
+            self._waiting[:0] = rest
+            self._pause = self._loop.call_later(_STARVED_PAUSE, self._deliver)
+        else:
+            self.dropped += len(rest)
+
+    def _starved(self) -> bool:
+        """Whether the ring is full only because the interpreter has not had a processor: it is runnable and has not run."""
+        try:
+            state = Path(f"/proc/{self.pid}/stat").read_bytes().rpartition(b") ")[2][:1]
+            ran = int(Path(f"/proc/{self.pid}/schedstat").read_bytes().split()[0]) / 1e9
+        except (OSError, ValueError, IndexError):
+            return False
+        if self._ran_when_full is None:
+            self._ran_when_full = ran
+        return state == b"R" and ran - self._ran_when_full < _FAIR_SHARE
 
     @property
     def unread(self) -> int:
@@ -165,10 +190,10 @@ class Interpreter:
             self._retry = self._loop.call_later(_DEFERRED_RETRY, self._interrupt_again)
 
     def _interrupt_again(self) -> None:
-        """An interrupt that arrived in a flash operation is sent again after it."""
+        """An interrupt that arrived during start-up is sent again after it."""
         self._retry = None
         if self._page.deferred:
-            if self._page.busy:
+            if self._page.starting:
                 self._retry = self._loop.call_later(_DEFERRED_RETRY, self._interrupt_again)
             else:
                 self._page.take_deferred()
@@ -290,13 +315,13 @@ def _child(engine: Engine, parent: int, page: int, fds: tuple[int, ...], machine
             (high[1], 1),
             (high[1], 2),
             (high[2], _CONTROL_FD),
-            (high[3], _FLASH_FD),
             (high[1], _RAW_OUTPUT_FD),
         ):
             os.dup2(fd, target)
+        engine.hooks.map_flash(high[3], os.fstat(high[3]).st_size)
         os.environ.clear()
         os.environ.update({"TZ": "UTC0", "MICROPYPATH": ":.frozen:/lib:/rom"})
-        jail.enter(engine.empty, keep=(_CONTROL_FD, _FLASH_FD, _RAW_OUTPUT_FD))
+        jail.enter(engine.empty, keep=(_CONTROL_FD, _RAW_OUTPUT_FD))
         jail.die_with_parent(parent)
         engine.hooks.enter(page, machine, raw_mode)
         rom = ctypes.addressof(engine.rom)
@@ -305,7 +330,7 @@ def _child(engine: Engine, parent: int, page: int, fds: tuple[int, ...], machine
             f"vfs.mount(vfs.VfsRom(uctypes.bytearray_at({rom},{len(engine.rom)})),'/rom')\nimport _start\n"
         )
         engine.run(["micropython", "-X", f"heapsize={heap}", "-i", "-c", start, str(page)])
-        os.write(_RAW_OUTPUT_FD, b"MPY: soft reboot\r\n")
+        os.write(1, b"MPY: soft reboot\r\n")
         status = SOFT_RESET + (1 if engine.hooks.raw_mode else 0)
     except BaseException as failure:  # noqa: BLE001 - nothing of the parent's may run in this process
         os.write(2, f"virtual board: {failure!r}\r\n".encode())

@@ -13,7 +13,7 @@ ANSWER = struct.Struct("<ii")
 class Op(IntEnum):
     PROGRAM = 1  # a: address, b: length, data
     ERASE = 2  # a: address, b: length
-    RESET = 3  # a: 1 = into the ROM loader; never answered
+    RESET = 3  # a: 0 = restart, 1 = into the ROM loader, 2 = CPU exception; never answered
     BAUD = 4  # a: rate, 0 = only wait until everything is sent
     RTC = 5  # a, b: low and high word of the seconds since 1970
     WATCHDOG = 6  # a: milliseconds until the reset unless asked again

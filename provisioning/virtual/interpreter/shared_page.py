@@ -12,9 +12,8 @@ import struct
 
 SIZE = 4096
 _INTERRUPT_CHAR = 0  # int32, -1: none
-_BUSY = 4  # uint8, set by the interpreter during a flash operation
-_DEFERRED = 5  # uint8, set by the signal handler
-_RAW_MODE = 6  # uint8, set by the hardware: start in the raw REPL
+_STARTING = 4  # uint8, until the user's code may run
+_DEFERRED = 5  # uint8, set by the signal handler meanwhile
 _CLOCK_OFFSET = 8  # int64, seconds
 _READS = 16  # uint64: flash reads
 _READ_BYTES = 24  # uint64
@@ -38,8 +37,8 @@ class SharedPage:
         return int(struct.unpack_from("<i", self._map, _INTERRUPT_CHAR)[0])
 
     @property
-    def busy(self) -> bool:
-        return self._map[_BUSY] != 0
+    def starting(self) -> bool:
+        return self._map[_STARTING] != 0
 
     def take_deferred(self) -> bool:
         """True once for each interrupt that the interpreter had to put off."""

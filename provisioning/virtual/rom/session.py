@@ -145,7 +145,6 @@ class DownloadMode:
         for _, content in old.segments:
             if self._facts.stubs.get(hashlib.sha256(content).hexdigest()) == entry:
                 stub = Stub(self, old.registers, self._facts, self._board.spec.chip)
-                stub.attached = getattr(old, "attached", False)
                 self._loader = stub
                 stub.greet()
                 return

@@ -6,7 +6,7 @@ from provisioning.virtual.flash import SECTOR, Flash
 
 _MANUFACTURER, _TYPE = 0xEF, 0x40  # Winbond W25Q
 _WRITABLE_STATUS = (0xFC, 0x7B, 0x60)  # bits of status registers 1 to 3 that WRSR sets
-_SFDP = bytes.fromhex("5344465000 01 01 ff 00 05 01 10 80 00 00 ff".replace(" ", ""))
+_SFDP = bytes.fromhex("53464450 00 01 00 ff 00 05 01 10 80 00 00 ff".replace(" ", ""))
 
 
 class SpiFlashChip:

@@ -29,6 +29,7 @@ class Stub(FlashCommands):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        self.attached = True  # the first thing the stub does
         self._read: tuple[bytes, int, int] | None = None  # content, block size, blocks in flight
         self._pending: tuple[bytes, int, int] | None = None
         self._sent = self._acknowledged = 0

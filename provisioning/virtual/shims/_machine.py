@@ -5,7 +5,7 @@ import json
 import struct
 import _hardware
 import _time
-from machine import PinBase, Signal, idle, mem8, mem16, mem32, soft_reset, time_pulse_us
+from machine import PinBase, Signal, idle, soft_reset, time_pulse_us
 
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
 EXT0_WAKE, EXT1_WAKE, TIMER_WAKE, TOUCHPAD_WAKE, ULP_WAKE = 2, 3, 4, 5, 6
@@ -45,6 +45,26 @@ def freq(hz=None):
     if hz not in (20000000, 40000000, 80000000, 160000000, 240000000):
         raise ValueError("frequency must be 20MHz, 40MHz, 80Mhz, 160MHz or 240MHz")
     _freq = hz
+
+
+class _Memory:
+    # Peripheral registers keep what is written; anywhere else there is nothing, and the CPU takes an exception.
+    _words = {}
+
+    def __getitem__(self, address):
+        self._check(address)
+        return self._words.get(address, 0)
+
+    def __setitem__(self, address, value):
+        self._check(address)
+        self._words[address] = value
+
+    def _check(self, address):
+        if not (0x3FF00000 <= address < 0x40000000 or 0x60000000 <= address < 0x60100000):
+            _hardware.call(_hardware.RESET, 2)
+
+
+mem8 = mem16 = mem32 = _Memory()
 
 
 def deepsleep(ms=None):

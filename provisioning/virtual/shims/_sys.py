@@ -20,7 +20,7 @@ version_info = _native.version_info
 platform = "esp32"
 
 
-_wire = open(5, "wb")  # standard output without the translation of LF
+_wire = open(4, "wb")  # standard output without the translation of LF
 
 
 class _Raw(io.IOBase):

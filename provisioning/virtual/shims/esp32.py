@@ -29,6 +29,10 @@ class Partition:
         self._start = self._info[2]
         self._size = self._info[3]
         self._block = block_size
+        if self._info[4] == "vfs" and block_size == 4096:
+            # What littlefs calls is native, so that a Control-C cannot unwind it half-way: on an ESP32 it is C as well.
+            _hardware.partition(self._start, self._size)
+            self.readblocks, self.writeblocks, self.ioctl = _hardware.readblocks, _hardware.writeblocks, _hardware.ioctl
 
     @staticmethod
     def find(type=0, subtype=0xFF, label=None, block_size=4096):
@@ -37,7 +41,6 @@ class Partition:
     def info(self):
         return self._info
 
-    # No loop below: a loop is where the interpreter looks for a pending Control-C, and that must not unwind littlefs.
     def readblocks(self, block, buf, offset=0):
         at = block * self._block + offset
         if at < 0 or at + len(buf) > self._size:
@@ -51,10 +54,10 @@ class Partition:
         at += self._start
         if offset is None:
             if self._block == 4096:
-                _hardware.call(_hardware.ERASE, at, len(buf))
+                _hardware.flash(_hardware.ERASE, at, len(buf))
             else:
                 return self._through_cache(at, buf)
-        _hardware.call(_hardware.PROGRAM, at, len(buf), buf)
+        _hardware.flash(_hardware.PROGRAM, at, len(buf), buf)
 
     def _through_cache(self, at, buf):
         # Blocks smaller than the erase size (FAT): read the whole 4096 bytes, change them, erase, write.
@@ -77,7 +80,7 @@ class Partition:
             return self._block
         if op == 6:
             if self._block == 4096:
-                _hardware.call(_hardware.ERASE, self._start + arg * 4096, 4096)
+                _hardware.flash(_hardware.ERASE, self._start + arg * 4096, 4096)
             return 0
         return 0
 

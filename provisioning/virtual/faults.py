@@ -1,0 +1,125 @@
+"""Faults on the wires: bytes lost, doubled, flipped; events at an exact byte. Reproducible from a seed.
+
+A fault is written NAME[=VALUE][@BYTE][:in|:out], for example `flip=0.001`, `drop@1500:in`, `reset@4000`, `cut-op=37`, `worn=513`.
+VALUE of drop, duplicate, flip is a probability per byte; @BYTE is one byte, counted from when the fault was set. `in` is towards the
+board. The table FAULTS lists all.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from provisioning.errors import InputError
+
+_SYNTAX = re.compile(r"^(?P<name>[a-z-]+)(=(?P<value>[^@:]+))?(@(?P<at>\d+))?(:(?P<way>in|out))?$")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`value`: none, probability, number or word; `at`: whether a byte may be (True) or must be ("must") given."""
+
+    what: str
+    value: str = "none"
+    at: bool = False
+    words: tuple[str, ...] = ()
+
+
+FAULTS = {
+    "drop": Kind("a byte is lost on the wire", "probability", at=True),
+    "duplicate": Kind("a byte comes twice", "probability", at=True),
+    "flip": Kind("one bit of a byte is flipped", "probability", at=True),
+    "stuck": Kind("the board stops: it neither reads nor sends until it is reset", at=True),
+    "reset": Kind("the chip is reset", at=True),
+    "cut": Kind("the power goes", at=True),
+    "cut-op": Kind("the power goes in the flash operation after this many more", "number"),
+    "worn": Kind("this 4096-byte sector can no longer be erased", "number"),
+    "wifi": Kind("what the board's station meets", "word", words=("up", "down", "no-ap", "wrong-password")),
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    name: str
+    value: float = 0.0
+    word: str = ""
+    at: int | None = None
+    way: str = ""  # "in", "out", "" both
+
+
+def parse(text: str) -> Fault:
+    """One fault as it is written. Raises InputError."""
+    match = _SYNTAX.match(text)
+    kind = FAULTS.get(match["name"]) if match else None
+    if match is None or kind is None:
+        raise InputError("fault", f"{text!r} is not a fault", f"Known are {', '.join(FAULTS)}; see docs/virtual-board.md.")
+    value, at = match["value"], match["at"]
+    if at is not None and not kind.at:
+        raise InputError("fault", f"{text!r}: {match['name']} does not happen at a byte", "Leave @ out.")
+    if kind.value == "word":
+        if value not in kind.words:
+            raise InputError("fault", f"{text!r}: {value} is not one of {', '.join(kind.words)}", "Give one of them.")
+        return Fault(match["name"], word=value)
+    wants = kind.value != "none" and at is None
+    if wants != (value is not None):
+        raise InputError("fault", f"{text!r}: {match['name']} {'needs a value' if wants else 'takes no value here'}", "See the table.")
+    try:
+        number = float(value) if value is not None else 0.0
+    except ValueError:
+        raise InputError("fault", f"{text!r}: {value} is not a number", "Give a number.") from None
+    if kind.value == "probability" and not 0 <= number <= 1:
+        raise InputError("fault", f"{text!r}: {value} is not a probability between 0 and 1", "For example 0.001.")
+    return Fault(match["name"], number, at=int(at) if at is not None else None, way=match["way"] or "")
+
+
+class WireFaults:
+    """Sits between a wire and its receiver. `event` is called with "stuck", "reset" or "cut" when its byte has come."""
+
+    def __init__(self, seed: int, event: Callable[[str], None]) -> None:
+        self._random = random.Random(seed)
+        self._event = event
+        self._rates: dict[str, float] = {}
+        self._exact: dict[int, str] = {}
+        self._count = 0
+
+    @property
+    def active(self) -> bool:
+        return bool(self._rates or self._exact)
+
+    def add(self, fault: Fault) -> None:
+        if fault.at is not None:
+            self._exact[self._count + fault.at] = fault.name
+        elif fault.name in ("drop", "duplicate", "flip"):
+            self._rates[fault.name] = fault.value
+
+    def clear(self) -> None:
+        self._rates.clear()
+        self._exact.clear()
+
+    def apply(self, data: bytes) -> bytes:
+        """What arrives of these bytes. After an event nothing more of them does."""
+        if not self.active:
+            self._count += len(data)
+            return data
+        out = bytearray()
+        for byte in data:
+            name = self._exact.pop(self._count, "") or self._draw()
+            self._count += 1
+            if name in ("stuck", "reset", "cut"):
+                self._event(name)
+                break
+            if name == "flip":
+                out.append(byte ^ 1 << self._random.randrange(8))
+            elif name == "duplicate":
+                out += bytes([byte, byte])
+            elif name != "drop":
+                out.append(byte)
+        return bytes(out)
+
+    def _draw(self) -> str:
+        for name, rate in self._rates.items():
+            if self._random.random() < rate:
+                return name
+        return ""
