@@ -22,6 +22,8 @@ MIN_PAYLOAD = 4  # lengths below have meanings of their own
 PAD, AGAIN = b"\x00", b"\x02"
 ACK, NAK, MESSAGE = 0x06, 0x15, 0x02
 MESSAGE_LIMIT = 16384
+ENDED = (b"\x04\x04>", b"\x04Traceback")  # the raw REPL's marks around the output of a program, without and with an exception
+RESTARTED = (b"\r\n>>> ", b"rst:0x", b"MPY: soft reboot")  # what a board says that runs our receiver no more
 FIRST_WAIT = 0.3  # seconds without an acknowledgement until a resend; doubles up to LAST_WAIT
 LAST_WAIT = 2.0
 GIVE_UP = 12.0  # seconds without progress
@@ -56,6 +58,7 @@ class Frames:
         self.sequence = 0  # of the next new frame
         self.flying: deque[tuple[int, bytes]] = deque()  # sent, not acknowledged: (sequence, frame)
         self.heard = bytearray()
+        self.skipped = bytearray()  # the last of what was neither mark nor message
         self.messages: deque[Any] = deque()
         self.last_message = 0
         self.progress = time.monotonic()
@@ -157,9 +160,11 @@ class Frames:
                     self._said(body[1], bytes(body[4:]))
                     del data[: length + 8]
                     continue
-            elif data[0] == 4:
+            elif data[0] == 4 and (len(data) < 3 or data.startswith(ENDED)):
                 return  # the receiver ended: what follows is the raw REPL's
-            del data[:1]  # noise, or text that another part of the firmware printed
+            # Noise, or text that another part of the firmware printed.
+            self.skipped = (self.skipped + data[:1])[-80:]
+            del data[:1]
 
     def _marked(self, mark: int, expected: int) -> None:
         gone = 0
@@ -175,8 +180,10 @@ class Frames:
             self._resend("damage", expected)
 
     def _check_ended(self) -> None:
-        """Raise when the receiver has ended and the raw prompt is back."""
-        if not (self.heard.startswith(b"\x04") and b"\x04>" in self.heard):
+        """Raise when the receiver has ended: the raw prompt is back, or the board starts anew."""
+        if any(sign in self.skipped + self.heard for sign in RESTARTED):
+            raise LinkBroken("board-restarted", f"The board on {self.wire.name} restarted in the middle of a transfer.", RETRY)
+        if not (self.heard.startswith(ENDED) and b"\x04>" in self.heard):
             return
         said = bytes(self.heard).decode("ascii", "replace").strip("\x04>\r\n ").splitlines()
         why = f" with {said[-1][:80]}" if said else ""

@@ -1,0 +1,165 @@
+"""Noise on the line, resets and power cuts during real updates over real serial bytes: PASS or a clear FAIL, never a mix, never a hang."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioning.job.report import Report
+from provisioning.job.update import update
+from provisioning.job.verify import verify
+from provisioning.virtual import VirtualBoard
+from tests.job.conftest import Bench, started
+
+NEW = {"a1b2c3d4e5f6g7": "z9y8x7w6v5u4t3"}
+HANG = 100.0  # seconds: every wait of an update ends long before
+
+
+class Faulty:
+    """A board that holds one set, and the runs that try to give it another."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.old = bench.product()
+        bench.restart()
+        first = update(self.old, bench.device, bench.port)
+        assert first.outcome == "pass", first.message
+        self.hashes = {first.selftest["set_sha256"]: "old"}
+        self.new = bench.product(**NEW)
+        bench.board.power_off()
+        bench.board.snapshot("old")
+        bench.board.power_on()
+
+    def again(self) -> None:
+        self.bench.board.heal()
+        self.bench.board.power_off()
+        self.bench.board.restore("old")
+        self.bench.restart()
+
+    def run(self, transport: str = "auto") -> Report:
+        started_at = time.monotonic()
+        report = update(self.new, self.bench.device, self.bench.port, transport=transport)
+        assert time.monotonic() - started_at < HANG
+        return report
+
+    def judge(self, report: Report) -> str:
+        """The oracle: after a restart without faults the device reports the old set or the new one, whole; a PASS means the new one."""
+        self.bench.board.heal()
+        self.bench.restart()
+        found = verify(self.bench.port)
+        assert found.outcome == "pass", f"{report.code} left {found.message}"
+        held = self.hashes.get(found.selftest["set_sha256"], "new")
+        assert report.outcome in ("pass", "fail", "error") and report.message
+        if report.outcome == "pass":
+            assert held == "new", "PASS, but the device holds the old set"
+        final = update(self.new, self.bench.device, self.bench.port)
+        assert final.outcome == "pass", f"after {report.code}: {final.message}"
+        return held
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
+    board = started(paced=False, latency_ms=0)
+    try:
+        yield Faulty(Bench(board, tmp_path_factory.mktemp("faulty")))
+    finally:
+        board.close()
+
+
+def noise(board: VirtualBoard, seed: int) -> str:
+    """One or two faults, chosen by the seed; what they are."""
+    dice = random.Random(seed)
+    chosen = []
+    for _ in range(dice.choice((1, 1, 2))):
+        kind = dice.choice(("flip", "flip", "drop", "duplicate", "reset", "drop@", "stuck"))
+        way = dice.choice(("", ":in", ":out"))
+        if kind in ("flip", "drop", "duplicate"):
+            fault = f"{kind}={dice.choice((0.0002, 0.001, 0.004))}{way}"
+        elif kind == "drop@":
+            fault = f"drop@{dice.randrange(5000)}:in"
+        else:
+            fault = f"{kind}@{dice.randrange(5000)}"
+        board.inject(fault)
+        chosen.append(fault)
+    return " ".join(chosen)
+
+
+def noisy(faulty: Faulty, seeds: range) -> dict[str, int]:
+    seen: dict[str, int] = {}
+    for seed in seeds:
+        faulty.again()
+        faults = noise(faulty.bench.board, seed)
+        report = faulty.run()
+        try:
+            held = faulty.judge(report)
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed} ({faults}): {error}") from error
+        word = f"{report.outcome}, {held} set"
+        seen[word] = seen.get(word, 0) + 1
+    return seen
+
+
+@pytest.mark.timeout(600)
+def test_noise(faulty: Faulty, record_property: Any) -> None:
+    seen = noisy(faulty, range(12))
+    record_property("runs", str(seen))
+    assert sum(seen.values()) == 12
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_noise_a_thousand_times(faulty: Faulty) -> None:
+    seen = noisy(faulty, range(1000, 2000))
+    print(f"1000 noisy updates: {seen}")
+    assert sum(seen.values()) == 1000
+
+
+def cut(faulty: Faulty, operations: int, seed: int) -> str:
+    """The power goes at a flash operation, torn, and comes back at once: which set the device holds."""
+    faulty.again()
+    board = faulty.bench.board
+    board.cut(operations, seed)
+    reports: list[Report] = []
+    worker = threading.Thread(target=lambda: reports.append(faulty.run()))
+    worker.start()
+    if board.wait("off", 30.0):
+        board.power_on()
+    worker.join(HANG)
+    assert reports, "the update hangs"
+    return faulty.judge(reports[0])
+
+
+@pytest.mark.timeout(600)
+def test_power_cut_over_the_wire(faulty: Faulty) -> None:
+    held = [cut(faulty, operations, operations) for operations in (0, 5, 11, 18, 26, 35)]
+    assert set(held) <= {"old", "new"}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_power_cut_over_the_wire_everywhere(faulty: Faulty) -> None:
+    held = [cut(faulty, operations, operations) for operations in range(80)]
+    print(f"{len(held)} cuts during real updates: {held.count('old')} old, {held.count('new')} new")
+    assert set(held) <= {"old", "new"}
+
+
+def test_port_unplugged(faulty: Faulty, tmp_path: Path) -> None:
+    """The port goes away in the middle: one sentence, exit code 3, and the next run on the port's new name passes."""
+    faulty.again()
+    board = faulty.bench.board
+    reports: list[Report] = []
+    worker = threading.Thread(target=lambda: reports.append(faulty.run("paste")))
+    worker.start()
+    time.sleep(0.25)
+    board.unplug()
+    worker.join(HANG)
+    board.plug()
+    assert reports and reports[0].outcome != "pass"
+    assert (reports[0].code, reports[0].exit_code) == ("port-lost", 3), reports[0].message
+    assert faulty.judge(reports[0]) in ("old", "new")
