@@ -84,7 +84,8 @@ def run(plan: Plan, timeout: float, say: Callable[[str], None]) -> Found:
         "routes": [{"route": r.name, "roots": list(r.roots), **e.as_dict()} for r, e in zip(plan.routes, seen, strict=True)],
         "verdict": {**verdict_row, "without_client_certificate": no_certificate},
     }
-    blocks = [_route_text(r, e) for r, e in zip(plan.routes, seen, strict=True)]
+    lab = ["lab: the product's `lab: resolve:` says where the connections go"] if plan.lab else []
+    blocks = lab + [_route_text(r, e) for r, e in zip(plan.routes, seen, strict=True)]
     # Without the device's own certificate the server's refusal is expected, and the chain is what was asked about.
     return Found(data, "\n\n".join([*blocks, _verdict_text(verdict, no_certificate)]), verdict.connects or no_certificate)
 

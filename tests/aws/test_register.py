@@ -17,6 +17,7 @@ from cryptography import x509
 
 from provisioning.cli.main import run
 from provisioning.cloud.aws import client
+from provisioning.cloud.aws.journal import Journal
 from tests.aws.conftest import Moto
 
 MAKING = ("CreateThing", "CreateCertificateFromCsr", "AttachPolicy", "AttachThingPrincipal", "CreatePolicy")
@@ -218,6 +219,14 @@ def test_a_policy_that_is_named_must_be_there(moto: Moto, product: Path, capsys:
     assert report(capsys)["code"] == "no-policy"
     moto.iot().create_policy(policyName="mine", policyDocument="{}")
     assert register(product, "--device", "ws-0001", "--policy", "mine") == 0
+
+
+def test_two_runs_at_once_are_one_too_many(moto: Moto, product: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Journal(product.with_suffix(".aws.jsonl")):
+        assert register(product, "--device", "ws-0001") == 3
+        assert report(capsys)["code"] == "registration-busy"
+        assert moto.requests() == []
+    assert register(product, "--device", "ws-0001") == 0
 
 
 def killed_and_run_again(moto: Moto, product: Path, count: int, kills: int) -> None:

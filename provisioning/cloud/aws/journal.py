@@ -7,17 +7,19 @@
     {"device": "ws-0001", "step": "done"}
 
 A half line at the end (the power went) is cut off; its step is found out from AWS. No secret is ever in it.
+One run at a time: the lock is one of SQLite's, which every system has and which goes with its process, however that ends.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from provisioning.errors import InputError
+from provisioning.errors import InputError, StationError
 
 STEPS = ("thing", "request", "certificate", "policy", "done")
 
@@ -29,8 +31,9 @@ class Journal:
         self.file = file
         self._known: dict[str, dict[str, dict[str, Any]]] = {}
         try:
-            self._load()
             file.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(file)
+            self._load()
             self._stream = file.open("ab")
         except OSError as e:
             raise InputError("journal", f"{file} cannot be read or written: {e.strerror}.", "Name another file with --state.") from e
@@ -40,6 +43,7 @@ class Journal:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stream.close()
+        self._lock.close()
 
     def of(self, device: str) -> dict[str, dict[str, Any]]:
         return self._known.get(device, {})
@@ -75,3 +79,16 @@ class Journal:
         if len(whole) < len(data):
             with self.file.open("r+b") as stream:
                 stream.truncate(len(whole))
+
+
+def _locked(file: Path) -> sqlite3.Connection:
+    """A lock beside the journal, held until it is closed. Raises StationError when another run holds it."""
+    lock = sqlite3.connect(file.with_name(f".{file.name}.lock"), timeout=0, isolation_level=None)
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as e:
+        lock.close()
+        raise StationError(
+            "registration-busy", f"Another run is registering with {file}.", "Wait for it, or stop it; then run this again."
+        ) from e
+    return lock
