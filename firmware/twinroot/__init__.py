@@ -1,8 +1,8 @@
 """Loader of the connection package: small and stable, it changes less often than what it loads.
 
-The package proper lies in `/lib/twinroot/<package>/`, and the set of certificates named by `/trust/active` says
-which `<package>` it was tested with. So the one rename that switches the set switches the code as well. When the
-active set or its package cannot be read, the newest older one that can be is used, and `NOTE` says so.
+The package proper lies in /lib/twinroot/<package>/, and the set of certificates named by /trust/active says which
+<package> it was tested with. So the one rename that switches the set switches the code as well. When the active set,
+or its package, is not what was committed or does not load, the newest older one that does is used, and NOTE says so.
 
 Frozen into firmware, or copied flat, there is no such folder: the modules beside this file are used.
 """
@@ -16,6 +16,7 @@ from binascii import hexlify
 SET = 0  # number of the set in use; 0: there is none
 NOTE = None  # why the set in use is not the active one
 _HOME = __path__
+_order = []  # sets to try after the one in use
 
 
 def _package(n):
@@ -24,81 +25,84 @@ def _package(n):
     with open("/trust/%d/set.json" % n) as f:
         d = json.load(f)
     path = _HOME + "/" + d["package"]
-    os.stat(path)
-    buf = bytearray(128)
     for name in d["files"]:
         if name.startswith(path):
-            h = hashlib.sha256()
             with open(name, "rb") as f:
-                while True:
-                    k = f.readinto(buf)
-                    if not k:
-                        break
-                    h.update(buf if k == 128 else buf[:k])
-            if str(hexlify(h.digest()), "ascii") != d["files"][name]:
-                raise ValueError(name)
+                if str(hexlify(hashlib.sha256(f.read()).digest()), "ascii") != d["files"][name]:
+                    raise ValueError(name)
     return path
 
 
-def _use(path):
-    """Import the core from `path`; modules of an attempt that failed are forgotten."""
-    global __path__
-    __path__ = path
+def _next():
+    """Turn to the next set whose package is whole; modules of the one before are forgotten."""
+    global SET, NOTE, __path__
     for name in list(sys.modules):
         if name.startswith("twinroot."):
             del sys.modules[name]
-    __import__("twinroot.core")
+            globals().pop(name[9:], None)
+    while _order:
+        SET = _order.pop(0)
+        try:
+            __path__ = _package(SET)
+            return
+        except Exception as e:  # whatever is wrong with this set, an older one may still connect
+            NOTE = NOTE or "set %d: %r" % (SET, e)
+    __path__ = _HOME
 
 
 def load():
-    """Choose the set and its package; called at import and after a rollback."""
-    global SET, NOTE
+    """Choose the set; at import, and after the active one has changed."""
+    global _order, NOTE, SET
     NOTE = None
-    order = []
+    SET = 0
     try:
-        order = sorted([int(d) for d in os.listdir("/trust") if d.isdigit()], reverse=True)
+        _order = sorted([int(d) for d in os.listdir("/trust") if d.isdigit()], reverse=True)
         with open("/trust/active") as f:
             n = int(f.read())
         # Sets numbered above the active one were never committed, or were rolled back: the last resort.
-        order = [n] + [x for x in order if x < n] + [x for x in order if x > n]
+        _order = [n] + [x for x in _order if x < n] + [x for x in _order if x > n]
     except (OSError, ValueError) as e:
         NOTE = "/trust/active: %r" % e
-    for n in order:
+    _next()
+
+
+def _core():
+    """The module core, of the first set whose code loads."""
+    global NOTE
+    while True:
         try:
-            path = _package(n)
-            SET = n
-            return _use(path)
-        except Exception as e:  # whatever is wrong with this set, an older one may still connect
-            NOTE = NOTE or "set %d: %r" % (n, e)
-    SET = order[0] if order else 0
-    try:
-        _use(_HOME)
-    except ImportError:
-        raise ImportError("no usable set: %s; write one: twinroot update" % NOTE)
+            return _import("core")
+        except MemoryError:  # says nothing about the code
+            raise
+        except Exception as e:
+            if __path__ == _HOME:
+                raise ImportError("no usable set: %s; run twinroot update" % (NOTE or e))
+            NOTE = NOTE or "set %d: %r" % (SET, e)
+            _next()
+
+
+def _import(name):
+    name = "twinroot." + name
+    __import__(name)
+    return sys.modules[name]
 
 
 def connect(**options):
-    from . import core
-
-    return core.connect(**options)
+    return _core().connect(**options)
 
 
 def mqtt(**options):
-    from . import client
-
-    return client.mqtt(**options)
+    _core()
+    return _import("client").mqtt(**options)
 
 
 def health():
-    from . import stats
-
-    return stats.report()
+    return _import("stats").report()
 
 
 def selftest(connect=False):
-    from . import check
-
-    return check.selftest(connect)
+    _core()
+    return _import("check").selftest(connect)
 
 
 def __getattr__(name):
@@ -106,11 +110,8 @@ def __getattr__(name):
     if name[0] == "_":
         raise AttributeError(name)
     if name[0] < "[":
-        from . import errors
-
-        return errors.named(name)
-    __import__("twinroot." + name)
-    return sys.modules["twinroot." + name]
+        return _import("errors").named(name)
+    return _core() if name == "core" else _import(name)
 
 
 load()

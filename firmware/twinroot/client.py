@@ -3,7 +3,9 @@ firmware has it, else mini.py; only its connect() is replaced, so reconnecting g
 
 import struct
 
-from . import core
+from . import core, stats
+
+_refusals = 0  # in a row
 
 
 def _base(robust):
@@ -40,6 +42,16 @@ def _refused(what, route):
     return errors.make("refused", what, route)
 
 
+def _back_off(e):
+    """A refusal after a handshake that was good slows the attempts down, and changes no route. None: it was let in."""
+    global _refusals
+    _refusals = _refusals + 1 if e else 0
+    if e:
+        stats.bad(e.route, e.kind, None)
+        core.state()[1].fails = _refusals
+        core.failed(e)
+
+
 def _kind(base):
     class Client(base):
         link = None
@@ -58,12 +70,12 @@ def _kind(base):
 
                 if not isinstance(e, errors.TwinrootError):
                     e = errors.make(classify.kind(e, True), e, k.route)
-                core.refused(e)
+                _back_off(e)
                 raise e
             finally:
                 if self.link is not k:
                     k.close()
-            core.accepted()
+            _back_off(None)
             return present
 
         def _hello(self, k, clean):

@@ -4,17 +4,18 @@ import gc
 import os
 from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
+from micropython import const
+
 import twinroot
 
 from . import clock, policy, sets, stats, tlslink
 
-_TRIAL = 3  # passes that may end in trust or set errors before a set that never connected is rolled back
+_TRIAL = const(3)  # passes that may end in trust or set errors before a set that never connected is rolled back
 CONFIRM_MS = 1000  # between two handshakes that must agree
 
 _set = None
 _pol = None
 _link = None
-_bad = 0  # refusals in a row
 _next = None  # ticks before which no pass begins: the back-off after passes that failed
 
 
@@ -55,7 +56,7 @@ def connect(timeout=20, prefer=False, wait=True):
     try:
         return _pass(int(timeout * 1000), prefer)
     except OSError as e:
-        if not _failed(e):
+        if not failed(e):
             raise
     from . import core  # the set before it, and its package
 
@@ -101,23 +102,9 @@ def _pass(ms, prefer):
         return _link
 
 
-def refused(e):
-    """A broker's refusal after a handshake that was good slows the attempts down, and changes no route."""
-    global _bad
-    _bad += 1
-    stats.bad(e.route, e.kind, None)
-    _pol.fails = _bad
-    _failed(e)
-
-
-def accepted():
-    """The broker let this device in."""
-    global _bad
-    _bad = 0
-
-
-def _failed(e):
-    """After a pass that failed: true when the set was on trial, has had its chances, and the one before is active."""
+def failed(e):
+    """After a pass that failed, or a refusal by the broker: back off. True when the set was on trial, has had its chances, and the one
+    before is active."""
     global _set, _next
     if _pol:
         _next = ticks_add(ticks_ms(), int(1000 * _pol.wait(os.urandom(1)[0] / 255)))

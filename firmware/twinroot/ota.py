@@ -172,6 +172,8 @@ class Update:
 
         if check.bad(self.number, bytearray(128))[0]:
             raise _no("written wrongly")
+        if stats.data().pop("trial", None):  # of another set that had this number
+            stats.save(True)
         sets.commit(self.number)
         self.done = True
 

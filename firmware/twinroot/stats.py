@@ -7,10 +7,12 @@ an hour of counting, never the file."""
 import json
 from time import ticks_diff, ticks_ms
 
+from micropython import const
+
 from . import sets
 
-_HOUR = 3600000
-_DAY = 48  # writes; 100,000 erase cycles of one block last 5 years even if littlefs did not level wear
+_HOUR = const(3600000)
+_DAY = const(48)  # writes; 100,000 erase cycles of one block last 5 years even if littlefs did not level wear
 
 _d = None
 _at = 0  # ticks of the last write
@@ -77,7 +79,6 @@ def trial(n, version, limit):
     d["trial"] = [n, k]
     if k >= limit:
         d["refused"] = version
-        del d["trial"]  # the number may be given to another set
     save(True)
     return k >= limit
 

@@ -9,10 +9,11 @@ import socket
 from time import ticks_add, ticks_diff, ticks_ms
 
 import tls
+from micropython import const
 
 from . import der
 
-_ETIMEDOUT = 110
+_ETIMEDOUT = const(110)
 
 
 class Wire(io.IOBase):
@@ -98,18 +99,6 @@ def resolve(host, port, table):
     return host, int(port)
 
 
-def _tcp(a, ms):
-    s = socket.socket()
-    try:
-        s.settimeout(ms / 1000)
-        s.connect(socket.getaddrinfo(a[0], a[1])[0][-1])
-        s.setblocking(False)
-        return s
-    except BaseException:
-        s.close()
-        raise
-
-
 def open(route, table, folder, cert, key, ms):
     """A verified Link over `route`. `folder`: of the set's files; `table`: see resolve(); `ms`: for TCP, and again for
     the handshake. Raises the package's errors."""
@@ -148,7 +137,11 @@ def open(route, table, folder, cert, key, ms):
             pass
         gc.collect()
         wire = True  # from here on it is not about our files
-        s = _tcp(resolve(route["host"], route["port"], table), ms)
+        at = resolve(route["host"], route["port"], table)
+        s = socket.socket()
+        s.settimeout(ms / 1000)
+        s.connect(socket.getaddrinfo(at[0], at[1])[0][-1])
+        s.setblocking(False)
         wire = Wire(s, ms)
         sock = ctx.wrap_socket(wire, server_hostname=route["host"])
         wire.end = None

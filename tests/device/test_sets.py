@@ -16,7 +16,7 @@ from tests.device.world import ATS, LEGACY, World
 PROVEN_1 = {"/trust/health.json": b'{"v":1,"proven":1,"last":"ats","since":0,"routes":{},"roots":{}}'}
 
 TRY = """
-import json, twinroot
+import json, sys, twinroot
 twinroot.core.CONFIRM_MS = 0
 out = []
 for i in range(%d):
@@ -26,7 +26,9 @@ for i in range(%d):
         link.close()
     except OSError as e:
         out.append([e.kind, e.route, str(e), twinroot.SET])
-print(json.dumps({"out": out, "active": twinroot.sets.active(), "path": twinroot.__path__, "health": twinroot.health()}))
+inner = [twinroot.core.policy, twinroot.core.stats, twinroot.core.tlslink.der]
+inner += [m for n, m in sys.modules.items() if n.startswith("twinroot.")]
+print(json.dumps({"homes": list(set(m.__file__.rsplit("/", 1)[0] for m in inner)), "out": out, "active": twinroot.sets.active(), "path": twinroot.__path__, "health": twinroot.health()}))
 """
 
 
@@ -53,7 +55,9 @@ def test_a_new_set_that_never_connects_is_rolled_back(world: World) -> None:
         # Two passes fail, the third rolls back and connects with the set before, in the same call.
         assert kinds == [("trust", 2), ("trust", 2), ("ok", 1), ("ok", 1)]
         assert d["active"] == 1
-        assert d["path"].endswith(json.loads(old["/trust/1/set.json"])["package"]), "the package went back with the set"
+        package = json.loads(old["/trust/1/set.json"])["package"]
+        assert d["path"].endswith(package), "the package went back with the set"
+        assert d["homes"] == [d["path"]], "nothing of the other package is in use"
         assert d["health"]["proven"] == 1
         assert "trial" not in d["health"]
         assert board.tree()["/trust/active"] == b"1"
@@ -139,7 +143,7 @@ def test_a_broken_package_does_not_brick(world: World) -> None:
 
 def test_no_set_at_all_says_what_to_do(world: World) -> None:
     board = Board(world.folder / "board", sets.loader())
-    done = board.run("import twinroot")
+    done = board.run("import twinroot\ntwinroot.connect()")
     assert "no usable set" in done.out
     assert "twinroot update" in done.out
 
