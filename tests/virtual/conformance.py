@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provisioning.virtual import VirtualBoard
+from provisioning.virtual.rom.facts import EXTRA_ESPTOOL
 
 # What a board without a CPU of the chip's kind cannot pass.
 HONEST = {
@@ -36,9 +37,9 @@ class Result:
     message: str
 
 
-def applicable(checkout: Path, chip: str, workdir: Path) -> list[str]:
+def applicable(checkout: Path, chip: str, workdir: Path, python: str) -> list[str]:
     """The tests that need a port, as pytest names them."""
-    command = [sys.executable, "-m", "pytest", "test_esptool.py", "--collect-only", "-q", "-m", "not host_test", *_options(chip, "x")]
+    command = [python, "-m", "pytest", "test_esptool.py", "--collect-only", "-q", "-m", "not host_test", *_options(chip, "x")]
     done = subprocess.run(command, cwd=workdir, capture_output=True, text=True, timeout=300)
     # pytest names them from its root folder, which may lie above.
     tests = ["test_esptool.py::" + line.split("::", 1)[1] for line in done.stdout.splitlines() if "test_esptool.py::" in line]
@@ -49,7 +50,7 @@ def applicable(checkout: Path, chip: str, workdir: Path) -> list[str]:
 
 def _options(chip: str, port: str) -> list[str]:
     # Our own pytest settings must not reach the suite, nor its own leave reports in the checkout.
-    return ["-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:xdist", "--chip", chip, "--port", port, "--baud", "115200"]
+    return ["-o", "addopts=", "-p", "no:cacheprovider", "--chip", chip, "--port", port, "--baud", "115200"]
 
 
 def weights(suite: Path) -> dict[str, int]:
@@ -101,11 +102,11 @@ def results(report: Path) -> list[Result]:
     return out
 
 
-def run(checkout: Path, chip: str, shards: int, only: str, log: Path | None) -> list[Result]:
+def run(checkout: Path, python: str, chip: str, shards: int, only: str, log: Path | None) -> list[Result]:
     with tempfile.TemporaryDirectory(prefix="conformance-") as temporary:
         base = Path(temporary)
         first = work_copy(checkout, base / "0")
-        tests = [test for test in applicable(checkout, chip, first) if only in test]
+        tests = [test for test in applicable(checkout, chip, first, python) if only in test]
         groups = spread(tests, weights(first / "test_esptool.py"), shards)
         boards: list[VirtualBoard] = []
         jobs = []
@@ -116,7 +117,7 @@ def run(checkout: Path, chip: str, shards: int, only: str, log: Path | None) -> 
                 board = VirtualBoard(chip=chip, paced=False, flash_size="4MB").start()
                 boards.append(board)
                 report = base / f"{i}.xml"
-                command = [sys.executable, "-m", "pytest", *group, f"--junitxml={report}", *_options(chip, board.rfc2217)]
+                command = [python, "-m", "pytest", *group, f"--junitxml={report}", *_options(chip, board.rfc2217)]
                 output = (log / f"{i}.txt" if log else base / f"{i}.txt").open("w")
                 environment = {**os.environ, "NO_COLOR": "1"}
                 jobs.append((report, output, subprocess.Popen(command, cwd=where, stdout=output, stderr=output, env=environment)))
@@ -135,6 +136,7 @@ def run(checkout: Path, chip: str, shards: int, only: str, log: Path | None) -> 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--esptool", type=Path, required=True, help="a checkout of github.com/espressif/esptool")
+    parser.add_argument("--python", default=sys.executable, help="the Python in which that esptool is installed, or another 5.x")
     parser.add_argument("--chip", default="esp32")
     parser.add_argument("--shards", type=int, default=12, help="boards at once")
     parser.add_argument("--only", default="", help="tests whose name contains this")
@@ -146,8 +148,10 @@ def main() -> int:
         return 2
     if arguments.log:
         arguments.log.mkdir(parents=True, exist_ok=True)
+    # The checkout's flasher stub is a flasher stub too.
+    os.environ[EXTRA_ESPTOOL] = str(arguments.esptool.resolve())
     began = time.monotonic()
-    found = run(arguments.esptool.resolve(), arguments.chip, arguments.shards, arguments.only, arguments.log)
+    found = run(arguments.esptool.resolve(), arguments.python, arguments.chip, arguments.shards, arguments.only, arguments.log)
     seconds = time.monotonic() - began
     counted = {kind: sum(r.outcome == kind for r in found) for kind in ("passed", "failed", "skipped")}
     if arguments.json:

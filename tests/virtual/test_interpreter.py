@@ -97,7 +97,8 @@ def test_control_c_in_the_middle_of_file_work_leaves_the_file_system_whole(link)
 
 def test_kbd_intr_off_makes_0x03_an_ordinary_byte(link):
     link.port.write(
-        b"import micropython, sys\nmicropython.kbd_intr(-1)\nprint('go')\nd = sys.stdin.buffer.read(5)\nmicropython.kbd_intr(3)\nprint(d)\x04"
+        b"import micropython, sys\nmicropython.kbd_intr(-1)\nprint('go')\n"
+        b"d = sys.stdin.buffer.read(5)\nmicropython.kbd_intr(3)\nprint(d)\x04"
     )
     link.until(b"go\r\n")
     link.port.write(b"a\x03b\x03\x04")
@@ -150,7 +151,8 @@ def test_ntptime_asks_a_server_and_sets_the_clock(link):
 
     thread = threading.Thread(target=answer)
     thread.start()
-    code = f"import ntptime, time\nntptime.host = '127.0.0.1:{server.getsockname()[1]}'\nntptime.settime()\nprint(time.time() - 700000000 in (0, 1))"
+    host = f"127.0.0.1:{server.getsockname()[1]}"
+    code = f"import ntptime, time\nntptime.host = '{host}'\nntptime.settime()\nprint(time.time() - 700000000 in (0, 1))"
     assert link.run(code) == "True\r\n"
     thread.join()
     server.close()
