@@ -137,7 +137,7 @@ class BridgedLine(Line):
             self.enter(self._wire)
         try:
             with Bridge(self._wire) as bridge:
-                yield Endpoint(bridge.url, "no-reset", "no-reset", bridge)
+                yield Endpoint(bridge.url, "no-reset", "no-reset-stub", bridge)  # the reset is ours, on the port that is ours
         finally:
             self._wire.baud = self._wire.home_baud
 

@@ -120,18 +120,11 @@ class RomLoader:
             ) from None
 
     def _identify(self) -> Facts:
-        try:
-            magic: int | None = self.read(MAGIC_REGISTER)
-        except _Refused:
-            self._drain()
-            magic = None  # registers are closed: secure download mode
-        chip = next((c for c in CHIPS.values() if c.magic is not None and c.magic == magic), None)
-        # The first esp32 does not know the question.
-        flags, crypt_count, chip_id = (None, None, None) if chip is CHIPS["esp32"] else self._security_info()
-        if chip is None and chip_id is None and magic is None:
-            chip = CHIPS["esp32s2"]  # the only one with this mode and without a chip id
-        if chip is None:
+        flags, crypt_count, chip_id = self._security_info()
+        if chip_id is not None:
             chip = next((c for c in CHIPS.values() if c.magic is None and c.image_id == chip_id), None)
+        else:
+            chip = self._older_chip()
         if chip is None:
             raise BoardError("unknown-chip", f"The chip on {self._name} is not one of {', '.join(CHIPS)}.", "Take another board.")
         if flags is not None and flags & _SECURE_DOWNLOAD:
@@ -146,6 +139,15 @@ class RomLoader:
             _odd(self._bits((chip.crypt_count,))),
             False,
         )
+
+    def _older_chip(self) -> Chip | None:
+        """esp32 or esp32s2, which have no chip id to tell."""
+        try:
+            magic = self.read(MAGIC_REGISTER)
+        except _Refused:
+            self._drain()
+            return CHIPS["esp32s2"]  # registers are closed: secure download mode, which esp32 does not have
+        return next((c for c in CHIPS.values() if c.magic == magic), None)
 
     def _security_info(self) -> tuple[int | None, int | None, int | None]:
         """(flags, crypt count, chip id), each None where the chip does not tell."""

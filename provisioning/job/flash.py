@@ -195,16 +195,22 @@ class _Run:
     def _parts(self, folder: Path, bundle: Bundle, examined: Examined) -> list[esptool.Part]:
         made = image(bundle, self.product.board)
         self.fields["image_sha256"] = record.sha256(made.data)
-        same = self.plan.firmware.file if examined.same_firmware else None
-        parts = [esptool.Part(self.plan.firmware.offset, self.plan.firmware.file, same)]
-        if not self.plan.firmware.table:
-            place = self.product.board.partition
-            table = partition.make(partition.stock(place.name, place.offset, place.size))
-            parts.append(esptool.Part(partition.TABLE_OFFSET, esptool.private_file(folder, "table.bin", table)))
+        file = self._firmware_file(folder)
+        parts = [esptool.Part(self.plan.firmware.offset, file, file if examined.same_firmware else None)]
         for offset, content in made.pieces(gap=2):
             at = self.plan.partition.offset + offset
             parts.append(esptool.Part(at, esptool.private_file(folder, f"fs-{at:06x}.bin", content)))
         return sorted(parts, key=lambda part: part.offset)
+
+    def _firmware_file(self, folder: Path) -> Path:
+        """The firmware as it is, or a copy with a partition table where it has none."""
+        own = self.plan.firmware
+        if own.table:
+            return own.file
+        place = self.product.board.partition
+        table = partition.make(partition.stock(place.name, place.offset, place.size))
+        at = partition.TABLE_OFFSET - own.offset
+        return esptool.private_file(folder, "firmware.bin", own.content[:at] + table + own.content[at + len(table) :])
 
     def _session(self, line: Line, parts: list[esptool.Part], in_loader: bool) -> None:
         try:
