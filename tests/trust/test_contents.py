@@ -160,13 +160,9 @@ def test_500_mangled_files_are_a_sentence_each_and_take_less_than_50_ms(roots: d
     look(roots["AmazonRootCA1"].pem, roots)  # imports are paid once
     refused, slowest = 0, 0.0
     for data in mangled(roots):
-        start = time.perf_counter()
+        start = time.process_time()  # other programs' work is not ours
         found = look(data, roots)
-        spent = time.perf_counter() - start
-        if spent > 0.05:  # another program had the processor: once more
-            start = time.perf_counter()
-            found = look(data, roots)
-            spent = time.perf_counter() - start
+        spent = time.process_time() - start
         slowest = max(slowest, spent)
         if found.error:
             refused += 1

@@ -83,11 +83,13 @@ class Journal:
 
 def _locked(file: Path) -> sqlite3.Connection:
     """A lock beside the journal, held until it is closed. Raises StationError when another run holds it."""
-    lock = sqlite3.connect(file.with_name(f".{file.name}.lock"), timeout=0, isolation_level=None)
+    lock = sqlite3.connect(file.with_name(f".{file.name}.lock"), timeout=0, isolation_level=None)  # opens lazily: raises below
     try:
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as e:
         lock.close()
+        if "locked" not in str(e):
+            raise InputError("journal", f"{file} cannot be locked: {e}.", "Name another file with --state.") from e
         raise StationError(
             "registration-busy", f"Another run is registering with {file}.", "Wait for it, or stop it; then run this again."
         ) from e
