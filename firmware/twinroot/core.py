@@ -37,7 +37,7 @@ def state():
 
 def due():
     """True when another than the preferred route is in use and it is time to try that again."""
-    return _pol is not None and _pol.due(clock.now())
+    return _pol is not None and _pol.last and _pol.due(clock.now())
 
 
 def connect(timeout=20, prefer=False, wait=True):

@@ -1,8 +1,6 @@
 """A small MQTT 3.1.1 client, QoS 0 and 1, for builds without umqtt.simple: the same names and the same calls. It is a
 stream protocol only; connecting is in client.py."""
 
-import struct
-
 
 class MQTTException(OSError):
     pass
@@ -19,6 +17,7 @@ class MQTTClient:
         self.sock = None
         self.cb = None
         self.pid = 0
+        self.buf = bytearray(8)
         self.lw_topic = self.lw_msg = None
         self.lw_qos = 0
         self.lw_retain = False
@@ -38,27 +37,26 @@ class MQTTClient:
             raise MQTTException(-1, "closed by the broker")
         return d
 
-    def _send(self, kind, *parts):
-        """One packet; a part is bytes or str, a topic goes with its length before it."""
-        n = 0
-        for p in parts:
-            n += len(p)
-        head = bytearray(5)
-        head[0] = kind
+    def _head(self, kind, n):
+        """Type and length of a packet of `n` more bytes into the buffer; where they end. Nothing is allocated."""
+        b = self.buf
+        b[0] = kind
         i = 1
         while True:
-            head[i] = n & 0x7F | (0x80 if n > 0x7F else 0)
+            b[i] = n & 0x7F | (0x80 if n > 0x7F else 0)
             n >>= 7
             i += 1
             if not n:
-                break
-        self.sock.write(memoryview(head)[:i])
-        for p in parts:
-            self.sock.write(p)
+                return i
 
-    def _next(self):
+    def _two(self, i, n):
+        self.buf[i] = n >> 8
+        self.buf[i + 1] = n & 0xFF
+        return i + 2
+
+    def _next(self, i):
         self.pid = self.pid % 65535 + 1
-        return struct.pack("!H", self.pid)
+        return self._two(i, self.pid)
 
     def _await(self, op, n):
         """The acknowledgement `op` of the packet sent last; messages that arrive before it are delivered."""
@@ -70,25 +68,32 @@ class MQTTClient:
                     return r
 
     def publish(self, topic, msg, retain=False, qos=0):
+        """With bytes for topic and message, nothing is allocated."""
         t = topic.encode() if isinstance(topic, str) else topic
         m = msg.encode() if isinstance(msg, str) else msg
+        i = self._head(0x30 | qos << 1 | retain, 2 + len(t) + (2 if qos else 0) + len(m))
+        self.sock.write(self.buf, self._two(i, len(t)))
+        self.sock.write(t)
         if qos:
-            self._send(0x32 | retain, struct.pack("!H", len(t)), t, self._next(), m)
+            self.sock.write(self.buf, self._next(0))
+        self.sock.write(m)
+        if qos:
             self._await(0x40, 2)
-        else:
-            self._send(0x30 | retain, struct.pack("!H", len(t)), t, m)
 
     def subscribe(self, topic, qos=0):
         t = topic.encode() if isinstance(topic, str) else topic
-        self._send(0x82, self._next(), struct.pack("!H", len(t)), t, bytes((qos,)))
+        i = self._next(self._head(0x82, 5 + len(t)))
+        self.sock.write(self.buf, self._two(i, len(t)))
+        self.sock.write(t)
+        self.sock.write(bytes((qos,)))
         if self._await(0x90, 3)[2] == 0x80:
             raise MQTTException(0x80, "subscription refused")
 
     def ping(self):
-        self._send(0xC0)
+        self.sock.write(b"\xc0\0")
 
     def disconnect(self):
-        self._send(0xE0)
+        self.sock.write(b"\xe0\0")
         self.sock.close()
 
     def check_msg(self):
@@ -124,5 +129,5 @@ class MQTTClient:
             n -= 2
         self.cb(t, self._read(n) if n else b"")
         if op & 6:
-            self._send(0x40, pid)
+            self.sock.write(b"\x40\2" + pid)
         return op

@@ -14,6 +14,7 @@ from tests.device.server import Behaviour
 @dataclass
 class Broker:
     connack: int | None = 0  # return code; None: close after CONNECT
+    echo: bool = True  # send back what is published
     packets: list[tuple[int, bytes]] = field(default_factory=list)
 
     def behaviour(self, made: ssl.SSLContext) -> Behaviour:
@@ -48,7 +49,8 @@ class Broker:
             if qos:
                 tls.sendall(b"\x40\x02" + body[2 + length : 4 + length])
             payload = body[2 + length + (2 if qos else 0) :]
-            tls.sendall(b"\x30" + self.length(6 + len(payload)) + b"\0\4echo" + payload)
+            if self.echo:
+                tls.sendall(b"\x30" + self.length(6 + len(payload)) + b"\0\4echo" + payload)
         elif kind == 8:  # SUBSCRIBE
             tls.sendall(b"\x90\x03" + body[:2] + body[-1:])
         elif kind == 12:

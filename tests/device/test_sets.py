@@ -28,7 +28,8 @@ for i in range(%d):
         out.append([e.kind, e.route, str(e), twinroot.SET])
 inner = [twinroot.core.policy, twinroot.core.stats, twinroot.core.tlslink.der]
 inner += [m for n, m in sys.modules.items() if n.startswith("twinroot.")]
-print(json.dumps({"homes": list(set(m.__file__.rsplit("/", 1)[0] for m in inner)), "out": out, "active": twinroot.sets.active(), "path": twinroot.__path__, "health": twinroot.health()}))
+homes = list(set(m.__file__.rsplit("/", 1)[0] for m in inner))
+print(json.dumps({"homes": homes, "out": out, "active": twinroot.sets.active(), "path": twinroot.__path__, "health": twinroot.health()}))
 """
 
 

@@ -1,0 +1,164 @@
+"""What the connection package costs on a device: .mpy bytes and GC heap, measured on the real interpreter.
+
+    python -m tests.footprint            prints the tables; exit code 1 when a number has grown past its limit
+    python -m tests.footprint --json     the numbers
+
+The interpreter is the 64-bit unix build, where a machine word, and so most of an object, is twice as large as on an ESP32. Heap is
+given as measured. TLS library: its buffers are outside the GC heap here as on the ESP32, its SSLContext and SSLSocket objects are in
+it; "outside of TLS" leaves out these two, measured in the same run.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.device import sets  # noqa: E402
+from tests.device.broker import Broker  # noqa: E402
+from tests.device.jail import Board  # noqa: E402
+from tests.device.world import ATS, LEGACY, World  # noqa: E402
+
+CORE = ("__init__", "core", "policy", "sets", "stats", "clock", "der", "tlslink")
+FAILURE = ("errors", "classify", "verify")
+
+# What may not be exceeded: 8 KB and 9 KB are promises of the package, the rest is today's number and a little room.
+LIMITS = {
+    "mpy_core": 8192,
+    "mpy_failure": 2700,
+    "mpy_total": 24000,
+    "heap_import": 9 * 1024,
+    "heap_core": 18500,
+    "heap_connected": 24500,
+    "heap_second_link": 256,
+    "heap_per_loop": 0,
+    "smallest_heap": 48 * 1024,
+    "smallest_heap_mqtt": 56 * 1024,
+}
+MEANING = {
+    "mpy_core": "loader, connect, policy, slots, health: .mpy bytes",
+    "mpy_failure": "loaded with the first failure: .mpy bytes",
+    "mpy_total": "every module, MQTT, self-test, updates included: .mpy bytes",
+    "heap_import": "heap after `import twinroot`",
+    "heap_core": "heap with the core's modules loaded",
+    "heap_connected": "heap with a connection open, outside of TLS",
+    "heap_second_link": "heap that a second, third, tenth connect adds",
+    "heap_per_loop": "heap that publishing and pinging 200 times allocates",
+    "smallest_heap": "smallest heap in which connect() works (steps of 2 KB)",
+    "smallest_heap_mqtt": "smallest heap in which mqtt() connects and publishes with QoS 1",
+}
+
+_MEASURE = """
+import gc, json
+def live():
+    gc.collect()
+    gc.collect()
+    return gc.mem_alloc()
+start = live()
+import twinroot
+r = {"heap_import": live() - start}
+twinroot.core
+r["heap_core"] = live() - start
+import tls
+a = live()
+c = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+context = live() - a
+c = None
+link = twinroot.connect()
+a = live()
+r["heap_connected"] = a - start - context
+for i in range(10):
+    link = twinroot.connect()
+r["heap_second_link"] = max(0, live() - a)
+link.close()
+link = None
+client = twinroot.mqtt()
+def turn():
+    client.publish(b"t", b"x")
+    client.ping()
+    client.check_msg()
+turn()
+gc.collect()
+gc.disable()
+a = gc.mem_alloc()
+for i in range(200):
+    turn()
+r["heap_per_loop"] = gc.mem_alloc() - a
+print(json.dumps(r))
+"""
+
+_SMALL = {
+    "smallest_heap": """
+import twinroot
+link = twinroot.connect()
+link.sock.write(b"\\xc0\\0")
+assert link.sock.read(2) == b"\\xd0\\0"
+print("works")
+""",
+    "smallest_heap_mqtt": """
+import twinroot
+c = twinroot.mqtt()
+c.publish("t", b"x", qos=1)
+c.ping()
+print("works")
+""",
+}
+
+
+def smallest(board: Board, script: str) -> int:
+    """Bytes of the smallest heap in which `script` works; a huge number when it works in none."""
+    found = sys.maxsize
+    for size in range(64, 23, -2):
+        if board.run(script, heap=f"{size}K").out.strip() != "works":
+            break
+        found = size * 1024
+    return found
+
+
+def measure(folder: Path) -> dict[str, int]:
+    """All numbers of LIMITS."""
+    mpy = {name: len(data) for name, data in sets.compiled().items()}
+    out: dict[str, int] = {
+        "mpy_core": sum(mpy[n] for n in CORE),
+        "mpy_failure": sum(mpy[n] for n in FAILURE),
+        "mpy_total": sum(mpy.values()),
+    }
+    world, broker = World(folder), Broker(echo=False)
+    with (
+        world.server(ATS, world.ats, broker.behaviour(world.context(ATS, world.ats))) as ats,
+        world.server(LEGACY, world.legacy) as legacy,
+    ):
+        board = world.board(ats, legacy)
+        out |= board.run(_MEASURE).json
+        out |= {name: smallest(board, script) for name, script in _SMALL.items()}
+    return out
+
+
+def table(numbers: dict[str, int]) -> str:
+    """For the README."""
+    lines = ["| | bytes | limit |", "| --- | ---: | ---: |"]
+    lines += [f"| {MEANING[k]} | {numbers[k]:,} | {LIMITS[k]:,} |" for k in LIMITS]
+    modules = ", ".join(f"{name} {len(data):,}" for name, data in sets.compiled().items())
+    return "\n".join([*lines, "", f".mpy by module: {modules}"])
+
+
+def exceeded(numbers: dict[str, int]) -> list[str]:
+    return [f"{MEANING[k]}: {numbers[k]:,} bytes, limit {LIMITS[k]:,}" for k in LIMITS if numbers[k] > LIMITS[k]]
+
+
+def main(arguments: list[str]) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        numbers: dict[str, Any] = measure(Path(folder))
+    print(json.dumps(numbers) if "--json" in arguments else table(numbers))
+    for sentence in exceeded(numbers):
+        print(f"Too large: {sentence}", file=sys.stderr)
+    return bool(exceeded(numbers))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
