@@ -144,7 +144,9 @@ def _report(error: TwinrootError) -> int:
 
 def run(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code; every failure has been reported by then."""
-    mode.json = mode.debug = False
+    # Read ahead: an option that is wrong ends the parsing before --json is seen, and a script wants its object all the same.
+    mode.json = "--json" in (sys.argv[1:] if arguments is None else arguments)
+    mode.debug = False
     try:
         result: Any = cli.main(args=arguments, prog_name="twinroot", standalone_mode=False)
         return result if isinstance(result, int) else 0

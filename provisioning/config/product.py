@@ -68,6 +68,7 @@ class Product:
     client_id: str
     wifi: WifiAccess | None
     time_servers: tuple[str, ...]
+    return_after: int | None  # seconds on another route before the preferred one is tried again; None: the device's default, an hour
     lab_resolve: dict[str, str]  # "host:port" with '*' -> "address:port"
     app: dict[str, Path]  # "main.py" and "boot.py" -> file on this host
     devices: Path | None

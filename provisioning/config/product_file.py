@@ -64,6 +64,10 @@ class Cloud(Block):
         default=None, description="a phase of a migration: legacy-only, legacy-first, ats-first or ats-only; derives the routes"
     )
 
+    return_after: Annotated[int, Field(ge=1, le=7 * 86400), _ENV] | None = Field(
+        default=None, description="seconds on another route before the first is tried again, 1 to 604800"
+    )
+
     @model_validator(mode="after")
     def _somewhere(self) -> Cloud:
         if self.endpoint is None and self.routes is None:

@@ -40,6 +40,7 @@ def resolve(raw: ProductFile, document: Document, board: Board) -> Product:
         client_id=raw.client_id,
         wifi=_wifi(raw, document),
         time_servers=tuple(raw.time.servers),
+        return_after=raw.cloud.return_after,
         lab_resolve=dict(raw.lab.resolve),
         app=_app(raw, document),
         devices=document.path.parent / raw.devices if raw.devices else None,

@@ -23,6 +23,7 @@ def write_product(at: Path, cloud: StandIn) -> Path:
     routes = [{"name": route["name"], "endpoint": route["endpoint"], "roots": [route["root"]]} for route in cloud.routes]
     product["board"] = "virtual-esp32"
     product["cloud"] = {"region": cloud.info["region"], "endpoint": cloud.routes[0]["endpoint"], "port": 8883, "routes": routes}
+    product["cloud"]["return_after"] = 2  # seconds; by default a device looks once an hour, which is long for a demo
     product["roots"] = {name: {"file": path.relative_to(at).as_posix(), "sha256": cloud.pins[name]} for name, path in cloud.roots.items()}
     product["identity"] = {"certificate": "cloud/devices/{device}.crt.pem", "key": "cloud/devices/{device}.key.pem"}
     product["app"] = {"main": "main.py"}

@@ -8,32 +8,21 @@ import time
 
 import twinroot
 
-client = None
-go_home = False
+client = link = None
 reading = 0
-
-
-def heard(_topic, message):
-    global go_home
-    go_home = message == b"go home"
-
 
 while True:
     try:
-        if go_home:
-            # By itself the package tries the preferred route again within the hour. A technician need not wait for that.
-            go_home = False
-            client = None
-            twinroot.connect(prefer=True)
         if client is None:
-            client = twinroot.mqtt(keepalive=30, callback=heard)
-            client.subscribe("devices/%s/command" % client.client_id)
+            client = twinroot.mqtt(keepalive=30)
+        if client.link is not link:
+            link = client.link
             client.publish("devices/%s/health" % client.client_id, json.dumps(twinroot.health()), qos=1)
         reading += 1
-        report = {"reading": reading, "route": client.link.route, "root": client.link.root, "clock": time.gmtime()[0]}
+        report = {"reading": reading, "route": link.route, "root": link.root, "clock": time.gmtime()[0]}
         client.publish("devices/%s/reading" % client.client_id, json.dumps(report), qos=1)
-        for _ in range(10):
-            client.check_msg()
-            time.sleep_ms(50)
+        time.sleep_ms(500)
+        client.ping()  # keeps the connection, and comes home to the preferred route when its time has come
+        client.check_msg()
     except OSError:
         client = None
