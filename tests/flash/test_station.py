@@ -1,0 +1,153 @@
+"""A row of boards: one process per port, no device twice, one board's failure is nobody else's."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioning.config.device import load_devices
+from provisioning.config.load import load_product
+from provisioning.errors import InputError, StationError
+from provisioning.job import station as station_module
+from provisioning.job.allow import allowed_macs, normal
+from provisioning.job.flash import Options, Plan
+from provisioning.job.ports import expand
+from provisioning.job.report import Report
+from provisioning.job.station import Job, exit_code, station
+from provisioning.ledger.store import Ledger
+from provisioning.link.events import Event
+from provisioning.virtual import VirtualBoard
+
+from . import products
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="virtual boards run on Linux")
+
+
+def twinroot(made: products.Made, *arguments: str) -> tuple[int, dict[str, Any], str]:
+    command = [sys.executable, "-m", "provisioning", *arguments, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, env=made.environment(), timeout=110, check=False)
+    return done.returncode, json.loads(done.stdout), done.stderr
+
+
+@linux
+def test_three_boards_one_of_them_bad(tmp_path: Path) -> None:
+    made = products.make(tmp_path / "p")
+    boards = [VirtualBoard(paced=False, blank=True, chip=chip).start() for chip in ("esp32", "esp32c3", "esp32")]
+    try:
+        ports = [f"--port={board.port}" for board in boards]
+        code, result, said = twinroot(made, "station", str(made.product), "--devices", str(made.devices), *ports)
+        assert code == 1 and (result["passed"], result["boards"]) == (2, 3), said
+        outcomes = [row["code"] for row in result["rows"]]
+        assert outcomes == ["pass", "wrong-chip", "pass"]
+        devices = [row["device"] for row in result["rows"]]
+        assert sorted(filter(None, devices)) == ["ws-0001", "ws-0002"], "the bad board took no serial number"
+        assert [row["attempts"] for row in result["rows"]] == [1, 1, 1], "a wrong chip is not tried again"
+        # Again: the same boards are the same devices.
+        _, again, _ = twinroot(made, "station", str(made.product), "--devices", str(made.devices), *ports)
+        assert [row["device"] for row in again["rows"]] == devices
+    finally:
+        for board in boards:
+            board.close()
+    code, verdict, _ = twinroot(made, "ledger", "verify")
+    assert code == 0 and verdict["ok"]
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[products.Made, Job]:
+    made = products.make(tmp_path / "p")
+    for name, value in made.environment().items():
+        monkeypatch.setenv(name, value)
+    return made, Job(made.product, made.devices, None, str(made.ledger), Options())
+
+
+def go(job: tuple[products.Made, Job], ports: list[str], retries: int) -> list[station_module.Row]:
+    made, one = job
+    Ledger.open(made.ledger).close()
+    return station(one, Plan.of(load_product(made.product)), load_devices(made.devices), ports, retries, lambda _port, _event: None)
+
+
+def test_only_what_failed_is_tried_again(job: tuple[products.Made, Job], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Workers are real processes; what they do on a port is decided by the port's name here."""
+
+    def fake(_plan: Any, _devices: Any, port: str, _ledger: Any, _options: Any, _events: Any) -> Report:
+        tries = tmp_path / port
+        tries.write_text(tries.read_text() + "x" if tries.exists() else "x")
+        if port == "good" or (port == "second" and len(tries.read_text()) == 2):
+            return Report().passed("ok")
+        code = {"never": "no-answer", "second": "line-errors", "refused": "wrong-chip"}[port]
+        return Report().failed(StationError(code, "It failed.", "Look."))
+
+    monkeypatch.setattr(station_module, "flash", fake)
+    rows = {row.port: row for row in go(job, ["good", "second", "never", "refused"], retries=2)}
+    assert {port: row.attempts for port, row in rows.items()} == {"good": 1, "second": 2, "never": 3, "refused": 1}
+    assert {port: row.passed for port, row in rows.items()} == {"good": True, "second": True, "never": False, "refused": False}
+    assert exit_code(list(rows.values())) == 3
+
+
+@linux
+def test_a_worker_that_dies_is_a_row_and_no_more(job: tuple[products.Made, Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fake(_plan: Any, _devices: Any, port: str, _ledger: Any, _options: Any, events: Any) -> Report:
+        events(Event("step", {"name": "write"}))
+        if port == "dies":
+            import os
+            import signal
+
+            os.kill(os.getpid(), signal.SIGKILL)
+        if port == "surprise":
+            raise ZeroDivisionError("x")
+        return Report().passed("ok")
+
+    monkeypatch.setattr(station_module, "flash", fake)
+    rows = {row.port: row for row in go(job, ["dies", "good", "surprise"], retries=0)}
+    assert rows["good"].passed
+    assert rows["dies"].report["code"] == "worker-died" and rows["surprise"].report["code"] == "internal-error"
+    assert "Traceback" not in json.dumps([row.as_dict() for row in rows.values()])
+
+
+def test_ports(tmp_path: Path) -> None:
+    for name in ("tty1", "tty2", "tty10"):
+        (tmp_path / name).touch()
+    (tmp_path / "by-id").symlink_to(tmp_path / "tty1")
+    every = [str(tmp_path / name) for name in ("tty1", "tty10", "tty2")]
+    assert expand([f"{tmp_path}/tty*"]) == every
+    assert expand([f"{tmp_path}/tty1,{tmp_path}/tty2"], 2) == [every[0], every[2]]
+    assert expand([f"{tmp_path}/tty*"], 2) == every[:2]
+    with pytest.raises(InputError) as caught:
+        expand([f"{tmp_path}/tty1", f"{tmp_path}/by-id"])
+    assert caught.value.code == "port-twice", "two names of one port are one port"
+    with pytest.raises(InputError):
+        expand([" , "])
+    with pytest.raises(StationError) as few:
+        expand([f"{tmp_path}/tty*"], 4)
+    assert few.value.code == "too-few-boards"
+    with pytest.raises(StationError):
+        expand([f"{tmp_path}/none*"])
+
+
+def test_the_list_of_allowed_boards(tmp_path: Path) -> None:
+    file = tmp_path / "allow.txt"
+    file.write_text("# batch 7\n24:0A:C4:00:00:01  # first\n240ac4000002\n24-0a-c4-00-00-03\n\n")
+    assert allowed_macs(file, []) == {f"24:0a:c4:00:00:0{n}" for n in (1, 2, 3)}
+    file.write_text("24:0a:c4:00:00:01\nhello\n")
+    with pytest.raises(InputError, match=":2: "):
+        allowed_macs(file, [])
+    with pytest.raises(InputError):
+        allowed_macs(tmp_path / "none", [])
+    assert normal("nonsense") is None
+
+
+@linux
+def test_a_row_with_a_mac_is_for_that_board(tmp_path: Path) -> None:
+    made = products.make(tmp_path / "p")
+    with VirtualBoard(paced=False, blank=True) as board:
+        made.devices.write_text(f"device,mac\nws-0001,24:0a:c4:00:00:99\nws-0002,{board.mac.upper()}\n")
+        code, report, said = twinroot(made, "flash", str(made.product), "--devices", str(made.devices), "--port", board.port)
+        assert code == 0 and report["device"] == "ws-0002", said
+        made.devices.write_text("device,mac\nws-0001,24:0a:c4:00:00:99\n")
+        code, report, said = twinroot(made, "flash", str(made.product), "--devices", str(made.devices), "--port", board.port)
+        assert (code, report["code"]) == (2, "not-allowed"), said
