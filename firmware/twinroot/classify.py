@@ -51,6 +51,8 @@ def error(e, route, seen, wire):
 
     k = kind(e, bool(seen))
     what = ""
+    if isinstance(e, AttributeError):
+        what = "this TLS library cannot verify servers (axTLS on ESP8266): refused, use an ESP32"
     if not wire:
         if k == "network":
             k = "set"  # a file of the set could not be read

@@ -41,12 +41,15 @@ def ask(server, ms, table=None):
     return t + (0 if t >> 31 else 1 << 32) - _NTP  # era 1 begins in 2036
 
 
-def sync(servers, floor, table=None, ms=3000):
+WAIT_MS = 3000  # for each server
+
+
+def sync(servers, floor, table=None):
     """Set the clock from the first server that answers with a time above the floor. True when the clock was wrong by
     two seconds or more and is right now, False when it was right, None when no server helped."""
     for server in servers:
         try:
-            t = ask(server, ms, table)
+            t = ask(server, WAIT_MS, table)
             if t >= floor:
                 if abs(t - clock.now()) < 2:
                     return False

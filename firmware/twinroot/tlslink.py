@@ -148,7 +148,7 @@ def open(route, table, folder, cert, key, ms):
         root = anchors.get(seen[0]) if seen else route["roots"][0] if len(anchors) == 1 else None
         link = Link(sock, wire, route["name"], root)
         return link
-    except (OSError, ValueError, MemoryError) as e:
+    except (OSError, ValueError, MemoryError, AttributeError) as e:
         from . import classify
 
         raise classify.error(e, route, seen, wire)

@@ -23,6 +23,15 @@ def test_table(tmp_path: Path, make_virtual_board: Callable[..., Any], clock: st
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.parametrize(("clock", "kind"), [("right", "rsa"), ("2040", "ec")])
+def test_table_on_a_build_without_texts(tmp_path: Path, make_virtual_board: Callable[..., Any], clock: str, kind: str) -> None:
+    """The same classes and route changes where the TLS library only gives numbers."""
+    board = make_virtual_board(paced=False, clock="host")
+    cases = matrix.run(Virtual(board), tmp_path, clock, "preferred", kind, numbers=True)
+    wrong = [f"{c.scenario.name}: expected {c.expected}, got {c.got}. {c.detail}" for c in cases if not c.ok]
+    assert not wrong, "\n".join(wrong)
+
+
 def test_the_table_is_large_enough() -> None:
     """At least 150 cases, without counting key types twice."""
     assert len(SCENARIOS) * len(matrix.CLOCKS) * len(matrix.PLACES) >= 450
