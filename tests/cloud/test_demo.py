@@ -140,7 +140,9 @@ def test_a_device_that_tells_another_route_ends_in_fail(tmp_path: Path, monkeypa
     def lying(at: Path, cloud: StandIn) -> Path:
         path = real(at, cloud)
         program = at / "main.py"
-        program.write_text(program.read_text().replace("client.link.root", '"AmazonRootCA1"'))
+        honest = program.read_text()
+        assert "link.root" in honest
+        program.write_text(honest.replace("link.root", '"AmazonRootCA1"'))
         return path
 
     monkeypatch.setattr(story, "write_product", lying)
