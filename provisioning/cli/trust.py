@@ -54,8 +54,9 @@ def list_(products: tuple[Path, ...], fail_within: str | None, on: str | None) -
 
 @command.command()
 @click.argument("files", metavar="FILE…", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--product", type=click.Path(path_type=Path), metavar="FILE", help="Roots that this product pins are known roots, too.")
 @click.option("--on", metavar="DATE", help="Reckon as if today were DATE (YYYY-MM-DD).")
-def check(files: tuple[Path, ...], on: str | None) -> int:
+def check(files: tuple[Path, ...], product: Path | None, on: str | None) -> int:
     """What PEM, DER, PKCS#7 and bundle files hold, which are known roots, and what is wrong.
 
     Exit code 2 when a file cannot be read or has a problem.
@@ -67,6 +68,8 @@ def check(files: tuple[Path, ...], on: str | None) -> int:
 
     now = datetime.combine(policy.day(on), datetime.min.time(), timezone.utc) if on else None
     roots = load_roots()
+    if product:
+        roots |= _routes_of(product)[0].roots
     found = [contents.examine(file, roots, now) for file in files]
     emit({"files": [f.as_dict() for f in found]}, lambda: "\n\n".join(map(_contents_text, found)))
     return 0 if all(f.is_good for f in found) else 2

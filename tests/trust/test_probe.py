@@ -218,6 +218,8 @@ def test_a_product_is_probed_route_by_route_and_fails_over_as_its_device_would(t
         data = json.loads(capsys.readouterr().out)
         assert run(["trust", "probe", str(file), "--device", "ws-1"]) == 0
         text = capsys.readouterr().out
+        assert run(["trust", "check", str(tmp_path / "Ats.pem"), "--product", str(file)]) == 0
+        assert "is the known root Ats" in capsys.readouterr().out
     assert (data["verdict"]["route"], data["verdict"]["root"]) == ("legacy", "Legacy")
     assert [(t["route"], t["kind"]) for t in data["verdict"]["tried"]] == [("ats", "trust"), ("ats", "trust"), ("legacy", None)]
     assert data["lab"] is True and "after ats was not to be trusted" in text
