@@ -20,6 +20,8 @@ from provisioning.virtual.endpoint.pty import PtyEndpoint
 from provisioning.virtual.endpoint.rfc2217 import Rfc2217Endpoint
 from provisioning.virtual.faults import parse
 
+_LONGEST_LINE = 1 << 26  # bytes: a whole flash image in base64
+
 
 def short_path(path: Path) -> tuple[str, int]:
     """A name for `path` that fits a socket address (108 bytes), through a descriptor of its folder; close that afterwards."""
@@ -45,7 +47,7 @@ class ControlServer:
             self._path.unlink()
         name, folder = short_path(self._path)
         try:
-            self._server = await asyncio.start_unix_server(self._client, name)
+            self._server = await asyncio.start_unix_server(self._client, name, limit=_LONGEST_LINE)
         finally:
             os.close(folder)
         self._path.chmod(0o600)

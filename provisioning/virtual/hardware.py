@@ -25,6 +25,7 @@ from provisioning.virtual.board import Board
 from provisioning.virtual.control import ControlServer
 from provisioning.virtual.endpoint.pty import PtyEndpoint
 from provisioning.virtual.endpoint.rfc2217 import Rfc2217Endpoint
+from provisioning.virtual.faults import parse as parse_fault
 from provisioning.virtual.interpreter.process import Engine
 from provisioning.virtual.spec import BoardSpec
 
@@ -96,6 +97,8 @@ async def start(spec: BoardSpec, state: Path, engine: Engine, port: int) -> Benc
         board.identity.port = network.port
         board.identity.save()
     board.power_on()
+    for fault in spec.faults:
+        board.inject(parse_fault(fault))
     return Bench(board, pty, network, lock)
 
 

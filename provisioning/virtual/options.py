@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
 from provisioning.errors import InputError
 from provisioning.virtual.chips import CHIPS
+from provisioning.virtual.faults import parse as parse_fault
 
 LINKS = ("rfc2217", "pty")
 FLASH_TIMINGS = ("none", "typical", "worst")
@@ -36,6 +37,7 @@ class Options:
     blank: bool = False
     seed: int = 0
     clock: str = "2000"
+    faults: list[str] = field(default_factory=list)
     json: bool = False
 
     def check(self) -> None:
@@ -49,6 +51,8 @@ class Options:
             if value not in allowed:
                 choices = ", ".join(name for name in allowed if name)
                 raise InputError("option", f"{option} {value} is not one of {choices}", f"Give {option} one of them.")
+        for fault in self.faults:
+            parse_fault(fault)
         if not 1 <= self.count <= MOST_BOARDS:
             raise InputError("option", f"--count {self.count} is not between 1 and {MOST_BOARDS}", "Start more than one process.")
         if not 0 <= self.port <= 65535 - self.count:
@@ -94,6 +98,9 @@ def parse(arguments: list[str]) -> Options:
     parser.add_argument("--blank", action="store_true", help="a chip from the factory: nothing in flash")
     parser.add_argument("--seed", type=int, default=0, help="identity and faults follow from it; 0: a new identity")
     parser.add_argument("--clock", default="2000", help="2000: the RTC starts there at power on; host: this computer's time")
+    parser.add_argument(
+        "--fault", dest="faults", action="append", default=[], help="a fault from the start, such as flip=0.001; see the docs"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object per board on standard output")
     options = Options(**vars(parser.parse_args(arguments)))
     options.check()

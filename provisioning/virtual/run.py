@@ -33,6 +33,7 @@ def resolve(options: Options) -> BoardSpec:
         blank=options.blank,
         seed=options.seed,
         clock=options.clock,
+        faults=tuple(options.faults),
     )
 
 

@@ -23,9 +23,12 @@ class BoardSpec:
     seed: int = 0
     clock: str = "2000"  # "2000": the RTC starts there at power on, as on hardware; "host": it has the host's time
 
+    faults: tuple[str, ...] = ()
+
     def dumps(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
     def loads(cls, text: str) -> BoardSpec:
-        return cls(**json.loads(text))
+        fields = json.loads(text)
+        return cls(**{**fields, "faults": tuple(fields["faults"])})
