@@ -1,8 +1,4 @@
-"""Example application: connect, publish, survive. Copy it and replace reading().
-
-Every failure of the connection package is an OSError, and connecting goes through the route policy, so one loop is
-enough. Trust, clock and refusal are told apart only to be told to people.
-"""
+"""Example application: connect, publish, survive. Copy it and replace reading()."""
 
 import json
 import time
@@ -20,16 +16,16 @@ def run(turns=-1):
     client = None
     while turns:
         try:
-            if client is None:
-                client = twinroot.mqtt(keepalive=2 * EVERY_S)
-                client.publish("devices/%s/health" % client.client_id, json.dumps(twinroot.health()), qos=1)
-            client.ping()
+            if client is None:  # verified, over the best route; waits by itself after failures
+                client = twinroot.mqtt(keepalive=2 * EVERY_S + 10)
+                client.publish("devices/%s/health" % client.client_id, twinroot.telemetry.text(), qos=1)
+            client.ping()  # also goes back to the preferred route when it is time
             client.publish("devices/%s/reading" % client.client_id, json.dumps(reading()), qos=1)
             turns -= 1
             time.sleep(EVERY_S)
-        except OSError as e:
+        except OSError as e:  # every error of the package is one; e.kind says which, str(e) what to do
             print(getattr(e, "kind", "network"), e)
-            client = None  # the next turn connects again, after the back-off that the policy demands
+            client = None
 
 
 if __name__ == "__main__":

@@ -1,0 +1,77 @@
+"""The user's guide is a program: firmware/main.py on the virtual board connects, publishes and survives."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.device import sets
+from tests.device.behaviours import reset
+from tests.device.broker import Broker
+from tests.device.jail import ROOT
+from tests.device.server import Behaviour
+from tests.device.virtual import Virtual
+from tests.device.world import ATS, LEGACY, World
+
+MAIN = ROOT / "firmware" / "main.py"
+
+RUN = """
+import app, twinroot
+app.EVERY_S = 0
+twinroot.core.CONFIRM_MS = 0
+app.run(6)
+print(__import__("json").dumps(twinroot.health()))
+"""
+
+
+def test_it_is_short() -> None:
+    assert len(MAIN.read_text().splitlines()) <= 34
+
+
+def test_connect_publish_survive(tmp_path: Path, make_virtual_board: Callable[..., Any]) -> None:
+    """The connection is reset, then the preferred route loses its root, then it is back: each reading arrives."""
+    world, first, second = World(tmp_path), Broker(), Broker()
+    good = world.context(ATS, world.ats)
+    wrong = world.context(ATS, world.legacy)
+    count = 0
+
+    def ats(connection: socket.socket) -> None:
+        nonlocal count
+        count += 1
+        if count == 1:  # two publishes, then the line is cut
+            cut: Behaviour = Cut(first, 3).behaviour(good)
+            cut(connection)
+        else:
+            first.behaviour(wrong)(connection)
+
+    class Cut(Broker):
+        def __init__(self, into: Broker, packets: int) -> None:
+            super().__init__()
+            self.into, self.left = into, packets
+            self.packets = into.packets
+
+        def answer(self, tls: Any, head: int, body: bytes) -> bool:
+            if head >> 4 == 3:
+                self.left -= 1
+                if not self.left:
+                    reset(tls)
+                    return False
+            return super().answer(tls, head, body)
+
+    with world.server(ATS, world.ats, ats) as one, world.server(LEGACY, world.legacy) as two:
+        two.behaviour = second.behaviour(world.context(LEGACY, world.legacy))
+        tree = world.build(1, one.address, two.address)
+        device = Virtual(make_virtual_board(paced=False, clock="host"))
+        device.put(sets.board(1, tree) | {"/app.py": MAIN.read_bytes()})
+        lines = device.lines(RUN)
+    health = json.loads(lines[-1])
+    topics = [t for t, _, _ in first.published() + second.published()]
+    assert topics.count("devices/t-1/reading") >= 6
+    assert topics.count("devices/t-1/health") == 2, "one for each connection"
+    assert {q for _, _, q in first.published() + second.published()} == {1}
+    assert health["last"] == "legacy"
+    assert health["routes"]["ats"]["err"] == "trust"
+    assert any(line.startswith("network") for line in lines), "the cut line was reported, and survived"
