@@ -1,0 +1,144 @@
+"""eFuses: what is burned, read only; and what a product's security would burn, which happens only after a typed confirmation.
+
+An eFuse cannot be set back. So the plan is a table that is shown before, every step is espefuse's own command, and `burn` does nothing
+without the sentence that names the board. Source of the steps: "Security Features Enablement Workflows" in the ESP-IDF programming guide.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from provisioning.errors import BoardError, InputError, StationError
+from provisioning.flash import process
+
+Mode = Literal["development", "release"]
+
+# Fields of `espefuse summary` that a person asks for first; a chip has those of its generation.
+REPORTED = (
+    "FLASH_CRYPT_CNT",
+    "FLASH_CRYPT_CONFIG",
+    "ABS_DONE_0",
+    "ABS_DONE_1",
+    "DISABLE_DL_ENCRYPT",
+    "DISABLE_DL_DECRYPT",
+    "DISABLE_DL_CACHE",
+    "JTAG_DISABLE",
+    "UART_DOWNLOAD_DIS",
+    "SPI_BOOT_CRYPT_CNT",
+    "SECURE_BOOT_EN",
+    "DIS_DOWNLOAD_MANUAL_ENCRYPT",
+    "ENABLE_SECURITY_DOWNLOAD",
+    "DIS_DOWNLOAD_MODE",
+    "DIS_PAD_JTAG",
+    "DIS_USB_JTAG",
+    "KEY_PURPOSE_0",
+    "KEY_PURPOSE_1",
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One espefuse command; `{key}` stands for the file of the flash key, `{nvs}` for that of the NVS key."""
+
+    what: str
+    arguments: tuple[str, ...]
+
+
+def _fields(what: str, *pairs: str) -> Step:
+    return Step(what, ("burn-efuse", *(word for pair in pairs for word in pair.split("="))))
+
+
+_ESP32_KEY = Step("the flash key, which nobody can read back", ("burn-key", "flash_encryption", "{key}"))
+_NEWER_KEY = Step("the flash key, which nobody can read back", ("burn-key", "BLOCK_KEY0", "{key}", "XTS_AES_128_KEY"))
+_NVS_KEY = Step("the HMAC key that NVS encryption derives its keys from", ("burn-key", "BLOCK_KEY1", "{nvs}", "HMAC_UP"))
+
+FLASH_ENCRYPTION: dict[str, dict[Mode, tuple[Step, ...]]] = {
+    "esp32": {
+        "development": (
+            _ESP32_KEY,
+            _fields("how the key is varied over addresses", "FLASH_CRYPT_CONFIG=15"),
+            _fields("flash encryption on, once", "FLASH_CRYPT_CNT=1"),
+        ),
+        "release": (
+            _ESP32_KEY,
+            _fields("how the key is varied over addresses", "FLASH_CRYPT_CONFIG=15"),
+            _fields("flash encryption on, for ever", "FLASH_CRYPT_CNT=127"),
+            _fields("no plain access through the loader", "DISABLE_DL_ENCRYPT=1", "DISABLE_DL_DECRYPT=1", "DISABLE_DL_CACHE=1"),
+            _fields("no JTAG", "JTAG_DISABLE=1"),
+        ),
+    },
+    "newer": {
+        "development": (_NEWER_KEY, _fields("flash encryption on, once", "SPI_BOOT_CRYPT_CNT=1")),
+        "release": (
+            _NEWER_KEY,
+            _fields("flash encryption on, for ever", "SPI_BOOT_CRYPT_CNT=7"),
+            _fields("no plain access through the loader", "DIS_DOWNLOAD_MANUAL_ENCRYPT=1"),
+            _fields("no JTAG", "DIS_PAD_JTAG=1"),
+        ),
+    },
+}
+# Chips whose keys and HMAC unit are as in the table above.
+NEWER = ("esp32s2", "esp32s3", "esp32c3", "esp32c6")
+
+
+@dataclass(frozen=True)
+class Where:
+    """A chip at a port, or espefuse's own virtual one, whose fuses are a file."""
+
+    chip: str
+    port: str | None = None
+    virtual: Path | None = None
+
+    def command(self, *arguments: str) -> list[str]:
+        """espefuse's argument vector."""
+        place = ["--virt", "--path-efuse-file", str(self.virtual)] if self.virtual else ["--port", self.port or ""]
+        return [*process.command([])[:2], "espefuse", "--chip", self.chip, *place, *arguments]
+
+
+def summary(where: Where, log: Path | None = None) -> dict[str, Any]:
+    """Name -> value of the fuses in REPORTED that this chip has. Reads only. Raises StationError."""
+    ended = process.run(where.command("summary", "--format", "json"), log)
+    at = ended.output.find("{")
+    try:
+        if ended.code != 0 or at < 0:
+            raise ValueError
+        fuses, _ = json.JSONDecoder().raw_decode(ended.output[at:])
+    except ValueError:
+        last = (ended.output.strip().splitlines() or ["nothing"])[-1][:160]
+        raise StationError("espefuse-failed", f"espefuse could not read the fuses: {last}.", "Check the port, and run it again.") from None
+    return {name: fuses[name]["value"] for name in REPORTED if name in fuses}
+
+
+def plan(chip: str, mode: Mode, *, nvs: bool = False) -> tuple[Step, ...]:
+    """The steps for flash encryption in this mode. Raises InputError for a chip that the table does not have."""
+    if chip != "esp32" and chip not in NEWER:
+        raise InputError("no-security", f"There is no table of fuses for {chip}.", f"It is there for esp32, {', '.join(NEWER)}.")
+    if nvs and chip == "esp32":
+        raise InputError(
+            "no-security", "esp32 has no HMAC unit for an NVS key.", "Leave the NVS key out: flash encryption covers its key partition."
+        )
+    steps = FLASH_ENCRYPTION["esp32" if chip == "esp32" else "newer"][mode]
+    # The key first, the switch last: a run that is cut off leaves a chip that still starts.
+    return (steps[0], _NVS_KEY, *steps[1:]) if nvs else steps
+
+
+def sentence(mac: str) -> str:
+    """What must be typed."""
+    return f"burn {mac} for ever"
+
+
+def burn(where: Where, steps: Sequence[Step], keys: dict[str, Path], mac: str, typed: str, log: Path | None = None) -> None:
+    """Burn the steps, one after the other, verified by espefuse. Raises InputError without the sentence, BoardError when a step fails."""
+    if typed != sentence(mac):
+        raise InputError("not-confirmed", "Nothing was burned: the confirmation was not typed.", f"Type exactly: {sentence(mac)}")
+    for step in steps:
+        arguments = [argument.format(**{name: str(path) for name, path in keys.items()}) for argument in step.arguments]
+        # espefuse asks on its own terminal; the question was asked and answered above.
+        ended = process.run([*where.command()[:3], "--do-not-confirm", *where.command(*arguments)[3:]], log)
+        if ended.code != 0:
+            last = (ended.output.strip().splitlines() or ["nothing"])[-1][:160]
+            raise BoardError("burn-failed", f"{step.what}: {last}.", "The steps before this one are burned; look at the summary.")
