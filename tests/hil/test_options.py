@@ -1,0 +1,42 @@
+"""The options as documented, without a board."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.hil.options import wanted
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "ports", "count"),
+    [
+        ({}, {}, (), 1),
+        ({"port": "virtual"}, {"ESPPORT": "COM5"}, (), 1),
+        ({"port": "/dev/ttyUSB0"}, {}, ("/dev/ttyUSB0",), 1),
+        ({"port": "COM5|COM6"}, {}, ("COM5", "COM6"), 2),
+        ({"port": "COM5|COM6", "count": "1"}, {}, ("COM5",), 1),
+        ({"port_mac": "24:0a:c4:00:00:01"}, {}, ("mac:24:0a:c4:00:00:01",), 1),
+        ({"port_serial_number": "0001|0002"}, {}, ("usb:0001", "usb:0002"), 2),
+        ({}, {"ESPPORT": "COM5"}, ("COM5",), 1),
+        ({}, {"ESPPORT": "COM5", "TWINROOT_PORT": "COM6"}, ("COM6",), 1),
+        ({"port": "COM7"}, {"TWINROOT_PORT": "COM6"}, ("COM7",), 1),
+        ({"count": "3"}, {}, (), 3),
+    ],
+)
+def test_options_name_boards(given: dict[str, str], environment: dict[str, str], ports: tuple[str, ...], count: int) -> None:
+    asked = wanted(given, environment)
+    assert (asked.ports, asked.count, asked.real) == (ports, count, bool(ports))
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        ({"port": "COM5", "port_mac": "24:0a:c4:00:00:01"}, "--port and --port-mac"),
+        ({"port": "COM5", "count": "2"}, "more boards than the 1"),
+        ({"count": "many"}, "--count many"),
+        ({"count": "0"}, "--count 0"),
+    ],
+)
+def test_what_cannot_be_is_a_sentence(given: dict[str, str], word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        wanted(given, {})
