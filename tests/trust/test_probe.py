@@ -6,14 +6,17 @@ import json
 import socket
 import ssl
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from provisioning.cli.main import run
-from provisioning.trust import der
-from provisioning.trust.probe.wire import Target, handshake
+from provisioning.trust.probe.verdict import classify
+from provisioning.trust.probe.wire import Attempt, Target, _Seen, handshake
 from tests.device import behaviours, pki
 from tests.device.server import Behaviour, Server, context, echo
 
@@ -246,6 +249,22 @@ def test_both_endpoints_of_the_stand_in(tmp_path: Path, capsys: pytest.CaptureFi
             assert data["routes"][0]["client_certificate"] == "asked for, and accepted"
 
 
-def test_der_names_survive_what_servers_send() -> None:
-    with pytest.raises(der.DerError):
-        der.certificate(b"\x30\x03\x02\x01\x01")
+def records(messages: bytes) -> bytes:
+    return b"".join(b"\x16\x03\x03" + len(part).to_bytes(2, "big") + part for part in (messages[:9], messages[9:]) if part)
+
+
+@given(
+    st.binary(max_size=400) | st.binary(max_size=200).map(records) | st.binary(max_size=200).map(lambda b: records(b"\x0b\x00\x00\xff" + b))
+)
+def test_whatever_a_server_sends_can_be_looked_at(data: bytes) -> None:
+    seen = _Seen(data)
+    assert isinstance(seen.chain, tuple) and (seen.alert is None or 0 <= seen.alert <= 255)
+    found, text, _ = classify(Attempt(False, seen.chain, error="x"), {}, HOST, datetime.now(timezone.utc))
+    assert found == "network" and text
+
+
+def test_a_chain_split_over_records_is_put_together() -> None:
+    cert = pki.root("Lab Root").der
+    body = len(cert).to_bytes(3, "big") + cert
+    body = len(body).to_bytes(3, "big") + body
+    assert _Seen(records(b"\x0b" + len(body).to_bytes(3, "big") + body)).chain == (cert,)
