@@ -87,6 +87,11 @@ def say(value):
     stdout.write(last)
 
 
+def beat():
+    """One byte that says: busy with flash, but here."""
+    stdout.write(b"\x16")
+
+
 def number():
     return int.from_bytes(stream.read(3), "little")
 

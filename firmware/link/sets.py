@@ -1,6 +1,14 @@
 """Plans a set on a board that holds some: what is there already, what must stay, what goes. Runs after write.py."""
 
 
+def names(folder):
+    """What a folder holds; nothing for what is no folder."""
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
 def read(path):
     try:
         with open(path, "rb") as f:
@@ -99,6 +107,7 @@ def junk(n):
 
 
 def remove(path):
+    beat()
     for name in names(path):
         remove(path + "/" + name)
     try:

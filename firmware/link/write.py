@@ -9,12 +9,26 @@ A hash of "@" in set.json is one that the board fills in, from what it reads bac
 import json
 from hashlib import sha256
 
+_TRUST = "/trust/"
+_LIB = "/lib/twinroot/"
+_SET = "/set.json"
+_NEW = ".new"
+
 chunk = bytearray(512)
 window = memoryview(chunk)
 
 
+def home(n):
+    return _TRUST + str(n)
+
+
+def place(n, name):
+    return name if name[0] == "/" else home(n) + "/" + name
+
+
 def digest(path):
     """SHA-256 of a file as lower-case hex, of nothing when it cannot be opened."""
+    beat()
     h = sha256()
     try:
         with open(path, "rb") as f:

@@ -14,14 +14,13 @@ FILES = ("core", "rate", "hello", "write", "first", "sets", "store", "extra")
 KEEP = frozenset(
     [
         *("hello", "prepare", "begin", "target", "settle", "commit", "tidy", "look", "audit", "back", "take", "say", "number"),
-        *("stream", "leave", "rate", "HIGH", "HOME"),
+        *("stream", "leave", "beat", "rate", "HIGH", "HOME"),
     ]
 )
 
-# Bytes that must not occur inside the literal: control characters that the raw REPL takes for itself (A to E), what a lexer or a
-# terminal rewrites (CR, LF), software flow control, and what ends or escapes the literal.
-_ESCAPED = {byte: b"\\x%02x" % byte for byte in (*range(1, 6), 0x11, 0x13)} | {
-    0x00: b"\\0",
+# Bytes that must not stand inside the literal: control-C and control-D end raw paste, NUL and software flow control may get lost on
+# the way, an interpreter's lexer or terminal rewrites CR and LF, a quote and a backslash are the literal's own.
+_ESCAPED = {byte: b"\\%o" % byte for byte in (0x00, 0x03, 0x04, 0x11, 0x13)} | {
     0x0A: b"\\n",
     0x0D: b"\\r",
     0x27: b"\\'",
@@ -37,8 +36,8 @@ def literal(data: bytes) -> bytes:
         text = _ESCAPED.get(byte)
         if text is None:
             out.append(byte)
-        elif byte == 0 and data[index + 1 : index + 2] and data[index + 1] in _DIGITS:
-            out += b"\\x00"
+        elif byte < 0x20 and text[1:].isdigit() and data[index + 1 : index + 2] and data[index + 1] in _DIGITS:
+            out += b"\\x%02x" % byte  # an octal escape would take the digit in
         else:
             out += text
     return bytes(out + b"'")

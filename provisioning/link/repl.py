@@ -18,6 +18,13 @@ RING = 256  # bytes that may be under way: the receive ring of an ESP32 holds 26
 INTERRUPT = b"\r\x03\x03"
 
 
+class LinkBroken(BoardError):
+    """The line gave out under an exchange: this session cannot go on, a new one may."""
+
+
+RETRY = "Run the same command again: it goes on with what has arrived. If it repeats, use a shorter cable or a lower rate."
+
+
 class RawRepl:
     """The raw REPL over a Wire. `enter` first; `run` as often as needed; `leave` starts the board's own program again."""
 
@@ -36,6 +43,7 @@ class RawRepl:
         """
         started = time.monotonic()
         said = bytearray()
+        self.wire.baud = self.wire.home_baud
         if self._knock(0.35, said):
             return
         for _ in range(3):
@@ -63,7 +71,7 @@ class RawRepl:
         raise explain(bytes(said[-4096:]), self.wire.name)
 
     def _other_rates(self) -> tuple[int, ...]:
-        return tuple(rate for rate in (921600, 460800, 230400, 2000000) if rate != self.wire.home_baud)
+        return tuple(rate for rate in (2000000, 1500000, 921600, 460800, 230400) if rate != self.wire.home_baud)
 
     def _knock(self, seconds: float, said: bytearray) -> bool:
         self.wire.write(INTERRUPT + b"\x01")
@@ -98,11 +106,8 @@ class RawRepl:
         try:
             return json.loads(text.decode("utf-8", "replace").strip().splitlines()[-1])
         except (ValueError, IndexError) as error:
-            raise BoardError(
-                "bad-answer",
-                f"The board's answer on {self.wire.name} cannot be read: {text[-80:]!r}.",
-                "Run the command again; if it repeats, check the cable.",
-            ) from error
+            message = f"The board's answer on {self.wire.name} cannot be read: {text[-80:]!r}."
+            raise LinkBroken("bad-answer", message, RETRY) from error
 
     def _send_plain(self, code: bytes) -> None:
         """The raw REPL without flow control: fit for what the receive ring holds; longer code goes slowly."""
@@ -135,12 +140,9 @@ class RawRepl:
             waiting = self.wire.read(5.0) if room == 0 else b""
             if room == 0 and not waiting:
                 raise self._confused(b"")
-            for mark in waiting:
-                if mark == 1:
-                    room += grant
-                elif mark == 4:
-                    self.wire.write(b"\x04")
-                    raise self._confused(b"\x04")
+            if waiting.strip(b"\x01"):
+                raise self._confused(waiting)
+            room += grant * len(waiting)
             take = min(room, len(code) - at)
             self.wire.write(code[at : at + take])
             at += take
@@ -158,11 +160,8 @@ class RawRepl:
         for mark in (b"\x04", b"\x04", b">"):
             part = self.wire.until(mark, max(0.0, deadline - time.monotonic()))
             if not part.endswith(mark):
-                raise BoardError(
-                    "board-timeout",
-                    f"The board on {self.wire.name} did not finish within {seconds:.0f} s.",
-                    "Run the command again; if it repeats, press RESET on the board first.",
-                )
+                message = f"The board on {self.wire.name} did not finish within {seconds:.0f} s."
+                raise LinkBroken("board-timeout", message, "Run the command again; if it repeats, press RESET on the board first.")
             parts.append(part[:-1])
         output, error, _ = parts
         if error:
@@ -177,26 +176,31 @@ class RawRepl:
     # -- leaving -----------------------------------------------------------------------------------------------------
 
     def soft_reset(self, seconds: float = 15.0) -> None:
-        """Restart the interpreter and come back to the raw prompt: boot.py runs, main.py does not."""
-        self.wire.write(b"\x04")
+        """Restart the interpreter and come back to the raw prompt: boot.py runs, main.py does not.
+
+        Raises BoardError when the board does not come back within about `seconds`.
+        """
         heard = bytearray()
         deadline = time.monotonic() + seconds
-        while not heard.endswith(PROMPT):
-            more = self.wire.read(max(0.0, deadline - time.monotonic()))
-            heard += more
-            if not more or heard.endswith(b">>> "):
-                # boot.py is in the way, or the friendly prompt came back: interrupt, once.
-                if self._knock(1.0, heard):
-                    return
-                raise explain(bytes(heard), self.wire.name)
+        for _ in range(3):
+            self.wire.write(b"\x04")
+            heard += self.wire.until(b"soft reboot", 1.5)
+            if b"soft reboot" in heard:
+                break
+            self.enter()  # the request or the answer was lost
+        while time.monotonic() < deadline:
+            heard += self.wire.until(b">", 3.0)
+            if heard.endswith(PROMPT):
+                return
+            # boot.py takes long or prints, the friendly prompt came back, or the raw one was lost: ask for it.
+            if (heard.endswith(b">>>") or not heard.endswith(b">")) and self._knock(0.5, heard):
+                return
+        raise explain(bytes(heard), self.wire.name)
 
     def leave(self) -> None:
         """Back to the friendly prompt and restart, so that the board's own program runs again. Does not wait for it."""
         self.wire.write(b"\x02\x04")
 
-    def _confused(self, got: bytes) -> BoardError:
-        return BoardError(
-            "repl-confused",
-            f"The board on {self.wire.name} answered the raw REPL with {got[:40]!r}.",
-            "Press RESET on the board and run the command again.",
-        )
+    def _confused(self, got: bytes) -> LinkBroken:
+        message = f"The board on {self.wire.name} answered the raw REPL with {got[:40]!r}."
+        return LinkBroken("repl-confused", message, "Press RESET on the board and run the command again.")

@@ -31,6 +31,7 @@ class Wire:
         self.received = 0
         self.turns = 0
         self.started = time.monotonic()
+        self.heard_at = self.started  # when the last byte arrived
         self._sending = False
         self._kept = b""  # arrived, but read by nobody yet
 
@@ -40,6 +41,8 @@ class Wire:
 
     @baud.setter
     def baud(self, rate: int) -> None:
+        if rate == self.baud:
+            return
         try:
             self.serial.baudrate = rate
         except (OSError, ValueError) as error:
@@ -72,6 +75,7 @@ class Wire:
                     self._sending = False
                     self.turns += 1
                 self.received += len(data)
+                self.heard_at = time.monotonic()
                 return data
             if time.monotonic() >= deadline:
                 return b""

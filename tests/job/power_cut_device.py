@@ -95,6 +95,10 @@ class Stream:
         return len(buf)
 
 
+def beat():
+    pass
+
+
 def number():
     return int.from_bytes(stream.read(3), "little")
 

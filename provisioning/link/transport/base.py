@@ -10,14 +10,10 @@ from provisioning.errors import BoardError
 from provisioning.link.payload import Payload
 
 
-class LinkBroken(BoardError):
-    """The line gave out under a transfer: the same session cannot go on, another one may."""
-
-
 @dataclass(frozen=True)
 class Hello:
     """What a board is: `mp` version, `mpy` bytecode version (0: none), `fs` the list of its mounts as text ("" when it cannot tell),
-    `block` bytes, `free` blocks, `ours` the number of entries in our two folders."""
+    `block` bytes, `free` blocks, `ours` whether it has a /trust."""
 
     mp: tuple[int, ...]
     mpy: int
@@ -27,7 +23,7 @@ class Hello:
     fs: str
     block: int
     free: int
-    ours: int
+    ours: bool
 
     @classmethod
     def of(cls, answer: list[Any]) -> Hello:

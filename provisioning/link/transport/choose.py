@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from provisioning.errors import BoardError, InputError
 from provisioning.link.events import Event, Listener, silent
-from provisioning.link.repl import RawRepl
+from provisioning.link.repl import LinkBroken, RawRepl
 from provisioning.link.transport.ampy import AmpySession
-from provisioning.link.transport.base import LinkBroken, Session
+from provisioning.link.transport.base import Session
 from provisioning.link.transport.paste import PasteSession
 from provisioning.link.transport.stream import StreamSession
 

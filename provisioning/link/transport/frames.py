@@ -13,8 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from provisioning.link.repl import RING
-from provisioning.link.transport.base import LinkBroken
+from provisioning.link.repl import RETRY, RING, LinkBroken
 from provisioning.link.wire import Wire
 
 MAX_PAYLOAD = 123  # a frame of 128 bytes: two of them fill the ring
@@ -26,7 +25,10 @@ ENDED = (b"\x04\x04>", b"\x04Traceback")  # the raw REPL's marks around the outp
 RESTARTED = (b"\r\n>>> ", b"rst:0x", b"MPY: soft reboot")  # what a board says that runs our receiver no more
 FIRST_WAIT = 0.3  # seconds without an acknowledgement until a resend; doubles up to LAST_WAIT
 LAST_WAIT = 2.0
-GIVE_UP = 12.0  # seconds without progress
+SILENCE = 6.0  # seconds without a byte: the board is gone. While it is busy with flash it says so, file by file.
+GIVE_UP = 30.0  # seconds without progress, whatever is heard
+RAISED_GIVE_UP = 3.0  # the same at a raised rate
+BUSY = b"\x16"  # the device reads back or removes a file
 
 
 def frame(sequence: int, payload: bytes) -> bytes:
@@ -66,10 +68,10 @@ class Frames:
 
     # -- sending -----------------------------------------------------------------------------------------------------
 
-    def send(self, data: bytes, acknowledged: Callable[[int], None] = lambda count: None, patience: float = GIVE_UP) -> None:
+    def send(self, data: bytes, acknowledged: Callable[[int], None] = lambda count: None) -> None:
         """Send `data`; returns when all of it is acknowledged or the board has something to say.
 
-        Raises LinkBroken when there is no progress for `patience` seconds.
+        Raises LinkBroken when the board falls silent or makes no progress.
         """
         self.progress = time.monotonic()
         waiting = deque(cut(data))
@@ -81,26 +83,38 @@ class Frames:
                 self.sequence = self.sequence + 1 & 255
                 self.wire.write(block)
             before = len(self.flying)
-            self._listen(self.wait, patience)
+            self._listen(self.wait)
             if self.messages:
                 return
             acknowledged((before - len(self.flying)) * MAX_PAYLOAD)
 
+    def _note_busy(self, data: bytes) -> None:
+        if not data.strip(BUSY):
+            self.progress = time.monotonic()
+
+    def _check_alive(self) -> None:
+        """Raise when the receiver has ended, the board has been silent for too long, or nothing goes forward."""
+        self._check_ended()
+        now = time.monotonic()
+        # At a raised rate a board that restarted is heard as noise for ever: it is back at the old rate.
+        limit = GIVE_UP if self.wire.baud == self.wire.home_baud else RAISED_GIVE_UP
+        if now - max(self.wire.heard_at, self.progress) > SILENCE or now - self.progress > limit:
+            raise LinkBroken("link-silent", f"The board on {self.wire.name} stopped answering in the middle of a transfer.", RETRY)
+
     def _room(self, payload: bytes) -> bool:
         return sum(len(block) for _, block in self.flying) + len(payload) + 5 <= RING
 
-    def _listen(self, seconds: float, patience: float) -> None:
+    def _listen(self, seconds: float) -> None:
         """Take in what the board says; resend when it asks for it or says nothing for `seconds`."""
-        data = self.wire.read(min(seconds, patience / 3))
+        data = self.wire.read(seconds)
         if data:
+            self._note_busy(data)
             self.heard += data
             self._parse()
             if self.flying and not self.messages:
                 self._check_ended()
             return
-        self._check_ended()
-        if time.monotonic() - self.progress > patience:
-            raise LinkBroken("link-silent", f"The board on {self.wire.name} stopped answering in the middle of a transfer.", RETRY)
+        self._check_alive()
         self.wait = min(self.wait * 2, LAST_WAIT)
         if self.flying:
             # Whatever part of a frame got lost, padding completes it, and the check finds the damage.
@@ -118,28 +132,23 @@ class Frames:
 
     # -- receiving ---------------------------------------------------------------------------------------------------
 
-    def message(self, seconds: float = 30.0) -> Any:
-        """The board's next message. A message [text] is the board's own error and becomes LinkBroken or BoardError above."""
-        deadline = time.monotonic() + seconds
-        wait = 1.0
+    def message(self) -> Any:
+        """The board's next message. Raises LinkBroken when the board falls silent."""
+        self.progress = time.monotonic()
         self._parse()
         while not self.messages:
-            data = self.wire.read(min(wait, max(0.0, deadline - time.monotonic())))
+            data = self.wire.read(1.0)
             if data:
+                self._note_busy(data)
                 self.heard += data
                 self._parse()
                 if not self.messages:
                     self._check_ended()
-            elif time.monotonic() >= deadline:
-                raise LinkBroken("link-silent", f"The board on {self.wire.name} did not answer within {seconds:.0f} s.", RETRY)
-            else:
-                self.heard.clear()
-                self.wire.write(AGAIN)
+                continue
+            self._check_alive()
+            self.heard.clear()
+            self.wire.write(AGAIN)
         return self.messages.popleft()
-
-    def keep_alive(self) -> None:
-        """One byte of padding: the board's receiver gives up after a few seconds of silence."""
-        self.wire.write(PAD)
 
     def _parse(self) -> None:
         data = self.heard
@@ -195,6 +204,3 @@ class Frames:
         self.last_message = number
         self.progress = time.monotonic()
         self.messages.append(ast.literal_eval(text.decode()))
-
-
-RETRY = "Run the same command again: it goes on with what has arrived. If it repeats, use a shorter cable or a lower rate."

@@ -29,6 +29,7 @@ class PasteSession:
         self._plan: Plan | None = None
         self._loaded: set[str] = set()
         self._load("hello")
+        repl.run("beat=int")  # nobody listens for it here
         self._hello = Hello.of(self._call("hello()"))
 
     def _load(self, *names: str) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 from provisioning.link import agent
 from provisioning.link.events import Event, Listener, silent
 from provisioning.link.payload import Item, Payload, pem_parts
-from provisioning.link.repl import RawRepl
-from provisioning.link.transport.base import Hello, LinkBroken, Plan, device_error, first_plan, plan_text
-from provisioning.link.transport.frames import RETRY, Frames
+from provisioning.link.repl import RETRY, LinkBroken, RawRepl
+from provisioning.link.transport.base import Hello, Plan, device_error, first_plan, plan_text
+from provisioning.link.transport.frames import Frames
 
 
 def size3(length: int) -> bytes:
@@ -58,8 +58,8 @@ class StreamSession:
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
-    def _answer(self, seconds: float = 30.0) -> Any:
-        value = self.frames.message(seconds)
+    def _answer(self) -> Any:
+        value = self.frames.message()
         if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
             raise device_error(value[0], self.wire.name)
         return value
@@ -85,7 +85,7 @@ class StreamSession:
 
     @property
     def _holds_sets(self) -> bool:
-        return bool(self._hello.ours) or not (self._payload and self._payload.keeps_home)
+        return self._hello.ours or not (self._payload and self._payload.keeps_home)
 
     def prepare(self, payload: Payload) -> Plan:
         self._payload = payload
@@ -110,7 +110,7 @@ class StreamSession:
         total = sum(len(self._payload.items[index].content) for index in self._plan.send)
         packed = self._packed(data)
         self.frames.send(packed, Progress(len(packed), total, self.events))
-        return int(self._answer(60.0))
+        return int(self._answer())
 
     def audit(self) -> dict[str, str]:
         found: dict[str, str] = self._call("say(audit())", "write", "sets", "extra")
@@ -132,7 +132,8 @@ class StreamSession:
             # The board waits 5 ms, then changes its rate and shows the prompt.
             self.wire.baud = home
         self.wire.unread(bytes(self.frames.heard))
-        if not self.wire.until(b"\x04\x04>", 1.0).endswith(b"\x04\x04>"):
+        # A prompt that came while this end still listened at the old rate is asked for again.
+        if not self.wire.until(b"\x04\x04>", 0.06 if raised else 1.0).endswith(b"\x04\x04>"):
             self.repl.enter()
 
 

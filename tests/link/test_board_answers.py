@@ -1,0 +1,132 @@
+"""What is on the other end when it is not a MicroPython prompt: one code, one sentence, a next step, an end to every wait."""
+
+from __future__ import annotations
+
+import os
+import pty
+import socket
+import threading
+import time
+import tty
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from provisioning.errors import BoardError, InputError, StationError
+from provisioning.job.rollback import rollback
+from provisioning.link.port import open_port
+from provisioning.link.repl import RawRepl
+
+BOOT_LOOP = b"rst:0x10 (RTCWDT_RTC_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)\r\ninvalid header: 0xffffffff\r\ninvalid header: 0xffffffff\r\n"
+SAYINGS = {
+    "no-firmware": BOOT_LOOP,
+    "rom-loader": b"rst:0x1 (POWERON_RESET),boot:0x3 (DOWNLOAD_BOOT(UART0/UART1/SDIO_REI_REO_V2))\r\nwaiting for download\r\n",
+    "esp-at": b"\r\nready\r\nAT version:2.4.0.0(s-4c6eb5e - ESP32)\r\n",
+    "other-firmware": b"I (312) app: temperature 21.5 C, humidity 40 %, battery 3.91 V\r\n",
+    "crash-loop": b"Guru Meditation Error: Core  0 panic'ed (LoadProhibited). Exception was unhandled.\r\n",
+    "repl-unreachable": b'Traceback (most recent call last):\r\n  File "main.py", line 3\r\nKeyboardInterrupt: \r\n',
+    "garbled": b"\xfe\x80\x00\xf8\xe0\x1c\x86\xff" * 8,
+    "board-silent": b"",
+}
+
+
+class Talker:
+    """The other end of a pseudo-terminal that says the same thing over and over."""
+
+    def __init__(self, saying: bytes) -> None:
+        self.master, self.slave = pty.openpty()
+        tty.setraw(self.slave)
+        self.port = os.ttyname(self.slave)
+        self._saying = saying
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._talk, daemon=True)
+        self._thread.start()
+
+    def _talk(self) -> None:
+        os.set_blocking(self.master, False)
+        while not self._stop.wait(0.05):
+            try:
+                os.write(self.master, self._saying)
+                os.read(self.master, 4096)
+            except BlockingIOError:
+                continue
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        os.close(self.master)
+        os.close(self.slave)
+
+
+@pytest.fixture(params=SAYINGS)
+def talker(request: pytest.FixtureRequest) -> Iterator[tuple[str, Talker]]:
+    made = Talker(SAYINGS[request.param])
+    yield request.param, made
+    made.close()
+
+
+def test_not_a_prompt(talker: tuple[str, Talker]) -> None:
+    code, other = talker
+    started = time.monotonic()
+    with pytest.raises(BoardError) as caught, open_port(other.port) as wire:
+        RawRepl(wire).enter(patience=3.0)
+    assert caught.value.code == code
+    assert other.port in caught.value.message
+    assert caught.value.message.endswith(".") and caught.value.hint.endswith(".")
+    assert time.monotonic() - started < 20
+
+
+def test_a_job_reports_it(tmp_path: Path) -> None:
+    other = Talker(BOOT_LOOP)
+    try:
+        report = rollback(other.port)
+    finally:
+        other.close()
+    assert (report.outcome, report.code, report.exit_code) == ("fail", "no-firmware", 1)
+    assert "twinroot flash" in report.hint
+
+
+def test_no_such_port(tmp_path: Path) -> None:
+    report = rollback(str(tmp_path / "ttyUSB9"))
+    assert (report.outcome, report.code, report.exit_code) == ("error", "port-not-found", 3)
+
+
+def test_port_in_use_names_the_program() -> None:
+    other = Talker(b"")
+    try:
+        with open_port(other.port), pytest.raises(StationError) as caught, open_port(other.port):
+            pass
+    finally:
+        other.close()
+    assert caught.value.code == "port-busy"
+
+
+def test_no_port_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TWINROOT_PORT", "ESPPORT"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(InputError) as caught, open_port(None):
+        pass
+    assert caught.value.code == "no-port"
+
+
+def test_port_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ESPPORT", str(tmp_path / "from-the-environment"))
+    with pytest.raises(StationError) as caught, open_port(None):
+        pass
+    assert "from-the-environment" in caught.value.message
+
+
+@pytest.mark.parametrize("url", ["nothing://x", "rfc2217://", "socket://127.0.0.1:1"])
+def test_urls_that_lead_nowhere(url: str) -> None:
+    with pytest.raises((InputError, StationError)) as caught, open_port(url):
+        pass
+    assert caught.value.hint
+
+
+def test_a_socket_that_closes() -> None:
+    """A port server that goes away in the middle: the station's fault, one sentence."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=lambda: server.accept()[0].close(), daemon=True).start()
+        report = rollback(f"socket://127.0.0.1:{server.getsockname()[1]}")
+    assert (report.outcome, report.code, report.exit_code) == ("error", "port-lost", 3)
