@@ -18,9 +18,9 @@ KEEP = frozenset(
     ]
 )
 
-# Bytes that must not stand inside the literal: control-C and control-D end raw paste, NUL and software flow control may get lost on
+# Bytes that must not stand inside the literal: control-A to control-E are the raw REPL's, NUL and software flow control may get lost on
 # the way, an interpreter's lexer or terminal rewrites CR and LF, a quote and a backslash are the literal's own.
-_ESCAPED = {byte: b"\\%o" % byte for byte in (0x00, 0x03, 0x04, 0x11, 0x13)} | {
+_ESCAPED = {byte: b"\\%o" % byte for byte in (*range(6), 0x11, 0x13)} | {
     0x0A: b"\\n",
     0x0D: b"\\r",
     0x27: b"\\'",
