@@ -62,6 +62,7 @@ class Story:
             self._check_health()
             self._nothing_to_do()
             self._verify()
+            self._probe()
 
     # -- the stage -----------------------------------------------------------------------------------------------
 
@@ -174,6 +175,31 @@ class Story:
             f"verify read back and hashed {len(report['files'])} files; the board connected over {connect['route']} "
             f"({connect['root']}) and reports PASS",
         )
+
+    def _probe(self) -> None:
+        """What `trust probe` says of both endpoints must be what the device found: each is anchored by its own root and by no other."""
+        from provisioning.trust.probe.examine import examine
+        from provisioning.trust.probe.wire import Identity, Target
+
+        identity = Identity(*self.cloud.issue(DEVICE))
+
+        def look(route: Event) -> Any:
+            target = Target(route["endpoint"], 8883, (route["host"], route["port"]))
+            return examine(target, self.product.roots, identity=identity)
+
+        with ThreadPoolExecutor(len(self.cloud.routes)) as both:
+            found = list(both.map(look, self.cloud.routes))
+        for route, seen in zip(self.cloud.routes, found, strict=True):
+            anchors = [anchor.root for anchor in seen.anchors if anchor.device]
+            other = ", ".join(anchors) or f"nothing ({seen.error})"
+            _claim(
+                anchors == [route["root"]],
+                "probe-differs",
+                f"The probe finds {route['name']} anchored by {other}, the device found {route['root']}.",
+            )
+        self.evidence["probes"] = [seen.as_dict() for seen in found]
+        told = "; ".join(f"{r['name']} {s.tls}, anchored by {r['root']} alone" for r, s in zip(self.cloud.routes, found, strict=True))
+        self._done("probe", f"`trust probe` agrees with the device: {told}")
 
     # -- evidence ------------------------------------------------------------------------------------------------
 

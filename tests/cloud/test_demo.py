@@ -18,7 +18,7 @@ from provisioning.errors import BoardError
 DEMO = [sys.executable, "-m", "provisioning", "demo"]
 # As the installed `twinroot` starts. (`python -m` ends by SIGINT instead of 130 when the interrupt met an import's exec().)
 INSTALLED = [sys.executable, "-c", "from provisioning.cli.main import main; main()", "demo"]
-STEPS = ["cloud", "board", "product", "update", "ats", "break", "legacy", "repair", "home", "health", "again", "verify"]
+STEPS = ["cloud", "board", "product", "update", "ats", "break", "legacy", "repair", "home", "health", "again", "verify", "probe"]
 
 
 def _run(*arguments: str, temporary: Path) -> subprocess.CompletedProcess[str]:
