@@ -12,9 +12,9 @@ from provisioning.cli._port import finish, one_device, port_option, progress
 from provisioning.cli.ledger import ledger_option
 
 if TYPE_CHECKING:
+    from provisioning.config.device import Device
     from provisioning.config.product import Product
     from provisioning.flash.efuse import Mode
-    from provisioning.config.device import Device
 
 
 @click.command()
