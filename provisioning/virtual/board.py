@@ -29,6 +29,7 @@ from provisioning.virtual.wire import Turnaround, Wire
 DEFAULT_RATE = 115200
 RECEIVE_RING = 259  # bytes: MicroPython's ringbuf of 260 keeps one free
 _SEND_AHEAD = 256  # bytes the interpreter may be ahead of the wire, beside its pipe
+_PANIC_DELAY = 0.05  # s that the panic handler takes; it also keeps a board that crashes at once from eating a processor
 _Y2000 = 946684800  # 2000-01-01 in seconds since 1970
 
 
@@ -211,7 +212,8 @@ class Board:
     def panic(self, cause: str) -> None:
         """A CPU exception: the text of the IDF, then a reset."""
         self.say(f"Guru Meditation Error: Core  1 panic'ed ({cause}). Exception was unhandled.\r\n\r\nRebooting...\r\n")
-        self.restart("panic")
+        self._stop()
+        self.later(_PANIC_DELAY, lambda: self.restart("panic"))
 
     # --- the wires ------------------------------------------------------------------------------------------------
 

@@ -251,4 +251,80 @@ class Pin(PinBase):
         return "Pin(%d)" % self._id
 
 
+class Timer:
+    ONE_SHOT, PERIODIC = 0, 1
+
+    def __init__(self, id=-1, **options):
+        self._generation = 0
+        if options:
+            self.init(**options)
+
+    def init(self, *, mode=1, period=-1, freq=-1, callback=None, **others):
+        import _thread
+
+        self._generation += 1
+        ms = int(1000 / freq) if freq != -1 else period
+        _thread.start_new_thread(self._run, (self._generation, max(1, ms), mode, callback))
+
+    def _run(self, generation, ms, mode, callback):
+        import micropython
+
+        while True:
+            _time.sleep_ms(ms)
+            if generation != self._generation:
+                return
+            if callback:
+                micropython.schedule(callback, self)
+            if mode == Timer.ONE_SHOT:
+                return
+
+    def deinit(self):
+        self._generation += 1
+
+
+class ADC:
+    ATTN_0DB, ATTN_2_5DB, ATTN_6DB, ATTN_11DB = range(4)
+
+    def __init__(self, pin, *, atten=0):
+        self._pin = pin
+
+    def read(self):
+        return 0
+
+    def read_u16(self):
+        return 0
+
+    def read_uv(self):
+        return 0
+
+    def atten(self, value=None):
+        pass
+
+    def width(self, bits=None):
+        pass
+
+
+class PWM:
+    def __init__(self, pin, freq=5000, duty_u16=0, **others):
+        self._freq, self._duty = freq, duty_u16
+
+    def freq(self, value=None):
+        if value is None:
+            return self._freq
+        self._freq = value
+
+    def duty_u16(self, value=None):
+        if value is None:
+            return self._duty
+        self._duty = value
+
+    def duty(self, value=None):
+        if value is None:
+            return self._duty >> 6
+        self._duty = value << 6
+
+    def deinit(self):
+        pass
+
+
 __name__ = "machine"
