@@ -12,6 +12,7 @@ from provisioning.link.port import open_port
 from provisioning.link.repl import RawRepl
 
 if TYPE_CHECKING:
+    from provisioning.job.report import Report
     from provisioning.virtual import VirtualBoard
 
 DEVICE = "hil-0001"
@@ -55,6 +56,12 @@ print(json.dumps(found))
 )
 _HOLDS = _GUARD + "import json\nprint(json.dumps(json.load(open('/trust/'+open('/trust/active').read().strip()+'/set.json'))))\n"
 _CHIP = _GUARD + "import json\nprint(json.dumps(sys.implementation._machine))\n"
+
+
+def passed(report: Report) -> Report:
+    """`report`, which must be a pass: where it is not, all that it says is the test's failure."""
+    assert report.outcome == "pass", f"{report.code}: {report.message} {report.notes} {report.steps}"
+    return report
 
 
 @dataclass

@@ -11,7 +11,7 @@ import pytest
 from provisioning.cloud import StandIn
 from provisioning.job.update import update
 from provisioning.job.verify import verify
-from tests.hil.bench import DEVICE, Bench
+from tests.hil.bench import DEVICE, Bench, passed
 from tests.hil.product import Maker
 
 
@@ -30,7 +30,7 @@ def cloud_keys(cloud: StandIn, make: Maker, reachable: dict[str, str], tmp_path:
 
 def test_verify_connect_is_a_real_handshake(bench: Bench, make: Maker, cloud: StandIn, cloud_keys: dict[str, Any]) -> None:
     product = make(**cloud_keys)
-    assert update(product, make.device, bench.port).outcome == "pass"
+    passed(update(product, make.device, bench.port))
     report = verify(bench.port, product, make.device, connect=True)
     assert report.outcome == "pass", report.message
     told = report.selftest["connect"]
@@ -42,7 +42,7 @@ def test_verify_connect_is_a_real_handshake(bench: Bench, make: Maker, cloud: St
 
 def test_verify_connect_over_the_other_root(bench: Bench, make: Maker, cloud: StandIn, cloud_keys: dict[str, Any]) -> None:
     product = make(**cloud_keys)
-    assert update(product, make.device, bench.port).outcome == "pass"
+    passed(update(product, make.device, bench.port))
     cloud.scenario("ats", "wrong-root")
     report = verify(bench.port, product, make.device, connect=True)
     assert report.outcome == "pass", report.message

@@ -10,7 +10,7 @@ import pytest
 from provisioning.job.report import Report
 from provisioning.job.rollback import rollback
 from provisioning.job.update import update
-from tests.hil.bench import Bench
+from tests.hil.bench import Bench, passed
 from tests.hil.product import OTHER_PREFIX, Maker
 
 Tool = Callable[[Bench, Path, str], None]
@@ -53,8 +53,7 @@ def test_the_users_files_are_never_touched(bench: Bench, make: Maker, users: dic
         lambda: rollback(bench.port),
     ]
     for job in jobs:
-        report = job()
-        assert report.outcome == "pass", report.message
+        report = passed(job())
         assert not set(report.written) & set(users)
         assert bench.foreign() == users
 
@@ -94,7 +93,7 @@ def test_others_tools_work_before_and_after(bench: Bench, make: Maker, tmp_path:
     file = tmp_path / "hil.txt"
     file.write_text("".join(f"line {n} äöü\n" for n in range(20)), encoding="utf-8")
     before(bench, file, "hil.txt")
-    assert update(make(), make.device, bench.port).outcome == "pass"
+    passed(update(make(), make.device, bench.port))
     after(bench, file, "hil.txt")
     # They leave the board in a state that a job finds its way in.
     assert update(make(), make.device, bench.port).code == "unchanged"
