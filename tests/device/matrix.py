@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,22 +18,22 @@ from tests.device.scenarios import SCENARIOS, Scenario, Site
 from tests.device.server import Server, context, echo
 from tests.device.world import ATS, LEGACY
 
-CLOCKS = ("right", "2000", "2040")
+CLOCKS = {"right": 0, "2000": 946684805, "2040": 2208988805}  # unix seconds; 0: now
 PLACES = ("preferred", "last good")
 
-# /run.py on the device. Each case, a line of /cases, gets a set.json of its own and a health.json from before, and forgets the case before.
+# /trust/run.py on the device. Each case, a line of /trust/cases, gets a set.json of its own and a health.json from before, and
+# forgets the case before.
 RUNNER = """
-import json, os, sys
-CLOCK = %r
+import json, sys
+UNIX = %d
 NUMBERS = %r
+import time
 try:
     from machine import RTC
-    if CLOCK == "2000":
-        RTC().datetime((2000, 1, 1, 5, 0, 5, 0, 0))
-    elif CLOCK == "2040":
-        RTC().datetime((2040, 1, 1, 6, 0, 5, 0, 0))
+    t = time.gmtime(UNIX - (946684800 if time.gmtime(0)[0] == 2000 else 0))
+    RTC().datetime((t[0], t[1], t[2], t[6], t[3], t[4], t[5], 0))
 except ImportError:
-    assert CLOCK == "right"
+    assert abs(time.time() - UNIX) < 100
 import twinroot
 from twinroot import clock, core, errors, stats
 core.CONFIRM_MS = 0
@@ -68,7 +69,7 @@ def run(c):
         return ["ok", link.route, link.root, "", stats.data()["last"]]
     except errors.TwinrootError as e:
         return [e.kind, e.route, None, str(e), stats.data()["last"]]
-with open("/cases") as f:
+with open("/trust/cases") as f:
     for c in f:
         try:
             r = run(json.loads(c))
@@ -110,14 +111,14 @@ class Case:
         return self.got in self.expected.split("|") and not self.detail.startswith("WRONG")
 
 
-def closed_port(stack: ExitStack) -> int:
+def closed_port(stack: ExitStack, at: str) -> int:
     """A port that refuses: bound, so that nobody else gets it meanwhile, and not listening."""
     s = stack.enter_context(socket.socket())
-    s.bind(("127.0.0.1", 0))
+    s.bind((at, 0))
     return int(s.getsockname()[1])
 
 
-def prepare(stack: ExitStack, folder: Path, clock: str, place: str, kind: str) -> list[Case]:
+def prepare(stack: ExitStack, folder: Path, clock: str, place: str, kind: str, at: str) -> list[Case]:
     ats, legacy, devices = pki.root("Test ATS Root", kind), pki.root("Test Legacy Root", kind), pki.root("Device CA")
     first = place == "preferred"
     host, other_host, root, other = (ATS, LEGACY, ats, legacy) if first else (LEGACY, ATS, legacy, ats)
@@ -127,8 +128,8 @@ def prepare(stack: ExitStack, folder: Path, clock: str, place: str, kind: str) -
     for i, scenario in enumerate(SCENARIOS):
         site = Site(folder / str(i), host, kind, root, other, devices)
         behaviour = scenario.serve(site)
-        bad = stack.enter_context(Server(behaviour)) if behaviour else None
-        healthy = stack.enter_context(Server(echo(healthy_context)))
+        bad = stack.enter_context(Server(behaviour, at)) if behaviour else None
+        healthy = stack.enter_context(Server(echo(healthy_context), at))
         roots = scenario.roots(site) if scenario.roots else {"Own": root.pem}
         named = {f"{n}-{i}": pem for n, pem in roots.items()}
         tested = sets.route("ats" if first else "legacy", host, list(named))
@@ -143,7 +144,7 @@ def prepare(stack: ExitStack, folder: Path, clock: str, place: str, kind: str) -
             "time": {"servers": [], "floor": sets.FLOOR},
             "lab": {
                 "resolve": {
-                    f"{host}:8883": bad.address if bad else f"127.0.0.1:{closed_port(stack)}",
+                    f"{host}:8883": bad.address if bad else f"{at}:{closed_port(stack, at)}",
                     f"{other_host}:8883": healthy.address,
                 }
             },
@@ -176,18 +177,18 @@ def judge(case: Case, result: list[Any]) -> None:
         case.detail = f"WRONG: last {last}, root {root}, {at_healthy} connections to the other route"
 
 
-def run(device: Device, folder: Path, clock: str, place: str, kind: str, numbers: bool = False) -> list[Case]:
+def run(device: Device, folder: Path, clock: str, place: str, kind: str, numbers: bool = False, host: str = "127.0.0.1") -> list[Case]:
     with ExitStack() as stack:
-        cases = prepare(stack, folder, clock, place, kind)
+        cases = prepare(stack, folder, clock, place, kind, host)
         first = place == "preferred"
         own = pki.root("Test Legacy Root" if first else "Test ATS Root", kind)
         tree = sets.build(1, [sets.route("x", "x", ["Spare"])], {"Spare": own}, pki.client("t-1", pki.root("Device CA")))
         for case in cases:
             tree |= case.files
-        tree["/cases"] = "".join(json.dumps(c.spec) + "\n" for c in cases).encode()
-        tree["/run.py"] = (RUNNER % (clock, numbers)).encode()
+        tree["/trust/cases"] = "".join(json.dumps(c.spec) + "\n" for c in cases).encode()
+        tree["/trust/run.py"] = (RUNNER % (CLOCKS[clock] or time.time(), numbers)).encode()
         device.put(sets.board(1, tree))
-        lines = device.lines("import run")
+        lines = device.lines("exec(open('/trust/run.py').read())")
         results = [json.loads(line[7:]) for line in lines if line.startswith("RESULT ")]
         assert len(results) == len(cases), "\n".join(lines[-20:])
         for case, result in zip(cases, results, strict=True):
@@ -205,6 +206,13 @@ def show(cases: list[Case]) -> str:
         cells = " ".join(f"{('' if by[c].ok else '!') + by[c].got:>10}" if c in by else " " * 10 for c in CLOCKS)
         out.append(f"{title:46} {place:10} {kind:4} {cells}")
     return "\n".join(out)
+
+
+def promised() -> str:
+    """The table for docs/device.md: what must come of each scenario."""
+    lines = ["| the server | right clock | 2000 | 2040 |", "| --- | --- | --- | --- |"]
+    lines += [f"| {s.name} | {s.right} | {s.in_2000} | {s.in_2040.replace('|', ' or ')} |" for s in SCENARIOS]
+    return "\n".join(lines)
 
 
 def main() -> None:

@@ -17,17 +17,18 @@ Behaviour = Callable[[socket.socket], None]
 class Server:
     """Accepts on a free port and runs `behaviour` with each connection in a thread of its own. Counts connections."""
 
-    def __init__(self, behaviour: Behaviour) -> None:
+    def __init__(self, behaviour: Behaviour, host: str = "127.0.0.1") -> None:
+        self.host = host  # an address of this computer that the device reaches
         self.behaviour = behaviour
         self.count = 0
         self.errors: list[str] = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server((host, 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def _accept(self) -> None:
         while True:

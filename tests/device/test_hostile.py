@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.device import matrix
+from tests.device.jail import ROOT
 from tests.device.scenarios import SCENARIOS
 from tests.device.virtual import Virtual
 
@@ -36,3 +37,8 @@ def test_the_table_is_large_enough() -> None:
     """At least 150 cases, without counting key types twice."""
     assert len(SCENARIOS) * len(matrix.CLOCKS) * len(matrix.PLACES) >= 450
     assert len({s.name for s in SCENARIOS}) == len(SCENARIOS)
+
+
+def test_the_documentation_shows_the_table() -> None:
+    """docs/device.md: `python -c "from tests.device import matrix; print(matrix.promised())"` prints what belongs there."""
+    assert matrix.promised() in (ROOT / "docs" / "device.md").read_text()
