@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import ctypes
 import fcntl
 import json
 import os
@@ -96,6 +97,8 @@ async def start(spec: BoardSpec, state: Path, engine: Engine, port: int) -> Benc
     if network.port != board.identity.port:
         board.identity.port = network.port
         board.identity.save()
+    # What assembling the board needed goes back before the interpreter is forked off: it would carry it.
+    ctypes.CDLL(None).malloc_trim(0)
     board.power_on()
     for fault in spec.faults:
         board.inject(parse_fault(fault))

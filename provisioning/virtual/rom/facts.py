@@ -12,9 +12,9 @@ import os
 import sys
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 from provisioning.errors import StationError
+from provisioning.virtual import cache
 
 # Further esptool checkouts whose stubs count as stubs too, separated like PATH.
 EXTRA_ESPTOOL = "VIRTUAL_BOARD_ESPTOOL"
@@ -56,21 +56,18 @@ async def load(chip: str) -> Facts:
 
 
 async def _one(chip: str, checkout: str | None) -> Facts:
-    cache = _cache_file(chip) if checkout is None else None
-    if cache is not None and cache.exists():
-        text = cache.read_text("utf-8")
-    else:
-        text = await _ask(chip, checkout)
-        if cache is not None:
-            _keep(cache, text)
+    name = _cache_name(chip) if checkout is None else ""
+    kept = cache.read(name) if name else None
+    text = kept.decode() if kept is not None else await _ask(chip, checkout)
     try:
         raw = json.loads(text)
         regions = tuple((int(a), int(b)) for a, b in raw["regions"])
-        return Facts(raw["numbers"], raw["stubs"], regions)
+        facts = Facts(raw["numbers"], raw["stubs"], regions)
     except (ValueError, KeyError) as error:
-        if cache is not None:
-            cache.unlink(missing_ok=True)
         raise StationError("esptool-answer", f"esptool gave no usable description of {chip}", "Reinstall esptool.") from error
+    if name and kept is None:
+        cache.write(name, text.encode())
+    return facts
 
 
 async def _ask(chip: str, checkout: str | None) -> str:
@@ -87,22 +84,11 @@ async def _ask(chip: str, checkout: str | None) -> str:
     return out.decode()
 
 
-def _cache_file(chip: str) -> Path | None:
+def _cache_name(chip: str) -> str:
     try:
         version = metadata.version("esptool")
     except metadata.PackageNotFoundError:
-        return None
+        return ""
     # The question is part of the key: another question, another answer.
     question = hashlib.sha256(_ASK.encode()).hexdigest()[:8]
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "twinroot" / "virtual" / f"{chip}-{version}-{question}.json"
-
-
-def _keep(cache: Path, text: str) -> None:
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        temporary = cache.with_suffix(f".{os.getpid()}")
-        temporary.write_text(text, "utf-8")
-        temporary.replace(cache)
-    except OSError:
-        return  # a cache that cannot be written costs half a second each time, nothing more
+    return f"{chip}-{version}-{question}.json"
