@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from provisioning.errors import BoardError
 from provisioning.job.report import Report
-from provisioning.link.repl import RawRepl
+from provisioning.link.repl import LinkBroken, RawRepl
 from provisioning.link.transport.base import Hello
+
+T = TypeVar("T")
 
 # The first MicroPython whose ssl module can verify a server at all (SSLContext, CERT_REQUIRED, a date check).
 OLDEST = (1, 22)
-_SELFTEST = "import json,twinroot\nprint(json.dumps(twinroot.selftest(%s)))"
+_SELFTEST = "__import__('twinroot').selftest(%s)"
 SELFTEST_SECONDS = 30.0
 CONNECT_SECONDS = 180.0  # Wi-Fi, time, and a handshake with every route, each with its own limit on the device
 
@@ -32,10 +35,10 @@ def check(hello: Hello, product: Any, name: str, report: Report) -> None:
     report.chip = chip_of(hello.machine)
     report.mac = mac_text(hello.uid)
     wanted = product.board.chip.replace("-", "").lower()
-    if report.chip and report.chip != wanted:
+    if report.chip != wanted:
         raise BoardError(
             "wrong-chip",
-            f"The board on {name} is an {report.chip}, the product is for {wanted} ({hello.machine}).",
+            f"The board on {name} is {report.chip or 'no ESP32'} ({hello.machine}), the product is for {wanted}.",
             "Connect the board that the product file names, or correct `board:` in the product file.",
         )
     version = tuple(hello.mp[:2])
@@ -55,7 +58,7 @@ def check(hello: Hello, product: Any, name: str, report: Report) -> None:
 def selftest(repl: RawRepl, connect: bool = False) -> dict[str, Any]:
     """The device's own report. Raises BoardError("no-package") when the connection package is missing there."""
     try:
-        found: dict[str, Any] = repl.ask(_SELFTEST % connect, CONNECT_SECONDS if connect else SELFTEST_SECONDS)
+        found: dict[str, Any] = repl.value(_SELFTEST % connect, CONNECT_SECONDS if connect else SELFTEST_SECONDS)
     except BoardError as error:
         if error.code == "device-exception":
             raise BoardError(
@@ -65,6 +68,16 @@ def selftest(repl: RawRepl, connect: bool = False) -> dict[str, Any]:
             ) from error
         raise
     return found
+
+
+def patient(repl: RawRepl, question: Callable[[], T]) -> T:
+    """The answer to a question that writes nothing, asked again when the line swallows it."""
+    for _ in range(2):
+        try:
+            return question()
+        except LinkBroken:
+            repl.enter()
+    return question()
 
 
 def adopt(report: Report, found: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from provisioning.errors import BoardError
-from provisioning.job.board import adopt, judge, mac_text, selftest
+from provisioning.job.board import adopt, judge, mac_text, patient, selftest
 from provisioning.job.report import Report
 from provisioning.job.running import board, reported
 from provisioning.link.events import Listener, silent
@@ -30,7 +30,7 @@ def rollback(port: str | None, *, transport: str = "auto", events: Listener = si
         with report.step("restart"):
             repl.soft_reset()
         with report.step("selftest"):
-            found = selftest(repl)
+            found = patient(repl, lambda: selftest(repl))
         adopt(report, found)
         judge(found, None, now, repl.wire.name)
         report.passed(f"Set {now} is active again instead of set {was}.")

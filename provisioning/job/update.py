@@ -6,14 +6,14 @@ from typing import Any
 
 from provisioning.bundle.bundle import Bundle, Interpreter, build
 from provisioning.errors import BoardError
-from provisioning.job.board import adopt, check, judge, selftest
+from provisioning.job.board import adopt, check, judge, patient, selftest
 from provisioning.job.report import Report
 from provisioning.job.running import board, reported
 from provisioning.link import question
 from provisioning.link.events import Listener, silent
 from provisioning.link.payload import Payload
-from provisioning.link.repl import RawRepl
-from provisioning.link.transport.base import LinkBroken, Plan, Session
+from provisioning.link.repl import LinkBroken, RawRepl
+from provisioning.link.transport.base import Plan, Session
 from provisioning.link.transport.choose import choose
 
 # Rates that UART bridges take, best first: CP2104, CP2102N and FT232R go to 2 M and beyond, CP2102 to 921600.
@@ -73,7 +73,7 @@ class _Update:
         with self.report.step("restart"):
             self.repl.soft_reset()
         with self.report.step("selftest"):
-            found = selftest(self.repl)
+            found = patient(self.repl, lambda: selftest(self.repl))
         adopt(self.report, found)
         judge(found, payload.set_sha256, number, self.repl.wire.name)
         self.report.passed(f"Set {number} is active on {self.report.mac or self.repl.wire.name}; the board reads it back whole.")

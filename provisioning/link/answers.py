@@ -50,7 +50,7 @@ ANSWERS = (
         FLASH,
     ),
     Answer(
-        rb"raw REPL|MicroPython v|>>> |Traceback \(most recent call last\)|MPY: soft reboot",
+        rb"raw REPL|MicroPython |>>> |Traceback \(most recent call last\)|MPY: soft reboot",
         "repl-unreachable",
         "The board runs MicroPython, but its program does not give the prompt away: it catches control-C or has taken the REPL.",
         "Rename its main.py from the program itself, or write the firmware anew with `twinroot flash PRODUCT.yaml --port PORT`.",

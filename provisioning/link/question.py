@@ -10,7 +10,7 @@ from typing import Any
 
 from provisioning.errors import BoardError
 from provisioning.link.payload import Payload
-from provisioning.link.repl import RawRepl
+from provisioning.link.repl import LinkBroken, RawRepl
 
 _SOURCE = """import os,json
 try:
@@ -27,20 +27,28 @@ def holds(repl: RawRepl, payload: Payload, package: str) -> tuple[dict[str, Any]
     A board that cannot answer (blank, older package, too little heap) holds something else. Writes nothing.
     """
     paths = ",".join("l+'/__init__.py'" if item.name == _LOADER else repr(item.name) for item in payload.rest)
-    try:
-        answer = repl.ask(_SOURCE % (payload.set_sha256[:8], paths), 20.0)
-    except BoardError as error:
-        if error.code in ("device-exception", "bad-answer"):
-            return None
-        raise
-    if not answer:
-        return None
-    report, trust, lib, hashes = answer
-    whole = report["ok"] and report["set_sha256"] == payload.set_sha256 and report["set"] == report.get("active", report["set"])
-    if not whole or hashes != [item.sha256 for item in payload.rest]:
+    for _ in range(2):
+        try:
+            answer = repl.ask(_SOURCE % (payload.set_sha256[:8], paths), 20.0)
+            if not answer:
+                return None
+            report, trust, lib, hashes = answer
+            whole = report["ok"] and report["set_sha256"] == payload.set_sha256 and report["set"] == report["active"]
+            if not whole or hashes != [item.sha256 for item in payload.rest]:
+                return None
+            break
+        except LinkBroken:
+            repl.enter()
+        except (TypeError, ValueError, KeyError):
+            continue  # the line changed the answer, which has no check sum: there is no room for one
+        except BoardError as error:
+            if error.code == "device-exception":
+                return None
+            raise
+    else:
         return None
     sets = {int(name) for name in trust if name.isdigit()}
-    kept = {report["set"], report["previous"], report["proven"]}
+    kept = {report["set"], report.get("previous"), report.get("proven")}
     left_over = bool(sets - kept or any(name.endswith(".new") for name in (*trust, *lib)))
     packages = [name for name in lib if len(name) == 12]
     return report, left_over or (len(packages) > len(sets)) or package not in packages

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+import zlib
 from typing import Any
 
 from provisioning.errors import BoardError
@@ -37,8 +38,9 @@ class RawRepl:
     def enter(self, patience: float = 8.0) -> None:
         """Interrupt what runs and get the raw prompt.
 
-        Tries, in this order: interrupt once; repeat for about a second; end a receiver of ours that a broken run left;
-        the rates that a broken run may have left; a reset through the control lines with interrupts while it boots.
+        Tries, in this order: interrupt once; repeat for about a second; a storm of interrupts, of which one hits the handler of a
+        program that catches them; end a receiver of ours that a broken run left; the rates that a broken run may have left; a reset
+        through the control lines with interrupts while it boots.
         Raises BoardError with what the board says instead (link/answers.py) after about `patience` seconds.
         """
         started = time.monotonic()
@@ -46,14 +48,27 @@ class RawRepl:
         self.wire.baud = self.wire.home_baud
         if self._knock(0.35, said):
             return
-        for _ in range(3):
-            if self._knock(0.3, said):
-                return
-        # A receiver that waits for the rest of a frame: fill the frame, let it find the error, then interrupt it.
+        for attempt in (self._again, self._storm, self._end_receiver, self._find_rate):
+            if attempt(said):
+                break
+        else:
+            self.wire.baud = self.wire.home_baud
+            while not (self.wire.reset_board() and self._storm(said)):
+                if time.monotonic() - started > patience or not self.wire.has_lines:
+                    raise explain(bytes(said[-4096:]), self.wire.name)
+        self.wire.discard(0.05)  # the answers to knocks that were too slow
+
+    def _again(self, said: bytearray) -> bool:
+        return any(self._knock(0.3, said) for _ in range(3))
+
+    def _end_receiver(self, said: bytearray) -> bool:
+        """A receiver of ours that waits for the rest of a frame: fill the frame, let it find the damage, then interrupt it."""
         self.wire.write(b"\0" * RING)
         said += self.wire.discard(0.1, 0.5)
-        if self._knock(0.3, said):
-            return
+        return self._knock(0.3, said)
+
+    def _find_rate(self, said: bytearray) -> bool:
+        """A broken run may have left the board at a raised rate."""
         for rate in self._other_rates():
             self.wire.baud = rate
             if self._knock(0.3, bytearray()):
@@ -62,13 +77,9 @@ class RawRepl:
                 self.wire.baud = self.wire.home_baud
                 self.wire.discard()
                 if self._knock(0.3, said):
-                    return
+                    return True
         self.wire.baud = self.wire.home_baud
-        if self.wire.reset_board():
-            while time.monotonic() - started < patience:
-                if self._knock(0.12, said):
-                    return
-        raise explain(bytes(said[-4096:]), self.wire.name)
+        return False
 
     def _other_rates(self) -> tuple[int, ...]:
         return tuple(rate for rate in (2000000, 1500000, 921600, 460800, 230400) if rate != self.wire.home_baud)
@@ -85,6 +96,14 @@ class RawRepl:
         said += heard
         return False
 
+    def _storm(self, said: bytearray) -> bool:
+        """Control-C every few milliseconds for half a second, then a knock."""
+        for _ in range(120):
+            self.wire.write(b"\x03")
+            time.sleep(0.004)
+        said += self.wire.discard(0.03, 0.3)
+        return self._knock(0.3, said)
+
     # -- running code ------------------------------------------------------------------------------------------------
 
     def run(self, source: str | bytes, seconds: float = 20.0, *, follow: bool = True) -> bytes:
@@ -100,8 +119,17 @@ class RawRepl:
         """Start `source` and return as soon as the board has taken it; what it prints is the caller's to read."""
         self.run(source, follow=False)
 
+    def value(self, expression: str | bytes, seconds: float = 20.0) -> Any:
+        """The value of an expression on the board, as JSON with a check sum. Raises LinkBroken when the line changed it."""
+        code = expression.encode() if isinstance(expression, str) else expression
+        text = self.run(b"import json,binascii\n_r=json.dumps(" + code + b")\nprint(_r,binascii.crc32(_r.encode()))", seconds)
+        body, _, check = text.strip().rpartition(b" ")
+        if not check.isdigit() or int(check) != zlib.crc32(body):
+            raise LinkBroken("bad-answer", f"The board's answer on {self.wire.name} came damaged: {text[-60:]!r}.", RETRY)
+        return json.loads(body)
+
     def ask(self, source: str | bytes, seconds: float = 20.0) -> Any:
-        """Run `source`, which prints one JSON value, and return that value."""
+        """Run `source`, which prints one JSON value, and return that value, unchecked."""
         text = self.run(source, seconds)
         try:
             return json.loads(text.decode("utf-8", "replace").strip().splitlines()[-1])
@@ -166,6 +194,8 @@ class RawRepl:
         output, error, _ = parts
         if error:
             last = error.decode("utf-8", "replace").strip().splitlines()[-1]
+            if last.startswith(("SyntaxError", "IndentationError")):  # never in what was sent: the line changed it
+                raise LinkBroken("line-noisy", f"The line on {self.wire.name} damages what is sent.", RETRY)
             raise BoardError(
                 "device-exception",
                 f"The board on {self.wire.name} raised {last}",
@@ -190,10 +220,7 @@ class RawRepl:
             self.enter()  # the request or the answer was lost
         while time.monotonic() < deadline:
             heard += self.wire.until(b">", 3.0)
-            if heard.endswith(PROMPT):
-                return
-            # boot.py takes long or prints, the friendly prompt came back, or the raw one was lost: ask for it.
-            if (heard.endswith(b">>>") or not heard.endswith(b">")) and self._knock(0.5, heard):
+            if heard.endswith(PROMPT) or self._knock(0.5, heard):
                 return
         raise explain(bytes(heard), self.wire.name)
 

@@ -32,6 +32,7 @@ class Wire:
         self.turns = 0
         self.started = time.monotonic()
         self.heard_at = self.started  # when the last byte arrived
+        self.has_lines = True  # until the port says that it has no control lines
         self._sending = False
         self._kept = b""  # arrived, but read by nobody yet
 
@@ -139,6 +140,7 @@ class Wire:
             self.serial.rts = False
         except OSError as error:
             if error.errno in (errno.ENOTTY, errno.EINVAL):
+                self.has_lines = False
                 return False
             raise lost(self.name, error) from error
         return True

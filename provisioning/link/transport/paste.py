@@ -41,7 +41,7 @@ class PasteSession:
     def _call(self, expression: str | bytes, seconds: float = 60.0) -> Any:
         code = expression.encode() if isinstance(expression, str) else expression
         try:
-            return self.repl.ask(b"print(json.dumps(" + code + b"))", seconds)
+            return self.repl.value(code, seconds)
         except BoardError as error:
             raise device_error(error, self.repl.wire.name) from error
 

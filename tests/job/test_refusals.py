@@ -1,0 +1,186 @@
+"""Boards that cannot be updated, or only with some care: refused before the first write, or brought round."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from provisioning.errors import BoardError
+from provisioning.job.board import check, chip_of
+from provisioning.job.report import Report
+from provisioning.job.update import update
+from provisioning.link.transport.base import Hello
+from provisioning.virtual import VirtualBoard
+from tests.job.conftest import Bench, blank, started
+
+STUBBORN = """import time
+while True:
+    try:
+        time.sleep(10)
+    except KeyboardInterrupt:
+        print('not so fast')
+"""
+TALKING = """n = 0
+while True:
+    n += 1
+    print('measurement', n, 'of many, many, many')
+"""
+
+
+def put(bench: Bench, name: str, text: str) -> None:
+    bench.run(f"f=open({name!r},'w');f.write({text!r});f.close()")
+
+
+def test_wrong_chip(bench: Bench) -> None:
+    writes = bench.flash_writes()
+    report = update(bench.product(**{"virtual-esp32": "esp32-s3"}), bench.device, bench.port)
+    assert (report.outcome, report.code, report.exit_code) == ("fail", "wrong-chip", 1)
+    assert "esp32s3" in report.message
+    assert bench.flash_writes() == writes
+
+
+def test_no_room(bench: Bench) -> None:
+    """Found before the first write; the old set stays in use."""
+    update(bench.product(), bench.device, bench.port)
+    bench.run(
+        "import os\nfs=os.statvfs('/')\nf=open('/fill','wb')\nfor i in range((fs[3]-7)*8): f.write(bytes(512))\nf.close()\n"
+        "print(os.statvfs('/')[3])"
+    )
+    writes = bench.flash_writes()
+    report = update(bench.product(a1b2c3d4e5f6g7="z9y8x7w6v5u4t3"), bench.device, bench.port)
+    assert (report.outcome, report.code, report.exit_code) == ("fail", "flash-full", 1), report.message
+    assert bench.flash_writes() == writes
+    assert bench.run("print(open('/trust/active').read())") == "1"
+
+
+def test_a_program_that_prints_without_end(bench: Bench) -> None:
+    put(bench, "/main.py", TALKING)
+    bench.board.power_off()
+    bench.board.power_on()
+    time.sleep(0.3)
+    report = update(bench.product(), bench.device, bench.port)
+    assert report.outcome == "pass", report.message
+
+
+def test_a_program_that_catches_control_c(bench: Bench) -> None:
+    """A storm of interrupts hits its handler as well."""
+    put(bench, "/main.py", STUBBORN)
+    bench.board.power_off()
+    bench.board.power_on()
+    time.sleep(0.5)
+    report = update(bench.product(), bench.device, bench.port)
+    assert report.outcome == "pass", report.message
+
+
+def test_a_program_that_switches_control_c_off(bench: Bench) -> None:
+    """Without reset lines nothing gets through to it: refused, nothing written."""
+    put(
+        bench,
+        "/main.py",
+        "import micropython\nmicropython.kbd_intr(-1)\n" + TALKING.replace("print", "__import__('time').sleep(0.2)\n    print"),
+    )
+    bench.board.power_off()
+    bench.board.power_on()
+    time.sleep(0.5)
+    writes = bench.flash_writes()
+    report = update(bench.product(), bench.device, bench.port)
+    assert report.outcome == "fail" and report.exit_code == 1
+    assert report.code in ("repl-unreachable", "other-firmware"), report.message
+    assert bench.flash_writes() == writes
+
+
+@pytest.fixture
+def over_network(tmp_path: Path) -> Iterator[tuple[VirtualBoard, Bench]]:
+    """A board behind RFC 2217, which has reset lines."""
+    board = started(paced=False, latency_ms=0, link="rfc2217")
+    blank(board)
+    yield board, Bench(board, tmp_path)
+    board.close()
+
+
+def test_a_program_that_catches_control_c_behind_a_network_port(over_network: tuple[VirtualBoard, Bench]) -> None:
+    board, bench = over_network
+    put(bench, "/main.py", STUBBORN)
+    board.power_off()
+    board.power_on()
+    time.sleep(0.5)
+    report = update(bench.product(), bench.device, board.port)
+    assert report.outcome == "pass", report.message
+
+
+def test_rate_is_raised_proved_and_put_back(over_network: tuple[VirtualBoard, Bench]) -> None:
+    board, bench = over_network
+    seen: list[int] = []
+    report = update(
+        bench.product(), bench.device, board.port, events=lambda event: seen.append(event.data["baud"]) if event.kind == "baud" else None
+    )
+    assert report.outcome == "pass", report.message
+    assert seen == [2000000]
+    assert bench.run("print(6*7)") == "42"  # at 115200
+
+
+@pytest.mark.parametrize(
+    ("machine", "chip"),
+    [
+        ("Generic ESP32 module with ESP32", "esp32"),
+        ("Generic ESP32S3 module with ESP32S3", "esp32s3"),
+        ("Generic ESP32 module with SPIRAM with ESP32", "esp32"),
+        ("LOLIN_C3_MINI with ESP32-C3FH4", "esp32c3"),
+        ("ESP32-C6 with ESP32C6", "esp32c6"),
+        ("Raspberry Pi Pico W with RP2040", None),
+    ],
+)
+def test_chip_from_what_micropython_says(machine: str, chip: str | None) -> None:
+    assert chip_of(machine) == chip
+
+
+class _Product:
+    class board:
+        chip = "esp32"
+
+
+def hello(**changed: object) -> Hello:
+    fields = {"mp": (1, 26, 0), "mpy": 6, "machine": "Generic ESP32 module with ESP32", "platform": "esp32", "uid": "240ac4000001"}
+    fields |= {"fs": "[(<VfsLfs2>, '/')]", "block": 4096, "free": 400, "ours": False}
+    return Hello(**{**fields, **changed})  # type: ignore[arg-type]
+
+
+def test_too_old() -> None:
+    with pytest.raises(BoardError) as caught:
+        check(hello(mp=(1, 19, 1)), _Product, "/dev/ttyUSB0", Report())
+    assert caught.value.code == "micropython-too-old"
+    assert "twinroot flash" in caught.value.hint
+
+
+def test_not_an_esp32_at_all() -> None:
+    with pytest.raises(BoardError) as caught:
+        check(hello(machine="Raspberry Pi Pico W with RP2040", platform="rp2"), _Product, "/dev/ttyUSB0", Report())
+    assert caught.value.code == "wrong-chip"
+
+
+def test_fat_is_said() -> None:
+    report = Report()
+    check(hello(fs="[(<VfsFat>, '/')]"), _Product, "/dev/ttyUSB0", report)
+    assert any("FAT" in note for note in report.notes)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_two_hundred_updates_in_sequence(bench: Bench) -> None:
+    """No leak of descriptors, no drift of time, two sets on the board at the end as at the start."""
+    seconds = []
+    descriptors = []
+    for turn in range(200):
+        endpoint = f"{'abcdefgh'[turn % 8]}1b2c3d4e5f6g7"
+        report = update(bench.product(a1b2c3d4e5f6g7=endpoint), bench.device, bench.port)
+        assert report.outcome == "pass", f"update {turn}: {report.message}"
+        seconds.append(report.wire["seconds"])
+        descriptors.append(len(os.listdir("/proc/self/fd")))
+    first, last = sorted(seconds[10:40])[15], sorted(seconds[-30:])[15]
+    print(f"200 updates: median {first:.3f} s at the start, {last:.3f} s at the end; descriptors {descriptors[10]} and {descriptors[-1]}")
+    assert descriptors[-1] <= descriptors[10]
+    assert last < first * 1.5
