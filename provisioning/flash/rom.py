@@ -23,6 +23,7 @@ ROM_BAUD = 115200
 SYNC, WRITE_REG, READ_REG, SPI_SET_PARAMS, SPI_ATTACH, SPI_FLASH_MD5, GET_SECURITY_INFO = 0x08, 0x09, 0x0A, 0x0B, 0x0D, 0x13, 0x14
 _ANSWER = 0.5  # seconds for one answer; the ROM answers in milliseconds
 _SYNC_ANSWER = 0.1
+_QUIET = 0.2  # seconds without an answer after which no late one comes
 _ATTEMPTS = 4  # resets until it is given up
 _SYNCS = 5  # per reset
 _UNKNOWN_COMMAND = 0x05  # the ROM's reason in the second status byte
@@ -51,6 +52,10 @@ class Facts:
 
 class _Refused(Exception):
     """The loader answered a command with an error."""
+
+
+class _Unknown(_Refused):
+    """The loader does not know a command, this one or one before it."""
 
 
 class _Silent(Exception):
@@ -223,6 +228,16 @@ class RomLoader:
 
     def _command(self, code: int, data: bytes, seconds: float) -> tuple[int, bytes]:
         """(value, data without status) of the answer. Raises _Silent or _Refused."""
+        try:
+            return self._exchange(code, data, seconds)
+        except _Unknown:
+            if code == GET_SECURITY_INFO:
+                raise
+        # A refusal does not say of what. This one may be a late echo of one before, so: silence, and the question once more.
+        self._drain(_QUIET)
+        return self._exchange(code, data, seconds)
+
+    def _exchange(self, code: int, data: bytes, seconds: float) -> tuple[int, bytes]:
         packet = struct.pack("<BBHI", 0, code, len(data), 0) + data
         self._wire.write(b"\xc0" + packet.replace(b"\xdb", b"\xdb\xdd").replace(b"\xc0", b"\xdb\xdc") + b"\xc0")
         deadline = time.monotonic() + seconds
@@ -232,7 +247,7 @@ class RomLoader:
                 continue
             if frame[1] != code:
                 if frame[8] != 0 and frame[9] == _UNKNOWN_COMMAND:
-                    raise _Refused(f"it does not know command 0x{code:02x}")
+                    raise _Unknown(f"it does not know command 0x{code:02x}")
                 continue
             (value,) = struct.unpack_from("<I", frame, 4)
             body = frame[8:]
@@ -242,12 +257,12 @@ class RomLoader:
                 raise _Refused(f"it refused command 0x{code:02x}")
             return value, body[: len(body) - status]
 
-    def _drain(self) -> None:
+    def _drain(self, quiet: float = 0.02) -> None:
         """Some answers come eight times over (a sync's, an unknown command's); the rest must not be taken for later answers."""
-        deadline = time.monotonic() + _SYNC_ANSWER
+        deadline = time.monotonic() + _SYNC_ANSWER + quiet
         while time.monotonic() < deadline:
             try:
-                self._frame(0.02)
+                self._frame(quiet)
             except _Silent:
                 return
 

@@ -140,7 +140,7 @@ SAYINGS = (
     Saying(
         r"No serial data received|No more data to read|"
         r"Serial data stream stopped|Invalid head of packet|Packet content transfer stopped|Timed out|"
-        r"Corrupt|Invalid SLIP|Response doesn't match|Failed to (?:write|enter|leave|calculate|change)|"
+        r"Corrupt|Invalid SLIP|Response doesn't match|Failed to (?!connect)[a-z]+ |"
         r"after seq|Operation or feature not supported",
         StationError,
         "line-errors",
