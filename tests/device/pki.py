@@ -48,9 +48,10 @@ class Cert:
 
     @property
     def key_pem(self) -> bytes:
-        made: bytes = self.key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-        )
+        return self.key_as(serialization.PrivateFormat.TraditionalOpenSSL)
+
+    def key_as(self, form: serialization.PrivateFormat) -> bytes:
+        made: bytes = self.key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
         return made
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.device import behaviours as b
@@ -96,6 +97,17 @@ def ciphers(text: str) -> Callable[[Site], Behaviour]:
 def twin(site: Site) -> Cert:
     """Another CA with the same subject name as the real root."""
     return pki.make(site.root.certificate.subject, kind=site.kind, label="twin", ca=True)
+
+
+def bent(cert: Cert) -> Cert:
+    """The same with the last bit of its signature changed."""
+    der = cert.der[:-1] + bytes((cert.der[-1] ^ 1,))
+    return Cert(x509.load_der_x509_certificate(der), cert.key)
+
+
+def bent_middle(site: Site) -> list[Cert]:
+    m = bent(site.middle(site.root))
+    return [site.leaf(m), m]
 
 
 def wrong_order(site: Site) -> list[Cert]:
@@ -194,6 +206,10 @@ def table() -> Iterator[Scenario]:
     yield s("no subjectAltName, right common name", *OK, chain(lambda x: [pki.make(name(x.host), x.root, kind=x.kind)]))
     yield s("second root of the route", *OK, chain(good), lambda x: {"First": x.other.pem, "Second": x.root.pem})
     yield s("server asks for no client certificate", *OK, lambda x: echo(context(x.folder, good(x))))
+    yield s("P-256 leaf under this root", *OK, chain(lambda x: [pki.server(x.host, x.root, kind="ec")]))
+    yield s("P-384 leaf under this root", *OK, chain(lambda x: [pki.server(x.host, x.root, kind="ec384")]))
+    yield s("RSA 2048 leaf under this root", *OK, chain(lambda x: [pki.server(x.host, x.root, kind="rsa")]))
+    yield s("RSA 3072 leaf under this root", *OK, chain(lambda x: [pki.server(x.host, x.root, kind="rsa3072")]))
     # Chains that must not be trusted: evidence about the root.
     yield s("unknown CA", *CHANGE, chain(lambda x: [x.leaf(pki.root("Nobody", x.kind))]))
     yield s("the other route's root", *CHANGE, chain(lambda x: [x.leaf(x.other)]))
@@ -208,6 +224,9 @@ def table() -> Iterator[Scenario]:
     yield s("path length exceeded", *CHANGE, chain(path_too_long))
     yield s("intermediate may not sign", *CHANGE, chain(wrong_usage))
     yield s("leaf for client use only", *CHANGE, chain(lambda x: [x.leaf(x.root, extended=(ExtendedKeyUsageOID.CLIENT_AUTH,))]))
+    yield s("one bit of the leaf's signature changed", *CHANGE, chain(lambda x: [bent(x.leaf(x.root))]))
+    yield s("one bit of the intermediate's signature changed", *CHANGE, chain(bent_middle))
+    yield s("RSA 1024 leaf", *CHANGE, chain(lambda x: [pki.server(x.host, x.root, kind="rsa1024")]))
     yield s("leaf signed with SHA-1", *CHANGE, chain(lambda x: [resigned(x.leaf(x.root), x.root)]))
     yield s("intermediate signed with SHA-1", *CHANGE, chain(sha1_middle))
     yield s("portal with its own chain for this name", *CHANGE, chain(portal_chain))

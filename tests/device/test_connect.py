@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
+from tests.device import pki
 from tests.device.world import ATS, LEGACY, World
 
 SCRIPT = """
@@ -65,3 +67,33 @@ def test_selftest(tmp_path: Path) -> None:
         board.put({"/trust/1/Legacy.pem": b"changed"})
         d = board.run(script.format("")).json
         assert (d["ok"], d["bad"]) == (False, ["/trust/1/Legacy.pem"])
+
+
+_PARAMETERS = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+_TRADITIONAL, _PKCS8 = serialization.PrivateFormat.TraditionalOpenSSL, serialization.PrivateFormat.PKCS8
+
+
+@pytest.mark.parametrize(
+    ("kind", "form", "before"),
+    [("ec", _TRADITIONAL, b""), ("ec", _TRADITIONAL, _PARAMETERS), ("ec", _PKCS8, b""), ("rsa", _TRADITIONAL, b""), ("rsa", _PKCS8, b"")],
+)
+def test_device_keys_as_they_come(tmp_path: Path, kind: str, form: serialization.PrivateFormat, before: bytes) -> None:
+    """Whatever tool wrote the key: openssl with and without parameters, AWS's RSA keys, PKCS #8; with CR LF, too."""
+    world = World(tmp_path)
+    world.device = pki.client("t-1", world.devices, kind=kind)
+    with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy:
+        board = world.board(ats, legacy)
+        for text in (before + world.device.key_as(form), (before + world.device.key_as(form)).replace(b"\n", b"\r\n")):
+            board.put({"/trust/1/device.key.pem": text})
+            assert board.run(SCRIPT).json[0] == "ats"
+
+
+def test_roots_as_they_come(tmp_path: Path) -> None:
+    """Text before the block, CR LF, DER instead of PEM."""
+    world = World(tmp_path)
+    with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy:
+        board = world.board(ats, legacy)
+        pem = world.ats.pem
+        for content in (b"# Test root\nIssuer: me\n\n" + pem, pem.replace(b"\n", b"\r\n"), pem.rstrip(), world.ats.der):
+            board.put({"/trust/1/Ats.pem": content})
+            assert board.run(SCRIPT).json[:2] == ["ats", "Ats"]

@@ -69,28 +69,37 @@ def test_cut_at_every_operation(tmp_path: Path, what: str) -> None:
         print(f"{what}: {cuts} cuts")
 
 
-def test_cut_on_the_virtual_board(tmp_path: Path, make_virtual_board: Callable[..., Any]) -> None:
-    """The same switch on the virtual board's flash, whose programs and erases are torn at random places."""
+@pytest.mark.parametrize(
+    "what", ["switch", pytest.param("rollback", marks=pytest.mark.long), pytest.param("health", marks=pytest.mark.long)]
+)
+def test_cut_on_the_virtual_board(tmp_path: Path, make_virtual_board: Callable[..., Any], what: str) -> None:
+    """The same on the virtual board's flash, whose programs and erases are torn at random places."""
     from tests.device.virtual import Virtual, read
 
     world = World(tmp_path)
     with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy:
         one = world.build(1, ats.address, legacy.address)
         two = world.build(2, ats.address, legacy.address)
-        tree = sets.board(1, one, two) | PROVEN_1
+        script, tree, after = {
+            "switch": (SWITCH, sets.board(1, one, two) | PROVEN_1, 2),
+            "rollback": (ROLLBACK, sets.board(2, one, bad_set(world, 2, ats, legacy)) | TRIAL_2, 1),
+            "health": (HEALTH, sets.board(1, one) | PROVEN_1, 1),
+        }[what]
         board = make_virtual_board(paced=False, clock="host", flash_timing="none")
         device = Virtual(board)
         device.put(tree)
         board.snapshot()
         seen = set()
-        for operations in range(40):
+        for operations in range(60):
             board.power_off()
             board.restore()
-            if not device.cut(SWITCH, operations):
+            if not device.cut(script, operations):
                 break
             active = int(read(board)["/trust/active"])
             seen.add(active)
-            report = json.loads(device.lines("import json, twinroot; print(json.dumps(twinroot.selftest(True)))")[-1])
-            assert report["ok"], report
-            assert report["set"] == active
-        assert seen == {1, 2}
+            out = json.loads(device.lines(TRY % 1)[-1])["out"][0]
+            assert out[0] == "ok", out
+            assert out[3] == (1 if what == "rollback" else active)
+        assert operations >= 4
+        assert seen <= {1, 2}
+        assert int(read(board)["/trust/active"]) == after, "without a cut the operation is done"
