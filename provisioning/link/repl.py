@@ -38,8 +38,8 @@ class RawRepl:
     def enter(self, patience: float = 8.0) -> None:
         """Interrupt what runs and get the raw prompt.
 
-        Tries, in this order: interrupt once; repeat for about a second; a storm of interrupts, of which one hits the handler of a
-        program that catches them; end a receiver of ours that a broken run left; the rates that a broken run may have left; a reset
+        Tries, in this order: interrupt once; repeat for about a second; a storm of interrupts, of which one may hit the handler of
+        a program that catches them; end a receiver of ours that a broken run left; the rates that a broken run may have left; a reset
         through the control lines with interrupts while it boots.
         Raises BoardError with what the board says instead (link/answers.py) after about `patience` seconds.
         """
@@ -97,10 +97,11 @@ class RawRepl:
         return False
 
     def _storm(self, said: bytearray) -> bool:
-        """Control-C every few milliseconds for half a second, then a knock."""
-        for _ in range(120):
+        """Control-C for half a second, the next one as soon as the board says something, then a knock."""
+        deadline = time.monotonic() + 0.5
+        while time.monotonic() < deadline:
             self.wire.write(b"\x03")
-            time.sleep(0.004)
+            said += self.wire.read(0.004)
         said += self.wire.discard(0.03, 0.3)
         return self._knock(0.3, said)
 
