@@ -53,7 +53,7 @@ def command(
     from provisioning.config.unit import choose
     from provisioning.job.allow import allowed_macs
     from provisioning.job.flash import Options, Plan, flash, one_of
-    from provisioning.ledger.store import Ledger
+    from provisioning.ledger.opening import Opening
 
     loaded = load_product(product)
     if efuses or burn_efuses:
@@ -63,7 +63,7 @@ def command(
     if len(units) == 1:
         one_of(plan, units[0])
     options = Options(allowed=allowed_macs(allow, units), baud=baud)
-    with Ledger.open(location) as ledger, progress() as events:
+    with Opening(location) as ledger, progress() as events:
         report = flash(plan, units, port, ledger, options, events)
     return finish(report)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +28,6 @@ from provisioning.job import settle
 from provisioning.job.allow import mac_of
 from provisioning.job.board import adopt, judge, selftest
 from provisioning.job.report import Report
-from provisioning.ledger import claims
 from provisioning.ledger.entry import OUTCOME
 from provisioning.link import question
 from provisioning.link.events import Listener, silent
@@ -78,10 +77,16 @@ class Options:
 
 
 def flash(
-    plan: Plan, devices: Sequence[Device], port: str | None, ledger: Ledger, options: Options | None = None, events: Listener = silent
+    plan: Plan,
+    devices: Sequence[Device],
+    port: str | None,
+    ledger: Ledger | Callable[[], Ledger],
+    options: Options | None = None,
+    events: Listener = silent,
 ) -> Report:
     """Flash the board on `port` as one of `devices`: the one it is already, else the first that is free.
 
+    `ledger`: open, or what returns it when it is needed for the first time, once the board has been asked.
     Returns a report; what goes wrong is in it. Control-C passes through, after the ledger has its outcome.
     """
     report = Report(board=plan.product.board.name, product=plan.product.name, listener=events)
@@ -101,11 +106,19 @@ def flash(
 class _Run:
     """One attempt on one board."""
 
-    def __init__(self, plan: Plan, devices: Sequence[Device], ledger: Ledger, options: Options, report: Report, events: Listener) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        devices: Sequence[Device],
+        ledger: Ledger | Callable[[], Ledger],
+        options: Options,
+        report: Report,
+        events: Listener,
+    ) -> None:
         self.plan = plan
         self.product = plan.product
         self.devices = {device.id: device for device in devices}
-        self.ledger = ledger
+        self._ledger = ledger
         self.options = options
         self.report = report
         self.events = events
@@ -114,6 +127,10 @@ class _Run:
         self.wrote = False
         self.known = False  # whether the ledger has a row of this attempt
         self.log = work.log_file(self.attempt)
+
+    @property
+    def ledger(self) -> Ledger:
+        return self._ledger() if callable(self._ledger) else self._ledger
 
     def go(self, line: Line) -> None:
         report = self.report
@@ -158,6 +175,8 @@ class _Run:
         preflight.refuse(preflight.Question(board, examined.facts, self.plan.firmware, port, self.plan.end, self.options.allowed))
 
     def _claim(self) -> Device:
+        from provisioning.ledger import claims
+
         mac = self.report.mac or ""
         # A row with a MAC of its own is for that board only, and that board gets no other.
         own = [device.id for device in self.devices.values() if mac_of(device) == mac]
@@ -184,6 +203,8 @@ class _Run:
         return True
 
     def _write(self, line: Line, bundle: Bundle, examined: Examined, *, in_loader: bool) -> None:
+        from provisioning.ledger import claims
+
         with work.folder(self.attempt) as folder:
             with self.report.step("image"):
                 parts = self._parts(folder, bundle, examined)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from provisioning.errors import TwinrootError
 from provisioning.flash import record, work
 from provisioning.flash.line import Line
 from provisioning.job.board import adopt, mac_text, selftest
 from provisioning.job.report import Report
-from provisioning.ledger.claims import Attempt, open_attempts
 from provisioning.ledger.entry import OUTCOME
-from provisioning.ledger.store import Ledger
+
+if TYPE_CHECKING:
+    from provisioning.ledger.claims import Attempt
+    from provisioning.ledger.store import Ledger
 
 _PATIENCE = 6.0  # seconds for a board that may or may not start
 
@@ -21,6 +23,8 @@ def settle(ledger: Ledger, mac: str, own: str, line: Line, report: Report) -> bo
 
     The board's self-report is in `report.selftest` then, when it gave one.
     """
+    from provisioning.ledger.claims import open_attempts
+
     still_open = [attempt for attempt in open_attempts(ledger, mac) if attempt.id != own]
     if not still_open:
         return False
