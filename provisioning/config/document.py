@@ -74,7 +74,7 @@ class Document:
 def wrong(code: str, sentence: str, hint: str = "") -> InputError:
     """An InputError whose texts are one printable line each, whatever a file had in them, and whose message ends as a sentence does."""
     ended = sentence if sentence.endswith((".", "?", "…")) else f"{sentence}."
-    return InputError(code, printable(ended), printable(hint))
+    return InputError(code, printable(ended), printable(hint or "Correct it there; docs/yaml.md describes every key."))
 
 
 def shown(path: Path) -> str:
