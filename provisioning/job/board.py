@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from provisioning.errors import BoardError
 from provisioning.job.report import Report
-from provisioning.link.repl import LinkBroken, RawRepl
+from provisioning.link.repl import RawRepl
 from provisioning.link.transport.base import Hello
 
 T = TypeVar("T")
@@ -71,11 +71,11 @@ def selftest(repl: RawRepl, connect: bool = False) -> dict[str, Any]:
 
 
 def patient(repl: RawRepl, question: Callable[[], T]) -> T:
-    """The answer to a question that writes nothing, asked again when the line swallows it."""
+    """The answer to a question that writes nothing, asked again when the line swallows or changes it or the answer."""
     for _ in range(2):
         try:
             return question()
-        except LinkBroken:
+        except BoardError:
             repl.enter()
     return question()
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pytest
 
 from provisioning.job.rollback import rollback
 from provisioning.job.update import update
 from provisioning.job.verify import verify
-from tests.job.conftest import Bench
+from tests.job.conftest import Bench, started
 
 OTHER = {"a1b2c3d4e5f6g7": "z9y8x7w6v5u4t3"}
 
@@ -155,3 +156,25 @@ def test_control_c_works_after_an_update(bench: Bench) -> None:
         repl.start("while True: pass")
         repl.enter(patience=3.0)
         assert repl.run("print(6*7)").strip() == b"42"
+
+
+def test_without_deflate_it_pastes(bench: Bench) -> None:
+    """A MicroPython that lacks what the receiver needs gets the same set another way, and the report says why."""
+    bench.run("f=open('boot.py','w');f.write('import sys\\nclass deflate: pass\\nsys.modules[\"deflate\"]=deflate\\n');f.close()")
+    report = update(bench.product(), bench.device, bench.port)
+    assert (report.outcome, report.transport) == ("pass", "paste"), report.message
+    assert any("deflate" in note for note in report.notes)
+
+
+def test_a_small_heap_is_enough(tmp_path: Path) -> None:
+    """64 KB of free heap on the device: a set many times larger streams through in pieces."""
+    board = started(paced=False, latency_ms=0, heap="150K")
+    try:
+        bench = Bench(board, tmp_path)
+        bench.restart()
+        free = int(bench.run("import gc\ngc.collect()\nprint(gc.mem_free())"))
+        assert free < 128 * 1024  # 64 KB on an ESP32: the objects of a 64-bit interpreter are twice as large
+        report = update(bench.product(), bench.device, bench.port, transport="stream")
+        assert report.outcome == "pass", report.message
+    finally:
+        board.close()

@@ -26,7 +26,7 @@ _LACKS = (
 
 
 def _why_not(error: BoardError) -> str:
-    return next((why for word, why in _LACKS if word in error.message), "")
+    return next((why for word, why in _LACKS if word.lower() in error.message.lower()), "")
 
 
 def choose(repl: RawRepl, wanted: str = "auto", *, rate: int | None = None, events: Listener = silent) -> tuple[Session, str]:
