@@ -116,6 +116,8 @@ def _set(product: Product, device: Device, one: Unit, pair: Pair, package: str, 
         made["wifi"] = {"ssid": one.ssid.reveal(), **({"password": one.password.reveal()} if one.password else {})}
     if product.return_after is not None:
         made["policy"] = {"return": product.return_after}
+    if product.vendor is not None:
+        made["vendor"] = product.vendor
     if product.lab_resolve:
         made["lab"] = {"resolve": product.resolved_addresses()}
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from provisioning.config.board import Board
 from provisioning.config.document import Document, Loc
@@ -72,6 +72,7 @@ class Product:
     lab_resolve: dict[str, str]  # "host:port" with '*' -> "address:port"
     app: dict[str, Path]  # "main.py" and "boot.py" -> file on this host
     devices: Path | None
+    vendor: dict[str, Any] | None  # public key that signs sets over the air: {"n": hex, "e": int}; None: devices take none
     source: Path
     document: Document = field(repr=False, compare=False)
 

@@ -149,6 +149,12 @@ class App(Block):
     boot: str | None = Field(default=None, min_length=1, description="path of the file that becomes boot.py")
 
 
+class Updates(Block):
+    """Sets that devices take over the air."""
+
+    key: str = Field(min_length=1, description="path of the vendor's public key, PEM, as `twinroot sign new-key` writes it")
+
+
 class ProductFile(Block):
     """What is put on a board."""
 
@@ -165,11 +171,12 @@ class ProductFile(Block):
     time: Time = Field(default_factory=Time, description="a block: servers")
     lab: Lab = Field(default_factory=Lab, description="a block: resolve")
     app: App = Field(default_factory=App, description="a block: main, boot")
+    updates: Updates | None = Field(default=None, description="a block: key")
     devices: str | None = Field(default=None, min_length=1, description="path of a CSV of devices, used where the command names none")
 
     @model_validator(mode="before")
     @classmethod
     def _empty_blocks(cls, data: Any) -> Any:
         # `lab:` with everything under it commented out is an empty block, not a mistake.
-        optional = ("roots", "lab", "app", "time", "wifi", "devices")
+        optional = ("roots", "lab", "app", "time", "wifi", "devices", "updates")
         return {k: v for k, v in data.items() if not (v is None and k in optional)} if isinstance(data, dict) else data

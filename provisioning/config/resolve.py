@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from provisioning.config.board import Board
 from provisioning.config.document import Document, Loc, shown
@@ -44,9 +45,21 @@ def resolve(raw: ProductFile, document: Document, board: Board) -> Product:
         lab_resolve=dict(raw.lab.resolve),
         app=_app(raw, document),
         devices=document.path.parent / raw.devices if raw.devices else None,
+        vendor=_vendor(raw, document),
         source=document.path,
         document=document,
     )
+
+
+def _vendor(raw: ProductFile, document: Document) -> dict[str, Any] | None:
+    if raw.updates is None:
+        return None
+    from provisioning.identity.signing import load_public
+
+    try:
+        return load_public(document.path.parent / raw.updates.key)
+    except InputError as error:
+        raise _placed(error, document, ("updates", "key")) from None
 
 
 def _routes(raw: ProductFile, document: Document) -> list[tuple[Route, Loc]]:

@@ -1,0 +1,80 @@
+"""`twinroot sign`: the vendor's key, and signed sets that devices take over the air."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from pathlib import Path
+
+import click
+
+from provisioning.cli._output import emit, say
+from provisioning.errors import InputError
+
+_DAY = 86400  # s
+
+
+@click.group()
+def command() -> None:
+    """Keys and signatures for sets that go over the air (docs/device.md)."""
+
+
+def _passphrase(variable: str, confirm: bool) -> bytes:
+    """From the environment variable `variable`, else asked for without echo; never an argument, which others can see."""
+    text = os.environ.get(variable)
+    if text is None:
+        text = str(click.prompt("Passphrase of the signing key", hide_input=True, confirmation_prompt=confirm, err=True))
+    return text.encode()
+
+
+_PASS = click.option("--passphrase-env", default="TWINROOT_SIGNING_PASSPHRASE", metavar="NAME", help="Environment variable that holds it.")
+
+
+@command.command("new-key")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@_PASS
+def new_key(file: Path, passphrase_env: str) -> int:
+    """Make the vendor's key in FILE (encrypted PEM) and its public half beside it (vendor.key.pem, vendor.pub.pem)."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    from provisioning.identity import signing
+
+    public = signing.create_key(file, _passphrase(passphrase_env, confirm=True))
+    half = file.with_name(file.name.removesuffix(".pem").removesuffix(".key") + ".pub.pem")
+    half.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    say("Keep the key offline, and a copy of it: whoever has it commands every device, and devices trust no other.")
+    emit({"key": str(file), "public": str(half), "vendor": signing.public_numbers(public)}, f"{file} and {half} written.")
+    return 0
+
+
+@command.command("set")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--key", type=click.Path(path_type=Path, dir_okay=False), help="The vendor's key.")
+@click.option("--command", "program", metavar="COMMAND", help="Instead of a key: a command that signs standard input (RSA, SHA-256).")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE", help="Where the signed set goes.")
+@click.option("--days", type=click.IntRange(1, 3650), default=30, show_default=True, help="Devices refuse it after this many days.")
+@click.option("--device", metavar="ID", help="For this device only.")
+@_PASS
+def sign_set(folder: Path, key: Path | None, program: str | None, out: Path, days: int, device: str | None, passphrase_env: str) -> int:
+    """Sign what `twinroot render --out FOLDER` wrote; the identity in it is left out."""
+    from provisioning.identity import signing
+
+    if (key is None) == (program is None):
+        raise InputError("which-signer", "Give either --key or --command", "twinroot sign set DIR --key vendor.key.pem --out update.bin")
+    info, files = signing.read_rendered(folder)
+    expires = int(time.time()) + days * _DAY
+    text, contents = signing.manifest(info, files, expires=expires, device=device)
+    if key is not None:
+        signer: signing.Signer = signing.KeySigner(key, _passphrase(passphrase_env, confirm=False))
+    else:
+        signer = signing.CommandSigner(shlex.split(program or ""))
+    container = signing.sign(text, contents, signer)
+    temporary = out.with_name(out.name + ".new")
+    temporary.write_bytes(container)
+    temporary.replace(out)
+    emit(
+        {"file": str(out), "bytes": len(container), "product": info["product"], "version": info["version"], "expires": expires},
+        f"{out}: version {info['version']} of {info['product']}, {len(container):,} bytes, refused after {days} days.",
+    )
+    return 0
