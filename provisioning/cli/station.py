@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from provisioning.job.station import Row, Watch
     from provisioning.link.events import Event
 
-_STYLE = {"pass": "bold green", "fail": "bold red", "error": "bold yellow"}
-
 
 @click.command()
 @click.argument("product", type=click.Path(path_type=Path))
@@ -96,38 +94,16 @@ def _screen(ports: list[str]) -> Iterator[Watch]:
         return
     from rich.console import Console
     from rich.live import Live
-    from rich.table import Table
 
-    state: dict[str, dict[str, Any]] = {port: {} for port in ports}
+    from provisioning.cli._rows import Rows
 
-    def draw() -> Table:
-        table = Table("port", "board", "device", "step", "done", "result")
-        for port, row in state.items():
-            report = row.get("report", {})
-            outcome = report.get("outcome", "")
-            table.add_row(
-                port,
-                report.get("mac") or "",
-                report.get("device") or "",
-                "" if outcome else row.get("step", ""),
-                "" if outcome else row.get("done", ""),
-                f"[{_STYLE[outcome]}]{outcome.upper()}[/] {report.get('code', '')}" if outcome else "",
-            )
-        return table
-
-    with Live(get_renderable=draw, console=Console(stderr=True), refresh_per_second=4) as live:
+    rows = Rows(ports)
+    with Live(get_renderable=rows.table, console=Console(stderr=True), refresh_per_second=4) as live:
 
         def watch(port: str, event: Event) -> None:
-            row = state[port]
-            if event.kind == "step":
-                row.update(step=event.data["name"], done="")
-                row.pop("report", None)
-            elif event.kind == "bytes" and event.data["total"]:
-                row["done"] = f"{100 * event.data['done'] // event.data['total']}%"
-            elif event.kind == "report":
-                row["report"] = event.data
-            elif event.kind == "note":
-                live.console.print(f"{port}: {event.data['text']}")
+            beside = rows.hear(port, event)
+            if beside:
+                live.console.print(beside, markup=False)
 
         yield watch
 

@@ -151,3 +151,15 @@ def test_a_row_with_a_mac_is_for_that_board(tmp_path: Path) -> None:
         made.devices.write_text("device,mac\nws-0001,24:0a:c4:00:00:99\n")
         code, report, said = twinroot(made, "flash", str(made.product), "--devices", str(made.devices), "--port", board.port)
         assert (code, report["code"]) == (2, "not-allowed"), said
+
+
+def test_the_live_table_says_what_is_wrong_and_what_comes_next() -> None:
+    from . import pictures
+
+    for name, events in pictures.scenes().items():
+        drawn = pictures.draw(events, name)
+        assert drawn.startswith("<svg")
+        for report in pictures.texts(events):
+            assert report["outcome"].upper() in drawn
+            if report["outcome"] != "pass":
+                assert report["message"].split()[0] in drawn and "next:" in drawn
