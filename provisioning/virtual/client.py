@@ -20,7 +20,7 @@ from provisioning.virtual import run
 from provisioning.virtual.options import Options
 from provisioning.virtual.spec import BoardSpec
 
-START_TIMEOUT = 30.0  # s for a board to answer; it takes about 0.4
+START_TIMEOUT = 90.0  # s for a board to answer; it takes about 0.4 on a quiet computer
 _STOP_TIMEOUT = 5.0
 _ANSWER_TIMEOUT = 60.0
 

@@ -16,7 +16,7 @@ class Repl:
     def close(self) -> None:
         self.port.close()
 
-    def until(self, mark: bytes, timeout: float = 10.0) -> bytes:
+    def until(self, mark: bytes, timeout: float = 30.0) -> bytes:
         """Reads up to and with `mark`; AssertionError with what came instead when it does not come."""
         got = b""
         deadline = time.monotonic() + timeout
@@ -35,7 +35,7 @@ class Repl:
         self.port.write(b"\r\x01")
         self.until(b"raw REPL; CTRL-B to exit\r\n>")
 
-    def run(self, code: str, timeout: float = 10.0) -> str:
+    def run(self, code: str, timeout: float = 30.0) -> str:
         """Runs code in the raw REPL; its output. AssertionError when it raised."""
         self.port.write(code.encode() + b"\x04")
         answer = self.until(b"\x04>", timeout)
@@ -44,7 +44,7 @@ class Repl:
         assert not error, error.decode()
         return output.decode("utf-8", "replace")
 
-    def error(self, code: str, timeout: float = 10.0) -> str:
+    def error(self, code: str, timeout: float = 30.0) -> str:
         """Runs code that is expected to raise; the traceback."""
         self.port.write(code.encode() + b"\x04")
         return _parts(self.until(b"\x04>", timeout))[2].decode()

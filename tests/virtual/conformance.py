@@ -141,7 +141,7 @@ def main() -> int:
     parser.add_argument("--esptool", type=Path, required=True, help="a checkout of github.com/espressif/esptool")
     parser.add_argument("--python", default=sys.executable, help="the Python in which that esptool is installed, or another 5.x")
     parser.add_argument("--chip", default="esp32")
-    parser.add_argument("--shards", type=int, default=20, help="boards at once; pyserial's client mostly sleeps")
+    parser.add_argument("--shards", type=int, default=10, help="boards at once; pyserial's client mostly sleeps")
     parser.add_argument("--only", default="", help="tests whose name contains this")
     parser.add_argument("--log", type=Path, help="folder for pytest's output")
     parser.add_argument("--json", action="store_true")

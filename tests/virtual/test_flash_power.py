@@ -266,5 +266,5 @@ def test_flash_timing_slows_writes(make_virtual_board):
         "import time, esp\nt = time.ticks_ms()\nesp.flash_erase(0x3ff)\nesp.flash_write(0x3ff000, b'x' * 1024)\nprint(time.ticks_ms() - t)"
     )
     milliseconds = int(link.run(code))
-    assert 47 <= milliseconds < 200  # 45 ms to erase, 4 pages of 0.7 ms
+    assert 47 <= milliseconds < 2000  # 45 ms to erase, 4 pages of 0.7 ms
     link.close()

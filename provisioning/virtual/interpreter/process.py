@@ -30,7 +30,7 @@ _F_SETPIPE_SZ = 1031
 _INTERRUPT_PAUSE = 0.001  # s between an interrupt and the bytes after it: on hardware the exception is raised at once
 _INTERRUPT_PATIENCE = 50  # times that pause, at most, on a busy computer
 _DEFERRED_RETRY = 0.002  # s
-_FAIR_SHARE = 0.002  # s of processor time in which a program that reads its input would have read some
+_FAIR_SHARE = 0.5  # of a processor: with that, a program that reads its input keeps up with any wire
 _STARVED_PAUSE = 0.0005  # s
 
 
@@ -101,7 +101,7 @@ class Interpreter:
         self._head: tuple[Op, int, int] | None = None
         self._reading = False
         self.dropped = 0
-        self._ran_when_full: float | None = None
+        self._full_since: tuple[float, float] | None = None  # loop time and processor time
         page.reset()
         stdin_r, self._stdin = os.pipe()
         self._stdout, stdout_w = os.pipe()
@@ -172,7 +172,7 @@ class Interpreter:
             room = 0
         rest = data[room:]
         if not rest:
-            self._ran_when_full = None
+            self._full_since = None
             return b""
         if self._starved():
             return rest
@@ -187,15 +187,25 @@ class Interpreter:
             return 0.0
 
     def _starved(self) -> bool:
-        """Whether the ring is full only because the interpreter has not had a processor: it is runnable and has not run."""
+        """Whether the ring is full only because this computer is busy: the interpreter could run but does not get a processor, or
+        it waits for an answer that the hardware has not got round to."""
         try:
             state = Path(f"/proc/{self.pid}/stat").read_bytes().rpartition(b") ")[2][:1]
         except OSError:
             return False
-        ran = self._ran()
-        if self._ran_when_full is None:
-            self._ran_when_full = ran
-        return ran > 0 and state == b"R" and ran - self._ran_when_full < _FAIR_SHARE
+        if state != b"R":
+            return self._request_waits()
+        now, ran = self._loop.time(), self._ran()
+        if self._full_since is None:
+            self._full_since = (now, ran)
+            return ran > 0
+        return ran - self._full_since[1] < _FAIR_SHARE * (now - self._full_since[0])
+
+    def _request_waits(self) -> bool:
+        try:
+            return bool(self._control.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return False
 
     @property
     def unread(self) -> int:
