@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from provisioning.errors import TwinrootError
 from provisioning.job.report import Report
+from provisioning.link import agent
 from provisioning.link.port import open_port
 from provisioning.link.repl import RING, RawRepl
 
@@ -23,6 +24,7 @@ def reported(report: Report) -> Iterator[None]:
 @contextmanager
 def board(port: str | None, report: Report) -> Iterator[RawRepl]:
     """The raw prompt of the board on `port`."""
+    agent.ready()
     with open_port(port) as wire:
         repl = RawRepl(wire)
         try:

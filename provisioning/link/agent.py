@@ -56,10 +56,16 @@ def _minifier() -> Minifier:
     return Minifier({name: (base / f"{name}.py").read_text(encoding="utf-8") for name in FILES}, KEEP)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def small(name: str) -> str:
     """firmware/link/<name>.py as it is sent; all files share one table of short names."""
     return _minifier().small(name)
+
+
+def ready() -> None:
+    """Make all programs small now, so that no board waits for it later (some 50 ms, once in a process)."""
+    for name in FILES:
+        small(name)
 
 
 def core(home_baud: int | None = None) -> bytes:

@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any
 
+from provisioning.link import agent
 from provisioning.link.port import open_port
 from provisioning.link.repl import RawRepl
 from provisioning.link.transport.stream import StreamSession
@@ -16,6 +17,7 @@ from tests.bench.payload import reference
 def send(port: str, rate: int) -> dict[str, Any]:
     """Everything of a transfer: prompt, receiver, files, hashes read back, commit. Seconds from opening to closing the port."""
     payload = reference()
+    agent.ready()
     started = time.perf_counter()
     with open_port(port) as wire:
         repl = RawRepl(wire)

@@ -14,6 +14,7 @@ import pytest
 from provisioning.job.report import Report
 from provisioning.job.update import update
 from provisioning.job.verify import verify
+from provisioning.link.events import Event, Listener, silent
 from provisioning.virtual import VirtualBoard
 from tests.job.conftest import Bench, started
 
@@ -42,9 +43,9 @@ class Faulty:
         self.bench.board.restore("old")
         self.bench.restart()
 
-    def run(self, transport: str = "auto") -> Report:
+    def run(self, transport: str = "auto", events: Listener = silent) -> Report:
         started_at = time.monotonic()
-        report = update(self.new, self.bench.device, self.bench.port, transport=transport)
+        report = update(self.new, self.bench.device, self.bench.port, transport=transport, events=events)
         assert time.monotonic() - started_at < HANG
         return report
 
@@ -153,13 +154,12 @@ def test_port_unplugged(faulty: Faulty, tmp_path: Path) -> None:
     """The port goes away in the middle: one sentence, exit code 3, and the next run on the port's new name passes."""
     faulty.again()
     board = faulty.bench.board
-    reports: list[Report] = []
-    worker = threading.Thread(target=lambda: reports.append(faulty.run("paste")))
-    worker.start()
-    time.sleep(0.25)
-    board.unplug()
-    worker.join(HANG)
+
+    def listen(event: Event) -> None:
+        if event.kind == "step" and event.data["name"] == "transfer":
+            board.unplug()
+
+    report = faulty.run("paste", listen)
     board.plug()
-    assert reports and reports[0].outcome != "pass"
-    assert (reports[0].code, reports[0].exit_code) == ("port-lost", 3), reports[0].message
-    assert faulty.judge(reports[0]) in ("old", "new")
+    assert (report.outcome, report.code, report.exit_code) == ("error", "port-lost", 3), report.message
+    assert faulty.judge(report) in ("old", "new")
