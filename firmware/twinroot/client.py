@@ -52,6 +52,23 @@ def _back_off(e):
         core.failed(e)
 
 
+class _Whole:
+    """The stream for umqtt, which takes what read() answers for whole: an end in the middle of a packet would be its IndexError, and
+    the end of a loop that survives OSError."""
+
+    def __init__(self, s):
+        self.s = s
+        self.write = s.write
+        self.setblocking = s.setblocking
+        self.close = s.close
+
+    def read(self, n):
+        d = self.s.read(n)
+        if d is not None and len(d) < n:
+            raise OSError(104, "closed by the broker")
+        return d
+
+
 def _kind(base):
     class Client(base):
         link = None
@@ -63,7 +80,7 @@ def _kind(base):
             k = core.connect(timeout or self.timeout)
             try:
                 # The handshake's limit still holds: a silent broker is not waited for.
-                self.sock = k.sock
+                self.sock = _Whole(k.sock)
                 present = self._hello(k, clean_session)
             except (OSError, ValueError, MemoryError) as e:
                 from . import classify, errors

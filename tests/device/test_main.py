@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.device import sets
 from tests.device.behaviours import reset
 from tests.device.broker import Broker
@@ -75,3 +77,37 @@ def test_connect_publish_survive(tmp_path: Path, make_virtual_board: Callable[..
     assert health["last"] == "legacy"
     assert health["routes"]["ats"]["err"] == "trust"
     assert any(line.startswith("network") for line in lines), "the cut line was reported, and survived"
+
+
+CUT = """
+import json, twinroot
+c = twinroot.mqtt(callback=print)
+out = []
+try:
+    c.publish("t", "x", qos=1)
+except Exception as e:
+    out.append([isinstance(e, OSError), repr(e)])
+print(json.dumps(out))
+"""
+
+
+@pytest.mark.parametrize("answer", [b"\x30", b"\x30\x80", b"\x30\x0a\x00\x04ec", b"\x40", b"\x40\x02\x00"])
+def test_an_end_within_a_packet_is_an_oserror(tmp_path: Path, make_virtual_board: Callable[..., Any], answer: bytes) -> None:
+    """umqtt takes what it reads for whole; a loop that catches OSError has to survive that."""
+
+    class Partly(Broker):
+        def answer(self, tls: Any, head: int, body: bytes) -> bool:
+            if head >> 4 == 3:
+                tls.sendall(answer)
+                return False
+            return super().answer(tls, head, body)
+
+    world = World(tmp_path)
+    with (
+        world.server(ATS, world.ats, Partly().behaviour(world.context(ATS, world.ats))) as one,
+        world.server(LEGACY, world.legacy) as two,
+    ):
+        device = Virtual(make_virtual_board(paced=False, clock="host"))
+        device.put(sets.board(1, world.build(1, one.address, two.address)))
+        out = json.loads(device.lines(CUT)[-1])
+    assert out and out[0][0], out
