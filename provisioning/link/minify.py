@@ -81,18 +81,20 @@ def _functions(tree: ast.Module) -> list[ast.FunctionDef]:
 
 def _globals(tree: ast.Module, keep: frozenset[str]) -> Names:
     outside: set[str] = set()
-    functions = _functions(tree)
-    inside = {id(node) for function in functions for node in ast.walk(function)}
+    for statement in tree.body:
+        if isinstance(statement, ast.FunctionDef):
+            outside.add(statement.name)
+        elif not isinstance(statement, ast.ClassDef):
+            outside |= _bound(statement)
+    used: Counter[str] = Counter()
     for node in ast.walk(tree):
-        if id(node) in inside:
-            continue
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            outside.add(node.id)
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            outside.add(node.name)
-    outside |= {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    outside |= {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
-    return _short(outside - keep, _used(tree), string.ascii_uppercase, set(keep))
+        if isinstance(node, ast.Name):
+            used[node.id] += 1
+        elif isinstance(node, ast.FunctionDef):
+            used[node.name] += 1
+        elif isinstance(node, ast.Global):
+            outside.update(node.names)
+    return _short(outside - keep, used, string.ascii_uppercase, set(keep))
 
 
 class Minifier:
