@@ -97,6 +97,13 @@ def judge(found: dict[str, Any], set_sha256: str | None, number: int | None, nam
             f"The board on {name} reports files that are not what its set says: {', '.join(found['bad'])}.",
             "Write the product again: `twinroot update PRODUCT.yaml`.",
         )
+    connect = found.get("connect")
+    if connect and not connect["ok"] and not found["error"]:
+        raise BoardError(
+            "no-connection",
+            f"The board on {name} holds its set whole, and cannot connect ({connect['kind']}): {str(connect['error']).rstrip('.')}.",
+            "Check the network and the endpoints that the product names: `twinroot trust probe HOST` asks one from here.",
+        )
     if not found["ok"]:
         raise BoardError(
             "bad-selftest", f"The board on {name} reports: {found['error']}.", "Write the product again: `twinroot update PRODUCT.yaml`."

@@ -49,3 +49,14 @@ def test_verify_connect_over_the_other_root(bench: Bench, make: Maker, cloud: St
     assert (report.selftest["connect"]["route"], report.selftest["connect"]["root"]) == ("legacy", cloud.route("legacy")["root"])
     tried = [seen["outcome"] for seen in cloud.connections() if seen["route"] == "ats"]
     assert len(tried) >= 2 and "connected" not in tried
+
+
+def test_a_board_that_cannot_connect_says_why(bench: Bench, make: Maker, cloud: StandIn, cloud_keys: dict[str, Any]) -> None:
+    product = make(**cloud_keys)
+    passed(update(product, make.device, bench.port))
+    for route in cloud.routes:
+        cloud.scenario(route["name"], "wrong-root")
+    report = verify(bench.port, product, make.device, connect=True)
+    told = report.selftest["connect"]
+    assert (report.outcome, report.exit_code, told["ok"], told["kind"]) == ("fail", 1, False, "trust")
+    assert "None" not in report.message and str(told["error"]).rstrip(".") in report.message
