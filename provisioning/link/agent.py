@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
+import os
 import zlib
 from functools import lru_cache
+from pathlib import Path
 
-from provisioning.link.minify import Minifier
+from platformdirs import user_cache_path
+
+from provisioning.link import minify
 from provisioning.resources import folder
 
 FILES = ("core", "rate", "hello", "write", "first", "sets", "store", "extra")
@@ -51,21 +58,40 @@ def packed(source: str) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def _minifier() -> Minifier:
+def _all() -> dict[str, str]:
+    """Every file of firmware/link as it is sent; they share one table of short names.
+
+    Kept in the user's cache folder under the hash of what it is made from: making it takes a tenth of a second, of every command.
+    """
     base = folder("firmware") / "link"
-    return Minifier({name: (base / f"{name}.py").read_text(encoding="utf-8") for name in FILES}, KEEP)
+    sources = {name: (base / f"{name}.py").read_text(encoding="utf-8") for name in FILES}
+    maker = Path(minify.__file__).read_text(encoding="utf-8")
+    key = hashlib.sha256(json.dumps([sources, sorted(KEEP), maker]).encode()).hexdigest()
+    cache = user_cache_path("twinroot") / f"device-code-{key[:32]}.json"
+    try:
+        kept = json.loads(cache.read_text(encoding="utf-8"))
+        if kept["key"] == key:
+            return dict(kept["small"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not made yet, or unreadable: made now
+    minifier = minify.Minifier(sources, KEEP)
+    made = {name: minifier.small(name) for name in FILES}
+    with contextlib.suppress(OSError):  # a home without a place for caches costs time, nothing else
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        temporary = cache.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps({"key": key, "small": made}), encoding="utf-8")
+        temporary.replace(cache)
+    return made
 
 
-@lru_cache(maxsize=16)
 def small(name: str) -> str:
-    """firmware/link/<name>.py as it is sent; all files share one table of short names."""
-    return _minifier().small(name)
+    """firmware/link/<name>.py as it is sent."""
+    return _all()[name]
 
 
 def ready() -> None:
-    """Make all programs small now, so that no board waits for it later (some 50 ms, once in a process)."""
-    for name in FILES:
-        small(name)
+    """Make all programs small now, so that no board waits for it later."""
+    _all()
 
 
 def core(home_baud: int | None = None) -> bytes:
