@@ -22,6 +22,7 @@ _ANSWER = bytes([0xC0, 0x01, CHANGE_BAUDRATE])
 _REQUEST_BYTES = 64  # more than the whole request, escaped
 _CONNECT = 30.0  # seconds for esptool to start and connect
 _SLICE = 0.2  # seconds until an end is noticed
+_WIRE_SLICE = 0.02  # the same on the wire, which wakes up this often anyway (link/port.py)
 _CHUNK = 16384
 
 
@@ -42,10 +43,14 @@ class Bridge:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def close(self) -> None:
+        """End the session; the port is this process's alone again when this returns."""
         self._stop.set()
         self._thread.join()
         self._listener.close()
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
 
     def _serve(self) -> None:
         try:
@@ -109,7 +114,7 @@ class Bridge:
         held = b""  # what arrived since the rate was asked for: passed on when the answer is whole and our side has changed
         try:
             while not self._stop.is_set():
-                data = self._wire.read(_SLICE)
+                data = self._wire.read(_WIRE_SLICE)
                 if self._wanted is not None:
                     held += data
                     at = held.find(_ANSWER)

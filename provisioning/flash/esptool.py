@@ -71,7 +71,7 @@ def write(
         try:
             with line.session(in_loader and done.attempts == 1) as endpoint:
                 argv = process.command(_arguments(board, endpoint, rate, parts, skip_same))
-                ended = process.run(argv, line.log, follower, silence)
+                ended = process.run(argv, line.log, _both(follower, lambda text: _last_word(text, line, endpoint)), silence)
         except TwinrootError as error:
             raise Failed(error, done) from None  # the loader cannot be entered again, or there is no esptool
         done.seconds += ended.seconds
@@ -89,6 +89,20 @@ def write(
             break
         events(Event("note", {"text": f"{last.message} Trying a lower rate."}))
     raise Failed(last or StationError("no-rate", "There is no rate to try.", "Check `baud` in the board file."), done)
+
+
+def _last_word(text: str, line: Line, endpoint: Endpoint) -> None:
+    """After this line of esptool everything was written and read back, and it only ends."""
+    if text.startswith("Staying in flasher stub"):
+        line.release(endpoint)
+
+
+def _both(first: process.LineListener, second: process.LineListener) -> process.LineListener:
+    def listen(text: str) -> None:
+        first(text)
+        second(text)
+
+    return listen
 
 
 class Failed(Exception):

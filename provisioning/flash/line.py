@@ -84,6 +84,9 @@ class Line:
         raise NotImplementedError
         yield  # type: ignore[unreachable]
 
+    def release(self, endpoint: Endpoint) -> None:
+        """esptool has said its last word and only ends now: what can begin meanwhile may begin."""
+
     def start(self) -> None:
         """Start the board's program."""
         with self.wire() as wire:
@@ -105,6 +108,7 @@ class BridgedLine(Line):
     def __init__(self, board: Board, wire: Wire, log: Path) -> None:
         super().__init__(board, wire.name, log)
         self._wire = wire
+        self._started = False  # the program was started by release()
 
     @contextmanager
     def wire(self) -> Iterator[Wire]:
@@ -133,6 +137,7 @@ class BridgedLine(Line):
 
     @contextmanager
     def session(self, first: bool) -> Iterator[Endpoint]:
+        self._started = False
         if not first:
             self.enter(self._wire)
         try:
@@ -140,6 +145,18 @@ class BridgedLine(Line):
                 yield Endpoint(bridge.url, "no-reset", "no-reset-stub", bridge)  # the reset is ours, on the port that is ours
         finally:
             self._wire.baud = self._wire.home_baud
+
+    def release(self, endpoint: Endpoint) -> None:
+        # pyserial sleeps for 0.3 s when esptool closes its socket, and the interpreter takes its time to end: the board boots meanwhile.
+        if endpoint.bridge is not None:
+            endpoint.bridge.close()
+        super().start()
+        self._started = True
+
+    def start(self) -> None:
+        if not self._started:
+            super().start()
+        self._started = False
 
 
 class DirectLine(Line):

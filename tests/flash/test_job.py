@@ -195,13 +195,13 @@ def test_a_port_that_goes_away_in_the_middle(made: products.Made, board: Virtual
 
 
 def test_never_pass_for_a_board_that_does_not_boot(made: products.Made, board: VirtualBoard, monkeypatch: pytest.MonkeyPatch) -> None:
-    start = line_module.BridgedLine.start
+    start = line_module.Line.start
 
-    def spoiled(self: line_module.BridgedLine) -> None:
+    def spoiled(self: line_module.Line) -> None:
         board.load_flash(0x10000, bytes(4096))
         start(self)
 
-    monkeypatch.setattr(line_module.BridgedLine, "start", spoiled)
+    monkeypatch.setattr(line_module.Line, "start", spoiled)
     report = run(made, board.port, "ws-0001")
     assert (report.outcome, report.exit_code) == ("fail", 1), report.message
     monkeypatch.undo()
@@ -214,14 +214,14 @@ def test_never_pass_for_a_board_that_reports_another_device(
     other, board = make_board(), make_board()
     assert run(made, other.port, "ws-0002").outcome == "pass"
     foreign = other.read_flash(0x200000, 0x200000)
-    start = line_module.BridgedLine.start
+    start = line_module.Line.start
 
-    def changed(self: line_module.BridgedLine) -> None:
+    def changed(self: line_module.Line) -> None:
         for at in range(0, len(foreign), 0x8000):
             board.load_flash(0x200000 + at, foreign[at : at + 0x8000])
         start(self)
 
-    monkeypatch.setattr(line_module.BridgedLine, "start", changed)
+    monkeypatch.setattr(line_module.Line, "start", changed)
     report = run(made, board.port, "ws-0001")
     assert (report.outcome, report.code, report.exit_code) == ("fail", "other-set", 1), report.message
     assert rows(made)[-1]["outcome"] == "fail"
