@@ -39,6 +39,7 @@ class ControlServer:
         self._path = path
         self._server: asyncio.Server | None = None
         self._snapshots: dict[str, bytes] = {}
+        self._clients: set[asyncio.Task[Any]] = set()
         self._waiting: list[tuple[str, asyncio.Future[str]]] = []
         board.on_event = self._event
 
@@ -55,10 +56,16 @@ class ControlServer:
     def close(self) -> None:
         if self._server is not None:
             self._server.close()
+        for client in self._clients:
+            client.cancel()
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._clients.add(task)
+            task.add_done_callback(self._clients.discard)
         with contextlib.suppress(ConnectionError, asyncio.CancelledError):
             while line := await reader.readline():
                 answer = await self._serve(line)

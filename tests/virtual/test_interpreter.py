@@ -74,8 +74,8 @@ def test_a_crash_of_the_program_resets_the_chip(link):
 
 
 def test_control_c_interrupts_and_a_late_one_does_no_harm(link):
-    link.port.write(b"while True: pass\x04")
-    link.until(b"OK")
+    link.port.write(b"print('go')\nwhile True: pass\x04")
+    link.until(b"go\r\n")
     link.port.write(b"\x03")
     assert b"KeyboardInterrupt" in link.until(b"\x04>")
     for _ in range(20):
@@ -84,10 +84,11 @@ def test_control_c_interrupts_and_a_late_one_does_no_harm(link):
 
 
 def test_control_c_in_the_middle_of_file_work_leaves_the_file_system_whole(link):
-    writing = "i = 0\nwhile True:\n  f = open('f%d' % (i % 4), 'w'); f.write('x' * 3000); f.close(); i += 1"
+    # An interrupt counts from when the program runs; "OK" comes before it is compiled.
+    writing = "print('go')\ni = 0\nwhile True:\n  f = open('f%d' % (i % 4), 'w'); f.write('x' * 3000); f.close(); i += 1"
     for _ in range(15):
         link.port.write(writing.encode() + b"\x04")
-        link.until(b"OK")
+        link.until(b"go\r\n")
         link.port.write(b"\x03")
         answer = link.until(b"\x04>")
         assert b"KeyboardInterrupt" in answer

@@ -31,6 +31,8 @@ _INTERRUPT_PAUSE = 0.001  # s between an interrupt and the bytes after it: on ha
 _INTERRUPT_PATIENCE = 50  # times that pause, at most, on a busy computer
 _DEFERRED_RETRY = 0.002  # s
 _FAIR_SHARE = 0.5  # of a processor: with that, a program that reads its input keeps up with any wire
+_READS_WITHIN = 0.005  # s of processor time in which such a program reads at least a byte
+_WOKEN_WITHIN = 0.02  # s in which one that was just woken gets to its next read
 _STARVED_PAUSE = 0.0005  # s
 
 
@@ -168,6 +170,7 @@ class Interpreter:
             room = max(0, self._ring - self.unread)
             if room:
                 os.write(self._stdin, data[:room])
+                self._full_since = None  # it reads
         except (BrokenPipeError, BlockingIOError):
             room = 0
         rest = data[room:]
@@ -193,13 +196,14 @@ class Interpreter:
             state = Path(f"/proc/{self.pid}/stat").read_bytes().rpartition(b") ")[2][:1]
         except OSError:
             return False
-        if state != b"R":
-            return self._request_waits()
         now, ran = self._loop.time(), self._ran()
         if self._full_since is None:
             self._full_since = (now, ran)
             return ran > 0
-        return ran - self._full_since[1] < _FAIR_SHARE * (now - self._full_since[0])
+        full, used = now - self._full_since[0], ran - self._full_since[1]
+        if state != b"R":  # it sleeps, and not for want of input
+            return self._request_waits() or (used > 0 and full < _WOKEN_WITHIN)
+        return used < max(_READS_WITHIN, _FAIR_SHARE * full)
 
     def _request_waits(self) -> bool:
         try:
