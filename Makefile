@@ -7,7 +7,7 @@ DEMO   := $(VENV)/.installed-virtual
 STAMP  := $(VENV)/.installed-dev
 WORKERS ?= auto
 
-.PHONY: demo test test-long check lint bench footprint clean
+.PHONY: demo test test-long check lint bench bench-link bench-flash conformance footprint clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed-%: pyproject.toml provisioning/_bootstrap.py
@@ -30,8 +30,18 @@ lint: $(STAMP)
 
 check: lint test
 
-bench: $(STAMP)
+# Speed, peers in the same run. bench-link: update against mpremote and ampy; bench-flash: blank board to PASS against esptool and mpremote.
+bench: bench-link bench-flash
+
+bench-link: $(STAMP)
 	$(BIN)/python -m tests.bench
+
+bench-flash: $(STAMP)
+	$(BIN)/python -m tests.flash.bench
+
+# esptool's own test-suite against the virtual board: make conformance ESPTOOL=path/of/a/checkout
+conformance: $(STAMP)
+	$(BIN)/python -m tests.virtual.conformance --esptool $(ESPTOOL)
 
 footprint: $(STAMP)
 	$(BIN)/python -m tests.footprint
