@@ -107,9 +107,15 @@ class Place:
         return Run(made.returncode, made.stdout, made.stderr)
 
     def files(self) -> dict[str, str]:
-        """Every file and folder below `root` with what it holds: compared before and after."""
+        """Every file and folder below `root` with what it holds: compared before and after.
+
+        The user's cache is left out: what it holds is made from the program alone and may be deleted at any time.
+        """
         found = {}
+        cache = self.home / ".cache"
         for path in sorted(self.root.rglob("*")):
+            if path == cache or cache in path.parents:
+                continue
             name = path.relative_to(self.root).as_posix()
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() and not path.is_symlink() else "folder"
         return found
