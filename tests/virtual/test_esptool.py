@@ -31,7 +31,10 @@ def board(tmp_path_factory):
         yield board
 
 
-@pytest.mark.parametrize("chip", sorted(CHIPS))
+SHORT = ("esp32", "esp32c3")  # pyserial's RFC 2217 client makes each of these take ten seconds
+
+
+@pytest.mark.parametrize("chip", [chip if chip in SHORT else pytest.param(chip, marks=pytest.mark.long) for chip in sorted(CHIPS)])
 def test_every_chip_says_who_it_is(make_virtual_board, chip):
     board = make_virtual_board(chip=chip, paced=False)
     text = esptool(board.port, "flash-id")
@@ -41,7 +44,7 @@ def test_every_chip_says_who_it_is(make_virtual_board, chip):
     assert re.search(rf"Chip type:\s+{name}", text), text
 
 
-@pytest.mark.parametrize("rate", [115200, 460800, 921600])
+@pytest.mark.parametrize("rate", [115200, pytest.param(460800, marks=pytest.mark.long), 921600])
 def test_write_verify_and_read_at_each_rate(board, tmp_path, rate):
     file = tmp_path / "data.bin"
     noise = random.Random(rate)
