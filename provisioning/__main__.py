@@ -1,5 +1,5 @@
 """`python -m provisioning` is the `twinroot` command."""
 
-from provisioning.cli.main import main
+from provisioning.cli.entry import main
 
 main()

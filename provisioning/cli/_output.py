@@ -6,11 +6,15 @@ Progress and messages go to standard error through `say`, in both modes.
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import click
+
+from provisioning.errors import StationError
 
 
 @dataclass
@@ -19,6 +23,7 @@ class Mode:
 
     json: bool = False
     debug: bool = False
+    command: str = ""
 
 
 mode = Mode()
@@ -33,14 +38,28 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
+def show(line: str) -> None:
+    """One line of the result, on standard output. StationError when nobody can receive it (a closed pipe, a full disk)."""
+    try:
+        click.echo(line)
+    except OSError as error:
+        # Python flushes standard output once more at its end, and would then complain in words of its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise StationError(
+            "output-lost",
+            f"The result could not be written to standard output: {error.strerror or error}.",
+            "What was done to the board is done; `twinroot verify` asks it.",
+        ) from error
+
+
 def emit(data: Mapping[str, Any], text: str | Callable[[], str] = "") -> None:
     """Print the command's result: `data` as one JSON object with --json, else `text` (a callable is only asked for then)."""
     if mode.json:
-        click.echo(json.dumps(data, default=_plain, ensure_ascii=False))
+        show(json.dumps(data, default=_plain, ensure_ascii=False))
         return
     shown = text if isinstance(text, str) else text()
     if shown:
-        click.echo(shown)
+        show(shown)
 
 
 def say(line: str = "") -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from provisioning.cli._output import emit, mode, say
+from provisioning.cli._output import emit, mode, say, show
 from provisioning.errors import InputError, StationError, TwinrootError
 
 REAL_BOARD = (
@@ -39,7 +39,7 @@ def _tell(folder: Path, broker: str) -> int:
     def line(step: Step) -> None:
         # In the JSON mode standard output is for the one object at the end.
         text = f"{step.at:6.2f} s  {step.text}"
-        say(text) if mode.json else click.echo(text)
+        say(text) if mode.json else show(text)
 
     story = Story(folder, line, broker)
     failure: TwinrootError | None = None

@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import signal
 import sys
 import traceback
-from types import FrameType
 from typing import Any
 
 import click
@@ -88,6 +86,10 @@ def _is_there(name: str) -> bool:
     return importlib.util.find_spec(_module_of(name)) is not None
 
 
+# Commands whose result is a job's report.
+JOBS = frozenset({"flash", "update", "verify", "rollback"})
+
+
 class LazyCommands(click.Group):
     """A group whose commands are files of this package."""
 
@@ -97,6 +99,7 @@ class LazyCommands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS or not _is_there(cmd_name):
             return None
+        mode.command = cmd_name
         command: click.Command = importlib.import_module(_module_of(cmd_name)).command
         command.name = cmd_name
         return _with_common_options(command)
@@ -127,15 +130,19 @@ def cli() -> None:
     """
 
 
-def _terminated(_signal: int, _frame: FrameType | None) -> None:
-    # As control-C: every `finally` on the way out runs, so ports are closed and boards are left in a known state.
-    raise KeyboardInterrupt
+def _as_object(error: TwinrootError) -> dict[str, Any]:
+    """What --json prints of an error: a job's report has all its fields, whatever ended it before it had begun."""
+    if mode.command in JOBS:
+        from provisioning.job.report import Report
+
+        return Report().failed(error).as_dict()
+    return {"outcome": error.outcome, "code": error.code, "message": error.message, "hint": error.hint}
 
 
 def _report(error: TwinrootError) -> int:
     """Print `error` for people and, with --json, as the run's one object; returns the exit code."""
-    if mode.json:
-        emit({"outcome": error.outcome, "code": error.code, "message": error.message, "hint": error.hint})
+    if mode.json and error.code != "output-lost":
+        emit(_as_object(error))
     say(f"twinroot: {error.message}")
     if error.hint:
         say(f"  next: {error.hint}")
@@ -147,6 +154,7 @@ def run(arguments: list[str] | None = None) -> int:
     # Read ahead: an option that is wrong ends the parsing before --json is seen, and a script wants its object all the same.
     mode.json = "--json" in (sys.argv[1:] if arguments is None else arguments)
     mode.debug = False
+    mode.command = ""
     try:
         result: Any = cli.main(args=arguments, prog_name="twinroot", standalone_mode=False)
         return result if isinstance(result, int) else 0
@@ -159,14 +167,13 @@ def run(arguments: list[str] | None = None) -> int:
         code = _report(InputError("bad-arguments", error.format_message(), f"`{where} --help` shows the arguments."))
     except click.ClickException as error:
         failure = error
-        code = _report(InputError("bad-arguments", error.format_message()))
+        code = _report(InputError("bad-arguments", error.format_message(), "`twinroot --help` lists the commands and what they take."))
     except (KeyboardInterrupt, click.Abort) as error:
         failure = error
         code = _report(Interrupted("interrupted", "Interrupted.", "Run the same command again; it goes on where this one stopped."))
-    except BrokenPipeError:
-        # The reader of our output went away (`twinroot … | head`): nobody is left to tell.
-        sys.stderr.close()
-        return 3
+    except SystemExit as error:
+        # click ends the run itself, with 1, when a pipe breaks under its own output (`twinroot --help | head`). 1 is a board's failure.
+        return 3 if isinstance(error.__context__, OSError) else int(error.code or 0)
     except Exception as error:  # noqa: BLE001  a factory line needs a sentence and a code for what nobody foresaw, too
         failure = error
         code = _report(
@@ -179,17 +186,3 @@ def run(arguments: list[str] | None = None) -> int:
     if mode.debug:
         traceback.print_exception(type(failure), failure, failure.__traceback__)
     return code
-
-
-def main() -> None:
-    """Entry point of the `twinroot` command."""
-    for stream in (sys.stdout, sys.stderr):
-        # A Windows console with a legacy code page must never end a run because of one character.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-    signal.signal(signal.SIGTERM, _terminated)
-    sys.exit(run())
-
-
-if __name__ == "__main__":
-    main()

@@ -22,6 +22,7 @@ from provisioning.errors import InputError, StationError
 Event = dict[str, Any]
 
 _START_TIMEOUT = 30.0  # seconds; a start takes about one, a machine under load more
+_AGAIN = "Start it again; a busy computer needs more time."
 _ANSWER_TIMEOUT = 15.0
 _STOP_TIMEOUT = 8.0
 
@@ -86,7 +87,7 @@ class StandIn:
             first = self._first.get(timeout=_START_TIMEOUT)
         except queue.Empty:
             self.stop()
-            raise StationError("cloud-start", f"The cloud stand-in did not start within {_START_TIMEOUT:.0f} s.") from None
+            raise StationError("cloud-start", f"The cloud stand-in did not start within {_START_TIMEOUT:.0f} s.", _AGAIN) from None
         if first.get("event") != "ready":
             self.stop()
             raise _error(first.get("error") or self._death())
@@ -219,7 +220,11 @@ class StandIn:
         if self._ended:
             raise _error(self._death())
         asked = ", ".join(f"{key} {value}" for key, value in given.items()) or "any"
-        raise StationError(f"cloud-no-{what}", f"The cloud stand-in saw no {what} ({asked}) within {timeout:g} s.")
+        raise StationError(
+            f"cloud-no-{what}",
+            f"The cloud stand-in saw no {what} ({asked}) within {timeout:g} s.",
+            "`twinroot cloud --status` shows what it saw.",
+        )
 
     def _ask(self, **request: Any) -> Event:
         process = self._process
@@ -238,7 +243,7 @@ class StandIn:
                 process.stdin.flush()
             reply = answers.get(timeout=_ANSWER_TIMEOUT)
         except queue.Empty:
-            raise StationError("cloud-silent", f"The cloud stand-in did not answer within {_ANSWER_TIMEOUT:.0f} s.") from None
+            raise StationError("cloud-silent", f"The cloud stand-in did not answer within {_ANSWER_TIMEOUT:.0f} s.", _AGAIN) from None
         except (BrokenPipeError, ValueError):
             raise _error(self._death()) from None
         finally:

@@ -110,7 +110,7 @@ class Front:
 
     def _listen(self) -> None:
         if self._listener is None:
-            raise StationError("cloud-stopped", f"Route {self.route} is stopped.")
+            raise StationError("cloud-stopped", f"Route {self.route} is stopped.", "Start the cloud stand-in again.")
         self._listener.listen(_BACKLOG)
         self._accepting = asyncio.create_task(self._accept(self._listener))
 

@@ -34,7 +34,9 @@ class Watcher:
                 self._writer.write(packet)
                 await asyncio.wait_for(self._until(reader, parser, answer), _TIMEOUT)
         except (asyncio.TimeoutError, ConnectionError) as error:
-            raise StationError("cloud-broker", f"The {self._broker.name} broker does not answer its first client.") from error
+            raise StationError(
+                "cloud-broker", f"The {self._broker.name} broker does not answer its first client.", "Start the cloud stand-in again."
+            ) from error
         self._task = asyncio.create_task(self._listen(reader, parser))
 
     @staticmethod
@@ -55,7 +57,7 @@ class Watcher:
     async def publish(self, topic: str, payload: bytes) -> None:
         """Send a message to whoever subscribed to `topic`, with QoS 0."""
         if self._writer is None:
-            raise StationError("cloud-broker", "The broker is not running.")
+            raise StationError("cloud-broker", "The broker is not running.", "Start the cloud stand-in again.")
         self._writer.write(mqtt.publish(topic, payload))
         await self._writer.drain()
 

@@ -57,11 +57,11 @@ class Amqtt:
             self._broker = Broker(config)
             await self._broker.start()
         except AMQTTError as error:
-            raise StationError("cloud-broker", f"The embedded MQTT broker did not start: {error}.") from error
+            raise StationError("cloud-broker", f"The embedded MQTT broker did not start: {error}.", "Try --broker mosquitto.") from error
 
     async def attach(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._broker is None:
-            raise StationError("cloud-broker", "The embedded MQTT broker is not running.")
+            raise StationError("cloud-broker", "The embedded MQTT broker is not running.", "Start the cloud stand-in again.")
         ours, brokers = socket.socketpair()
         reader, writer = await asyncio.open_connection(sock=brokers)
         client = asyncio.create_task(self._serve(self._broker, reader, writer))
