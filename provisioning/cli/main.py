@@ -173,7 +173,7 @@ def run(arguments: list[str] | None = None) -> int:
         code = _report(Interrupted("interrupted", "Interrupted.", "Run the same command again; it goes on where this one stopped."))
     except SystemExit as error:
         # click ends the run itself, with 1, when a pipe breaks under its own output (`twinroot --help | head`). 1 is a board's failure.
-        return 3 if isinstance(error.__context__, OSError) else int(error.code or 0)
+        return 3 if error.code else 0
     except Exception as error:  # noqa: BLE001  a factory line needs a sentence and a code for what nobody foresaw, too
         failure = error
         code = _report(

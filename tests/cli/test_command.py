@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +67,60 @@ def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:
     )
     run = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_result_that_cannot_be_written_is_not_a_pass() -> None:
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(
+            [sys.executable, "-m", "provisioning", "boards", "list"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert run.returncode == 3
+    assert run.stderr.startswith("twinroot: The result could not be written")
+    assert len(run.stderr.strip().splitlines()) == 2, run.stderr
+
+
+@pytest.mark.parametrize("arguments", [["boards", "list"], ["--help"]])
+def test_a_reader_that_went_away_is_not_a_board_that_failed(arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        run = subprocess.run(
+            [sys.executable, "-m", "provisioning", *arguments], stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    finally:
+        os.close(writing)
+    assert run.returncode == 3
+    assert "Traceback" not in run.stderr
+    assert "Exception ignored" not in run.stderr
+
+
+@pytest.mark.parametrize("command", ["flash", "update", "verify"])
+def test_a_job_that_never_began_is_a_whole_report_with_json(command: str) -> None:
+    run = twinroot(command, "no-such-product.yaml", "--port", "virtual", "--json")
+    assert run.returncode == 2
+    report = json.loads(run.stdout)
+    assert report["outcome"] == "error"
+    assert set(report) >= {"outcome", "code", "message", "hint", "mac", "chip", "board", "product", "device", "generation", "previous"}
+    assert set(report) >= {"transport", "files", "written", "wire", "steps", "selftest"}
+    assert report["written"] == []
+
+
+def test_control_c_during_start_up_has_a_sentence_and_its_code() -> None:
+    """The signal comes while the command's own modules are being imported: the import of click is what sends it."""
+    code = (
+        "import os, signal, sys\n"
+        "class Sends:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'click': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Sends())\n"
+        "from provisioning.cli.entry import main\n"
+        "main()\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code, "boards", "list"], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 130
+    assert run.stderr.startswith("twinroot: Interrupted")
+    assert "Traceback" not in run.stderr
 
 
 def test_doctor_finds_this_station_fit() -> None:
