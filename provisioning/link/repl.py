@@ -6,6 +6,7 @@ Protocol: docs.micropython.org/en/latest/reference/repl.html, "Raw mode and raw-
 from __future__ import annotations
 
 import json
+import secrets
 import time
 import zlib
 from typing import Any
@@ -17,6 +18,7 @@ from provisioning.link.wire import Wire
 PROMPT = b"raw REPL; CTRL-B to exit\r\n>"
 RING = 256  # bytes that may be under way: the receive ring of an ESP32 holds 260 and drops the rest silently
 INTERRUPT = b"\r\x03\x03"
+_ASK_AGAIN = 2.0  # seconds until a prompt after a soft reset is asked for: a boot.py may take its time
 
 
 class LinkBroken(BoardError):
@@ -32,6 +34,7 @@ class RawRepl:
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
         self.paste: bool | None = None  # whether raw paste is there; None until asked
+        self._knocked = False  # whether an answer to an earlier knock may still be on its way
 
     # -- entering ----------------------------------------------------------------------------------------------------
 
@@ -40,23 +43,38 @@ class RawRepl:
 
         Tries, in this order: interrupt once; repeat for about a second; a storm of interrupts, of which one may hit the handler of
         a program that catches them; end a receiver of ours that a broken run left; the rates that a broken run may have left; a reset
-        through the control lines with interrupts while it boots.
+        through the control lines with interrupts while it boots. A boot that the interrupt broke off is made up for.
         Raises BoardError with what the board says instead (link/answers.py) after about `patience` seconds.
         """
-        started = time.monotonic()
         said = bytearray()
+        self._enter(patience, said)
+        restarted = said[said.rfind(b"soft reboot") :] if b"soft reboot" in said else b""
+        if b"KeyboardInterrupt" in restarted and b'"main.py"' not in restarted and b">>>" not in restarted:
+            self.soft_reset()  # the job before this one had just let go: what boot.py did not come to is missing
+
+    def _enter(self, patience: float, said: bytearray) -> None:
+        started = time.monotonic()
+        again, self._knocked = self._knocked, True
         self.wire.baud = self.wire.home_baud
-        if self._knock(0.35, said):
+        if self._knock(0.35, said) and (not again or self._synchronise()):
             return
         for attempt in (self._again, self._storm, self._end_receiver, self._find_rate):
-            if attempt(said):
-                break
-        else:
-            self.wire.baud = self.wire.home_baud
-            while not (self.wire.reset_board() and self._storm(said)):
-                if time.monotonic() - started > patience or not self.wire.has_lines:
-                    raise explain(bytes(said[-4096:]), self.wire.name)
-        self.wire.discard(0.05)  # the answers to knocks that were too slow
+            if attempt(said) and self._synchronise():
+                return
+        self.wire.baud = self.wire.home_baud
+        while not (self.wire.reset_board() and self._storm(said) and self._synchronise()):
+            if time.monotonic() - started > patience or not self.wire.has_lines:
+                raise explain(bytes(said[-4096:]), self.wire.name)
+
+    def _synchronise(self, seconds: float = 2.0) -> bool:
+        """Whether the board runs what it is sent, and everything that it had to say before that is read.
+
+        After a second knock two prompts are due, and a late one must not be taken for the answer to what is sent next: the board
+        answers in order, so a word that was never sent before ends the wait.
+        """
+        word = secrets.token_hex(4).encode()
+        self.wire.write(b"print('%s')\x04" % word)
+        return self.wire.until(word, seconds).endswith(word) and self.wire.until(b"\x04\x04>", 0.5).endswith(b"\x04\x04>")
 
     def _again(self, said: bytearray) -> bool:
         return any(self._knock(0.3, said) for _ in range(3))
@@ -158,7 +176,7 @@ class RawRepl:
                 return self._send_plain(code)
             # Before MicroPython 1.14 the three bytes are an empty command and a new greeting.
             self.wire.discard()
-            if not self._knock(0.5, bytearray()):
+            if not (self._knock(0.5, bytearray()) and self._synchronise()):
                 raise self._confused(reply)
             return self._send_plain(code)
         self.paste = True
@@ -209,21 +227,23 @@ class RawRepl:
     def soft_reset(self, seconds: float = 15.0) -> None:
         """Restart the interpreter and come back to the raw prompt: boot.py runs, main.py does not.
 
-        Raises BoardError when the board does not come back within about `seconds`.
+        Nothing interrupts the boot within `seconds`; a boot.py that goes on for longer is interrupted.
+        Raises BoardError when the board does not come back then.
         """
-        heard = bytearray()
         deadline = time.monotonic() + seconds
         for _ in range(3):
             self.wire.write(b"\x04")
-            heard += self.wire.until(b"soft reboot", 1.5)
-            if b"soft reboot" in heard:
+            if self.wire.until(b"soft reboot", 1.5).endswith(b"soft reboot"):
                 break
-            self.enter()  # the request or the answer was lost
-        while time.monotonic() < deadline:
-            heard += self.wire.until(b">", 3.0)
-            if heard.endswith(PROMPT) or self._knock(0.5, heard):
+            self._enter(seconds, bytearray())  # the request or the answer was lost
+        asked = False
+        while (left := deadline - time.monotonic()) > 0:
+            if self.wire.until(PROMPT, min(_ASK_AGAIN, left)).endswith(PROMPT) and (not asked or self._synchronise()):
                 return
-        raise explain(bytes(heard), self.wire.name)
+            # Control-A waits in the ring until the boot is over, and asks for a prompt that the line swallowed.
+            self.wire.write(b"\x01")
+            asked = True
+        self._enter(seconds, bytearray())
 
     def leave(self) -> None:
         """Back to the friendly prompt and restart, so that the board's own program runs again. Does not wait for it."""

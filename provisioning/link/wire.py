@@ -9,10 +9,18 @@ from typing import Any
 from provisioning.errors import StationError
 
 
+def _cause(error: Exception) -> str:
+    """What a person can use of the system's word; pyserial's own texts are for programmers."""
+    if "write timeout" in str(error).lower():
+        return ": it takes no bytes any more"
+    code = getattr(error, "errno", None)
+    return {errno.ECONNRESET: ": the other end closed it", errno.EPIPE: ": the other end closed it"}.get(code, "") if code else ""
+
+
 def lost(name: str, error: Exception) -> StationError:
     return StationError(
         "port-lost",
-        f"The connection on {name} went away while it was in use ({error}).",
+        f"The connection on {name} went away while it was in use{_cause(error)}.",
         "Check the cable, plug the board in again, and run the same command: it goes on where this one stopped.",
     )
 
@@ -98,10 +106,13 @@ class Wire:
         data = bytearray()
         deadline = time.monotonic() + seconds
         while mark not in data:
-            more = self.read(max(0.0, deadline - time.monotonic()))
+            left = deadline - time.monotonic()
+            more = self.read(max(0.0, left))
             if not more:
                 return bytes(data)
             data += more
+            if left < 0 and mark not in data:  # a board that never stops talking
+                return bytes(data)
         end = data.index(mark) + len(mark)
         self._kept = bytes(data[end:]) + self._kept
         return bytes(data[:end])

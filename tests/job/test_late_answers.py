@@ -1,0 +1,83 @@
+"""A board that answers late, and one whose boot takes its time: prompts are counted right, and no boot is broken off."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from provisioning.job.update import update
+from provisioning.job.verify import verify
+from provisioning.link.port import open_port
+from provisioning.link.repl import PROMPT, RawRepl
+from tests.job.conftest import Bench
+
+
+@contextmanager
+def asleep(pid: int, seconds: float) -> Iterator[None]:
+    """The process `pid` gets no processor for `seconds`, as on a busy computer: all answers come late, and all at once."""
+    os.kill(pid, signal.SIGSTOP)
+    waker = threading.Timer(seconds, os.kill, (pid, signal.SIGCONT))
+    waker.start()
+    try:
+        yield
+    finally:
+        waker.join()
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.5, 0.7, 0.9, 1.2, 1.7])
+def test_late_prompts_are_not_taken_for_answers(bench: Bench, seconds: float) -> None:
+    with open_port(bench.port) as wire:
+        repl = RawRepl(wire)
+        with asleep(bench.board.pid, seconds):
+            repl.enter()
+            assert repl.run("print(6*7)").strip() == b"42"
+        with asleep(bench.board.pid, seconds):
+            repl.enter()
+            assert repl.run("pass\n" * 100 + "print(6*7)").strip() == b"42"  # over raw paste
+        assert repl.paste
+        repl.leave()
+
+
+def test_a_prompt_from_an_earlier_knock(bench: Bench) -> None:
+    """What a first knock left on the line is not the answer to the second."""
+    with open_port(bench.port) as wire:
+        repl = RawRepl(wire)
+        repl.enter()
+        wire.unread(PROMPT)
+        repl.enter()
+        assert repl.run("print(6*7)").strip() == b"42"
+
+
+def test_boot_is_not_interrupted(bench: Bench) -> None:
+    """A boot.py that needs longer than any wait for a prompt runs to its end after a soft reset."""
+    bench.run(
+        "f=open('boot.py','w');f.write('import time\\ntime.sleep(5)\\nf=open(\"/booted\",\"a\")\\nf.write(\"x\")\\nf.close()\\n');f.close()"
+    )
+    with open_port(bench.port) as wire:
+        repl = RawRepl(wire)
+        repl.enter()
+        repl.run("import os\nif 'booted' in os.listdir('/'): os.remove('/booted')")
+        repl.soft_reset()
+        assert repl.run("print(open('/booted').read())").strip() == b"x"
+        repl.soft_reset(0.5)  # one that takes too long is interrupted
+        assert repl.run("print(open('/booted').read())").strip() == b"x"
+
+
+def test_a_job_right_after_another(bench: Bench) -> None:
+    """The board restarts when the second job knocks: its boot is made up for, and the job passes."""
+    bench.run("f=open('boot.py','w');f.write('import time,builtins\\ntime.sleep(0.3)\\nbuiltins.booted=1\\n');f.close()")
+    product = bench.product()
+    assert update(product, bench.device, bench.port).outcome == "pass"
+    with open_port(bench.port) as wire:
+        repl = RawRepl(wire)
+        repl.enter()
+        assert repl.run("print(booted)").strip() == b"1"
+        repl.leave()
+    for _ in range(3):
+        assert update(product, bench.device, bench.port).code == "unchanged"
+        assert verify(bench.port).outcome == "pass"
