@@ -5,17 +5,19 @@ from __future__ import annotations
 import sys
 
 from provisioning.errors import TwinrootError
+from provisioning.virtual import complaint
 from provisioning.virtual.options import parse
 from provisioning.virtual.run import run
 
 
 def main() -> int:
-    """Never returns when all is well."""
+    """Returns only when nothing had to be started, or could be."""
     try:
         run(parse(sys.argv[1:]))
     except TwinrootError as error:
-        sys.stderr.write(f"error: {error.message}.\n{error.hint}\n")
-        return error.exit_code
+        # Read ahead: a wrong option ends the parsing before --json is seen.
+        return complaint.report(error, "--json" in sys.argv[1:])
+    return 0
 
 
 if __name__ == "__main__":

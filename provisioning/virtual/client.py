@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from provisioning.errors import StationError
-from provisioning.virtual import run
+from provisioning.virtual import complaint, run
 from provisioning.virtual.options import Options
 from provisioning.virtual.spec import BoardSpec
 
@@ -57,32 +57,45 @@ class VirtualBoard:
         self.options.check()
         run.check_platform()
         if self.options.state is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="virtual-board-state-")
+            try:
+                self._temporary = tempfile.TemporaryDirectory(prefix="virtual-board-state-")
+            except OSError as error:
+                raise complaint.of_system(error, "the folder for temporary files") from error
             self.options.state = Path(self._temporary.name)
         self._spec = self._spec or run.resolve(self.options)
         command = run.hardware_command(self._spec, self.options, "--lifeline")
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=run.environment()
         )
-        described = json.loads(self._first_line())
+        described = self._first_line()
         for name in ("port", "pty", "rfc2217", "mac", "serial", "pid"):
             setattr(self, name, described[name])
         self.state = Path(described["state"])
         self._control = _connect(Path(described["control"]))
         return self
 
-    def _first_line(self) -> bytes:
+    def _first_line(self) -> dict[str, Any]:
+        """What the process says first: the board, or why there is none. Raises the error that it names."""
         assert self._process is not None and self._process.stdout is not None and self._process.stderr is not None  # noqa: S101
         ready, _, _ = select.select([self._process.stdout], [], [], START_TIMEOUT)
         line = self._process.stdout.readline() if ready else b""
-        if not line:
-            self._process.kill()
-            complaint = self._process.stderr.read().decode(errors="replace").strip().splitlines()
-            self._process.wait()
-            self._process = None
-            message = complaint[0].removeprefix("error: ").rstrip(".") if complaint else "The virtual board did not start in time"
-            raise StationError("virtual-start", message, complaint[-1] if len(complaint) > 1 else "Try again.")
-        return line
+        described: dict[str, Any] = json.loads(line) if line else {}
+        if line and "outcome" not in described:
+            return described
+        self._process.kill()
+        said = self._process.stderr.read().decode(errors="replace").strip().splitlines()
+        self.close()
+        if line:
+            raise complaint.raised_by(described)
+        if not ready:
+            raise StationError(
+                "virtual-start", f"The virtual board did not answer within {START_TIMEOUT:g} s", "The computer is too busy: try again."
+            )
+        raise StationError(
+            "virtual-start",
+            f"The virtual board's process ended at its start{': ' + said[-1] if said else ''}",
+            "Run `python -m provisioning.virtual` to see all that it says, and report it.",
+        )
 
     def close(self) -> None:
         """Stops the process; temporary state goes with it."""
@@ -103,6 +116,7 @@ class VirtualBoard:
         if self._temporary is not None:
             self._temporary.cleanup()
             self._temporary = None
+            self.options.state = None
 
     def __enter__(self) -> VirtualBoard:
         return self.start()
@@ -208,7 +222,7 @@ class VirtualBoard:
             raise StationError("virtual-gone", f"The virtual board's process {self.pid} is gone", "Start it again.") from error
         answer = json.loads(line)
         if not answer["ok"]:
-            raise StationError("virtual-command", f"The virtual board refused {command}: {answer['error']}", "See docs/virtual-board.md.")
+            raise complaint.raised_by(answer)
         return answer["result"]
 
 

@@ -1,6 +1,6 @@
 """The bench's hand on the board: power, faults, counters, flash image. JSON lines over a Unix socket in the state folder.
 
-Request: {"do": NAME, ...}; answer: {"ok": true, "result": ...} or {"ok": false, "error": SENTENCE}.
+Request: {"do": NAME, ...}; answer: {"ok": true, "result": ...} or {"ok": false, "code": ..., "message": ..., "hint": ..., "exit_code": ...}.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from provisioning.errors import TwinrootError
+from provisioning.errors import InputError, TwinrootError
+from provisioning.virtual import complaint
 from provisioning.virtual.board import Board
 from provisioning.virtual.endpoint.pty import PtyEndpoint
 from provisioning.virtual.endpoint.rfc2217 import Rfc2217Endpoint
 from provisioning.virtual.faults import parse
+from provisioning.virtual.flash import FlashRangeError
 
 _LONGEST_LINE = 1 << 26  # bytes: a whole flash image in base64
 
@@ -27,6 +29,10 @@ def short_path(path: Path) -> tuple[str, int]:
     """A name for `path` that fits a socket address (108 bytes), through a descriptor of its folder; close that afterwards."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     return f"/proc/self/fd/{folder}/{path.name}", folder
+
+
+def _refused(error: TwinrootError) -> dict[str, Any]:
+    return {"ok": False, "code": error.code, "message": error.message, "hint": error.hint, "exit_code": error.exit_code}
 
 
 class ControlServer:
@@ -79,14 +85,17 @@ class ControlServer:
             command = request.pop("do")
             handler: Callable[..., Any] | None = getattr(self, f"do_{command}", None)
             if handler is None:
-                return {"ok": False, "error": f"There is no command {command}"}
+                return _refused(InputError("virtual-command", f"The virtual board has no command {command}", "See control.py."))
             result = handler(**request)
             if asyncio.iscoroutine(result):
                 result = await result
         except TwinrootError as error:
-            return {"ok": False, "error": error.message}
-        except (ValueError, TypeError, KeyError) as error:
-            return {"ok": False, "error": f"{type(error).__name__}: {error}"}
+            return _refused(error)
+        except OSError as error:
+            return _refused(complaint.of_system(error, self._path.parent))
+        except (ValueError, TypeError, KeyError, FlashRangeError) as error:
+            sentence = f"The virtual board cannot do this: {type(error).__name__}: {error}"
+            return _refused(InputError("virtual-command", sentence, "See docs/virtual-board.md."))
         return {"ok": True, "result": result}
 
     # --- events ---------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from provisioning.errors import StationError, TwinrootError
+from provisioning.virtual import complaint
 from provisioning.virtual.board import Board
 from provisioning.virtual.control import ControlServer
 from provisioning.virtual.endpoint.pty import PtyEndpoint
@@ -71,8 +72,12 @@ def lock_state(state: Path) -> IO[str]:
         state.mkdir(parents=True, exist_ok=True)
         lock = (state / "lock").open("w")
     except OSError as error:
+        if error.errno in complaint.EXPLAINED:
+            raise complaint.of_system(error, state) from error
         raise StationError(
-            "state-not-writable", f"The state folder {state} cannot be used: {error.strerror}", "Name a folder that you may write to."
+            "state-not-writable",
+            f"The state folder {state} cannot be used: {error.strerror}",
+            "Name a folder that you may write to with --state.",
         ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -166,20 +171,22 @@ def main() -> int:
     parser.add_argument("--lifeline", action="store_true")
     arguments = parser.parse_args()
     given: Path | None = arguments.state
-    temporary = Path(tempfile.mkdtemp(prefix="virtual-board-state-")) if given is None else None
-    state = (given or temporary or Path()).absolute()
+    temporary: Path | None = None
     engine: Engine | None = None
     try:
+        if given is None:
+            temporary = Path(tempfile.mkdtemp(prefix="virtual-board-state-"))
         engine = Engine.load()
         loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
         asyncio.set_event_loop(loop)
-        loop.run_until_complete(serve(arguments, state, engine))
+        loop.run_until_complete(serve(arguments, (given or temporary or Path()).absolute(), engine))
         loop.close()
     except TwinrootError as error:
-        sys.stderr.write(f"error: {error.message}.\n{error.hint}\n")
-        return error.exit_code
+        return complaint.report(error, arguments.json)
     except BrokenPipeError:
         return 0  # whoever started this reads no more
+    except OSError as error:
+        return complaint.report(complaint.of_system(error, given or tempfile.gettempdir()), arguments.json)
     finally:
         if engine is not None:
             engine.close()

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 from board_io import repl
 
+from provisioning.errors import StationError
+from provisioning.virtual import VirtualBoard
+
 COMMAND = [sys.executable, "-m", "provisioning.virtual"]
 
 
@@ -141,11 +144,41 @@ WRONG = {
 def test_a_wrong_option_is_one_sentence_with_the_next_step(options, code):
     done = subprocess.run([*COMMAND, "--json", *options], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == code, done.stderr
-    assert done.stdout == ""
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 2, done.stderr
-    assert lines[0].startswith("error: ")
-    assert "Traceback" not in done.stderr
+    said = json.loads(done.stdout)
+    assert said["outcome"] == "error"
+    assert said["code"]
+    assert done.stderr == f"twinroot: {said['message']}\n  next: {said['hint']}\n"
+    assert len(done.stderr.splitlines()) == 2
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A folder on a file system of 1 MB: the flash image does not fit."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", folder], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_is_a_sentence_with_the_next_step(full_disk):
+    with pytest.raises(StationError) as caught:
+        VirtualBoard(state=full_disk / "s").start()
+    assert caught.value.code == "disk-full"
+    assert str(full_disk) in caught.value.message
+    assert "Errno" not in caught.value.message + caught.value.hint
+    assert "Free space" in caught.value.hint
+
+
+def test_the_error_of_the_process_is_the_error_of_python(tmp_path):
+    with VirtualBoard(state=tmp_path / "s"), pytest.raises(StationError) as caught:
+        VirtualBoard(state=tmp_path / "s").start()
+    assert (caught.value.code, caught.value.exit_code) == ("state-busy", 3)
+    with pytest.raises(StationError) as caught:
+        VirtualBoard(state="/proc/nowhere").start()
+    assert caught.value.code == "state-not-writable"
 
 
 def test_a_state_in_use_is_refused(tmp_path):
