@@ -141,7 +141,7 @@ def started(place: Place) -> Iterator[dict[str, Any]]:
 
 
 def test_mpremote_and_ampy_list_read_and_write(place: Place, started: dict[str, Any]) -> None:
-    """The programs that pip installs from PyPI, each reading what the other wrote."""
+    """The programs as pip installs them, each reading what the other wrote."""
     assert started.keys() >= {"port", "pty", "mac", "board", "state", "pid"}
 
     def tool(*command: str) -> str:
