@@ -1,0 +1,57 @@
+"""Results that take a tenth of a second and depend only on bytes that are hashed, kept in the user's cache folder.
+
+What is kept may be deleted at any time and is never secret. An entry carries the key it was made from and the SHA-256 of its content: one
+that is torn, of another version or not ours is as good as none, and a folder that cannot be used costs the time and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+
+def key_of(*parts: bytes) -> str:
+    """SHA-256 over `parts`, each with its length, as hex."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(b"%d:" % len(part))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def read(name: str, key: str) -> Any:
+    """The JSON value that was kept in the file `name` under `key`; None where there is none."""
+    try:
+        head, _, body = (_folder() / name).read_bytes().partition(b"\n")
+        if head == _head(key, body):
+            return json.loads(body)
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: no home directory
+        pass
+    return None
+
+
+def write(name: str, key: str, value: Any) -> None:
+    """Keep `value` (JSON) under `key`; another key's value in the same file goes. Two writers at once do no harm."""
+    body = json.dumps(value, ensure_ascii=True).encode()
+    with contextlib.suppress(OSError, RuntimeError):
+        target = _folder() / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f"{name}.{os.getpid()}")
+        temporary.write_bytes(_head(key, body) + b"\n" + body)
+        temporary.replace(target)
+
+
+def _head(key: str, body: bytes) -> bytes:
+    return f"{key} {hashlib.sha256(body).hexdigest()}".encode()
+
+
+@lru_cache(maxsize=1)
+def _folder() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("twinroot")
