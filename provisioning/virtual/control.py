@@ -1,6 +1,6 @@
 """The bench's hand on the board: power, faults, counters, flash image. JSON lines over a Unix socket in the state folder.
 
-Request: {"do": NAME, ...}; answer: {"ok": true, "result": ...} or {"ok": false, "code": ..., "message": ..., "hint": ..., "exit_code": ...}.
+Request: {"do": NAME, ...}; answer: {"ok": true, "result": ...} or {"ok": false, "code", "message", "hint", "exit_code"}.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from provisioning.errors import StationError, TwinrootError
 from provisioning.virtual import complaint
 from provisioning.virtual.board import Board
 from provisioning.virtual.control import ControlServer
-from provisioning.virtual.endpoint.pty import PtyEndpoint
+from provisioning.virtual.endpoint.pty import PtyEndpoint, remove_links
 from provisioning.virtual.endpoint.rfc2217 import Rfc2217Endpoint
 from provisioning.virtual.faults import parse as parse_fault
 from provisioning.virtual.interpreter.process import Engine
@@ -94,6 +94,7 @@ def lock_state(state: Path) -> IO[str]:
 async def start(spec: BoardSpec, state: Path, engine: Engine, port: int) -> Bench:
     """Makes one board, connects its endpoints, switches it on."""
     lock = lock_state(state)
+    remove_links(state)
     board = Board(spec, state, engine)
     pty = PtyEndpoint(board, state / "tty")
     network = Rfc2217Endpoint(board)

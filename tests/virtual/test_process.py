@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import serial
 from board_io import repl
 
 from provisioning.errors import StationError
@@ -105,6 +106,29 @@ def test_sigkill_takes_the_interpreters_along(tmp_path):
     assert all(gone(pid) for pid in pids)
     process.stdout.close()
     process.stderr.close()
+
+
+def test_a_killed_board_leaves_no_way_to_another_one(tmp_path):
+    """The kernel gives the number of its pseudo-terminal to the next one who asks; the link it left must not lead there."""
+    killed = VirtualBoard(state=tmp_path / "killed", link="pty").start()
+    killed.kill()
+    with VirtualBoard(state=tmp_path / "other", link="pty") as other:
+        link = Path(killed.port)
+        assert link.is_symlink()
+        assert not link.exists()
+        with pytest.raises(serial.SerialException):
+            serial.serial_for_url(killed.port)
+        assert killed.restart().port == str(link)
+        repl(killed.port).close()
+        assert os.path.realpath(killed.port) != os.path.realpath(other.port)
+    killed.close()
+
+
+def test_links_of_an_earlier_run_are_removed(tmp_path):
+    stranger = tmp_path / "tty1"
+    stranger.symlink_to("/dev/null")
+    with VirtualBoard(state=tmp_path):
+        assert not stranger.is_symlink()
 
 
 ORPHAN = """

@@ -24,8 +24,19 @@ _BACKLOG = 4096  # bytes on the wire before the host has to wait, like a USB ada
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def remove_links(state: Path) -> None:
+    """Removes what an earlier process left in its state folder; call it with the folder's lock held."""
+    for link in state.glob("tty*"):
+        if link.is_symlink():
+            link.unlink()
+
+
 class PtyEndpoint:
-    """`path` is a link that stays the same when the device behind it changes."""
+    """`path` is a link that stays the same when the device behind it changes.
+
+    The link leads through this process's own descriptor, not to /dev/pts/N: when the process is killed the link leads nowhere, while
+    the kernel gives N to whoever asks next, perhaps another board.
+    """
 
     def __init__(self, board: Board, path: Path) -> None:
         self._board = board
@@ -58,7 +69,7 @@ class PtyEndpoint:
         link = self.path.with_suffix(".new")
         with contextlib.suppress(FileNotFoundError):
             link.unlink()
-        link.symlink_to(self.device)
+        link.symlink_to(f"/proc/{os.getpid()}/fd/{self._slave}")
         link.replace(self.path)
         self._loop.add_reader(self._watch, self._on_clients)
         self.connected = True
