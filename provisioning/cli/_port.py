@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provisioning.cli._output import emit, say
+from provisioning.cli._output import emit, mode, say
 from provisioning.link.events import Event, Listener, silent
 
 if TYPE_CHECKING:
@@ -68,17 +68,20 @@ def progress() -> Iterator[Listener]:
 
 def text_of(report: Report) -> str:
     """The report for people: outcome, where, what, how long."""
-    lines = [f"{report.outcome.upper()}  {report.message}"]
+    return "\n".join([f"{report.outcome.upper()}  {report.message}", *_details(report)])
+
+
+def _details(report: Report) -> list[str]:
+    lines = []
     if report.mac or report.board:
         where = (("board", report.board), ("chip", report.chip), ("mac", report.mac), ("device", report.device))
         lines.append("  " + "  ".join(f"{name} {value}" for name, value in where if value))
-    if report.transport:
-        wire = report.wire
-        lines.append(
-            f"  {report.transport}: {wire['sent']} bytes out, {wire['received']} in, {wire['turns']} turns, {wire['seconds']:.2f} s; "
-            f"{len(report.written)} files written"
-        )
-    return "\n".join(lines)
+    wire = report.wire
+    if report.transport and "sent" in wire:  # a flash run that broke off early has not counted yet
+        files = f"{len(report.written)} files {'would be ' if report.code == 'dry-run' else ''}written"
+        passed = f"{wire['sent']} bytes out, {wire['received']} in, {wire['turns']} turns, {wire['seconds']:.2f} s"
+        lines.append(f"  {report.transport}: {passed}; {files}")
+    return lines
 
 
 def one_device(product: Product, device_id: str | None) -> Device:
@@ -95,10 +98,17 @@ def one_device(product: Product, device_id: str | None) -> Device:
 
 
 def finish(report: Report) -> int:
-    """Print the report; returns the exit code."""
-    emit(report.as_dict(), lambda: text_of(report))
-    if report.outcome != "pass":
+    """Print the report; returns the exit code. A failure is told on standard error; standard output is for results, and for --json."""
+    passed = report.outcome == "pass"
+    if passed or mode.json:
+        emit(report.as_dict(), lambda: text_of(report))
+    if not passed:
         say(f"twinroot: {report.message}")
         if report.hint:
             say(f"  next: {report.hint}")
+        for line in [] if mode.json else _details(report):
+            say(line)
+    if not (mode.json or sys.stderr.isatty()):  # a terminal had them with the progress
+        for note in report.notes:
+            say(f"  note: {note}")
     return report.exit_code

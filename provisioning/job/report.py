@@ -14,7 +14,10 @@ from provisioning.link.events import Event, Listener, silent
 
 @dataclass
 class Report:
-    """Field names are fixed (scripts rely on them). `outcome` is "pass", "fail" (the board) or "error" (input or station)."""
+    """Field names are fixed (scripts rely on them). `outcome` is "pass", "fail" (the board) or "error" (input or station).
+
+    `written`: what was written and committed, or for code "dry-run" what would be; empty when no commit is known.
+    """
 
     outcome: str = "error"
     code: str = "not-run"

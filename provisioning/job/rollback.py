@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from provisioning.errors import BoardError
-from provisioning.job.board import adopt, judge, mac_text, patient, selftest
+from provisioning.job.board import adopt, chip_of, judge, mac_text, patient, selftest
 from provisioning.job.report import Report
 from provisioning.job.running import board, reported
 from provisioning.link.events import Listener, silent
@@ -17,13 +17,19 @@ def rollback(port: str | None, *, transport: str = "auto", events: Listener = si
         with report.step("rollback"):
             session, _ = choose(repl, transport, events=events)
             report.transport = session.name
-            report.mac = mac_text(session.hello().uid)
+            report.mac, report.chip = mac_text(session.hello().uid), chip_of(session.hello().machine)
             was, now = session.back()
             session.close()
+        if not was:
+            raise BoardError(
+                "no-set",
+                f"The board on {repl.wire.name} holds no set, so there is none to go back to.",
+                "Write a product to it: `twinroot update PRODUCT.yaml`.",
+            )
         if not now:
             raise BoardError(
                 "no-previous-set",
-                f"The board on {repl.wire.name} holds no set before {'set ' + str(was) if was else 'the first one'}.",
+                f"The board on {repl.wire.name} holds no set before set {was}.",
                 "Write the product that it should have: `twinroot update PRODUCT.yaml`.",
             )
         report.written = ["/trust/active"]

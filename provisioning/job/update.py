@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from provisioning.bundle.bundle import Bundle, Interpreter, build
@@ -58,6 +59,7 @@ class _Update:
         self.max_baud = max_baud
         self.events = events
         self.left_over = False
+        self.planned: set[str] = set()  # paths; over all attempts, since a later one goes on where an earlier one stopped
 
     def run(self, bundle: Bundle) -> None:
         with self.report.step("ask"):
@@ -80,11 +82,16 @@ class _Update:
 
     def _unchanged(self, bundle: Bundle) -> bool:
         payload = Payload(bundle.trust, bundle.lib)
-        answer = question.holds(self.repl, payload, bundle.package)
-        if answer is None:
+        held = question.held(self.repl, payload, bundle.package)
+        found = held.report
+        if found is None:
+            if held.device not in (None, self.device.id):
+                verb = "would make" if self.dry_run else "makes"
+                self.report.note(f"The board holds the set of {held.device}; this update {verb} it {self.device.id}.")
             return False
-        found, self.left_over = answer
+        self.left_over = held.left_over
         adopt(self.report, found)
+        self.report.chip = json.loads(payload.set_json)["chip"]
         self.report.files = payload.hashes(found["set"])
         if self.left_over and not self.dry_run:
             return False
@@ -130,15 +137,17 @@ class _Update:
         with self.report.step("plan"):
             plan = session.prepare(payload)
         self._room(plan)
-        self.report.written = self._written(payload, plan)
+        self.planned |= self._paths(payload, plan)
         if self.dry_run:
+            self.report.written = self._sorted()
             self.report.generation = plan.number
             self.report.passed(
-                f"Would write set {plan.number}: {len(plan.send)} files to send, {len(plan.copy)} on the board already.", "dry-run"
+                f"Set {plan.number} would be written: {len(plan.send)} files to send, {len(plan.copy)} on the board already.", "dry-run"
             )
         else:
             with self.report.step("transfer"):
                 session.transfer()
+            self.report.written = self._sorted()  # not before: until the commit nothing of it counts
         session.close()
         return payload, plan.number
 
@@ -158,8 +167,10 @@ class _Update:
                 "Remove files from the board, then run the command again; nothing was written.",
             )
 
-    def _written(self, payload: Payload, plan: Plan) -> list[str]:
-        files = [payload.items[index].path(plan.number) for index in (*plan.send, *plan.copy)]
-        if not plan.same:
-            files.append(f"/trust/{plan.number}/set.json")
-        return [*sorted(files), "/trust/active"]
+    def _paths(self, payload: Payload, plan: Plan) -> set[str]:
+        """The files that this attempt writes, but for the pointer."""
+        files = {payload.items[index].path(plan.number) for index in (*plan.send, *plan.copy)}
+        return files if plan.same else files | {f"/trust/{plan.number}/set.json"}
+
+    def _sorted(self) -> list[str]:
+        return [*sorted(self.planned), "/trust/active"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from provisioning.bundle.bundle import Interpreter, build
 from provisioning.errors import BoardError
-from provisioning.job.board import adopt, check, judge, selftest
+from provisioning.job.board import adopt, check, chip_of, judge, mac_text, selftest
 from provisioning.job.report import Report
 from provisioning.job.running import board, reported
 from provisioning.link.events import Listener, silent
@@ -29,6 +29,7 @@ def verify(
             session, _ = choose(repl, transport, events=events)
             report.transport = session.name
             hello = session.hello()
+            report.mac, report.chip = mac_text(hello.uid), chip_of(hello.machine)
             if product is not None:
                 check(hello, product, repl.wire.name, report)
             report.files = session.audit()

@@ -12,13 +12,18 @@ Opening leaves the control lines as the operating system sets them (both asserte
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from provisioning.errors import BoardError, InputError, StationError
+from provisioning.link.holders import holders
 from provisioning.link.wire import Wire
 
 if TYPE_CHECKING:
@@ -28,6 +33,12 @@ ENVIRONMENT = ("TWINROOT_PORT", "ESPPORT")
 DEFAULT_BAUD = 115200
 READ_SLICE = 0.02  # seconds one read may block: how fast a deadline is noticed
 WRITE_LIMIT = 10.0  # seconds until a write that nobody takes is given up
+_MAC = re.compile(r"[0-9a-fA-F]{2}([:-]?[0-9a-fA-F]{2}){5}")
+_HOST_AND_PORT = ("rfc2217://", "socket://")  # URLs that need both
+_PLUG_IN = (
+    "Plug the board in with a data cable (one for charging has no data lines); `twinroot doctor` lists the ports. "
+    "An adapter with ids of its own is named by its port: --port /dev/ttyUSB0 or COM5."
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +98,7 @@ def _auto() -> str:
         raise StationError(
             "no-board",
             "No ESP32 board is plugged in: no port has one of the known USB ids.",
-            "Plug the board in with a data cable, or name its port with --port.",
+            _PLUG_IN,
         )
     raise StationError("many-boards", f"More than one board is plugged in: {_listed(ports)}.", "Name one of them with --port.")
 
@@ -96,17 +107,28 @@ def _by_usb(serial_number: str) -> str:
     for port in candidates():
         if (port.serial_number or "").lower() == serial_number.lower():
             return str(port.device)
-    raise StationError(
-        "no-board",
-        f"No port has the USB serial number {serial_number}.",
-        f"Plugged in: {_listed(candidates()) or 'nothing'}.",
+    raise _absent(f"No port has the USB serial number {serial_number}.")
+
+
+def _absent(sentence: str) -> StationError:
+    """No port is the one that was meant: the next step depends on whether any board is there."""
+    ports = candidates()
+    hint = f"Plugged in: {_listed(ports)}. Name one of them with --port." if ports else _PLUG_IN
+    return StationError("no-board", sentence, hint)
+
+
+def _bad(spec: str, what: str) -> InputError:
+    return InputError(
+        "bad-port",
+        f"{spec!r} {what}.",
+        "Name a device (/dev/ttyUSB0, COM5), rfc2217://HOST:PORT, socket://HOST:PORT, auto, mac:24:0a:c4:00:00:01 or usb:SERIALNUMBER.",
     )
 
 
 def _by_mac(mac: str) -> str:
     from provisioning.link.repl import RawRepl
 
-    wanted = mac.replace(":", "").replace("-", "").lower()
+    wanted = re.sub("[:.-]", "", mac).lower()
     for port in candidates():
         try:
             with open_port(port.device) as wire:
@@ -118,51 +140,35 @@ def _by_mac(mac: str) -> str:
             continue  # a board that does not answer is not the one; a busy port cannot be asked
         if found == wanted:
             return str(port.device)
-    raise StationError("no-board", f"No board that answers has the MAC {mac}.", f"Plugged in: {_listed(candidates()) or 'nothing'}.")
+    raise _absent(f"No board that answers has the MAC {mac}.")
 
 
 def resolve(spec: str | None) -> str:
-    """The device or URL that `spec` means. Raises InputError without a spec, StationError when nothing fits."""
+    """The device or URL that `spec` means. Raises InputError for none or a malformed one, StationError when nothing fits."""
     spec = spec or default_spec()
     if not spec:
         raise InputError("no-port", "No port was named.", "Give --port PORT (or auto), or set TWINROOT_PORT.")
     if spec == "auto":
         return _auto()
     if spec.startswith("usb:"):
+        if not spec[4:].strip():
+            raise _bad(spec, "lacks the USB serial number")
         return _by_usb(spec[4:])
     if spec.startswith("mac:"):
+        if not _MAC.fullmatch(spec[4:]):
+            raise _bad(spec, "is not a MAC: six pairs of hexadecimal digits")
         return _by_mac(spec[4:])
+    if spec.startswith(_HOST_AND_PORT) and not _names_host_and_port(spec):
+        raise _bad(spec, "lacks a host or a port number from 1 to 65535")
     return spec
 
 
-def holder(device: str) -> str:
-    """The program that has `device` open, as " (name, pid N)", "" when the system does not tell."""
+def _names_host_and_port(url: str) -> bool:
     try:
-        import psutil  # type: ignore[import-untyped]  # not a dependency: used where it is installed
-
-        for process in psutil.process_iter(["pid", "name"]):
-            try:
-                if any(f.path == os.path.realpath(device) for f in process.open_files()):
-                    return f" ({process.info['name']}, pid {process.info['pid']})"
-            except psutil.Error:
-                continue
-    except ImportError:
-        pass
-    return _holder_by_proc(device)
-
-
-def _holder_by_proc(device: str) -> str:
-    from pathlib import Path
-
-    real = os.path.realpath(device)
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            if os.path.realpath(link) != real or link.parts[2] == str(os.getpid()):
-                continue
-            return f" ({Path('/proc', link.parts[2], 'comm').read_text().strip()}, pid {link.parts[2]})"
-        except OSError:
-            continue  # processes end, and others' descriptors are not ours to read
-    return ""
+        parts = urlsplit(url)
+        return bool(parts.hostname and parts.port)
+    except ValueError:  # a port that is no number, or too large; a bracket that is not closed
+        return False
 
 
 def _open(spec: str, baud: int) -> Any:
@@ -181,23 +187,62 @@ def _open(spec: str, baud: int) -> Any:
     return port
 
 
+def _cause(error: BaseException) -> int | None:
+    """The operating system's number for an error that pyserial put into words of its own, one inside the other."""
+    while getattr(error, "errno", None) is None and error.__context__ is not None:
+        error = error.__context__
+    return getattr(error, "errno", None)
+
+
+# What the operating system says -> sentence about the port. Everything else is said in the system's own words.
+_ABSENT = {
+    errno.ENOENT: "There is no port {0}.",
+    errno.ENODEV: "There is no device behind the port {0}.",
+    errno.ENXIO: "There is no device behind the port {0}.",
+    errno.EIO: "The device behind the port {0} does not answer.",
+    errno.ECONNREFUSED: "Nothing listens at {0}.",
+    errno.ETIMEDOUT: "{0} does not answer.",
+    errno.EHOSTUNREACH: "There is no way to {0}.",
+    errno.ENETUNREACH: "There is no way to {0}.",
+}
+
+
 def _why(spec: str, error: Exception) -> StationError | InputError:
     text = str(error)
-    errno = getattr(error, "errno", None)
-    if isinstance(error, ValueError) and "invalid URL" in text:
-        return InputError("bad-port", f"{spec!r} is not a port: {text}.", "Name a device, rfc2217://HOST:PORT, auto, mac:… or usb:….")
-    if errno in (11, 16) or "exclusively lock" in text or "Access is denied" in text or "PermissionError(13, 'Acc" in text:
-        who = holder(spec) if "://" not in spec else ""
-        return StationError("port-busy", f"Another program{who} uses {spec}.", "Close it (a serial monitor?) and run the command again.")
-    if errno == 13:
+    number = _cause(error)
+    if "invalid URL" in text or "expected a string in the form" in text:
+        return _bad(spec, "is not a port that can be opened")
+    if number in (errno.ENOTTY, errno.EISDIR) or "Inappropriate ioctl" in text:
+        return _bad(spec, "is not a serial port")
+    if (
+        number in (errno.EAGAIN, errno.EBUSY)
+        or "exclusively lock" in text
+        or "Access is denied" in text
+        or "PermissionError(13, 'Acc" in text
+    ):
+        others = holders(spec) if "://" not in spec else []
+        who = ", ".join(others) if others else "Another program"
+        return StationError(
+            "port-busy",
+            f"{who} {'use' if len(others) > 1 else 'uses'} {spec}.",
+            f"Close {'them' if len(others) > 1 else 'it'} (a serial monitor?) and run the command again.",
+        )
+    if number == errno.EACCES:
         return StationError(
             "port-denied",
             f"This user may not open {spec}.",
             "Add the user to the group that owns it (dialout or uucp), then log in again.",
         )
+    if isinstance(error.__context__, socket.gaierror):
+        sentence = "The host of {0} is not known."
+    elif "FileNotFoundError" in text:  # pyserial on Windows
+        sentence = _ABSENT[errno.ENOENT]
+    else:
+        words = re.split(r"\[Errno \d+\] |: ", text.splitlines()[0] if text else type(error).__name__)[-1].rstrip(".")
+        sentence = _ABSENT.get(number or 0, "{0} cannot be opened: " + words.replace("{", "").replace("}", "") + ".")
     return StationError(
         "port-not-found",
-        f"{spec} cannot be opened ({text.splitlines()[0] if text else type(error).__name__}).",
+        sentence.format(spec),
         "Check the name and the cable; `twinroot doctor` lists the ports, --port auto finds a single board.",
     )
 

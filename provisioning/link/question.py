@@ -6,6 +6,7 @@ no flow control and costs two turns of the line.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from provisioning.errors import BoardError
@@ -15,27 +16,43 @@ from provisioning.link.repl import LinkBroken, RawRepl
 _SOURCE = """import os,json
 try:
  import twinroot as w;t=w.selftest();l='/lib/twinroot';d=os.listdir
- t=t['set_sha256'][:8]=='%s'and[t,d('/trust'),d(l),[w.check.sha256(f,bytearray(99))for f in[%s]]]
+ t=[t,d('/trust'),d(l),[w.check.sha256(f,bytearray(99))for f in[%s]]]if t['set_sha256'][:8]=='%s'else t['device']
 except:t=0
 print(json.dumps(t))"""
 _LOADER = "/lib/twinroot/__init__.py"
 
 
+@dataclass(frozen=True)
+class Held:
+    """What a board holds. `report`: its self-report when it is exactly the set that was asked for, else None; `left_over`: whether
+    something of a broken run lies beside it; `device`: whose set it is, None when the board cannot tell."""
+
+    report: dict[str, Any] | None = field(default=None, repr=False)
+    left_over: bool = False
+    device: str | None = None
+
+
 def holds(repl: RawRepl, payload: Payload, package: str) -> tuple[dict[str, Any], bool] | None:
-    """(self-report, whether something is left over) when the board holds exactly `payload`; None when it holds anything else.
+    """(self-report, whether something is left over) when the board holds exactly `payload`; None when it holds anything else."""
+    found = held(repl, payload, package)
+    return (found.report, found.left_over) if found.report is not None else None
+
+
+def held(repl: RawRepl, payload: Payload, package: str) -> Held:
+    """What the board holds, measured against `payload`.
 
     A board that cannot answer (blank, older package, too little heap) holds something else. Writes nothing.
     """
     paths = ",".join("l+'/__init__.py'" if item.name == _LOADER else repr(item.name) for item in payload.rest)
     for _ in range(2):
         try:
-            answer = repl.ask(_SOURCE % (payload.set_sha256[:8], paths), 20.0)
-            if not answer:
-                return None
+            answer = repl.ask(_SOURCE % (paths, payload.set_sha256[:8]), 20.0)
+            if not answer or isinstance(answer, str):
+                return Held(device=answer or None)
             report, trust, lib, hashes = answer
             whole = report["ok"] and report["set_sha256"] == payload.set_sha256 and report["set"] == report["active"]
             if not whole or hashes != [item.sha256 for item in payload.rest]:
-                return None
+                return Held(device=report["device"])
             break
         except LinkBroken:
             repl.enter()
@@ -43,12 +60,12 @@ def holds(repl: RawRepl, payload: Payload, package: str) -> tuple[dict[str, Any]
             continue  # the line changed the answer, which has no check sum: there is no room for one
         except BoardError as error:
             if error.code == "device-exception":
-                return None
+                return Held()
             raise
     else:
-        return None
+        return Held()
     sets = {int(name) for name in trust if name.isdigit()}
     kept = {report["set"], report.get("previous"), report.get("proven")}
     left_over = bool(sets - kept or any(name.endswith(".new") for name in (*trust, *lib)))
     packages = [name for name in lib if len(name) == 12]
-    return report, left_over or (len(packages) > len(sets)) or package not in packages
+    return Held(report, left_over or len(packages) > len(sets) or package not in packages, report["device"])
