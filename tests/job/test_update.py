@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from provisioning.config.device import single_device
 from provisioning.job.rollback import rollback
 from provisioning.job.update import update
 from provisioning.job.verify import verify
+from provisioning.link.events import Event
 from tests.job.conftest import Bench, started
+from tests.support.product_files import write_identity
 
 OTHER = {"a1b2c3d4e5f6g7": "z9y8x7w6v5u4t3"}
 
@@ -178,3 +181,52 @@ def test_a_small_heap_is_enough(tmp_path: Path) -> None:
         assert report.outcome == "pass", report.message
     finally:
         board.close()
+
+
+def test_reports_name_the_chip(bench: Bench) -> None:
+    product = bench.product()
+    update(product, bench.device, bench.port)
+    unchanged = update(product, bench.device, bench.port)
+    assert (unchanged.code, unchanged.chip, unchanged.mac) == ("unchanged", "esp32", bench.board.mac)
+    assert verify(bench.port).chip == "esp32"
+    update(bench.product(**OTHER), bench.device, bench.port)
+    assert rollback(bench.port).chip == "esp32"
+
+
+def test_rollback_on_an_empty_board(bench: Bench) -> None:
+    writes = bench.flash_writes()
+    report = rollback(bench.port)
+    assert (report.outcome, report.code, report.written) == ("fail", "no-set", [])
+    assert "holds no set" in report.message
+    assert bench.flash_writes() == writes
+
+
+def test_another_device_is_said(bench: Bench) -> None:
+    product = bench.product()
+    update(product, bench.device, bench.port)
+    assert not update(product, bench.device, bench.port).notes
+    write_identity(bench.folder, "ws-0002")
+    other = single_device("ws-0002")
+    planned = update(product, other, bench.port, dry_run=True)
+    assert any("ws-0001" in note and "would make" in note for note in planned.notes)
+    report = update(product, other, bench.port)
+    assert (report.outcome, report.device) == ("pass", "ws-0002"), report.message
+    assert any("ws-0001" in note and "ws-0002" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("transport", ["stream", "paste"])
+def test_nothing_is_said_to_be_written_before_the_commit(bench: Bench, transport: str) -> None:
+    """The power goes in the middle of the transfer: no file is reported as written, and the next run reports all of them."""
+
+    def cut(event: Event) -> None:
+        if event.kind == "bytes" and event.data["done"] > event.data["total"] // 2:
+            bench.board.power_off()
+
+    product = bench.product()
+    report = update(product, bench.device, bench.port, transport=transport, max_baud=115200, events=cut)
+    assert report.outcome != "pass"
+    assert report.written == []
+    bench.restart()
+    again = update(product, bench.device, bench.port)
+    assert again.outcome == "pass", again.message
+    assert again.written[-1] == "/trust/active"
