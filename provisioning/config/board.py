@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from provisioning.config.block import Values
 
-from provisioning.config.nearest import did_you_mean
-from provisioning.config.validate import Block, number_from_env, problem
+if TYPE_CHECKING:
+    from provisioning.config.board_file import Baud, Firmware, Heap, Littlefs, Partition, Reset
 
 CHIPS = ("esp32", "esp32s2", "esp32s3", "esp32c2", "esp32c3", "esp32c5", "esp32c6")
 
@@ -22,144 +22,34 @@ REFUSED_CHIPS = {
 SECTOR = 4096  # bytes; the erase unit of NOR flash, and the block size of littlefs on ESP32
 
 
-def _known_chip(value: str) -> str:
-    word = value.lower().replace("-", "")
-    if word in REFUSED_CHIPS:
-        raise problem(f"found {value!r}, and a board with this chip is refused: {REFUSED_CHIPS[word]}", "Use an ESP32 with Wi-Fi.")
-    if value not in CHIPS:
-        expected = ", ".join(CHIPS)
-        raise problem(f"found {value[:40]!r}, expected one of {expected}", did_you_mean(value, CHIPS))
-    return value
-
-
-def _sector_aligned(value: int) -> int:
-    if value % SECTOR:
-        raise problem(f"found 0x{value:x}, expected a multiple of 0x1000 (one flash sector)")
-    return value
-
-
-# Bounds come before the validator, so that they reach the JSON Schema.
-_ENV = BeforeValidator(number_from_env)
-Rate = Annotated[int, Field(ge=9600, le=6_000_000), _ENV]
-Bytes = Annotated[int, Field(ge=8192, le=0x8000000), _ENV]
-Address = Annotated[int, Field(ge=0, le=0x8000000), AfterValidator(_sector_aligned), _ENV]
-Size = Annotated[int, Field(ge=16 * SECTOR, le=0x8000000), AfterValidator(_sector_aligned), _ENV]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
-UsbId = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{4}:[0-9a-fA-F]{4}$")]
-
-
-class Baud(Block):
-    """Rates in bits per second."""
-
-    repl: Rate = Field(default=115200, description="the rate of the MicroPython prompt, a number of bits per second")
-    max: Rate = Field(description="the highest rate of the board's USB bridge, a number of bits per second")
-    rom: Rate = Field(default=460800, description="the first rate to try with the ROM loader, a number of bits per second")
-
-
-class Firmware(Block):
-    """The MicroPython image of this board; without `file` or `url` the board must have MicroPython already."""
-
-    file: str | None = Field(default=None, description="path of the firmware image, relative to this file")
-    url: str | None = Field(default=None, pattern=r"^https?://\S+$", description="an http(s) address to download the image from once")
-    sha256: Sha256 | None = Field(default=None, description="SHA-256 of the image, 64 hex digits")
-    version: str | None = Field(
-        default=None, pattern=r"^\d+\.\d+(\.\d+)?\S*$", description="MicroPython's version, such as '1.27.0', in quotes"
-    )
-    offset: Address = Field(description="flash address of the image: 0x1000 on esp32 and esp32s2, 0x0 on newer chips, 0x2000 on esp32c5")
-    page: str | None = Field(default=None, pattern=r"^https?://\S+$", description="the web page where people find the image")
-
-    @model_validator(mode="after")
-    def _complete(self) -> Firmware:
-        if self.file and self.url:
-            raise problem("found both 'file' and 'url', expected one of them")
-        for name in ("sha256", "version"):
-            if (self.file or self.url) and getattr(self, name) is None:
-                raise problem(f"names an image without its {name}", f"Add `{name}: …`; `sha256sum FILE` prints the hash.")
-        return self
-
-
-class Partition(Block):
-    """The flash partition of the file system, as in the partition table."""
-
-    name: str = Field(default="vfs", pattern=r"^[\w-]{1,16}$", description="the label in the partition table, 'vfs' in stock firmware")
-    offset: Address = Field(description="flash address, a multiple of 0x1000")
-    size: Size = Field(description="size in bytes, a multiple of 0x1000, at least 0x10000")
-
-
-class Littlefs(Block):
-    """How the file system is made."""
-
-    version: Literal["2.0", "2.1"] = Field(default="2.0", description="on-disk version in quotes; MicroPython before 1.23 reads only '2.0'")
-    block_size: Literal[4096] = Field(default=4096, description="4096 bytes, as MicroPython's ESP32 port has it")
-
-
-class Heap(Block):
-    """Memory in bytes."""
-
-    python: Bytes = Field(description="MicroPython's first heap at boot, in bytes")
-    tls_session: Bytes = Field(default=43008, description="what one TLS session takes outside Python's heap, in bytes")
-
-
-class Reset(Block):
-    """How the ROM loader is entered and left, in esptool's words."""
-
-    before: Literal["default-reset", "usb-reset", "no-reset"] = Field(default="default-reset", description="esptool's --before")
-    after: Literal["hard-reset", "watchdog-reset", "no-reset"] = Field(default="hard-reset", description="esptool's --after")
-
-
-def _megabytes(size: str) -> int:
+def megabytes(size: str) -> int:
     return int(size.removesuffix("MB")) * 1024 * 1024
 
 
-class BoardFile(Block):
-    """The keys of a board file, after `extends` has been followed."""
+class Board(Values):
+    """A board type, ready to use: the keys of its file (board_file.py describes them), `name` and the file it came from."""
 
-    extends: str | None = Field(default=None, description="another board: a name in boards/ or a path; this file's keys go over its keys")
-    description: str = Field(default="", description="one line for people")
-    chip: Annotated[str, AfterValidator(_known_chip)] = Field(
-        description="the chip as esptool names it, such as esp32s3", json_schema_extra={"enum": list(CHIPS)}
-    )
-    min_revision: str = Field(default="v0.0", pattern=r"^v\d+\.\d+$", description="oldest chip revision that will do, such as v3.0")
-    flash_size: str = Field(pattern=r"^(2|4|8|16|32|64|128)MB$", description="the size of the flash chip, such as 4MB")
-    usb: list[UsbId] = Field(min_length=1, description="a list of VID:PID of the USB bridges on such boards, such as '10c4:ea60'")
-    native_usb: bool = Field(default=False, description="true when the chip itself is the USB device: rates mean nothing then")
-    baud: Baud = Field(description="a block of rates: repl, max, rom")
-    firmware: Firmware = Field(description="a block: file or url, sha256, version, offset")
-    partition: Partition = Field(description="a block: name, offset, size")
-    filesystem: Literal["littlefs", "fat"] = Field(default="littlefs", description="littlefs or fat")
-    littlefs: Littlefs = Field(default_factory=Littlefs, description="a block: version, block_size")
-    heap: Heap = Field(description="a block: python, tls_session")
-    reset: Reset = Field(default_factory=Reset, description="a block: before, after")
-
-    @field_validator("filesystem")
-    @classmethod
-    def _atomic(cls, value: Any) -> Any:
-        if value == "fat":
-            raise problem(
-                "found fat, where a rename is not atomic under power loss, expected littlefs", "Use stock firmware's 'vfs' partition."
-            )
-        return value
-
-    @field_validator("partition")
-    @classmethod
-    def _fits(cls, value: Partition, info: ValidationInfo) -> Partition:
-        flash = info.data.get("flash_size")  # absent when it was wrong itself
-        end = value.offset + value.size
-        if flash and end > _megabytes(flash):
-            raise problem(f"ends at 0x{end:x}, behind the end of {flash} of flash", "Correct offset and size, or flash_size.")
-        return value
+    extends: str | None
+    description: str
+    chip: str
+    min_revision: str
+    flash_size: str
+    usb: list[str]
+    native_usb: bool
+    baud: Baud
+    firmware: Firmware
+    partition: Partition
+    filesystem: Literal["littlefs", "fat"]
+    littlefs: Littlefs
+    heap: Heap
+    reset: Reset
+    name: str
+    source: Path
 
     @property
     def flash_bytes(self) -> int:
         """Size of the flash chip in bytes."""
-        return _megabytes(self.flash_size)
-
-
-class Board(BoardFile):
-    """A board type, ready to use: `name` and the file it came from."""
-
-    name: str
-    source: Path
+        return megabytes(self.flash_size)
 
     @property
     def firmware_file(self) -> Path | None:
@@ -168,4 +58,4 @@ class Board(BoardFile):
 
     def summary(self) -> dict[str, Any]:
         """The board as plain JSON values."""
-        return {**self.model_dump(mode="json"), "flash_bytes": self.flash_bytes}
+        return {**self.as_dict(), "source": str(self.source), "flash_bytes": self.flash_bytes}

@@ -6,21 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from provisioning.config import yaml_source
-from provisioning.config.board import Board, BoardFile
+from provisioning.config.board import Board
+from provisioning.config.checked import checked
 from provisioning.config.document import Document, Loc, shown, wrong
 from provisioning.config.nearest import did_you_mean
 from provisioning.config.product import Product
-from provisioning.config.product_file import ProductFile
 from provisioning.config.resolve import resolve
 from provisioning.config.text_file import is_file
-from provisioning.config.validate import validate
 from provisioning.errors import InputError
 from provisioning.resources import folder
 
-SCHEMAS: dict[str, type[BaseModel]] = {"board": BoardFile, "product": ProductFile}
+SCHEMAS = ("board", "product")
 _MAX_EXTENDS = 16
 
 
@@ -38,13 +35,15 @@ def load_board(name_or_path: str | Path, base: Path | None = None) -> Board:
 def load_product(path: str | Path) -> Product:
     """The product in the file `path`, with its board, routes and roots. Raises InputError."""
     document = yaml_source.load(Path(path))
-    raw = validate(ProductFile, document)
+    raw = checked("product", document)
     return resolve(raw, document, _board(_named(raw.board, document, ("board",))))
 
 
 def schema(kind: str) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a 'board' or 'product' file."""
-    made = SCHEMAS[kind].model_json_schema()
+    from provisioning.config.models import MODELS
+
+    made = MODELS[kind].model_json_schema()
     made.pop("title", None)
     if kind == "board":
         # A file that extends another one may leave out whatever that one has.
@@ -84,14 +83,13 @@ def _named(text: str, document: Document, loc: Loc) -> Path:
 
 def _board(path: Path) -> Board:
     document = _with_parents(path, [])
-    raw = validate(BoardFile, document)
+    raw = checked("board", document)
     firmware = raw.firmware
     if firmware.file:
         # Relative to the file that says so, which may be a parent of this one.
         named_in = Path(document.values[("firmware", "file")].file)
         firmware = firmware.model_copy(update={"file": str((named_in.parent / firmware.file).resolve())})
-    fields = {name: getattr(raw, name) for name in BoardFile.model_fields}
-    return Board.model_construct(**{**fields, "firmware": firmware, "name": path.stem, "source": path})
+    return Board(**{**vars(raw), "firmware": firmware, "name": path.stem, "source": path})
 
 
 def _with_parents(path: Path, chain: list[Path]) -> Document:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from provisioning.config.board import Board
 from provisioning.config.document import Document, Loc, shown
 from provisioning.config.nearest import did_you_mean
 from provisioning.config.product import IdentityTemplates, IssuePolicy, Product, WifiAccess, wrong_length
-from provisioning.config.product_file import ProductFile
 from provisioning.config.template import fields_of
 from provisioning.config.text_file import is_file
 from provisioning.errors import InputError
 from provisioning.trust.endpoint import classify
 from provisioning.trust.roots import Root, load_pinned, load_roots
 from provisioning.trust.routes import Route, check, derive
+
+if TYPE_CHECKING:
+    from provisioning.config.product_file import ProductFile
 
 # Endpoint classes that do not speak MQTT for a device, and what they are.
 _NO_DATA = {"credentials": "a credential-provider endpoint", "jobs": "a jobs endpoint", "invalid": "not a host name"}

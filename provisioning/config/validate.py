@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from provisioning.config.document import Document, clip, dotted, wrong
 from provisioning.config.document import kind as kind_of
 from provisioning.config.nearest import did_you_mean
-from provisioning.config.values import EnvText, Secret
+from provisioning.config.values import EnvText, Secret, secret_of
 from provisioning.errors import InputError
 
 
@@ -38,13 +38,10 @@ def number_from_env(value: Any) -> Any:
 
 def as_secret(value: Any) -> Secret:
     """A validator for texts that are never shown, written as !secret, as !env or plainly."""
-    if isinstance(value, Secret):
-        return value
-    if isinstance(value, EnvText):
-        return Secret(str(value), f"!env {value.variable}")
-    if isinstance(value, str):
-        return Secret(value, "(not shown)")
-    raise problem(f"found {kind_of(value)}, expected text", "Put numbers in quotes, or use !secret NAME.")
+    made = secret_of(value)
+    if made is None:
+        raise problem(f"found {kind_of(value)}, expected text", "Put numbers in quotes, or use !secret NAME.")
+    return made
 
 
 def validate(model: type[M], document: Document) -> M:

@@ -45,3 +45,12 @@ class EnvText(str):
 
     def __reduce__(self) -> Any:
         return EnvText, (str(self), self.variable)
+
+
+def secret_of(value: Any) -> Secret | None:
+    """A text written as !secret, as !env or plainly, as one that is never shown; None for what is no text."""
+    if isinstance(value, Secret):
+        return value
+    if isinstance(value, EnvText):
+        return Secret(str(value), f"!env {value.variable}")
+    return Secret(value, "(not shown)") if isinstance(value, str) else None
