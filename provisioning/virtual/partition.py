@@ -11,6 +11,7 @@ TABLE_SIZE = 0xC00
 _MAGIC = b"\xaa\x50"
 _MD5_MAGIC = b"\xeb\xeb" + b"\xff" * 14
 APP, DATA = 0, 1
+NVS = 0x02  # sub-type of DATA
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Partition:
 def standard(flash_size: int) -> tuple[Partition, ...]:
     """MicroPython's stock table for a flash of this size in bytes."""
     return (
-        Partition(DATA, 0x02, 0x9000, 0x6000, "nvs"),
+        Partition(DATA, NVS, 0x9000, 0x6000, "nvs"),
         Partition(DATA, 0x01, 0xF000, 0x1000, "phy_init"),
         Partition(APP, 0x00, 0x10000, 0x1F0000, "factory"),
         Partition(DATA, 0x81, 0x200000, flash_size - 0x200000, "vfs"),

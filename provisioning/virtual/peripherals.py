@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from provisioning.virtual.flash import FlashRangeError, PowerCutError
 from provisioning.virtual.interpreter.requests import Op, Request
 from provisioning.virtual.network import Resolver, Wifi
+from provisioning.virtual.nvs import Nvs, NvsError
 
 if TYPE_CHECKING:
     from provisioning.virtual.board import Board
@@ -30,7 +31,7 @@ class Peripherals:
         self._watchdog: asyncio.TimerHandle | None = None
         self._wait: asyncio.TimerHandle | None = None
         self._memory = b""
-        self._nvs: dict[bytes, bytes] = {}
+        self._nvs = Nvs(board.flash)
         self._serve: dict[Op, Callable[[Request], None]] = {
             Op.PROGRAM: self._program,
             Op.ERASE: self._erase,
@@ -157,17 +158,19 @@ class Peripherals:
         self._answer(0, self._board.identity_json())
 
     def _nvs_get(self, request: Request) -> None:
-        if request.data in self._nvs:
-            self._answer(0, self._nvs[request.data])
-        else:
-            self._answer(-4354)  # ESP_ERR_NVS_NOT_FOUND
+        try:
+            self._answer(0, self._nvs.get(request.data))
+        except NvsError as error:
+            self._answer(error.status)
 
     def _nvs_set(self, request: Request) -> None:
-        if request.b:
-            self._nvs[request.data[: request.a]] = request.data[request.a :]
-        else:
-            self._nvs.pop(request.data, None)
-        self._answer()
+        try:
+            if request.b:
+                self._flash(lambda: self._nvs.put(request.data[: request.a], request.data[request.a :]))
+            else:
+                self._flash(lambda: self._nvs.put(request.data, None))
+        except NvsError as error:
+            self._answer(error.status)
 
     def _wifi(self, request: Request) -> None:
         self._answer(self.wifi.serve(request.a, request.b, request.data))
