@@ -31,8 +31,8 @@ SECRETS: dict[Kind, tuple[Loc, ...]] = {
 }
 # What decides about the values besides the document.
 _MAKERS = ("board.py", "board_file.py", "checked.py", "document.py", "product_file.py", "validate.py", "values.py")
-# One of so many files holds a document's values: a bound for the folder, however many products pass by.
-_SLOT_DIGITS = 2
+# Hex digits of the hash in a file's name: a bound for the folder (a kilobyte each), however many products pass by.
+_SLOT_DIGITS = 3
 
 
 @overload

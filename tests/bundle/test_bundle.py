@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from provisioning import kept
+from provisioning.bundle import compile as compiler
 from provisioning.bundle.bundle import RELEASED, Bundle, Interpreter, build
 from provisioning.bundle.compile import MPY_VERSION, digest_of, package
 from provisioning.bundle.room import blocks, check_room
@@ -110,6 +112,16 @@ def test_a_package_that_does_not_compile_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "core.py").write_text("def broken(:\n")
     with pytest.raises(StationError, match=r"mpy-cross refuses firmware/twinroot/core\.py: SyntaxError"):
         package(MPY_VERSION, tmp_path)
+
+
+def test_a_kept_package_is_what_the_compiler_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "_folder", lambda: tmp_path / "cache")
+    modules = {"core.py": b"x = 1\n", "more.py": b"y = 2\n"}
+    made = compiler._compiled(modules)
+    assert made == compiler._compile(modules)
+    monkeypatch.setattr(compiler, "_compile", lambda _: {})
+    assert compiler._compiled(modules) == made
+    assert compiler._compiled({**modules, "core.py": b"x = 3\n"}) == {}
 
 
 def test_line_ends_of_the_checkout_do_not_matter(tmp_path: Path) -> None:
