@@ -6,11 +6,12 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from provisioning.errors import TwinrootError
-from provisioning.virtual import bootrom, image
+from provisioning.virtual import bootrom, filling, image
 from provisioning.virtual.autoreset import AutoReset
 from provisioning.virtual.chips import CHIPS, RESET_CAUSE
 from provisioning.virtual.faults import Fault, WireFaults
@@ -48,7 +49,7 @@ class Board:
     """Assembled off; `power_on` starts it."""
 
     def __init__(self, spec: BoardSpec, state: Path, engine: Engine) -> None:
-        self.spec = spec
+        self.spec = self._born = spec
         self.state = state
         self.chip = CHIPS[spec.chip]
         self.identity = Identity.load(state, self.chip, spec.seed)
@@ -85,6 +86,7 @@ class Board:
         self.on_event: Callable[[str], None] = lambda event: None
         self.on_report: Callable[[TwinrootError], None] = lambda error: None
         self.strapped_low = False
+        self._full = False
         self._next_step: asyncio.TimerHandle | None = None
 
     @property
@@ -262,6 +264,13 @@ class Board:
             self.flash.worn.add(int(fault.value))
         elif fault.name == "wifi":
             self.peripherals.wifi.meet(fault.word)
+        elif fault.name == "full":
+            filling.fill(self, int(fault.value))
+            self._full = True
+        elif fault.name == "heap":
+            self.spec = replace(self.spec, heap=fault.word)
+        elif fault.name == "clock":
+            self.spec = replace(self.spec, clock=fault.word)
         elif fault.name in ("stuck", "reset", "cut") and fault.at is None:
             self._fault(fault.name)
         else:
@@ -278,6 +287,10 @@ class Board:
         self.flash.worn.clear()
         self.peripherals.wifi.meet("up")
         self.stuck = False
+        self.spec = replace(self.spec, heap=self._born.heap, clock=self._born.clock)
+        if self._full:
+            self._full = False
+            filling.clear(self)
 
     def _fault(self, name: str) -> None:
         if name == "stuck":

@@ -7,22 +7,20 @@ import json
 import os
 import select
 import signal
-import socket
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from provisioning.errors import StationError
 from provisioning.virtual import complaint, run
+from provisioning.virtual.channel import Channel
 from provisioning.virtual.options import Options
 from provisioning.virtual.spec import BoardSpec
 
 START_TIMEOUT = 90.0  # s for a board to answer; it takes about 0.4 on a quiet computer
 _STOP_TIMEOUT = 5.0
-_ANSWER_TIMEOUT = 60.0
 
 
 class VirtualBoard:
@@ -47,7 +45,7 @@ class VirtualBoard:
         self.state = Path()
         self._spec: BoardSpec | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
+        self._control: Channel | None = None
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -71,7 +69,7 @@ class VirtualBoard:
         for name in ("port", "pty", "rfc2217", "mac", "serial", "pid"):
             setattr(self, name, described[name])
         self.state = Path(described["state"])
-        self._control = _connect(Path(described["control"]))
+        self._control = Channel(Path(described["control"]), START_TIMEOUT)
         return self
 
     def _first_line(self) -> dict[str, Any]:
@@ -194,7 +192,7 @@ class VirtualBoard:
     # --- faults ---------------------------------------------------------------------------------------------------
 
     def inject(self, fault: str) -> None:
-        """A fault as `--fault` takes it: "flip=0.001", "reset@4000", "cut-op=37", "worn=513", "stuck"; the list is in faults.py."""
+        """A fault as `--fault` takes it: "flip=0.001", "reset@4000", "cut-op=37", "worn=513", "full", "stuck"; the list is in faults.py."""
         self.call("inject", fault=fault)
 
     def heal(self) -> None:
@@ -215,40 +213,4 @@ class VirtualBoard:
         """One command of the control channel. Raises StationError when the process is gone or refuses."""
         if self._control is None:
             raise StationError("virtual-not-running", "The virtual board is not running", "Use it as a context manager.")
-        try:
-            self._control.sendall(json.dumps({"do": command, **arguments}).encode() + b"\n")
-            line = _read_line(self._control)
-        except OSError as error:
-            raise StationError("virtual-gone", f"The virtual board's process {self.pid} is gone", "Start it again.") from error
-        answer = json.loads(line)
-        if not answer["ok"]:
-            raise complaint.raised_by(answer)
-        return answer["result"]
-
-
-def _connect(path: Path) -> socket.socket:
-    control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    control.settimeout(_ANSWER_TIMEOUT)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        deadline = time.monotonic() + START_TIMEOUT
-        while True:
-            try:
-                control.connect(f"/proc/self/fd/{folder}/{path.name}")
-                return control
-            except (FileNotFoundError, ConnectionRefusedError):
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
-    finally:
-        os.close(folder)
-
-
-def _read_line(control: socket.socket) -> bytes:
-    line = b""
-    while not line.endswith(b"\n"):
-        more = control.recv(1 << 20)
-        if not more:
-            raise ConnectionResetError
-        line += more
-    return line
+        return self._control.call(command, **arguments)

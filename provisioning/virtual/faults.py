@@ -17,14 +17,18 @@ from provisioning.errors import InputError
 _SYNTAX = re.compile(r"^(?P<name>[a-z-]+)(=(?P<value>[^@:]+))?(@(?P<at>\d+))?(:(?P<way>in|out))?$")
 
 
+HEAP = re.compile(r"^\d+w?[kKmM]?$")  # a size for -X heapsize=: w counts words
+
+
 @dataclass(frozen=True)
 class Kind:
-    """`value`: none, probability, number or word; `at`: whether a byte may be (True) or must be ("must") given."""
+    """`value`: none, probability, number, optional (a number that may be left out) or word; `at`: whether a byte may be given."""
 
     what: str
     value: str = "none"
     at: bool = False
-    words: tuple[str, ...] = ()
+    words: re.Pattern[str] | None = None
+    example: str = ""  # of a word
 
 
 FAULTS = {
@@ -36,8 +40,18 @@ FAULTS = {
     "cut": Kind("the power goes", at=True),
     "cut-op": Kind("the power goes in the flash operation after this many more", "number"),
     "worn": Kind("this 4096-byte sector can no longer be erased", "number"),
-    "wifi": Kind("what the board's station meets", "word", words=("up", "down", "no-ap", "wrong-password")),
+    "wifi": Kind(
+        "what the board's station meets",
+        "word",
+        words=re.compile("up|down|no-ap|wrong-password"),
+        example="up, down, no-ap, wrong-password",
+    ),
+    "full": Kind("the file system has this many bytes left (none without a value); a running board is reset", "optional"),
+    "heap": Kind("MicroPython's heap from the next boot on", "word", words=HEAP, example="60K"),
+    "clock": Kind("what the RTC says at the next power on", "word", words=re.compile("2000|host"), example="2000, host"),
 }
+
+BEFORE_POWER = ("full", "heap", "clock")  # as --fault they are there from the first boot on
 
 
 @dataclass(frozen=True)
@@ -58,12 +72,12 @@ def parse(text: str) -> Fault:
     value, at = match["value"], match["at"]
     if at is not None and not kind.at:
         raise InputError("fault", f"{text!r}: {match['name']} does not happen at a byte", "Leave @ out.")
-    if kind.value == "word":
-        if value not in kind.words:
-            raise InputError("fault", f"{text!r}: {value} is not one of {', '.join(kind.words)}", "Give one of them.")
+    if kind.words is not None:
+        if value is None or not kind.words.fullmatch(value):
+            raise InputError("fault", f"{text!r}: {value or 'no value'} is not one that {match['name']} takes", f"Give {kind.example}.")
         return Fault(match["name"], word=value)
     wants = kind.value != "none" and at is None
-    if wants != (value is not None):
+    if wants != (value is not None) and not (kind.value == "optional" and value is None):
         raise InputError("fault", f"{text!r}: {match['name']} {'needs a value' if wants else 'takes no value here'}", "See the table.")
     try:
         number = float(value) if value is not None else 0.0
@@ -71,6 +85,8 @@ def parse(text: str) -> Fault:
         raise InputError("fault", f"{text!r}: {value} is not a number", "Give a number.") from None
     if kind.value == "probability" and not 0 <= number <= 1:
         raise InputError("fault", f"{text!r}: {value} is not a probability between 0 and 1", "For example 0.001.")
+    if kind.value in ("number", "optional") and not (number >= 0 and number.is_integer()):
+        raise InputError("fault", f"{text!r}: {value} is not a whole number", "Give 0 or more.")
     return Fault(match["name"], number, at=int(at) if at is not None else None, way=match["way"] or "")
 
 

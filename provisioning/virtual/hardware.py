@@ -27,6 +27,7 @@ from provisioning.virtual.board import Board
 from provisioning.virtual.control import ControlServer
 from provisioning.virtual.endpoint.pty import PtyEndpoint, remove_links
 from provisioning.virtual.endpoint.rfc2217 import Rfc2217Endpoint
+from provisioning.virtual.faults import BEFORE_POWER
 from provisioning.virtual.faults import parse as parse_fault
 from provisioning.virtual.interpreter.process import Engine
 from provisioning.virtual.spec import BoardSpec
@@ -105,9 +106,14 @@ async def start(spec: BoardSpec, state: Path, engine: Engine, port: int) -> Benc
         board.identity.save()
     # What assembling the board needed goes back before the interpreter is forked off: it would carry it.
     ctypes.CDLL(None).malloc_trim(0)
+    faults = [parse_fault(fault) for fault in spec.faults]
+    before = [fault for fault in faults if fault.name in BEFORE_POWER]
+    for fault in before:
+        board.inject(fault)
     board.power_on()
-    for fault in spec.faults:
-        board.inject(parse_fault(fault))
+    for fault in faults:
+        if fault not in before:
+            board.inject(fault)
     return Bench(board, pty, network, lock)
 
 

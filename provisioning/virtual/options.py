@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
 from provisioning.errors import InputError
+from provisioning.virtual import inject
 from provisioning.virtual.chips import CHIPS
+from provisioning.virtual.faults import HEAP
 from provisioning.virtual.faults import parse as parse_fault
 
 LINKS = ("rfc2217", "pty")
 FLASH_TIMINGS = ("none", "typical", "worst")
 CLOCKS = ("2000", "host")
 MOST_BOARDS = 64
-_HEAP = re.compile(r"^\d+w?[kKmM]?$")
 
 
 @dataclass
@@ -38,6 +38,7 @@ class Options:
     seed: int = 0
     clock: str = "2000"
     faults: list[str] = field(default_factory=list)
+    injects: list[str] = field(default_factory=list)
     json: bool = False
 
     def check(self) -> None:
@@ -53,13 +54,14 @@ class Options:
                 raise InputError("option", f"{option} {value} is not one of {choices}", f"Give {option} one of them.")
         for fault in self.faults:
             parse_fault(fault)
+        inject.check(self.injects, self.state)
         if not 1 <= self.count <= MOST_BOARDS:
             raise InputError("option", f"--count {self.count} is not between 1 and {MOST_BOARDS}", "Start more than one process.")
         if not 0 <= self.port <= 65535 - self.count:
             raise InputError("option", f"--port {self.port} is not a TCP port with {self.count} free after it", "Leave it out.")
         if not 0 <= self.latency_ms <= 1000:
             raise InputError("option", f"--latency-ms {self.latency_ms:g} is not between 0 and 1000", "USB adapters need 1 to 16.")
-        if self.heap is not None and not _HEAP.match(self.heap):
+        if self.heap is not None and not HEAP.match(self.heap):
             raise InputError("option", f"--heap {self.heap} is not a size such as 160wK or 200K", "See docs/virtual-board.md.")
         if self.flash_size is not None and self.flash_size.upper() not in _FLASH_SIZES:
             choices = ", ".join(_FLASH_SIZES)
@@ -100,6 +102,14 @@ def parse(arguments: list[str]) -> Options:
     parser.add_argument("--clock", default="2000", help="2000: the RTC starts there at power on; host: this computer's time")
     parser.add_argument(
         "--fault", dest="faults", action="append", default=[], help="a fault from the start, such as flip=0.001; see the docs"
+    )
+    parser.add_argument(
+        "--inject",
+        dest="injects",
+        action="append",
+        default=[],
+        metavar="WHAT",
+        help="start nothing: set a fault on the board that runs on --state, or heal, power-off, power-on, unplug, plug, counters",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object per board on standard output")
     options = Options(**vars(parser.parse_args(arguments)))

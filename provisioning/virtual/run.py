@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 from provisioning.errors import StationError
 from provisioning.virtual.options import Options
@@ -60,10 +59,18 @@ def hardware_command(spec: BoardSpec, options: Options, *more: str) -> list[str]
     return [*command, *more]
 
 
-def run(options: Options) -> NoReturn:
-    """Becomes the hardware process; it ends by SIGTERM, SIGINT or SIGHUP. Raises InputError and StationError before that."""
+def run(options: Options) -> None:
+    """Becomes the hardware process, which ends by SIGTERM, SIGINT or SIGHUP. Returns only after --inject.
+
+    Raises InputError and StationError before that.
+    """
     options.check()
     check_platform()
+    if options.injects and options.state is not None:
+        from provisioning.virtual import inject
+
+        inject.report(inject.inject(options.injects, options.state), options.state, options.json)
+        return
     spec = resolve(options)
     command = hardware_command(spec, options)
     sys.stdout.flush()
