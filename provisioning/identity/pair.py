@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+from provisioning import kept
 from provisioning.config.document import shown, wrong
+from provisioning.errors import InputError
 from provisioning.identity import pem
 
 # Key types that mbedTLS on the ESP32 and AWS IoT both take: name -> what makes one.
 ACCEPTED_KEYS = "EC P-256, EC P-384, or RSA of 2048 to 4096 bits"
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # fromtimestamp ends in 3000 on Windows; certificates end in 9999
+_SLOT_DIGITS = 3  # hex digits of the hash in a kept file's name: a bound for the folder, however many devices pass by
 
 
 @dataclass(frozen=True)
@@ -31,8 +39,43 @@ def load_pair(certificate: Path, key: Path, now: datetime | None = None) -> Pair
 
     `now` (UTC) is what validity is judged by; the host's clock by default.
     """
-    leaf, leaf_der = _certificate(certificate)
+    leaf_der = _certificate_block(certificate)
+    label, key_der, facts = _facts(leaf_der, certificate, key)
+    not_before, not_after = (_EPOCH + timedelta(seconds=facts[name]) for name in ("not_before", "not_after"))
+    _check_dates(not_before, not_after, certificate, now or datetime.now(timezone.utc))
+    return Pair(
+        certificate_pem=pem.encode("CERTIFICATE", leaf_der),
+        key_pem=pem.encode(label, key_der),
+        not_before=not_before,
+        not_after=not_after,
+        serial=facts["serial"],
+        sha256=hashlib.sha256(leaf_der).hexdigest(),
+    )
+
+
+def _facts(leaf_der: bytes, certificate: Path, key: Path) -> tuple[str, bytes, dict[str, int]]:
+    """The key's block, and of the certificate not_before, not_after (Unix seconds) and serial, both checked against each other.
+
+    A pair that has passed is remembered by the hash of all its bytes: what was found of them then holds for good, and looking again would
+    cost each command the loading of `cryptography`. Validity is judged by the caller, each time.
+    """
+    with contextlib.suppress(InputError):  # said below, after what may be wrong with the certificate
+        label, key_der = _key_block(key)
+        pair = kept.key_of(Path(__file__).read_bytes(), leaf_der, label.encode(), key_der)
+        found = kept.read(f"pair-{pair[:_SLOT_DIGITS]}.json", pair)
+        if found is not None:
+            return label, key_der, found
+    leaf = _certificate(leaf_der, certificate)
     private, label, key_der = _key(key)
+    _check_belongs(leaf, certificate, private, key)
+    dates = {"not_before": leaf.not_valid_before_utc, "not_after": leaf.not_valid_after_utc}
+    facts = {**{name: int(date.timestamp()) for name, date in dates.items()}, "serial": leaf.serial_number}
+    pair = kept.key_of(Path(__file__).read_bytes(), leaf_der, label.encode(), key_der)
+    kept.write(f"pair-{pair[:_SLOT_DIGITS]}.json", pair, facts)
+    return label, key_der, facts
+
+
+def _check_belongs(leaf: Any, certificate: Path, private: Any, key: Path) -> None:
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     def spki(public: Any) -> bytes:
@@ -44,17 +87,6 @@ def load_pair(certificate: Path, key: Path, now: datetime | None = None) -> Pair
             f"{shown(key)}: this key does not belong to the certificate {shown(certificate)}",
             "Take both files from the same download or request.",
         )
-    _check_dates(leaf, certificate, now or datetime.now(timezone.utc))
-    import hashlib
-
-    return Pair(
-        certificate_pem=pem.encode("CERTIFICATE", leaf_der),
-        key_pem=pem.encode(label, key_der),
-        not_before=leaf.not_valid_before_utc,
-        not_after=leaf.not_valid_after_utc,
-        serial=leaf.serial_number,
-        sha256=hashlib.sha256(leaf_der).hexdigest(),
-    )
 
 
 def load_key(path: Path) -> Any:
@@ -72,9 +104,7 @@ def _read(path: Path, what: str) -> list[tuple[str, bytes]]:
         raise wrong("bad-pem", f"{shown(path)}: {reason}, expected {what} as PEM", "Open the file in an editor, or get it again.") from None
 
 
-def _certificate(path: Path) -> tuple[Any, bytes]:
-    from cryptography import x509
-
+def _certificate_block(path: Path) -> bytes:
     blocks = [der for label, der in _read(path, "the device's certificate") if label == "CERTIFICATE"]
     if len(blocks) != 1:
         raise wrong(
@@ -82,8 +112,14 @@ def _certificate(path: Path) -> tuple[Any, bytes]:
             f"{shown(path)}: holds {len(blocks)} certificates, expected exactly one, the device's own",
             "Remove intermediate and root certificates; a device sends only its own." if blocks else "Is this the key file?",
         )
+    return blocks[0]
+
+
+def _certificate(leaf_der: bytes, path: Path) -> Any:
+    from cryptography import x509
+
     try:
-        leaf = x509.load_der_x509_certificate(blocks[0])
+        leaf = x509.load_der_x509_certificate(leaf_der)
         leaf.public_key()
         usable = leaf.not_valid_before_utc < leaf.not_valid_after_utc
     except Exception as error:
@@ -91,13 +127,10 @@ def _certificate(path: Path) -> tuple[Any, bytes]:
         raise wrong("bad-certificate", f"{shown(path)}: the certificate is damaged: {type(error).__name__}", "Get it again.") from error
     if not usable:
         raise wrong("bad-certificate", f"{shown(path)}: the certificate ends before it begins", "Get it again.")
-    return leaf, blocks[0]
+    return leaf
 
 
-def _key(path: Path) -> tuple[Any, str, bytes]:
-    from cryptography.hazmat.primitives.asymmetric import ec, rsa
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
+def _key_block(path: Path) -> tuple[str, bytes]:
     blocks = [(label, der) for label, der in _read(path, "the device's private key") if label.endswith("PRIVATE KEY")]
     if len(blocks) != 1:
         raise wrong("bad-key", f"{shown(path)}: holds {len(blocks)} private keys, expected exactly one", "Is this the certificate file?")
@@ -108,6 +141,14 @@ def _key(path: Path) -> tuple[Any, str, bytes]:
             f"{shown(path)}: the key is encrypted, and a device has nobody to type a password",
             "Decrypt it: openssl pkey -in … -out …",
         )
+    return label, der
+
+
+def _key(path: Path) -> tuple[Any, str, bytes]:
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    label, der = _key_block(path)
     try:
         private = load_pem_private_key(pem.encode(label, der), None)
     except Exception as error:
@@ -122,16 +163,16 @@ def _key(path: Path) -> tuple[Any, str, bytes]:
     return private, label, der
 
 
-def _check_dates(leaf: Any, path: Path, now: datetime) -> None:
-    if leaf.not_valid_after_utc <= now:
+def _check_dates(not_before: datetime, not_after: datetime, path: Path, now: datetime) -> None:
+    if not_after <= now:
         raise wrong(
             "certificate-expired",
-            f"{shown(path)}: the device certificate expired on {leaf.not_valid_after_utc:%Y-%m-%d}",
+            f"{shown(path)}: the device certificate expired on {not_after:%Y-%m-%d}",
             "Issue a new one for this device.",
         )
-    if leaf.not_valid_before_utc > now:
+    if not_before > now:
         raise wrong(
             "certificate-not-yet-valid",
-            f"{shown(path)}: the device certificate is valid from {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC, which is in the future",
+            f"{shown(path)}: the device certificate is valid from {not_before:%Y-%m-%d %H:%M} UTC, which is in the future",
             "Check this computer's clock.",
         )

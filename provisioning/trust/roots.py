@@ -1,7 +1,9 @@
 """Roots: the certificates in certs/ with their manifest, and roots that a product pins itself.
 
-Loading believes nothing: fingerprint, self-signature, CA flag and dates are checked each time; a mismatch is an InputError that names the
-file and says what to do. A root past its end is still a root: dates that lie ahead or behind are policy.py's subject.
+Loading believes nothing: fingerprint, self-signature, CA flag and dates are checked; a mismatch is an InputError that names the file and
+says what to do. The fingerprint is computed and compared each time. It pins every byte, so what was found of those bytes once (signature,
+flag, dates, kind of key) holds for good and is remembered by it; looking again would cost each command the loading of `cryptography`.
+A root past its end is still a root: dates that lie ahead or behind are policy.py's subject.
 """
 
 from __future__ import annotations
@@ -11,9 +13,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from provisioning import kept
 from provisioning.errors import InputError, StationError
 from provisioning.resources import folder
 from provisioning.trust import der, pem, signature
@@ -22,6 +26,9 @@ MANIFEST = "manifest.json"
 
 # What a device's mbedTLS can verify; a root with another key would be dead weight on it.
 DEVICE_KEYS = ("RSA ", "EC P-")
+
+_KEPT = "roots.json"
+_MOST_KEPT = 64  # roots; certs/ has fewer than ten, the rest are those that products pin
 
 
 @dataclass(frozen=True)
@@ -166,6 +173,18 @@ def _check_fingerprint(cert: der.Certificate, wanted: str, file: Path, where: st
 
 def _check_root(cert: der.Certificate, file: Path) -> str:
     """Is it a root that a device can use? Returns the key's text."""
+    passed = _passed()
+    fingerprint = hashlib.sha256(cert.der).hexdigest()
+    if fingerprint not in passed:
+        key = _examined(cert, file)
+        if len(passed) >= _MOST_KEPT:
+            passed.clear()
+        passed[fingerprint] = key
+        kept.write(_KEPT, _examiners(), passed)
+    return passed[fingerprint]
+
+
+def _examined(cert: der.Certificate, file: Path) -> str:
     try:
         key = signature.key_text(cert)
         reason = _why_no_root(cert, key)
@@ -176,6 +195,18 @@ def _check_root(cert: der.Certificate, file: Path) -> str:
             "not-a-root", f"{file} ({cert.subject}) cannot be a root: {reason}.", "Use the self-signed CA certificate that ends the chain."
         )
     return key
+
+
+@lru_cache(maxsize=1)
+def _passed() -> dict[str, str]:
+    """Roots that have passed before: fingerprint of the bytes at hand -> the key's text."""
+    return kept.read(_KEPT, _examiners()) or {}
+
+
+@lru_cache(maxsize=1)
+def _examiners() -> str:
+    """What decides about a root besides its bytes: the source of the checks."""
+    return kept.key_of(*(Path(source).read_bytes() for source in (__file__, str(der.__file__), str(signature.__file__))))
 
 
 def _why_no_root(cert: der.Certificate, key: str) -> str:
