@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import zlib
@@ -52,9 +53,11 @@ def literal(data: bytes) -> bytes:
 
 def packed(source: str) -> bytes:
     """A program that unpacks `source` on the board and runs it; needs the deflate module there (MicroPython 1.21)."""
-    squeeze = zlib.compressobj(9, zlib.DEFLATED, 12, 9)
-    data = squeeze.compress(source.encode()) + squeeze.flush()
-    return b"import io,deflate\nexec(deflate.DeflateIO(io.BytesIO(" + literal(data) + b")).read())"
+    made = []
+    for level, memory in itertools.product((6, 7, 9), (4, 5, 9)):  # what is shortest as a literal is luck
+        squeeze = zlib.compressobj(level, zlib.DEFLATED, 12, memory)
+        made.append(literal(squeeze.compress(source.encode()) + squeeze.flush()))
+    return b"import io,deflate\nexec(deflate.DeflateIO(io.BytesIO(" + min(made, key=len) + b")).read())"
 
 
 @lru_cache(maxsize=1)

@@ -26,6 +26,17 @@ def record(item: Item) -> bytes:
     return bytes((len(label),)) + label + size3(len(body)) + body
 
 
+def _records(items: list[Item]) -> list[bytes]:
+    """The records of `items`, those that are no DER joined: files of a kind deflate best with one table, each certificate with its own."""
+    parts: list[bytes] = []
+    for made in map(record, items):
+        if parts and not made[0] and not parts[-1][0]:
+            parts[-1] += made
+        else:
+            parts.append(made)
+    return parts
+
+
 _PREPARE = "prepare(stream.read(number()),eval(stream.read(number())))"
 
 
@@ -71,8 +82,15 @@ class StreamSession:
         code = ("".join(sources) + call).encode()
         return size3(len(code)) + code
 
-    def _packed(self, data: bytes) -> bytes:
-        return self._deflate.compress(data) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
+    def _packed(self, *parts: bytes) -> bytes:
+        """The next piece of the stream. Code, DER and base64 deflate best with a table each: a part begins a block when that is shorter."""
+        made = []
+        for between in (zlib.Z_BLOCK, zlib.Z_NO_FLUSH):
+            squeeze = self._deflate.copy()
+            data = b"".join(squeeze.compress(part) + squeeze.flush(between) for part in parts)
+            made.append((data + squeeze.flush(zlib.Z_SYNC_FLUSH), squeeze))
+        data, self._deflate = min(made, key=lambda one: len(one[0]))
+        return data
 
     def _call(self, call: str, *needed: str, data: bytes = b"") -> Any:
         self.frames.send(self._packed(self._program(call, *needed) + data))
@@ -99,16 +117,16 @@ class StreamSession:
     def transfer(self) -> int:
         if self._payload is None or self._plan is None:
             raise ValueError("prepare() comes before transfer()")
-        records = b"".join(record(self._payload.items[index]) for index in self._plan.send)
+        records = _records([self._payload.items[index] for index in self._plan.send])
         if self._holds_sets:
-            data = self._program("say(take())", "store") + records
+            parts = [self._program("say(take())", "store"), *records]
         else:
             _, rest = plan_text(self._payload)
             rest[1] = 0  # sizes, which only a board with sets needs
             program = self._program(f"{_PREPARE}\nsay(take())", "write", "first", "store")
-            data = program + _plan_data(self._payload.blank_set_json, rest) + records
+            parts = [program, _plan_data(self._payload.blank_set_json, rest), *records]
         total = sum(len(self._payload.items[index].content) for index in self._plan.send)
-        packed = self._packed(data)
+        packed = self._packed(*parts)
         self.frames.send(packed, Progress(len(packed), total, self.events))
         return int(self._answer())
 
