@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import venv
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,10 @@ EXPLAINED = {
     "TestVirtualPort::test_auto_detect_virtual_port": _SERVER,
     "TestVirtualPort::test_highspeed_flash_virtual_port": _SERVER,
 }
+
+# Beside esptool itself. bitstring 5 took names away that esptool uses.
+SUITE_NEEDS = ("bitstring<5", "pytest", "pytest-rerunfailures", "pyelftools", "requests")
+_INSTALL_TIMEOUT = 900.0  # s
 
 
 @dataclass
@@ -105,11 +110,30 @@ def results(report: Path) -> list[Result]:
     return out
 
 
+def environment(checkout: Path, folder: Path) -> str:
+    """A Python environment in `folder` with the checkout's esptool and what its suite needs; the path of its Python."""
+    source = folder / "esptool"
+    # Installed from a copy: a build leaves files in its source.
+    shutil.copytree(checkout, source, ignore=shutil.ignore_patterns(".git", "build", "*.egg-info"))
+    venv.create(folder / "venv", with_pip=True)
+    python = str(folder / "venv" / "bin" / "python")
+    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(source), *SUITE_NEEDS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_TIMEOUT, check=False)
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()[-1:]
+        raise SystemExit(
+            f"error: esptool of {checkout} cannot be installed: {' '.join(said)}\nGive --python of an environment that has it."
+        )
+    return python
+
+
 def run(checkout: Path, python: str, chip: str, shards: int, only: str, log: Path | None) -> list[Result]:
     with tempfile.TemporaryDirectory(prefix="conformance-") as temporary:
         base = Path(temporary)
         first = work_copy(checkout, base / "0")
         tests = [test for test in applicable(checkout, chip, first, python) if only in test]
+        if not tests:
+            raise SystemExit(f"error: no test's name contains {only!r}\nLeave --only out to run all.")
         groups = spread(tests, weights(first / "test_esptool.py"), shards)
         boards: list[VirtualBoard] = []
         jobs = []
@@ -139,7 +163,7 @@ def run(checkout: Path, python: str, chip: str, shards: int, only: str, log: Pat
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--esptool", type=Path, required=True, help="a checkout of github.com/espressif/esptool")
-    parser.add_argument("--python", default=sys.executable, help="the Python in which that esptool is installed, or another 5.x")
+    parser.add_argument("--python", help="a Python with an esptool 5.x and pytest; without it a temporary one gets the checkout's esptool")
     parser.add_argument("--chip", default="esp32")
     parser.add_argument("--shards", type=int, default=10, help="boards at once; pyserial's client mostly sleeps")
     parser.add_argument("--only", default="", help="tests whose name contains this")
@@ -153,8 +177,13 @@ def main() -> int:
         arguments.log.mkdir(parents=True, exist_ok=True)
     # The checkout's flasher stub is a flasher stub too.
     os.environ[EXTRA_ESPTOOL] = str(arguments.esptool.resolve())
-    began = time.monotonic()
-    found = run(arguments.esptool.resolve(), arguments.python, arguments.chip, arguments.shards, arguments.only, arguments.log)
+    checkout = arguments.esptool.resolve()
+    with tempfile.TemporaryDirectory(prefix="conformance-python-") as folder:
+        if arguments.python is None:
+            sys.stderr.write("Installing the checkout's esptool in a temporary environment ...\n")
+        python = arguments.python or environment(checkout, Path(folder))
+        began = time.monotonic()
+        found = run(checkout, python, arguments.chip, arguments.shards, arguments.only, arguments.log)
     seconds = time.monotonic() - began
     counted = {kind: sum(r.outcome == kind for r in found) for kind in ("passed", "failed", "skipped")}
     if arguments.json:
