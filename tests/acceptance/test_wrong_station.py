@@ -99,7 +99,7 @@ def test_a_port_that_another_program_uses(place: Place, board: VirtualBoard, com
     there, here = flash_state(board), place.files()
     with held(board.pty):
         made = run(place, command, "--port", board.pty)
-    refused(made, 3, "port-busy", board.pty, "Another program")
+    refused(made, 3, "port-busy", board.pty, "(pid ")
     assert (flash_state(board), place.files()) == (there, here)
 
 
@@ -124,7 +124,7 @@ def test_a_board_that_does_not_answer(place: Place, board: VirtualBoard, command
 def test_a_board_without_a_set_has_nothing_to_verify_and_nothing_to_go_back_to(place: Place, board: VirtualBoard) -> None:
     there, here = flash_state(board), place.files()
     refused(run(place, "verify", "--port", board.pty), 1, "no-package", "twinroot update")
-    refused(run(place, "rollback", "--port", board.pty), 1, "no-previous-set", "twinroot update")
+    refused(run(place, "rollback", "--port", board.pty), 1, "no-set", "twinroot update")
     assert (flash_state(board), place.files()) == (there, here)
 
 

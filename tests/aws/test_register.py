@@ -233,7 +233,7 @@ def killed_and_run_again(moto: Moto, product: Path, count: int, kills: int) -> N
     """Register, killed `kills` times without warning at random moments, then once more to the end."""
     rng = random.Random(SEED)
     csv = devices(product.parent, count)
-    argv = [sys.executable, "-m", "provisioning.cli.main", "aws", "register", str(product), "--devices", str(csv), "--rate", "0"]
+    argv = [sys.executable, "-m", "provisioning", "aws", "register", str(product), "--devices", str(csv), "--rate", "0"]
     argv += ["--region", "us-east-1", "--json"]
     at = sorted(rng.randrange(10, 5 * count - 10) for _ in range(kills))
     for moment in at:

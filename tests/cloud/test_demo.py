@@ -17,7 +17,7 @@ from provisioning.errors import BoardError
 
 DEMO = [sys.executable, "-m", "provisioning", "demo"]
 # As the installed `twinroot` starts. (`python -m` ends by SIGINT instead of 130 when the interrupt met an import's exec().)
-INSTALLED = [sys.executable, "-c", "from provisioning.cli.main import main; main()", "demo"]
+INSTALLED = [sys.executable, "-c", "from provisioning.cli.entry import main; main()", "demo"]
 STEPS = ["cloud", "board", "product", "update", "ats", "break", "legacy", "repair", "home", "health", "again", "verify", "probe"]
 
 

@@ -23,7 +23,7 @@ print(json.dumps([u.done, twinroot.sets.active(), twinroot.sets.read(2)["version
 
 
 def twinroot(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    code = "import sys; from provisioning.cli.main import main; sys.exit(main())"
+    code = "import sys; from provisioning.cli.entry import main; main()"
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=folder,

@@ -91,6 +91,7 @@ def cut_points(firmware: int, total: int, short: bool) -> list[int]:
     return [in_firmware[0], in_firmware[-1], in_files[0], in_files[len(in_files) // 2], in_files[-1]]
 
 
+@pytest.mark.timeout(600)  # five cuts, each with a recovery to PASS
 def test_power_cuts(made: products.Made, board: VirtualBoard) -> None:
     firmware, total = operations(made, board)
     codes = [cut_and_recover(made, board, at, seed=at) for at in cut_points(firmware, total, short=True)]
