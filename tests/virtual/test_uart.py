@@ -242,8 +242,10 @@ def test_the_port_disappears_and_comes_back_under_another_name(make_virtual_boar
     "text", ["", "melt", "drop", "drop=2", "drop=x", "cut-op", "cut-op@3", "wifi=maybe", "drop@1:up", "stuck=1", "reset=3"]
 )
 def test_a_fault_that_is_none_is_one_sentence(virtual_board, text):
-    from provisioning.errors import StationError
+    from provisioning.errors import InputError
 
-    with pytest.raises(StationError) as refused:
+    with pytest.raises(InputError) as refused:
         virtual_board.inject(text)
+    assert refused.value.code == "fault"
+    assert refused.value.hint
     assert "Traceback" not in refused.value.message
