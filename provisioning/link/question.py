@@ -6,6 +6,7 @@ no flow control and costs two turns of the line.
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,12 +14,12 @@ from provisioning.errors import BoardError
 from provisioning.link.payload import Payload
 from provisioning.link.repl import LinkBroken, RawRepl
 
-_SOURCE = """import os,json
+_SOURCE = """import os
 try:
  import twinroot as w;t=w.selftest();l='/lib/twinroot';d=os.listdir
  t=[t,d('/trust'),d(l),[w.check.sha256(f,bytearray(99))for f in[%s]]]if t['set_sha256'][:8]=='%s'else t['device']
 except:t=0
-print(json.dumps(t))"""
+print([t])"""
 _LOADER = "/lib/twinroot/__init__.py"
 
 
@@ -43,10 +44,11 @@ def held(repl: RawRepl, payload: Payload, package: str) -> Held:
 
     A board that cannot answer (blank, older package, too little heap) holds something else. Writes nothing.
     """
-    paths = ",".join("l+'/__init__.py'" if item.name == _LOADER else repr(item.name) for item in payload.rest)
+    paths = ",".join("w.__file__" if item.name == _LOADER else repr(item.name) for item in payload.rest)
     for _ in range(2):
         try:
-            answer = repl.ask(_SOURCE % (paths, payload.set_sha256[:8]), 20.0)
+            text = repl.run(_SOURCE % (paths, payload.set_sha256[:8]), 20.0).decode("utf-8", "replace").strip()
+            [answer] = ast.literal_eval(text.splitlines()[-1])
             if not answer or isinstance(answer, str):
                 return Held(device=answer or None)
             report, trust, lib, hashes = answer
@@ -56,7 +58,7 @@ def held(repl: RawRepl, payload: Payload, package: str) -> Held:
             break
         except LinkBroken:
             repl.enter()
-        except (TypeError, ValueError, KeyError):
+        except (TypeError, ValueError, KeyError, IndexError, SyntaxError):
             continue  # the line changed the answer, which has no check sum: there is no room for one
         except BoardError as error:
             if error.code == "device-exception":

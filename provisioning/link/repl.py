@@ -5,6 +5,7 @@ Protocol: docs.micropython.org/en/latest/reference/repl.html, "Raw mode and raw-
 
 from __future__ import annotations
 
+import ast
 import json
 import secrets
 import time
@@ -139,13 +140,13 @@ class RawRepl:
         self.run(source, follow=False)
 
     def value(self, expression: str | bytes, seconds: float = 20.0) -> Any:
-        """The value of an expression on the board, as JSON with a check sum. Raises LinkBroken when the line changed it."""
+        """The value of an expression on the board, as `repr` writes it, with a check sum. Raises LinkBroken when the line changed it."""
         code = expression.encode() if isinstance(expression, str) else expression
-        text = self.run(b"import json,binascii\n_r=json.dumps(" + code + b")\nprint(_r,binascii.crc32(_r.encode()))", seconds)
+        text = self.run(b"import binascii\n_r=repr(" + code + b")\nprint(_r,binascii.crc32(_r))", seconds)
         body, _, check = text.strip().rpartition(b" ")
         if not check.isdigit() or int(check) != zlib.crc32(body):
             raise LinkBroken("bad-answer", f"The board's answer on {self.wire.name} came damaged: {text[-60:]!r}.", RETRY)
-        return json.loads(body)
+        return ast.literal_eval(body.decode())
 
     def ask(self, source: str | bytes, seconds: float = 20.0) -> Any:
         """Run `source`, which prints one JSON value, and return that value, unchecked."""
