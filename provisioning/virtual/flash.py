@@ -68,6 +68,9 @@ class Flash:
         fresh = not path.exists() or path.stat().st_size != size
         if fresh:
             temporary = path.with_suffix(".new")
+            # A device's private key may come to lie in it.
+            temporary.touch(0o600)
+            temporary.chmod(0o600)
             temporary.write_bytes(bytes([ERASED]) * size)
             temporary.replace(path)
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)

@@ -37,6 +37,10 @@ def test_every_operation_is_in_the_file_at_once(flash):
     assert flash.path.read_bytes()[5000:5003] == b"abc"
 
 
+def test_the_image_is_for_its_owner_only(flash):
+    assert flash.path.stat().st_mode & 0o777 == 0o600
+
+
 def test_outside_is_an_error(flash):
     for call in (lambda: flash.program(flash.size - 1, b"ab"), lambda: flash.erase(flash.size, 1), lambda: flash.read(-1, 1)):
         with pytest.raises(FlashRangeError):
