@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -16,11 +16,22 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 
+from provisioning import kept
 from provisioning.errors import InputError
 from provisioning.resources import folder
+from provisioning.trust import roots as roots_module
 from provisioning.trust.roots import load_pinned, load_roots
 
 NAMES = ["AmazonRootCA1", "AmazonRootCA2", "AmazonRootCA3", "AmazonRootCA4", "SFSRootCAG2", "VeriSign-Class3-Public-Primary-G5"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test looks at every root itself, whatever this user's cache holds."""
+    monkeypatch.setattr(kept, "_folder", lambda: tmp_path / "cache")
+    roots_module._passed.cache_clear()
+    yield
+    roots_module._passed.cache_clear()
 
 
 @pytest.fixture
@@ -75,6 +86,19 @@ def test_openssl_prints_the_same_fingerprints() -> None:
 def test_another_certificate_in_place_of_a_root_is_refused(certs: Path) -> None:
     shutil.copy(certs / "AmazonRootCA2.pem", certs / "AmazonRootCA1.pem")
     assert refused(lambda: load_roots(certs), "AmazonRootCA1.pem", "fingerprint").code == "fingerprint-mismatch"
+
+
+def test_a_root_that_has_passed_is_looked_at_once_and_its_bytes_each_time(certs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = load_roots(certs)
+    asked: list[str] = []
+    monkeypatch.setattr(roots_module, "_examined", lambda cert, _: asked.append(cert.subject))
+    roots_module._passed.cache_clear()  # as another process: what has passed is read from the cache
+    assert load_roots(certs) == first
+    assert asked == []
+    file = certs / "AmazonRootCA1.pem"
+    file.write_bytes(file.read_bytes().replace(b"MIIDQTCC", b"MIIDQTCD"))
+    with pytest.raises(InputError):
+        load_roots(certs)
 
 
 @pytest.mark.parametrize(
