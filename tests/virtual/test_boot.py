@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from board_io import Repl, repl
 
@@ -149,3 +151,16 @@ def test_other_chips_boot_with_their_own_name(make_virtual_board, chip):
     link = repl(board.pty)
     assert chip.title in link.run("import os; print(os.uname().machine)")
     link.close()
+
+
+def test_a_control_c_during_the_first_start_hits_nothing_later(make_virtual_board):
+    """It is put off until the start is over; what the host sends after it waits for it."""
+    board = make_virtual_board(paced=False, flash_timing="typical")
+    for i in range(10):
+        board.power_off()
+        board.load_flash(0x200000, b"\xff" * 0x200000)
+        board.power_on()  # formats, which takes more than 90 ms
+        time.sleep(i / 100)
+        link = repl(board.pty)
+        assert link.run("import time\nfor i in range(20): time.sleep_ms(1)\nprint('whole')") == "whole\r\n"
+        link.close()

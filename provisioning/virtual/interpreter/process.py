@@ -159,7 +159,12 @@ class Interpreter:
 
     def _after_interrupt(self, ran: float, patience: int) -> None:
         """The bytes after an interrupt come when the interpreter had a moment on a processor to take notice."""
-        if patience and self._ran() == ran:
+        if self._page.deferred:
+            # Nor before one that start-up put off: it would hit what these bytes ask for.
+            if self._retry is None:  # it was put off after the last look
+                self._retry = self._loop.call_later(_DEFERRED_RETRY, self._interrupt_again)
+            self._pause = self._loop.call_later(_INTERRUPT_PAUSE, self._after_interrupt, self._ran(), _INTERRUPT_PATIENCE)
+        elif patience and self._ran() == ran:
             self._pause = self._loop.call_later(_INTERRUPT_PAUSE, self._after_interrupt, ran, patience - 1)
         else:
             self._deliver()
@@ -230,7 +235,11 @@ class Interpreter:
                 self._retry = self._loop.call_later(_DEFERRED_RETRY, self._interrupt_again)
             else:
                 self._page.take_deferred()
+                ran = self._ran()
                 self._interrupt()
+                if self._pause is not None:
+                    self._pause.cancel()
+                self._pause = self._loop.call_later(_INTERRUPT_PAUSE, self._after_interrupt, ran, _INTERRUPT_PATIENCE)
 
     # --- output and requests --------------------------------------------------------------------------------------
 
