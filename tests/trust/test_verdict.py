@@ -76,7 +76,7 @@ def test_every_scenario_of_the_hostile_server_suite(
     real = {c.scenario.name: c for c in matrix.run(Virtual(board), tmp_path / "device", clock, place, kind)}
     differing = []
     with ExitStack() as stack:
-        for case in matrix.prepare(stack, tmp_path / "probe", clock, place, kind):
+        for case in matrix.prepare(stack, tmp_path / "probe", clock, place, kind, "127.0.0.1"):
             said, did = verdict(case, tmp_path), real[case.scenario.name]
             either = "|" in case.expected and {said, did.got} <= set(case.expected.split("|"))  # whichever shows first
             if said != did.got and not either and not (case.scenario.name == "key file missing" and did.got == "set"):
