@@ -55,7 +55,19 @@ if NUMBERS:
     import tls
     Numbers.PROTOCOL_TLS_CLIENT, Numbers.CERT_REQUIRED = tls.PROTOCOL_TLS_CLIENT, tls.CERT_REQUIRED
     twinroot.tlslink.tls = Numbers
+class LookUp:
+    # A socket module that finds no name, as lwIP's without an answer: nothing is asked of a resolver. Addresses stay as they are.
+    import socket as real
+    socket = real.socket
+    error = 0
+    def getaddrinfo(host, port):
+        if host.replace(".", "").isdigit():
+            return LookUp.real.getaddrinfo(host, port)
+        LookUp.asked.append(host)
+        raise OSError(LookUp.error)
 def run(c):
+    LookUp.error, LookUp.asked = c["look_up"], []
+    twinroot.tlslink.socket = LookUp if LookUp.error else LookUp.real
     with open("/trust/1/set.json", "w") as f:
         json.dump(c["set"], f)
     core._set = core._next = stats._d = None
@@ -76,7 +88,7 @@ with open("/trust/cases") as f:
         except Exception as e:
             sys.print_exception(e)
             r = ["crash", None, None, repr(e), None]
-        print("RESULT " + json.dumps(r))
+        print("RESULT " + json.dumps(r + [LookUp.asked]))
 """
 
 
@@ -134,6 +146,9 @@ def prepare(stack: ExitStack, folder: Path, clock: str, place: str, kind: str, a
         named = {f"{n}-{i}": pem for n, pem in roots.items()}
         tested = sets.route("ats" if first else "legacy", host, list(named))
         spare = sets.route("legacy" if first else "ats", other_host, ["Spare"])
+        table = {f"{other_host}:8883": healthy.address}
+        if scenario.look_up is None:
+            table[f"{host}:8883"] = bad.address if bad else f"{at}:{closed_port(stack, at)}"
         info: dict[str, Any] = {
             "package": sets.package()[0],
             "files": {},
@@ -142,15 +157,10 @@ def prepare(stack: ExitStack, folder: Path, clock: str, place: str, kind: str, a
             "cert": "device.crt.pem",
             "key": "device.key.pem",
             "time": {"servers": [], "floor": sets.FLOOR},
-            "lab": {
-                "resolve": {
-                    f"{host}:8883": bad.address if bad else f"{at}:{closed_port(stack, at)}",
-                    f"{other_host}:8883": healthy.address,
-                }
-            },
+            "lab": {"resolve": table},
             **scenario.change,
         }
-        spec = {"set": info, "last": tested["name"], "timeout": scenario.timeout}
+        spec = {"set": info, "last": tested["name"], "timeout": scenario.timeout, "look_up": scenario.look_up}
         files = {f"/trust/1/{n}.pem": pem for n, pem in named.items() if pem}
         cases.append(Case(scenario, place, kind, clock, site, bad, healthy, spec, files))
     return cases
@@ -158,7 +168,7 @@ def prepare(stack: ExitStack, folder: Path, clock: str, place: str, kind: str, a
 
 def judge(case: Case, result: list[Any]) -> None:
     """Fills in what the device made of it; counts of connections are part of that."""
-    kind, route, root, text, last = result
+    kind, route, root, text, last, looked_up = result
     tested = case.spec["last"]
     at_bad, at_healthy = (case.bad.count if case.bad else 0), case.healthy.count
     case.detail = text
@@ -168,6 +178,10 @@ def judge(case: Case, result: list[Any]) -> None:
             case.detail = f"WRONG: the other route was tried {at_healthy} times, last good is {last}"
         if case.clock == "2000" and at_bad:
             case.detail = "WRONG: a handshake before a plausible time"
+        number = case.scenario.look_up
+        names = [case.site.host] if number and case.clock != "2000" else []
+        if looked_up != names or (names and f"({number})" not in text):
+            case.detail = f"WRONG: looked up {looked_up}; {text}"
         return
     case.got = "ok" if route == tested else "change"
     twice = case.scenario.connections or (2 if case.got == "change" else 1)

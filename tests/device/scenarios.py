@@ -65,6 +65,7 @@ class Scenario:
     timeout: float = 5
     change: dict[str, Any] = field(default_factory=dict)  # of set.json
     connections: int | None = None  # to this route with the right clock, where the class does not say it
+    look_up: int | None = None  # what getaddrinfo raises on the device for the route's host; the bench's table leaves it out
 
     def expected(self, clock: str) -> str:
         return {"right": self.right, "2000": self.in_2000, "2040": self.in_2040}[clock]
@@ -260,6 +261,8 @@ def table() -> Iterator[Scenario]:
     yield s("address instead of a name", *HOST, chain(named("127.0.0.1")))
     yield s("wrong host, and unknown CA", *HOST, chain(lambda x: portal_chain(x, "portal.example")))
     # The network: never evidence.
+    yield s("name look-up fails, ESP32's number", *NETWORK, lambda x: None, look_up=-202)
+    yield s("name look-up fails, EAI_NONAME", *NETWORK, lambda x: None, look_up=-2)
     yield s("nobody listens", *NETWORK, lambda x: None)
     yield s("closed at once", *NETWORK, lambda x: b.at_once)
     yield s("closed after the hello", *NETWORK, lambda x: b.eof_after_hello)
