@@ -43,7 +43,7 @@ LIMITS = {
 MEANING = {
     "mpy_core": "loader, connect, policy, slots, health: .mpy bytes",
     "mpy_failure": "loaded with the first failure: .mpy bytes",
-    "mpy_total": "every module, MQTT, self-test, updates included: .mpy bytes",
+    "mpy_total": "every module, MQTT, self-test, updates, jobs included: .mpy bytes",
     "heap_import": "heap after `import twinroot`",
     "heap_core": "heap with the core's modules loaded",
     "heap_connected": "heap with a connection open, outside of TLS",

@@ -59,7 +59,12 @@ class Broker:
 
     @staticmethod
     def length(n: int) -> bytes:
-        return bytes((n,)) if n < 128 else bytes((n & 127 | 128, n >> 7))
+        """Remaining Length (MQTT 3.1.1, 2.2.3)."""
+        out = bytearray()
+        while n > 127:
+            out.append(n & 127 | 128)
+            n >>= 7
+        return bytes((*out, n))
 
     def published(self) -> list[tuple[str, bytes, int]]:
         """(topic, payload, QoS) of each PUBLISH."""

@@ -31,8 +31,9 @@ def compiled() -> dict[str, bytes]:
 
 
 def package(change: dict[str, bytes] | None = None) -> tuple[str, dict[str, bytes]]:
-    """(name, files by device path) of the connection package, some modules replaced by `change`."""
+    """(name, files by device path) of the connection package, some modules replaced by `change`, or left out (b"")."""
     modules = {f"{m}.mpy": data for m, data in compiled().items() if m != "__init__"} | (change or {})
+    modules = {n: data for n, data in modules.items() if data}
     rows = sorted((n, hashlib.sha256(d).hexdigest()) for n, d in modules.items())
     digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:12]
     return digest, {f"/lib/twinroot/{digest}/{n}": d for n, d in modules.items()}

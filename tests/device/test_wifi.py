@@ -35,7 +35,7 @@ except OSError as e:
     r = [type(e).__name__, e.kind, str(e)]
 print(json.dumps([before, r, asked, time.ticks_diff(time.ticks_ms(), begun)]))
 """
-HOME = {"wifi": {"ssid": "home", "password": "secret word"}}
+HOME: dict[str, Any] = {"wifi": {"ssid": "home", "password": "secret word"}}
 
 
 def join(tmp_path: Path, board: Any, arguments: str = "timeout=1", fault: str = "", **info: Any) -> tuple[list[Any], list[Any], int]:

@@ -1,0 +1,113 @@
+"""AWS IoT Jobs as the carrier of a signed set (ota.py). A job document holds, beside what else is in it,
+
+    {"twinroot": {"version": 2, "topic": "updates/2"}}          chunks as ota.Topic takes them; asked for on "updates/2/get"
+    {"twinroot": {"version": 2, "parts": ["base64", ...]}}      the container itself, when it fits AWS's limit of 32 KB
+
+`version` is that of the signed set; the signature decides, not the job. A job ends when the set has connected, or has been
+rolled back: nothing is remembered about it, the versions in use and refused tell, so it survives resets. Messages are
+QoS 0: AWS gives a job that was not ended again."""
+
+import json
+from binascii import a2b_base64
+
+import twinroot
+
+from . import ota, sets, stats
+
+
+class _Update(ota.Update):
+    def _check(self):
+        if self.man["version"] != self.want:
+            raise ota._no("version %d in a job for %d" % (self.man["version"], self.want))
+        ota.Update._check(self)
+
+
+class Jobs:
+    """Works on the connected `client`, whose callback it becomes; `other` gets the messages, and the jobs, that are not for
+    it: f(topic, message). `thing`: when its name is not the client id. When `done`, a new set is active: ota.restart(),
+    connect again, make a new Jobs, which ends the job."""
+
+    def __init__(self, client, other=None, thing=None):
+        self.c = client
+        self.base = "$aws/things/%s/jobs/" % (thing or client.client_id)
+        self.other = other
+        self.id = self.got = self.topic = None
+        self.done = False
+        client.set_callback(self.message)
+        for t in ("notify-next", "start-next/accepted"):
+            client.subscribe(self.base + t)
+        self.ask()
+
+    def ask(self):
+        """Ask for the next chunk, or the next job. Again after silence, or a reconnect: what was lost is repeated."""
+        if self.got:
+            self.c.publish(self.topic + "/get", str(self.got.wanted))
+        elif not self.done:
+            self.c.publish(self.base + "start-next", "{}")
+
+    def message(self, topic, msg):
+        t = topic if isinstance(topic, str) else str(topic, "utf-8")
+        if self.got and t == self.topic:
+            self._guarded(self._chunk, msg)
+        elif t in (self.base + "notify-next", self.base + "start-next/accepted"):
+            x = json.loads(msg).get("execution")
+            if not x:  # there is none, or no more
+                self.got = None
+            elif not self.done and not (self.got and x["jobId"] == self.id):
+                self.got = None
+                self.id = x["jobId"]
+                d = x.get("jobDocument")
+                if isinstance(d, dict) and "twinroot" in d:
+                    self._guarded(self._begin, d["twinroot"], x["status"])
+                elif self.other:
+                    self.other(topic, msg)
+                else:
+                    self._say("REJECTED", "no signed set in the document")
+        elif self.other:
+            self.other(topic, msg)
+
+    def _say(self, status, why):
+        self.c.publish("%s%s/update" % (self.base, self.id), json.dumps({"status": status, "statusDetails": {"why": why}}))
+
+    def _guarded(self, f, *a):
+        """Whatever is wrong with the document, or the set, fails the job and not the application."""
+        try:
+            f(*a)
+        except Exception as e:
+            self.got = None
+            self._say("FAILED", (str(e) if isinstance(e, OSError) else repr(e))[:200])
+
+    def _begin(self, d, status):
+        v = d["version"]
+        have = sets.read(twinroot.SET).get("version", 0)
+        if v == have:  # and it has connected, or this would not be heard
+            self._say("SUCCEEDED", "set %d" % twinroot.SET)
+            return
+        if v < have:
+            raise ota._no("version %d is not newer" % v)
+        if v <= stats.data().get("refused", 0):
+            raise ota._no("version %d was rolled back" % v)
+        if status != "IN_PROGRESS":
+            self._say("IN_PROGRESS", "begun")
+        got = ota.Topic()
+        got.update = _Update()
+        got.update.want = v
+        if "topic" in d:
+            self.topic = d["topic"]
+            self.c.subscribe(self.topic)
+            self.got = got
+            self.ask()
+            return
+        for p in d["parts"]:
+            got.update.feed(a2b_base64(p))
+        self.done = got.update.done
+        if not self.done:
+            raise ota._no("incomplete")
+
+    def _chunk(self, msg):
+        n = self.got.wanted
+        self.done = self.got.message(msg)
+        if self.done:
+            self.got = None
+        elif self.got.wanted != n:
+            self.ask()

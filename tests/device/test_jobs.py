@@ -1,0 +1,193 @@
+"""A signed set in an AWS IoT job: firmware/twinroot/jobs.py against the device's side of AWS IoT Jobs (aws_jobs.py), over TLS."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.device import pki, sets
+from tests.device.aws_jobs import Cloud
+from tests.device.jail import Board
+from tests.device.test_ota import Fleet, Key, container, corrupt
+from tests.device.test_sets import PROVEN_1
+from tests.device.virtual import Virtual, read
+from tests.device.world import ATS
+
+# An application: connects until all jobs have ended; what it saw of the rest is printed.
+APP = """
+import json, sys, twinroot
+twinroot.core.CONFIRM_MS = 0
+assert "twinroot.jobs" not in sys.modules and "twinroot.ota" not in sys.modules
+seen, kinds = [], []
+def other(topic, message):
+    seen.append(str(topic, "utf-8"))
+for i in range(8):
+    try:
+        client = twinroot.mqtt()
+        jobs = twinroot.jobs.Jobs(client, %s)
+        while "end" not in seen and not jobs.done:
+            client.wait_msg()
+    except OSError as e:
+        kinds.append(getattr(e, "kind", "lost"))
+        twinroot.core._next = None
+        continue
+    if "end" in seen:
+        break
+    twinroot.ota.restart()
+    twinroot.core.CONFIRM_MS = 0
+print(json.dumps({"set": twinroot.SET, "active": twinroot.sets.active(), "kinds": kinds, "seen": seen}))
+"""
+
+
+class Jobs:
+    """A fleet whose ATS endpoint is a Cloud."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet, self.cloud = fleet, Cloud()
+        world = fleet.world
+        fleet.ats.behaviour = self.cloud.behaviour(world.context(ATS, world.ats))
+
+    def next_set(self, number: int = 2, *without: str) -> dict[str, bytes]:
+        change = {f"{m}.mpy": b"" for m in without}
+        return self.fleet.world.build(number, self.fleet.ats.address, self.fleet.legacy.address, change=change)
+
+    def small(self, signer: Key | None = None) -> bytes:
+        """A container that fits into a job document: without modules that this application does not use."""
+        return container(self.next_set(2, "adapter", "ntp", "telemetry", "wifi"), 2, signer)
+
+    def tree(self) -> dict[str, bytes]:
+        return sets.board(1, self.fleet.old) | PROVEN_1
+
+    def run(self, other: str = "other") -> Any:
+        out = Board(self.fleet.folder, self.tree()).run(APP % other).json
+        assert not self.fleet.ats.errors, self.fleet.ats.errors
+        return out
+
+
+def topic(data: bytes, cloud: Cloud, version: int = 2) -> dict[str, Any]:
+    cloud.chunks[f"updates/{version}"] = data
+    return {"operation": "set", "twinroot": {"version": version, "topic": f"updates/{version}"}}
+
+
+def parts(data: bytes, size: int = 1500, version: int = 2) -> dict[str, Any]:
+    return {"twinroot": {"version": version, "parts": [base64.b64encode(data[i : i + size]).decode() for i in range(0, len(data), size)]}}
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Iterator[Jobs]:
+    with Fleet(tmp_path) as fleet:
+        yield Jobs(fleet)
+
+
+def test_a_set_from_a_topic(jobs: Jobs) -> None:
+    jobs.cloud.jobs["j1"] = topic(container(jobs.next_set(), 2), jobs.cloud)
+    out = jobs.run()
+    assert (out["set"], out["active"], out["kinds"]) == (2, 2, [])
+    assert jobs.cloud.status == {"j1": ["QUEUED", "IN_PROGRESS", "SUCCEEDED"]}
+    assert jobs.cloud.why["j1"] == "set 2"
+    assert jobs.fleet.ats.count == 2, "it ends over a connection of the new set"
+
+
+def test_a_set_in_the_document(jobs: Jobs) -> None:
+    jobs.cloud.jobs["j1"] = parts(jobs.small())
+    assert jobs.run()["set"] == 2
+    assert jobs.cloud.status["j1"] == ["QUEUED", "IN_PROGRESS", "SUCCEEDED"]
+
+
+def test_a_job_that_is_made_while_the_device_listens(jobs: Jobs) -> None:
+    jobs.cloud.later["j1"] = topic(container(jobs.next_set(), 2), jobs.cloud)
+    assert jobs.run()["set"] == 2
+    assert jobs.cloud.status["j1"] == ["QUEUED", "IN_PROGRESS", "SUCCEEDED"]
+
+
+def test_a_connection_lost_on_the_way(jobs: Jobs) -> None:
+    jobs.cloud.jobs["j1"] = topic(container(jobs.next_set(), 2), jobs.cloud)
+    jobs.cloud.lose = {1, 9, 20}
+    out = jobs.run()
+    assert (out["set"], len(out["kinds"])) == (2, 3)
+    assert jobs.cloud.status["j1"] == ["QUEUED", "IN_PROGRESS", "SUCCEEDED"]
+
+
+def test_a_set_that_cannot_connect_fails_its_job(jobs: Jobs) -> None:
+    nobody = pki.root("Nobody")
+    moved = jobs.fleet.moved
+    moved.ats = moved.legacy = nobody
+    bad = moved.build(2, jobs.fleet.ats.address, jobs.fleet.legacy.address)
+    jobs.cloud.jobs["j1"] = topic(container(bad, 2), jobs.cloud)
+    out = Board(jobs.fleet.folder, jobs.tree()).run(APP % "other").json
+    assert (out["set"], out["active"]) == (1, 1)
+    assert out["kinds"] == ["trust", "trust"], "the third pass rolls back and connects"
+    assert jobs.cloud.status["j1"] == ["QUEUED", "IN_PROGRESS", "FAILED"]
+    assert "version 2 was rolled back" in jobs.cloud.why["j1"]
+
+
+def test_what_fails_says_why_and_the_next_job_is_taken(jobs: Jobs) -> None:
+    good = jobs.small()
+    cloud = jobs.cloud
+    cases: dict[str, tuple[Any, str]] = {
+        "signature": (parts(corrupt(good, 20)), "signature"),
+        "stranger": (parts(jobs.small(Key())), "signature"),
+        "topic": ({"twinroot": {"version": 2, "topic": "bent"}}, "signature"),
+        "cut": (parts(good[:-1]), "incomplete"),
+        "other version": (parts(good, version=3), "version 2 in a job for 3"),
+        "older": (parts(good, version=0), "not newer"),
+        "no base64": ({"twinroot": {"version": 2, "parts": ["A"]}}, "ValueError"),
+        "nothing": ({"twinroot": {"version": 2}}, "KeyError"),
+        "no version": ({"twinroot": {"parts": []}}, "KeyError"),
+        "no object": ({"twinroot": 5}, "TypeError"),
+    }
+    cloud.chunks["bent"] = corrupt(good, 20)
+    cloud.jobs = {name: document for name, (document, _) in cases.items()} | {"last": parts(good)}
+    assert jobs.run()["set"] == 2
+    for name, (_, reason) in cases.items():
+        assert cloud.status[name][-1] == "FAILED" and reason in cloud.why[name], (name, cloud.why[name])
+    assert cloud.status["last"][-1] == "SUCCEEDED"
+
+
+OTHERS = """
+def other(topic, message):
+    seen.append(str(topic, "utf-8"))
+    if b"reboot" in message:
+        client.publish("$aws/things/t-1/jobs/reboot/update", '{"status": "SUCCEEDED", "statusDetails": {"why": "done"}}')
+"""
+
+
+def test_jobs_of_others(jobs: Jobs) -> None:
+    """Handed on to the application, which ends them."""
+    jobs.cloud.jobs = {"reboot": {"operation": "reboot"}, "j2": topic(container(jobs.next_set(), 2), jobs.cloud)}
+    script = (APP % "other").replace("for i in range(8):", f"{OTHERS}for i in range(8):")
+    out = Board(jobs.fleet.folder, jobs.tree()).run(script).json
+    assert out["set"] == 2
+    assert [jobs.cloud.status[n][-1] for n in ("reboot", "j2")] == ["SUCCEEDED", "SUCCEEDED"]
+
+
+def test_jobs_of_nobody(jobs: Jobs) -> None:
+    """Rejected where the application takes none; the set behind it is taken."""
+    jobs.cloud.jobs = {"reboot": {"operation": "reboot"}, "j2": topic(container(jobs.next_set(), 2), jobs.cloud)}
+    out = Board(jobs.fleet.folder, jobs.tree()).run((APP % "None").replace("range(8)", "range(1)")).json
+    assert (out["active"], out["kinds"]) == (2, [])
+    assert [jobs.cloud.status[n][-1] for n in ("reboot", "j2")] == ["REJECTED", "IN_PROGRESS"]
+
+
+def test_on_the_virtual_board(tmp_path: Path, jobs: Jobs, make_virtual_board: Any) -> None:
+    """The same with umqtt.simple, whose callbacks and waits are nested here."""
+    jobs.cloud.jobs["j1"] = topic(container(jobs.next_set(), 2), jobs.cloud)
+    board = make_virtual_board(paced=False, clock="host")
+    device = Virtual(board)
+    device.put(jobs.tree())
+    out = json.loads(device.lines(APP % "other")[-1])
+    assert (out["set"], out["kinds"]) == (2, []), out
+    assert jobs.cloud.status["j1"] == ["QUEUED", "IN_PROGRESS", "SUCCEEDED"]
+    assert read(board)["/trust/active"] == b"2"
+
+
+def test_in_112_kb_of_heap(jobs: Jobs) -> None:
+    """On the 64-bit build, with every module that this needs loaded."""
+    jobs.cloud.jobs["j1"] = topic(container(jobs.next_set(), 2), jobs.cloud)
+    done = Board(jobs.fleet.folder, jobs.tree()).run(APP % "other", heap="112K")
+    assert done.json["set"] == 2
