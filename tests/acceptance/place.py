@@ -109,7 +109,8 @@ class Place:
     def files(self) -> dict[str, str]:
         """Every file and folder below `root` with what it holds: compared before and after.
 
-        The user's cache is left out: what it holds is made from the program, and from products and pairs that passed and may be deleted at any time.
+        The user's cache is left out: what it holds is made from the program, and from products and pairs that passed, and may be deleted
+        at any time.
         """
         found = {}
         cache = self.home / ".cache"

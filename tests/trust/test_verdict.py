@@ -77,6 +77,8 @@ def test_every_scenario_of_the_hostile_server_suite(
     differing = []
     with ExitStack() as stack:
         for case in matrix.prepare(stack, tmp_path / "probe", clock, place, kind, "127.0.0.1"):
+            if case.scenario.look_up is not None:
+                continue  # no chain: the device's resolver is what fails, and the probe would ask a real one
             said, did = verdict(case, tmp_path), real[case.scenario.name]
             either = "|" in case.expected and {said, did.got} <= set(case.expected.split("|"))  # whichever shows first
             if said != did.got and not either and not (case.scenario.name == "key file missing" and did.got == "set"):
