@@ -6,6 +6,7 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
+import threading
 from dataclasses import dataclass, field
 
 from tests.device.server import Behaviour
@@ -16,6 +17,7 @@ class Broker:
     connack: int | None = 0  # return code; None: close after CONNECT
     echo: bool = True  # send back what is published
     packets: list[tuple[int, bytes]] = field(default_factory=list)
+    gone: threading.Event = field(default_factory=threading.Event)  # a client has disconnected, all it sent is in `packets`
 
     def behaviour(self, made: ssl.SSLContext) -> Behaviour:
         def behave(connection: socket.socket) -> None:
@@ -31,6 +33,8 @@ class Broker:
                             break
                     body = stream.read(size)
                     self.packets.append((head[0], body))
+                    if head[0] >> 4 == 14:
+                        self.gone.set()
                     if not self.answer(tls, head[0], body):
                         return
 
