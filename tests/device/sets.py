@@ -30,10 +30,10 @@ def compiled() -> dict[str, bytes]:
     return out
 
 
-def package(change: dict[str, bytes] | None = None) -> tuple[str, dict[str, bytes]]:
-    """(name, files by device path) of the connection package, some modules replaced by `change`, or left out (b"")."""
-    modules = {f"{m}.mpy": data for m, data in compiled().items() if m != "__init__"} | (change or {})
-    modules = {n: data for n, data in modules.items() if data}
+def package(change: dict[str, bytes | None] | None = None) -> tuple[str, dict[str, bytes]]:
+    """(name, files by device path) of the connection package, some modules replaced by `change`, or left out (None)."""
+    changed = {f"{m}.mpy": data for m, data in compiled().items() if m != "__init__"} | (change or {})
+    modules = {n: data for n, data in changed.items() if data is not None}
     rows = sorted((n, hashlib.sha256(d).hexdigest()) for n, d in modules.items())
     digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:12]
     return digest, {f"/lib/twinroot/{digest}/{n}": d for n, d in modules.items()}
@@ -53,7 +53,7 @@ def build(
     roots: dict[str, Cert],
     device: Cert | None = None,
     *,
-    change: dict[str, bytes] | None = None,
+    change: dict[str, bytes | None] | None = None,
     **more: Any,
 ) -> dict[str, bytes]:
     """Files of set `number`: package, roots, identity, set.json. `more` goes into set.json."""

@@ -53,7 +53,7 @@ class Jobs:
         fleet.ats.behaviour = self.cloud.behaviour(world.context(ATS, world.ats))
 
     def next_set(self, number: int = 2, *without: str) -> dict[str, bytes]:
-        change = {f"{m}.mpy": b"" for m in without}
+        change = dict.fromkeys(f"{m}.mpy" for m in without)
         return self.fleet.world.build(number, self.fleet.ats.address, self.fleet.legacy.address, change=change)
 
     def small(self, signer: Key | None = None) -> bytes:
