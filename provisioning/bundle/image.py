@@ -16,12 +16,16 @@ from provisioning.config.document import wrong
 _READ_SIZE = 32
 _CACHE_SIZE = 128
 _DISK_VERSIONS = {"2.0": 0x0002_0000, "2.1": 0x0002_0001}
-_SUPERBLOCKS = frozenset({0, 1})
 
 
 @dataclass(frozen=True)
 class Image:
-    """`data`: the whole partition, 0xff where nothing was written. `used`: numbers of the blocks that must reach the flash, ascending."""
+    """`data`: the whole partition, 0xff where nothing was written. `used`: numbers of the blocks that must reach the flash, ascending.
+
+    `used` holds the blocks that a reader of this file system looks at, which is more than those that were written: of a metadata pair
+    littlefs writes one half, reads both, and believes the half with the higher revision. The other half must not keep what an older file
+    system left there.
+    """
 
     data: bytes = field(repr=False)
     used: tuple[int, ...]
@@ -43,7 +47,7 @@ class Image:
 
 
 class _Flash:
-    """The partition in memory, behind littlefs-python's four callbacks; keeps count of the blocks that were programmed."""
+    """The partition in memory, behind littlefs-python's four callbacks; keeps the numbers of the blocks that were read or programmed."""
 
     def __init__(self, content: bytes | None, size: int, block_size: int) -> None:
         self.memory = bytearray(content) if content is not None else bytearray(b"\xff") * size
@@ -52,6 +56,7 @@ class _Flash:
         self._erased = b"\xff" * block_size
 
     def read(self, _config: Any, block: int, offset: int, size: int) -> bytearray:
+        self.used.add(block)
         start = block * self._size + offset
         return self.memory[start : start + size]
 
@@ -108,7 +113,7 @@ def _image(files: dict[str, bytes], board: Board) -> Image:
             f" {board.partition.size // 1024} KB",
             "Make the app smaller, or use a board file with a bigger partition.",
         ) from error
-    return Image(bytes(flash.memory), tuple(sorted(flash.used | _SUPERBLOCKS)), size)
+    return Image(bytes(flash.memory), tuple(sorted(flash.used)), size)
 
 
 def _make_folders(filesystem: Any, path: str, made: set[str]) -> None:

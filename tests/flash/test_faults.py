@@ -28,6 +28,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="virtual boards 
 
 BLOCK = 64 * 1024
 SECTOR = 4096
+PAGE = 256
 
 
 @pytest.fixture
@@ -49,26 +50,35 @@ def run(made: products.Made, port: str) -> Report:
         return flash(Plan.of(load_product(made.product)), load_devices(made.devices)[:1], port, ledger)
 
 
-def operations(made: products.Made, board: VirtualBoard) -> tuple[int, int]:
-    """(flash operations of the firmware part, of all) in a golden run; the board is blank again afterwards."""
-    board.snapshot("blank")
+def golden(made: products.Made, board: VirtualBoard) -> int:
+    """Flash operations of a run on the board as it is; they are counted, nothing is left of them but a bound device."""
     board.clear_counters()
     assert run(made, board.port).outcome == "pass"
     counters = board.counters()
-    erases = counters["erases_per_block"]
-    total = counters["flash_erases"] + counters["flash_programs"]
-    size = made.firmware.stat().st_size
-    firmware = sum(n for block, n in erases.items() if int(block) < 0x200) + -(-size // 256)
-    return firmware, total
+    made.forget()
+    return int(counters["flash_erases"] + counters["flash_programs"])
 
 
-def cut_and_recover(made: products.Made, board: VirtualBoard, at: int, seed: int) -> str:
-    """Cut the power at a flash operation of a run on a blank board; returns the code of that run. The next run must pass."""
+def prepare(made: products.Made, board: VirtualBoard) -> tuple[int, int]:
+    """Keeps a blank board as "blank" and one with firmware and no file system as "firmware"; (operations from blank, from firmware)."""
+    board.snapshot("blank")
+    whole = golden(made, board)
     board.power_off()
-    board.restore("blank")
+    place = load_product(made.product).board.partition
+    for at in range(place.offset, place.offset + place.size, BLOCK):
+        board.load_flash(at, b"\xff" * BLOCK)
+    board.snapshot("firmware")
+    board.power_on()
+    return whole, golden(made, board)
+
+
+def cut_and_recover(made: products.Made, board: VirtualBoard, start: str, at: int) -> str:
+    """Cut the power at a flash operation of a run on the board `start`; returns the code of that run. The next run must pass."""
+    board.power_off()
+    board.restore(start)
     made.forget()
     board.power_on()
-    board.cut(operations=at, seed=seed)
+    board.cut(operations=at, seed=at)
     first = run(made, board.port)
     gone = not board.powered
     if gone:
@@ -76,42 +86,53 @@ def cut_and_recover(made: products.Made, board: VirtualBoard, at: int, seed: int
         assert first.exit_code in (1, 3), first.message
         board.power_on()
     second = run(made, board.port)
-    assert second.outcome == "pass", f"operation {at}: {second.code}: {second.message}"
+    assert second.outcome == "pass", f"{start}, operation {at}: {second.code}: {second.message}"
     assert second.device == "ws-0001"
     return first.code if gone else "not-reached"
 
 
-def cut_points(firmware: int, total: int, short: bool) -> list[int]:
-    """Every 64 KB of the firmware, every operation of the file system's part; in the short form three of each."""
-    per_block = BLOCK // SECTOR + BLOCK // 256
-    in_firmware = list(range(0, firmware, per_block))
-    in_files = list(range(firmware, total))
-    if not short:
-        return in_firmware + in_files
-    return [in_firmware[0], in_firmware[-1], in_files[0], in_files[len(in_files) // 2], in_files[-1]]
+def in_firmware(whole: int, files: int) -> list[tuple[str, int]]:
+    """A cut at every 64 KB of the firmware: (board to start from, operation)."""
+    return [("blank", at) for at in range(0, whole - files, BLOCK // SECTOR + BLOCK // PAGE)]
+
+
+def in_files(files: int) -> list[tuple[str, int]]:
+    """A cut at every flash operation of the file system's part."""
+    return [("firmware", at) for at in range(files)]
 
 
 @pytest.mark.timeout(600)  # five cuts, each with a recovery to PASS
 def test_power_cuts(made: products.Made, board: VirtualBoard) -> None:
-    firmware, total = operations(made, board)
-    codes = [cut_and_recover(made, board, at, seed=at) for at in cut_points(firmware, total, short=True)]
+    whole, files = prepare(made, board)
+    firmware, late = in_firmware(whole, files), in_files(files)
+    points = [firmware[0], firmware[-1], late[0], late[len(late) // 2], late[-1]]
+    codes = [cut_and_recover(made, board, *point) for point in points]
     assert codes.count("not-reached") == 0, codes
+
+
+SHARDS = 8
 
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
-def test_power_cuts_everywhere(made: products.Made, board: VirtualBoard) -> None:
-    firmware, total = operations(made, board)
-    points = cut_points(firmware, total, short=False)
-    codes = [cut_and_recover(made, board, at, seed=at) for at in points]
-    print(f"{len(points)} cuts, {len(points) - codes.count('not-reached')} of them in a write, none lost: {sorted(set(codes))}")
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_power_cuts_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board: VirtualBoard, shard: int) -> None:
+    """1.7 MB of firmware; both parts, in shards so that the processors of a computer share them."""
+    made = products.make(tmp_path / "product", size=1_640_000)
+    for name, value in made.environment().items():
+        monkeypatch.setenv(name, value)
+    whole, files = prepare(made, board)
+    points = (in_firmware(whole, files) + in_files(files))[shard::SHARDS]
+    codes = [cut_and_recover(made, board, *point) for point in points]
+    reached = len(points) - codes.count("not-reached")
+    print(f"shard {shard}: {len(points)} cuts, {reached} of them in a write, none lost: {sorted(set(codes))}")
+    assert reached == len(points)
 
 
 def test_a_second_cut_during_the_recovery(made: products.Made, board: VirtualBoard) -> None:
-    _, total = operations(made, board)
+    total, _ = prepare(made, board)
     board.power_off()
     board.restore("blank")
-    made.forget()
     for at in (total // 3, total - 5):
         board.power_on()
         board.cut(operations=at, seed=at)

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from provisioning.bundle.bundle import build
+from provisioning.bundle.image import read_back
 from provisioning.config.device import load_devices
 from provisioning.config.load import load_product
 from provisioning.flash import line as line_module
@@ -22,6 +24,7 @@ from provisioning.ledger.store import Ledger
 from provisioning.ledger.verify import verify
 from provisioning.link.events import Event, silent
 from provisioning.virtual import VirtualBoard
+from tests.support.old_littlefs import worn_partition
 
 from . import images, products
 
@@ -89,6 +92,21 @@ def test_blank_to_pass(made: products.Made, board: VirtualBoard) -> None:
     again = run(made, board.port, "ws-0001")
     assert again.outcome == "pass" and "0x1000" not in again.written
     assert board.counters()["flash_program_bytes"] < 200_000
+
+
+def test_an_older_fuller_file_system_leaves_no_trace(made: products.Made, board: VirtualBoard) -> None:
+    """The whole partition is full of valid old metadata of high revisions; after the run the board's file system is the bundle, exactly."""
+    board.power_off()
+    old = worn_partition(load_product(made.product).board)
+    for at in range(0, len(old), 0x8000):
+        board.load_flash(0x200000 + at, old[at : at + 0x8000])
+    board.power_on()
+    report = run(made, board.port, "ws-0001")
+    assert report.outcome == "pass", report.message
+    product = Plan.of(load_product(made.product)).product
+    [device] = [one for one in load_devices(made.devices) if one.id == "ws-0001"]
+    found = read_back(board.read_flash(product.board.partition.offset, product.board.partition.size), product.board)
+    assert found == build(product, device).tree(1)
 
 
 def test_the_key_leaves_this_host_after_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board: VirtualBoard) -> None:
