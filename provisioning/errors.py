@@ -8,6 +8,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+def one_line(text: str) -> str:
+    """`text` as one line a terminal can show: a name that came from outside may hold line ends, escapes and bytes that are no text."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
 class TwinrootError(Exception):
     """Root of all errors a command reports. Raise one of the subclasses."""
 
@@ -15,10 +20,10 @@ class TwinrootError(Exception):
     outcome: ClassVar[str] = "error"
 
     def __init__(self, code: str, message: str, hint: str = "") -> None:
-        super().__init__(message)
+        super().__init__(one_line(message))
         self.code = code
-        self.message = message
-        self.hint = hint
+        self.message = one_line(message)
+        self.hint = one_line(hint)
 
 
 class BoardError(TwinrootError):

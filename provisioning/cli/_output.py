@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from provisioning.errors import StationError
+from provisioning.errors import StationError, TwinrootError
 
 
 @dataclass
@@ -60,6 +60,28 @@ def emit(data: Mapping[str, Any], text: str | Callable[[], str] = "") -> None:
     shown = text if isinstance(text, str) else text()
     if shown:
         show(shown)
+
+
+def conclude(data: Mapping[str, Any], text: str | Callable[[], str], failure: TwinrootError | None = None) -> int:
+    """Print a result that is worth reading even when it is bad news, and what makes it so; returns the exit code."""
+    emit({**as_object(failure), **data}, text)
+    if failure is not None:
+        tell(failure)
+    return failure.exit_code if failure else 0
+
+
+def as_object(error: TwinrootError | None) -> dict[str, str]:
+    """How a run ended, as every JSON object says it."""
+    if error is None:
+        return {"outcome": "pass", "code": "pass", "message": "", "hint": ""}
+    return {"outcome": error.outcome, "code": error.code, "message": error.message, "hint": error.hint}
+
+
+def tell(error: TwinrootError) -> None:
+    """An error for people: the sentence and the next step."""
+    say(f"twinroot: {error.message}")
+    if error.hint:
+        say(f"  next: {error.hint}")
 
 
 def say(line: str = "") -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from provisioning.errors import InputError
+from provisioning.errors import BoardError, InputError
 from provisioning.trust import der, pem, policy
 from provisioning.trust.endpoint import classify
 from provisioning.trust.probe.examine import Examination, examine
@@ -37,7 +37,7 @@ class Plan:
 class Found:
     data: dict[str, Any]
     text: str
-    connects: bool
+    failure: BoardError | None  # why a device would not connect
 
 
 def plan(
@@ -87,7 +87,8 @@ def run(plan: Plan, timeout: float, say: Callable[[str], None]) -> Found:
     lab = ["lab: the product's `lab: resolve:` says where the connections go"] if plan.lab else []
     blocks = lab + [_route_text(r, e) for r, e in zip(plan.routes, seen, strict=True)]
     # Without the device's own certificate the server's refusal is expected, and the chain is what was asked about.
-    return Found(data, "\n\n".join([*blocks, _verdict_text(verdict, no_certificate)]), verdict.connects or no_certificate)
+    failure = None if verdict.connects or no_certificate else _failure(verdict)
+    return Found(data, "\n\n".join([*blocks, _verdict_text(verdict, no_certificate)]), failure)
 
 
 def _of_product(file: str, device: str | None, identity: Identity | None, more: dict[str, Root], at: datetime | None) -> Plan:
@@ -108,7 +109,7 @@ def _of_product(file: str, device: str | None, identity: Identity | None, more: 
 
 def _of_host(text: str, address: str | None, identity: Identity | None, more: dict[str, Root], at: datetime | None) -> Plan:
     host, colon, port = text.rpartition(":")
-    if not colon:
+    if not colon or "/" in text:  # a URL's colon is no port's: the endpoint grammar says what is wrong with it
         host, port = text, str(_PORT)
     found = classify(host)
     if found.cls == "invalid" or not port.isdigit() or not 1 <= int(port) <= 65535:
@@ -183,4 +184,8 @@ def _verdict_text(verdict: Verdict, no_certificate: bool) -> str:
         return f"verdict: a device {verdict.text}{before}"
     if no_certificate:
         return f"verdict: a device with a certificate of its own gets past the server's chain on route {verdict.route}; none was shown here"
-    return f"verdict: a device raises {verdict.error} on route {verdict.route}: {verdict.text}\n  next: {verdict.hint}"
+    return f"verdict: a device raises {verdict.error} on route {verdict.route}: {verdict.text}"
+
+
+def _failure(verdict: Verdict) -> BoardError:
+    return BoardError(f"{verdict.kind}", f"A device would not connect: {verdict.error} on route {verdict.route}.", verdict.hint)

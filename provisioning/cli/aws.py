@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provisioning.cli._output import emit, say
+from provisioning.cli._output import conclude, emit, say
+from provisioning.errors import InputError
 
 if TYPE_CHECKING:
     from provisioning.cloud.aws.register import Result, Unit
@@ -101,8 +102,12 @@ def register(
     data = {"region": aws.region, "policy": name, "dry_run": dry_run, "requests": aws.requests, "devices": [vars(r) for r in results]}
     counts = f"{busy} {verb}, {len(results) - busy - len(bad)} as they should be, {len(bad)} failed"
     summary = f"{len(results)} devices: {counts}; {aws.requests} requests"
-    emit(data, lambda: "\n".join([*map(_line, results if dry_run else bad), summary]))
-    return 2 if bad else 0
+    failure = (
+        InputError("not-registered", f"{len(bad)} of {len(results)} devices failed.", "Correct what each says and run it again.")
+        if bad
+        else None
+    )
+    return conclude(data, lambda: "\n".join([*map(_line, results if dry_run else bad), summary]), failure)
 
 
 @command.command("register-ca")
@@ -128,7 +133,6 @@ def register_ca(
     from provisioning.cloud.aws import client, factory_ca
     from provisioning.cloud.aws import register as work
     from provisioning.config.load import load_product
-    from provisioning.errors import InputError
     from provisioning.identity import factory
     from provisioning.identity.signer import from_files
     from provisioning.trust.regions import region as region_of

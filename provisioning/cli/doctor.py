@@ -6,8 +6,9 @@ from dataclasses import asdict
 
 import click
 
-from provisioning.cli._output import emit
+from provisioning.cli._output import conclude
 from provisioning.doctor import examine
+from provisioning.errors import StationError
 
 
 @click.command()
@@ -25,5 +26,8 @@ def command() -> int:
                 lines.append(f"    {'':<14} next: {finding.hint}")
         return "\n".join(lines)
 
-    emit({"ok": not missing, "checks": [asdict(finding) for finding in findings]}, text)
-    return 3 if missing else 0
+    failure = None
+    if missing:
+        names = ", ".join(finding.name for finding in missing)
+        failure = StationError("station-unfit", f"This station lacks what the main job needs: {names}.", missing[0].hint)
+    return conclude({"ok": not missing, "checks": [asdict(finding) for finding in findings]}, text, failure)

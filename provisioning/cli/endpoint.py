@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from provisioning.cli._output import emit
+from provisioning.cli._output import conclude
+from provisioning.errors import InputError
 from provisioning.trust.endpoint import Endpoint, classify
 from provisioning.trust.related import related
 
@@ -17,8 +18,14 @@ def command(hosts: tuple[str, ...]) -> int:
     Exit code 2 when one of the hosts cannot be an endpoint.
     """
     found = [classify(host) for host in hosts]
-    emit({"endpoints": [_row(e) for e in found]}, lambda: "\n\n".join(map(_text, found)))
-    return 2 if any(e.cls == "invalid" for e in found) else 0
+    return conclude({"endpoints": [_row(e) for e in found]}, lambda: "\n\n".join(map(_text, found)), _failure(found))
+
+
+def _failure(found: list[Endpoint]) -> InputError | None:
+    wrong = [e.host for e in found if e.cls == "invalid"]
+    if not wrong:
+        return None
+    return InputError("invalid-host", f"Not an endpoint's name: {', '.join(wrong)}.", "The note of each says what is wrong with it.")
 
 
 def _row(e: Endpoint) -> dict[str, object]:

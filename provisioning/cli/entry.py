@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from types import FrameType
@@ -12,8 +13,20 @@ def _terminated(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _open_missing_streams() -> None:
+    """A caller may have closed the standard streams (`>&-`, a service, pythonw): Python has None there then, and the next file that is
+    opened, a serial port among them, would get their number and whatever a child process prints."""
+    for name, descriptor, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123, SIM115  stays open as long as the process
+            if stream.fileno() != descriptor:
+                os.dup2(stream.fileno(), descriptor)
+            setattr(sys, name, stream)
+
+
 def main() -> None:
     """Run the command of this process's arguments, and exit with its code."""
+    _open_missing_streams()
     try:
         signal.signal(signal.SIGTERM, _terminated)
         from provisioning.cli.main import run

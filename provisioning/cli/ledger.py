@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provisioning.cli._output import emit, mode, say
+from provisioning.cli._output import conclude, emit, mode, say
 
 if TYPE_CHECKING:
     from provisioning.ledger.entry import Entry
@@ -75,7 +75,7 @@ def _table(entries: list[Entry]) -> str:
 @click.option("--anchor", type=click.Path(path_type=Path), help="A copy of the anchor file, instead of the one beside the ledger.")
 def verify(location: str | None, heads: tuple[str, ...], anchor: Path | None) -> int:
     """Check every hash, the chain, and the heads that are known. Exit code 1 when the ledger is not as it was written."""
-    from provisioning.errors import InputError
+    from provisioning.errors import BoardError, InputError
     from provisioning.ledger import anchor as anchors
     from provisioning.ledger.verify import verify as check
 
@@ -99,11 +99,13 @@ def verify(location: str | None, heads: tuple[str, ...], anchor: Path | None) ->
         return "\n".join(lines)
 
     faults = [{"seq": fault.seq, "code": fault.code, "message": fault.message} for fault in verdict.faults]
-    emit(
+    hint = "Compare it with a copy; `ledger export` writes what it holds now."
+    failure = None if verdict.ok else BoardError("not-as-written", f"The ledger {ledger.location} is not as it was written.", hint)
+    return conclude(
         {"ok": verdict.ok, "ledger": ledger.location, "rows": verdict.rows, "head": head, "anchored": verdict.anchored, "faults": faults},
         text,
+        failure,
     )
-    return 0 if verdict.ok else 1
 
 
 @command.command()

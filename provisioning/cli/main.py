@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from provisioning import __version__
-from provisioning.cli._output import emit, mode, say
+from provisioning.cli._output import as_object, emit, mode, tell
 from provisioning.errors import InputError, Interrupted, TwinrootError
 
 # Command, and the line of help that the overview shows: the files are imported only when their command runs, so that
@@ -130,23 +130,31 @@ def cli() -> None:
     """
 
 
+_with_common_options(cli)
+
+
 def _as_object(error: TwinrootError) -> dict[str, Any]:
     """What --json prints of an error: a job's report has all its fields, whatever ended it before it had begun."""
     if mode.command in JOBS:
         from provisioning.job.report import Report
 
         return Report().failed(error).as_dict()
-    return {"outcome": error.outcome, "code": error.code, "message": error.message, "hint": error.hint}
+    return as_object(error)
 
 
 def _report(error: TwinrootError) -> int:
     """Print `error` for people and, with --json, as the run's one object; returns the exit code."""
     if mode.json and error.code != "output-lost":
         emit(_as_object(error))
-    say(f"twinroot: {error.message}")
-    if error.hint:
-        say(f"  next: {error.hint}")
+    tell(error)
     return error.exit_code
+
+
+def _no_command(ctx: click.Context | None) -> InputError:
+    """Instead of click's own message, which is the whole help."""
+    where = ctx.command_path if ctx else "twinroot"
+    names = ctx.command.list_commands(ctx) if ctx and isinstance(ctx.command, click.Group) else []
+    return InputError("no-command", f"`{where}` needs one of: {', '.join(names)}.", f"`{where} --help` says what each does.")
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -161,6 +169,9 @@ def run(arguments: list[str] | None = None) -> int:
     except TwinrootError as error:
         failure: BaseException = error
         code = _report(error)
+    except click.exceptions.NoArgsIsHelpError as error:
+        failure = error
+        code = _report(_no_command(error.ctx))
     except click.UsageError as error:
         failure = error
         where = error.ctx.command_path if error.ctx else "twinroot"

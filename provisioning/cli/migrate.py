@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provisioning.cli._output import emit, say
-from provisioning.errors import InputError
+from provisioning.cli._output import conclude, emit, say
+from provisioning.errors import BoardError, InputError
 
 if TYPE_CHECKING:
     from provisioning.trust.migration import Change
@@ -101,10 +101,13 @@ def status(product: Path, files: tuple[Path, ...]) -> int:
             lines.append(f"  {len(fleet.behind)} never connected by an ATS root: {named}")
         elif fleet.devices:
             lines.append("  every device has connected by an ATS root: ats-only would lose none of these")
-    emit(data, "\n".join(lines))
     for notice in notices:
         say(f"warning: {notice}")
-    return 1 if fleet and fleet.behind else 0
+    failure = None
+    if fleet and fleet.behind:
+        hint = "Stay in a phase with both routes until these devices have connected by one."
+        failure = BoardError("devices-behind", f"{len(fleet.behind)} devices have never connected by an ATS root.", hint)
+    return conclude(data, "\n".join(lines), failure)
 
 
 def _where(file: Path) -> tuple[str, int, str]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from provisioning.cli._output import emit, say
+from provisioning.cli._output import conclude, say
+from provisioning.errors import BoardError, InputError
 
 
 @click.group()
@@ -44,12 +45,14 @@ def list_(products: tuple[Path, ...], fail_within: str | None, on: str | None) -
         row["used_by"] = used.get(str(row["name"]), [])
     failing = policy.notices(concerned, today, limit) if limit is not None else []
     data: dict[str, Any] = {"roots": rows, "warnings": [vars(w) for w in warnings], "failing": [vars(w) for w in failing]}
-    emit(data, lambda: "\n\n".join(map(_root_text, rows)))
+    names = ", ".join(dict.fromkeys(n.root for n in failing))
+    hint = "`twinroot migrate plan PRODUCT.yaml` says how a fleet leaves a root."
+    failure = BoardError("date-within", f"Within {fail_within} a date comes for {names}.", hint) if failing else None
     for warning in warnings:
         say(f"warning: {warning}")
     for notice in failing:
         say(f"within {fail_within}: {notice}")
-    return 1 if failing else 0
+    return conclude(data, lambda: "\n\n".join(map(_root_text, rows)), failure)
 
 
 @command.command()
@@ -71,8 +74,11 @@ def check(files: tuple[Path, ...], product: Path | None, on: str | None) -> int:
     if product:
         roots |= _routes_of(product)[0].roots
     found = [contents.examine(file, roots, now) for file in files]
-    emit({"files": [f.as_dict() for f in found]}, lambda: "\n\n".join(map(_contents_text, found)))
-    return 0 if all(f.is_good for f in found) else 2
+    bad = [f.file for f in found if not f.is_good]
+    failure = (
+        InputError("bad-certificates", f"Unreadable, or with a problem: {', '.join(bad)}.", "Correct what is named above.") if bad else None
+    )
+    return conclude({"files": [f.as_dict() for f in found]}, lambda: "\n\n".join(map(_contents_text, found)), failure)
 
 
 def _routes_of(file: Path) -> tuple[Any, Any]:
@@ -148,5 +154,4 @@ def probe(
 
     plan = _probe.plan(target, device, address, extra, certificate, key, clock)
     found = _probe.run(plan, timeout, say)
-    emit(found.data, found.text)
-    return 0 if found.connects else 1
+    return conclude(found.data, found.text, found.failure)

@@ -107,7 +107,7 @@ def _row(header: list[str], row: list[str], where: str) -> Device:
     if len(cells) != len(header):
         raise wrong(
             "csv-width",
-            f"{where}: {len(cells)} values, expected {len(header)} as in the first line",
+            f"{where}: {len(cells)} value{'s' * (len(cells) != 1)}, expected {len(header)} as in the first line",
             "Quote values that hold the separator.",
         )
     fields = dict(zip(header, cells, strict=True))

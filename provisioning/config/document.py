@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.config.values import EnvText, Secret
-from provisioning.errors import InputError
+from provisioning.errors import InputError, one_line
 
 Loc = tuple["str | int", ...]
 
@@ -72,16 +72,16 @@ class Document:
 
 
 def wrong(code: str, sentence: str, hint: str = "") -> InputError:
-    """An InputError whose texts are one printable line each, whatever a file had in them, and whose message ends as a sentence does."""
+    """An InputError whose message ends as a sentence does."""
     ended = sentence if sentence.endswith((".", "?", "…")) else f"{sentence}."
-    return InputError(code, printable(ended), printable(hint or "Correct it there; docs/yaml.md describes every key."))
+    return InputError(code, ended, hint or "Correct it there; docs/yaml.md describes every key.")
 
 
 def shown(path: Path) -> str:
     """`path` as people typed it: relative to the working directory when it is below it."""
     try:
         return path.resolve().relative_to(Path.cwd().resolve()).as_posix()
-    except (ValueError, OSError):
+    except (ValueError, OSError, RuntimeError):  # RuntimeError: links in a circle, before Python 3.13
         return str(path)
 
 
@@ -95,13 +95,8 @@ def dotted(loc: Sequence[str | int]) -> str:
 
 def clip(text: str) -> str:
     """`text` on one printable line of bounded length."""
-    line = printable(text)
+    line = one_line(text)
     return line if len(line) <= _LONGEST_SHOWN else line[: _LONGEST_SHOWN - 1] + "…"
-
-
-def printable(text: str) -> str:
-    """`text` without line ends, terminal escapes and invisible characters."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 def kind(value: Any) -> str:

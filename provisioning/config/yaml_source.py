@@ -193,6 +193,13 @@ class _Builder:
                 f"the environment variable {variable} is {'not set' if value is None else 'empty'}",
                 f"Set it before the command: export {variable}=…",
             )
+        if _UNUSABLE.search(value):
+            raise self._error(
+                loc,
+                "env-character",
+                f"the environment variable {variable} holds a control character, or bytes that are no UTF-8 text",
+                "Set it to a text that can be typed.",
+            )
         return EnvText(value, variable)
 
     def _secret(self, name: str, loc: Loc) -> Secret:

@@ -159,9 +159,9 @@ def sign(text: bytes, contents: list[bytes], signer: Signer) -> bytes:
 def read_rendered(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     """(set.json, files) of what `twinroot render --out FOLDER` wrote. Raises InputError."""
     try:
-        number = int((folder / "trust" / "active").read_text())
+        number = int((folder / "trust" / "active").read_text("ascii"))
         base = folder / "trust" / str(number)
-        info: dict[str, Any] = json.loads((base / "set.json").read_text())
+        info: dict[str, Any] = json.loads((base / "set.json").read_text("utf-8"))
         files = {
             name: (folder / name.lstrip("/") if name.startswith("/") else base / name).read_bytes()
             for name in info["files"]

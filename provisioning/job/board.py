@@ -99,9 +99,10 @@ def judge(found: dict[str, Any], set_sha256: str | None, number: int | None, nam
         )
     connect = found.get("connect")
     if connect and not connect["ok"] and not found["error"]:
+        why = str(connect["error"]).removeprefix("-: ").rstrip(".")  # "-" where a route would stand: it came to none
         raise BoardError(
             "no-connection",
-            f"The board on {name} holds its set whole, and cannot connect ({connect['kind']}): {str(connect['error']).rstrip('.')}.",
+            f"The board on {name} holds its set whole, and cannot connect ({connect['kind']}): {why}.",
             "Check the network and the endpoints that the product names: `twinroot trust probe HOST` asks one from here.",
         )
     if not found["ok"]:

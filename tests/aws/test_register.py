@@ -221,6 +221,20 @@ def test_a_policy_that_is_named_must_be_there(moto: Moto, product: Path, capsys:
     assert register(product, "--device", "ws-0001", "--policy", "mine") == 0
 
 
+def test_what_never_began_leaves_nothing(
+    moto: Moto, product: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(product.parent.rglob("*"))
+    with monkeypatch.context() as patch:
+        patch.delenv("AWS_ACCESS_KEY_ID")
+        patch.delenv("AWS_SECRET_ACCESS_KEY")
+        assert register(product, "--device", "ws-0001") == 3
+    assert report(capsys)["code"] == "no-credentials"
+    assert sorted(product.parent.rglob("*")) == before
+    assert register(product, "--device", "ws-0001", "--dry-run") == 0
+    assert not product.with_suffix(".aws.jsonl").exists()
+
+
 def test_two_runs_at_once_are_one_too_many(moto: Moto, product: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Journal(product.with_suffix(".aws.jsonl")):
         assert register(product, "--device", "ws-0001") == 3

@@ -106,6 +106,51 @@ def test_a_job_that_never_began_is_a_whole_report_with_json(command: str) -> Non
     assert report["written"] == []
 
 
+@pytest.mark.parametrize(("arguments", "names"), [([], "demo, boards, check"), (["trust"], "check, list, probe")])
+def test_no_command_names_those_that_there_are(arguments: list[str], names: str) -> None:
+    run = twinroot(*arguments)
+    assert (run.returncode, run.stdout) == (2, "")
+    first, second = run.stderr.splitlines()
+    assert names in first and "--help" in second
+
+
+def test_json_may_stand_before_the_command() -> None:
+    assert json.loads(twinroot("--json", "boards", "list").stdout)["boards"]
+
+
+def test_bad_news_is_one_object_with_the_sentence_that_people_see(tmp_path: Path) -> None:
+    """Results that are worth reading although the exit code is not 0 say how they ended as every error does."""
+    (tmp_path / "garbage.pem").write_text("garbage")
+    for arguments, code, content in (
+        (["endpoint", "https://x"], 2, "endpoints"),
+        (["trust", "check", str(tmp_path / "garbage.pem"), str(tmp_path / "missing.pem")], 2, "files"),
+        (["trust", "list", "--on", "2036-01-01", "--fail-within", "1y"], 1, "roots"),
+    ):
+        run = twinroot(*arguments, "--json")
+        told = json.loads(run.stdout)
+        assert run.returncode == code and told[content]
+        assert told["outcome"] == {1: "fail", 2: "error"}[code]
+        assert run.stderr.splitlines()[-2:] == [f"twinroot: {told['message']}", f"  next: {told['hint']}"]
+    assert json.loads(twinroot("endpoint", "a-ats.iot.us-east-1.amazonaws.com", "--json").stdout)["outcome"] == "pass"
+
+
+def test_a_name_with_line_ends_stays_one_sentence() -> None:
+    run = twinroot("verify", "--port", "/dev/a\nb\x1b[31m")
+    assert run.returncode == 3
+    assert len(run.stderr.splitlines()) == 2 and "\x1b" not in run.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the shell's way to close a stream")
+def test_closed_standard_streams_change_nothing_but_what_is_seen() -> None:
+    """Each is closed alone: what is opened next must not get its number, and nobody may ask None whether it is a terminal."""
+    for closed, code in (("0<&-", 2), ("1>&-", 2), ("2>&-", 2)):
+        command = f'exec "$0" -m provisioning update no-such.yaml --port /dev/not-there --json {closed}'
+        run = subprocess.run(["/bin/sh", "-c", command, sys.executable], capture_output=True, text=True, timeout=60)
+        assert run.returncode == code, run.stderr
+        assert "Traceback" not in run.stderr
+        assert bool(run.stdout) == (closed != "1>&-")
+
+
 def test_control_c_during_start_up_has_a_sentence_and_its_code() -> None:
     """The signal comes while the command's own modules are being imported: the import of click is what sends it."""
     code = (

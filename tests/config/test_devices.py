@@ -46,7 +46,7 @@ def test_tables_as_people_have_them(tmp_path: Path, content: str | bytes) -> Non
         ("device,device\na,b\n", "csv-column", ":1: column 'device' is there twice"),
         ("device,s/te\na,b\n", "csv-column", ":1: column name 's/te'"),
         ("device\na\nb\nA\n", "csv-duplicate", ":4: device 'A' is there twice, first in line 2"),
-        ("device,x\na,1\nb\n", "csv-width", ":3: 1 values, expected 2"),
+        ("device,x\na,1\nb\n", "csv-width", ":3: 1 value, expected 2"),
         ("device,x\na,1,2\n", "csv-width", ":2: 3 values, expected 2"),
         ("device\n../etc/passwd\n", "bad-device-id", ":2: device '../etc/passwd'"),
         ("device\na b\n", "bad-device-id", ":2:"),

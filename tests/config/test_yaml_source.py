@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,24 @@ def test_missing_file_names_the_nearest(tmp_path: Path) -> None:
     assert caught.value.hint == "Did you mean 'product.yaml'?"
     with pytest.raises(InputError, match="this is a folder"):
         load(tmp_path)
+
+
+def test_links_in_a_circle_are_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "circle.yaml").symlink_to("circle.yaml")
+    with pytest.raises(InputError) as caught:
+        load(tmp_path / "circle.yaml")
+    assert caught.value.code == "file-unreadable"
+
+
+@pytest.mark.parametrize("value", [b"caf\xe9", b"a\x1bb"])
+def test_an_environment_that_is_no_text(tmp_path: Path, value: bytes) -> None:
+    os.environb[b"SOME_SSID"] = value
+    try:
+        error = refused(tmp_path, "a: !env SOME_SSID\n")
+    finally:
+        del os.environb[b"SOME_SSID"]
+    assert error.code == "env-character"
+    assert "SOME_SSID" in error.message and "caf" not in error.message
 
 
 def test_env_and_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,11 +97,7 @@ class Aws:
             except (boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ProxyConnectionError, boto.SSLError) as e:
                 raise _no_network(self.region, e) from e
             except (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError, boto.TokenRetrievalError) as e:
-                raise StationError(
-                    "no-credentials",
-                    f"AWS cannot be asked: {_sentence(e)}.",
-                    "Sign in (aws configure, aws sso login), or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
-                ) from e
+                raise _no_credentials(_sentence(e)) from e
             except boto.ParamValidationError as e:
                 raise InputError("bad-value", f"AWS takes no such value for {operation}: {_sentence(e)}.", "Correct the value.") from e
             except boto.BotoCoreError as e:
@@ -165,11 +161,20 @@ def connect(region: str | None = None, profile: str | None = None, rate: float =
         ) from e
     except boto.NoRegionError as e:
         raise InputError("no-region", "It is not known which AWS region to ask.", "Add --region, or set AWS_REGION.") from e
+    except (boto.CredentialRetrievalError, boto.TokenRetrievalError) as e:
+        raise _no_credentials(_sentence(e)) from e
     except (boto.BotoCoreError, ValueError) as e:
         raise InputError(
             "aws-configuration", f"AWS's configuration cannot be used: {_sentence(e)}.", "Check ~/.aws/config and AWS_… variables."
         ) from e
+    if session.get_credentials() is None:  # said before anything is written; the client has looked for them by now
+        raise _no_credentials("unable to locate credentials")
     return Aws(iot, str(iot.meta.region_name), rate)
+
+
+def _no_credentials(why: str) -> StationError:
+    hint = "Sign in (aws configure, aws sso login), or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+    return StationError("no-credentials", f"AWS cannot be asked: {why}.", hint)
 
 
 def _action(operation: str) -> str:

@@ -43,6 +43,8 @@ class Journal:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stream.close()
+        if not self._known:
+            self.file.unlink(missing_ok=True)  # nothing was done, so nothing is left
         self._lock.close()
 
     def of(self, device: str) -> dict[str, dict[str, Any]]:
