@@ -21,6 +21,7 @@ from provisioning.virtual.interpreter.process import Engine, Interpreter
 from provisioning.virtual.interpreter.requests import Request
 from provisioning.virtual.interpreter.shared_page import SharedPage
 from provisioning.virtual.peripherals import Peripherals
+from provisioning.virtual.rom import slip
 from provisioning.virtual.rom.facts import Facts
 from provisioning.virtual.rom.session import DownloadMode
 from provisioning.virtual.sampling import matches, resample
@@ -230,6 +231,9 @@ class Board:
             if self.download is not None and self.download.automatic_rate and rate != self.rate:
                 self.set_rate(rate)
             self.to_board.rate = rate
+            # A fault at a byte happens when that byte is through.
+            framed = self.download is not None and not self.faults_in.active
+            self.to_board.frame_end = slip.FRAME_END if framed else None
             self.to_board.send(data)
 
     def _arrived(self, data: bytes) -> None:

@@ -1,6 +1,8 @@
 """The two wires of a UART: bytes take ten bits each at the current rate, and the direction takes time to turn.
 
-One timer per wire while bytes are on it, none when it is idle. Times are in seconds, rates in bits per second.
+One timer per wire while bytes are on it, none when it is idle. A receiver that acts on whole frames only names their last byte, and is
+woken when that is through instead of a thousand times a second: what it does, it does at the same time, and boards by the dozen cost
+little. Times are in seconds, rates in bits per second.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 
 BITS_PER_BYTE = 10  # 8N1: start, eight data bits, stop
+_FRAME_SHARE = 4096  # bytes handed over at most while the end of a frame is awaited: the sender must hear that there is room again
 _QUANTUM = 0.001  # bytes are handed over at least this far apart: what a USB adapter does too
 
 
@@ -39,6 +42,7 @@ class Wire:
         self._turnaround = turnaround
         self.paced = paced
         self.rate = 115200
+        self.frame_end: bytes | None = None  # the byte that the receiver waits for, None while it wants every byte in time
         self.carried = 0
         self._queue = bytearray()
         self._next = 0.0  # loop time at which the first queued byte is through
@@ -71,8 +75,15 @@ class Wire:
         return BITS_PER_BYTE / self.rate if self.paced else 0.0
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
-        more = min(len(self._queue), max(1, int(_QUANTUM / self._byte_time)) if self._byte_time else len(self._queue))
+        more = len(self._queue)
+        if self._byte_time:
+            more = min(more, self._frame_share() if self.frame_end else max(1, int(_QUANTUM / self._byte_time)))
         self._timer = loop.call_at(self._next + (more - 1) * self._byte_time, self._tick, loop)
+
+    def _frame_share(self) -> int:
+        assert self.frame_end is not None  # noqa: S101 - only called while it is set
+        end = self._queue.find(self.frame_end, 0, _FRAME_SHARE)
+        return end + 1 if end >= 0 else _FRAME_SHARE
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None

@@ -20,7 +20,7 @@ from provisioning.virtual import cache
 EXTRA_ESPTOOL = "VIRTUAL_BOARD_ESPTOOL"
 
 _ASK = """
-import base64, hashlib, json, pathlib, sys
+import base64, hashlib, json, pathlib, re, sys
 import esptool
 from esptool.targets import CHIP_DEFS
 rom = CHIP_DEFS[sys.argv[1]]
@@ -28,18 +28,30 @@ numbers = {n: getattr(rom, n) for n in dir(rom) if n.isupper() and isinstance(ge
 stubs = {}
 for file in (pathlib.Path(esptool.__file__).parent / "targets" / "stub_flasher").rglob("*.json"):
     stub = json.loads(file.read_text())
-    stubs[hashlib.sha256(base64.b64decode(stub["text"])).hexdigest()] = stub["entry"]
+    notes = file.with_name("README.md")
+    release = re.search(r"/tag/v(\\d+)\\.(\\d+)", notes.read_text() if notes.exists() else "")
+    code = {"entry": stub["entry"], "line": file.parent.name, "release": [int(n) for n in release.groups()] if release else []}
+    stubs[hashlib.sha256(base64.b64decode(stub["text"])).hexdigest()] = code
 regions = [[a, b] for a, b, name in (rom.MEMORY_MAP or []) if name != "PADDING"]
 print(json.dumps({"numbers": numbers, "stubs": stubs, "regions": regions}))
 """
 
 
 @dataclass(frozen=True)
+class StubCode:
+    """`line`: "1" is the older stub, "2" is esp-flasher-stub; `release`: major and minor, empty where esptool does not say."""
+
+    entry: int
+    line: str
+    release: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Facts:
-    """`numbers`: esptool's names for registers and masks; `stubs`: SHA-256 of a stub's code -> entry point; `regions`: memory."""
+    """`numbers`: esptool's names for registers and masks; `stubs`: by the SHA-256 of their code; `regions`: memory."""
 
     numbers: dict[str, int]
-    stubs: dict[str, int]
+    stubs: dict[str, StubCode]
     regions: tuple[tuple[int, int], ...]
 
     def address(self, name: str, default: int = -1) -> int:
@@ -62,7 +74,8 @@ async def _one(chip: str, checkout: str | None) -> Facts:
     try:
         raw = json.loads(text)
         regions = tuple((int(a), int(b)) for a, b in raw["regions"])
-        facts = Facts(raw["numbers"], raw["stubs"], regions)
+        stubs = {digest: StubCode(code["entry"], code["line"], tuple(code["release"])) for digest, code in raw["stubs"].items()}
+        facts = Facts(raw["numbers"], stubs, regions)
     except (ValueError, KeyError) as error:
         raise StationError("esptool-answer", f"esptool gave no usable description of {chip}", "Reinstall esptool.") from error
     if name and kept is None:

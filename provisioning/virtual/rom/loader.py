@@ -7,7 +7,7 @@ Commands are rows of a table: opcode -> method. Each gives (value, data) or rais
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,6 +34,7 @@ class Machine(Protocol):
 
     flash: Flash
 
+    def now(self) -> float: ...
     def loader_send(self, data: bytes) -> None: ...
     def loader_rate(self, rate: int) -> None: ...
     def loader_run(self, entry: int) -> None: ...
@@ -57,7 +58,6 @@ Command = Callable[[bytes, int], Answer]
 class Loader:
     """What both loaders do. Sub-classes say how answers end and add their commands."""
 
-    status_bytes = 4
     bad_length = 0x05
     bad_checksum = 0x07
     failed = 0x06
@@ -98,12 +98,13 @@ class Loader:
         if direction != 0:
             return
         command = self.commands.get(opcode)
-        if command is None:
-            self.unknown(opcode)
-            return
         try:
-            if len(data) != size:
+            if command is not None and len(data) != size:
                 raise LoaderError(self.bad_length)
+            self.raise_late()
+            if command is None:
+                self.unknown(opcode)
+                return
             value, answer = command(data, checksum)
         except LoaderError as error:
             self.answer(opcode, 0, b"", error.code)
@@ -118,8 +119,15 @@ class Loader:
             self._done = None
             self.after(opcode, data)
 
+    def raise_late(self) -> None:
+        """Raises the LoaderError of an earlier command that had its answer before its work was done."""
+
     def after(self, opcode: int, data: bytes) -> None:
         """What happens once the answer is out."""
+
+    def work(self) -> Iterator[float]:
+        """What a command still has to do when its answer is out; yields the seconds that each step takes."""
+        return iter(())
 
     def unknown(self, opcode: int) -> None:
         """The ROM does not know the command: it says so, several times, and not under the command's own number."""
@@ -127,9 +135,12 @@ class Loader:
             self.answer(0, 0, b"", self.bad_length)
 
     def answer(self, opcode: int, value: int, data: bytes, error: int = 0) -> None:
-        status = bytes([1 if error else 0, error]).ljust(self.status_bytes, b"\0")
-        body = data + status
+        body = data + self.status(error)
         self.machine.loader_send(slip.encode(_HEAD.pack(1, opcode, len(body), value & 0xFFFFFFFF) + body))
+
+    def status(self, error: int) -> bytes:
+        """The ROM's end of an answer: failed or not, why, two bytes that mean nothing."""
+        return bytes([1 if error else 0, error, 0, 0])
 
     def unpack(self, layout: str, data: bytes) -> tuple[int, ...]:
         """The arguments of a command. Raises LoaderError when there are fewer bytes than the layout needs."""

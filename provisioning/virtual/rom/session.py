@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from provisioning.errors import StationError
 from provisioning.virtual.flash import Flash, PowerCutError
 from provisioning.virtual.rom import facts as chip_facts
 from provisioning.virtual.rom.facts import Facts
+from provisioning.virtual.rom.legacy_stub import LegacyStub
 from provisioning.virtual.rom.loader import Loader
 from provisioning.virtual.rom.registers import AccessError, Registers
 from provisioning.virtual.rom.rom import RomLoader
 from provisioning.virtual.rom.spi_flash import SpiFlashChip
-from provisioning.virtual.rom.stub import Stub
+from provisioning.virtual.rom.stub import SKIPS_BLANK, SpinError, Stub
 
 if TYPE_CHECKING:
     from provisioning.virtual.board import Board
@@ -34,6 +36,8 @@ class DownloadMode:
         self._early = bytearray()
         self._facts: Facts | None = board.facts
         self._timer: asyncio.TimerHandle | None = None
+        self._steps: Iterator[float] | None = None  # what is left of the command in progress
+        self._now = 0.0  # s, in the loop's time: how far the chip's only CPU has come
         self._task: asyncio.Task[None] | None = None
         self._out: list[bytes] | None = None  # answers of the command in progress
         self._lost = False  # code runs that is not a loader
@@ -75,37 +79,49 @@ class DownloadMode:
             self._early += data
             return
         self._queue += self._loader.feed(data)
-        if self._timer is None:
+        if self._timer is None and self._steps is None:
+            self._now = asyncio.get_running_loop().time()
             self._work()
 
     def _work(self) -> None:
+        """Commands one after the other, each step when the one before is done."""
         self._timer = None
-        while self._queue and self._loader is not None and not self._lost:
-            frame = self._queue.pop(0)
-            self._out = []
+        loop = asyncio.get_running_loop()
+        while not self._lost:
+            if self._steps is None:
+                if not self._queue:
+                    return
+                self._steps = self._serve(self._queue.pop(0))
             try:
-                self._loader.handle(frame)
+                # Steps are added up, so that a timer that is late costs the chip nothing.
+                self._now += next(self._steps)
+            except StopIteration:
+                self._steps = None
             except PowerCutError:
                 self._board.power_off()
-                return
+            except SpinError:
+                self._lost = True
             except AccessError as error:
                 self._board.say(f"Fatal exception (28): {error}\r\n")
                 self._board.restart("panic")
-                return
-            if self._loader.busy:
-                # The answer comes when the flash is done.
-                self._timer = asyncio.get_running_loop().call_later(self._loader.busy, self._complete)
-                return
-            self._complete(more=False)
+            else:
+                if self._now > loop.time():
+                    self._timer = loop.call_at(self._now, self._work)
+                    return
 
-    def _complete(self, more: bool = True) -> None:
+    def _serve(self, frame: bytes) -> Iterator[float]:
+        """One command; yields the seconds that its steps take. An answer leaves when the flash is done, work may be left after it."""
+        loader = self._loader
+        assert loader is not None  # noqa: S101 - only called while there is one
+        self._out = []
+        loader.handle(frame)
+        if loader.busy:
+            yield loader.busy
         out, self._out = self._out, None
         if out:
             self._board.to_host.send(b"".join(out))
-        if self._loader is not None:
-            self._loader.complete()
-        if more:
-            self._work()
+        loader.complete()
+        yield from loader.work()
 
     def stop(self) -> None:
         """The chip leaves download mode."""
@@ -118,6 +134,10 @@ class DownloadMode:
             self._task.cancel()
 
     # --- what the loader asks for -----------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Seconds, as the chip's CPU counts them."""
+        return self._now
 
     def loader_send(self, data: bytes) -> None:
         if self._out is not None:
@@ -143,8 +163,10 @@ class DownloadMode:
         old = self._loader
         assert old is not None and self._facts is not None  # noqa: S101
         for _, content in old.segments:
-            if self._facts.stubs.get(hashlib.sha256(content).hexdigest()) == entry:
-                stub = Stub(self, old.registers, self._facts, self._board.spec.chip)
+            code = self._facts.stubs.get(hashlib.sha256(content).hexdigest())
+            if code is not None and code.entry == entry:
+                stub = (LegacyStub if code.line == "1" else Stub)(self, old.registers, self._facts, self._board.spec.chip)
+                stub.skips_blank = stub.skips_blank and code.release >= SKIPS_BLANK
                 self._loader = stub
                 stub.greet()
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 END, ESC, ESC_END, ESC_ESC = 0xC0, 0xDB, 0xDC, 0xDD
+FRAME_END = bytes([END])
 _LONGEST = 0x10000 + 64  # bytes; a longer frame is noise
 
 
