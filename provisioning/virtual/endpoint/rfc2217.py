@@ -149,7 +149,9 @@ class _Client(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._telnet is None:
             return
-        if _IAC in data or self._telnet.mode != rfc2217.M_NORMAL:
+        if self._telnet.mode == rfc2217.M_NORMAL and _IAC not in data.replace(_IAC + _IAC, b""):
+            data = data.replace(_IAC + _IAC, _IAC)  # no command in it, as in nearly all: a hundred times faster than byte by byte
+        else:
             data = b"".join(self._telnet.filter(data))
         if data and not self._endpoint.received(data) and self._transport is not None:
             self._transport.pause_reading()
