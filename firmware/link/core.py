@@ -19,6 +19,7 @@ poller = poll()
 poller.register(sys.stdin, 1)
 frame = bytearray(128)
 body = memoryview(frame)
+one = bytearray(1)
 at = 0  # next payload byte in frame
 end = 0  # end of the payload in frame
 expected = 0  # sequence number of the next frame
@@ -28,23 +29,34 @@ last = b""  # last message, for a host that asks again
 patience = 4000  # ms of silence after which the board is given back
 
 
+def heard(ms):
+    """Whether a byte came within `ms`; it is in `one`. A read that waits for more than one byte never ends when the host dies."""
+    n = 0
+    for _ in poller.ipoll(ms):
+        n = stdin.readinto(one)
+    return n
+
+
 def receive():
     """Next frame into `frame`. It is acknowledged when it has left the receive ring, before anything is done with it."""
     global at, end, expected, bad
     while bad < 40:
-        if not poller.poll(patience):
+        if not heard(patience):
             break
-        stdin.readinto(body[:1])
-        n = frame[0]
+        n = one[0]
         if n == 3:
             raise KeyboardInterrupt
         if n == 2:
             stdout.write(last)
-        if n < 4:
+        if n < 4 or n == 13:
             continue
         if n < 124:
-            stdin.readinto(body[1 : n + 5])
-            if crc32(body[: n + 2]) & 0xFFFFFF == int.from_bytes(body[n + 2 : n + 5], "little"):
+            frame[0] = n
+            i = 1
+            while i < n + 5 and heard(250):
+                frame[i] = one[0]
+                i += 1
+            if i == n + 5 and crc32(body[: n + 2]) & 0xFFFFFF == int.from_bytes(body[n + 2 : n + 5], "little"):
                 n = expected - frame[1] & 255
                 if not n:
                     at = 2
@@ -59,8 +71,8 @@ def receive():
             else:
                 n = 9
         if n > 8:
-            while poller.poll(20):
-                stdin.readinto(body[:1])
+            while heard(20):
+                pass
             bad += 1
             stdout.write(bytes((21, expected, expected ^ 255)))
     raise OSError(110)

@@ -1,12 +1,13 @@
 """Raises the rate of the line from the raw prompt, before anything else is sent. Without its proof in 0.4 s it goes back.
 
-Must fit the receive ring (256 bytes when it is small), and says nothing. HIGH and HOME are the host's, as is the proof.
+Must fit the receive ring (256 bytes when it is small), so names are short: `r` sets the rate, and core.py sets the old one with it
+again. Says nothing. HIGH and HOME are the host's, as is the proof, which is waited for byte by byte: a host may die in the middle of it.
 """
 
 import machine, select, sys, time  # one line: every byte counts
 
 
-def rate(b):
+def r(b):
     time.sleep_ms(5)  # the last byte must have left at the old rate
     try:
         machine.UART(0, baudrate=b)
@@ -16,6 +17,9 @@ def rate(b):
 
 p = select.poll()
 p.register(sys.stdin, 1)
-rate(HIGH)
-if not p.poll(400) or sys.stdin.read(8) != "Twinroot":
-    rate(HOME)
+r(HIGH)
+s = b""
+while len(s) < 8 and p.poll(400):
+    s += sys.stdin.buffer.read(1)
+if s != b"Twinroot":
+    r(HOME)

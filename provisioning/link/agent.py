@@ -17,12 +17,13 @@ from provisioning.link import minify
 from provisioning.resources import folder
 
 FILES = ("core", "rate", "hello", "write", "first", "sets", "store", "extra")
+PLAIN = frozenset(["rate"])  # what is sent as it is, not deflated
 
 # Names that the host uses: functions that it calls, and what it defines itself.
 KEEP = frozenset(
     [
         *("hello", "prepare", "begin", "target", "settle", "commit", "tidy", "look", "audit", "back", "take", "say", "number"),
-        *("stream", "leave", "beat", "rate", "HIGH", "HOME"),
+        *("stream", "leave", "beat", "r", "p", "s", "HIGH", "HOME"),
     ]
 )
 
@@ -69,7 +70,7 @@ def _all() -> dict[str, str]:
     base = folder("firmware") / "link"
     sources = {name: (base / f"{name}.py").read_text(encoding="utf-8") for name in FILES}
     maker = Path(minify.__file__).read_text(encoding="utf-8")
-    key = hashlib.sha256(json.dumps([sources, sorted(KEEP), maker]).encode()).hexdigest()
+    key = hashlib.sha256(json.dumps([sources, sorted(KEEP), sorted(PLAIN), maker]).encode()).hexdigest()
     cache = user_cache_path("twinroot") / f"device-code-{key[:32]}.json"
     try:
         kept = json.loads(cache.read_text(encoding="utf-8"))
@@ -78,7 +79,7 @@ def _all() -> dict[str, str]:
     except (OSError, ValueError, KeyError, TypeError):
         pass  # not made yet, or unreadable: made now
     minifier = minify.Minifier(sources, KEEP)
-    made = {name: minifier.small(name) for name in FILES}
+    made = {name: minifier.small(name, folded=name in PLAIN) for name in FILES}
     with contextlib.suppress(OSError):  # a home without a place for caches costs time, nothing else
         cache.parent.mkdir(parents=True, exist_ok=True)
         temporary = cache.with_suffix(f".{os.getpid()}")
@@ -102,13 +103,13 @@ def core(home_baud: int | None = None) -> bytes:
 
     `home_baud`: rate to go back to at its end, after `raised`; None to leave the rate alone.
     """
-    head = f"def leave():\n rate({home_baud})\n" if home_baud else "leave=gc.collect\n"
+    head = f"def leave():\n r({home_baud})\n" if home_baud else "leave=gc.collect\n"
     return packed("import gc\n" + head + small("hello") + small("core"))
 
 
 def raised(high: int, home: int) -> bytes:
     """The program that raises the rate of the line; what proves it is PROOF."""
-    return small("rate").replace("HIGH", str(high)).replace("HOME", str(home)).encode()
+    return small("rate").replace("HIGH", str(high)).replace("HOME", str(home)).strip().encode()
 
 
 PROOF = b"Twinroot"

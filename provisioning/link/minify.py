@@ -104,18 +104,23 @@ class Minifier:
         self._sources = sources
         self._globals = _globals(ast.parse("\n".join(sources.values())), keep)
 
-    def small(self, name: str) -> str:
-        """The source `name` without what the interpreter does not need."""
+    def small(self, name: str, *, folded: bool = False) -> str:
+        """The source `name` without what the interpreter does not need.
+
+        `folded`: suites on the line of their header, which is shorter, and longer once it is deflated.
+        """
         source = self._sources[name]
         scopes = []
         for function in _functions(ast.parse(source)):
             names = _short(_bound(function), _used(function), string.ascii_lowercase, set())
             scopes.append(_Scope(function.lineno, function.end_lineno or 0, names))
-        return _written(source, self._globals, scopes)
+        lines = _lines(source, self._globals, scopes)
+        return "".join(" " * depth + text + "\n" for depth, text in (_folded(lines) if folded else lines))
 
 
-def _written(source: str, outer: Names, scopes: list[_Scope]) -> str:
-    out: list[str] = []
+def _lines(source: str, outer: Names, scopes: list[_Scope]) -> list[tuple[int, str]]:
+    """Depth and text of each line."""
+    out: list[tuple[int, str]] = []
     line: list[str] = []
     depth = 0
     previous = ""
@@ -129,7 +134,7 @@ def _written(source: str, outer: Names, scopes: list[_Scope]) -> str:
         elif token.type == tokenize.NEWLINE:
             text = "".join(line)
             if not text.startswith(('"""', "'''")):
-                out.append(" " * depth + text)
+                out.append((depth, text))
             line, previous = [], ""
         else:
             text = token.string
@@ -138,7 +143,25 @@ def _written(source: str, outer: Names, scopes: list[_Scope]) -> str:
             glue = " " if previous and _word(previous[-1]) and _word(text[0]) else ""
             line.append(glue + text)
             previous = text
-    return "\n".join(out) + "\n"
+    return out
+
+
+def _folded(lines: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Suites without a suite inside stand on the line of their header."""
+    out: list[tuple[int, str]] = []
+    at = 0
+    while at < len(lines):
+        depth, text = lines[at]
+        end = at + 1
+        while end < len(lines) and lines[end][0] > depth:
+            end += 1
+        if end > at + 1 and all(row == depth + 1 and not inner.endswith(":") for row, inner in lines[at + 1 : end]):
+            out.append((depth, text + ";".join(inner for _, inner in lines[at + 1 : end])))
+            at = end
+        else:
+            out.append((depth, text))
+            at += 1
+    return out
 
 
 def _renamed(text: str, row: int, line: list[str], outer: Names, scopes: list[_Scope]) -> str:

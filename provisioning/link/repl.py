@@ -42,8 +42,8 @@ class RawRepl:
     def enter(self, patience: float = 8.0) -> None:
         """Interrupt what runs and get the raw prompt.
 
-        Tries, in this order: interrupt once; repeat for about a second; a storm of interrupts, of which one may hit the handler of
-        a program that catches them; end a receiver of ours that a broken run left; the rates that a broken run may have left; a reset
+        Tries, in this order: interrupt once; repeat for about a second, which also ends a receiver of ours whose host died; the rates
+        that such a host may have left; a storm of interrupts, of which one may hit the handler of a program that catches them; a reset
         through the control lines with interrupts while it boots. A boot that the interrupt broke off is made up for.
         Raises BoardError with what the board says instead (link/answers.py) after about `patience` seconds.
         """
@@ -59,7 +59,7 @@ class RawRepl:
         self.wire.baud = self.wire.home_baud
         if self._knock(0.35, said) and (not again or self._synchronise()):
             return
-        for attempt in (self._again, self._storm, self._end_receiver, self._find_rate):
+        for attempt in (self._again, self._find_rate, self._storm):
             if attempt(said) and self._synchronise():
                 return
         self.wire.baud = self.wire.home_baud
@@ -80,24 +80,19 @@ class RawRepl:
     def _again(self, said: bytearray) -> bool:
         return any(self._knock(0.3, said) for _ in range(3))
 
-    def _end_receiver(self, said: bytearray) -> bool:
-        """A receiver of ours that waits for the rest of a frame: fill the frame, let it find the damage, then interrupt it."""
-        self.wire.write(b"\0" * RING)
-        said += self.wire.discard(0.1, 0.5)
-        return self._knock(0.3, said)
-
     def _find_rate(self, said: bytearray) -> bool:
-        """A broken run may have left the board at a raised rate."""
+        """A broken run may have left the board at a raised rate: at a prompt, or in a receiver that still waits for its host."""
         for rate in self._other_rates():
             self.wire.baud = rate
-            if self._knock(0.3, bytearray()):
+            self.wire.write(b"\0" * (RING // 2))  # completes a frame that was broken off, so that the receiver hears what follows
+            self.wire.discard(0.03, 0.2)
+            if self._knock(0.12, bytearray()):
                 self.run(f"import machine\nmachine.UART(0,baudrate={self.wire.home_baud})", follow=False)
                 time.sleep(0.05)
-                self.wire.baud = self.wire.home_baud
-                self.wire.discard()
-                if self._knock(0.3, said):
-                    return True
-        self.wire.baud = self.wire.home_baud
+            self.wire.baud = self.wire.home_baud
+            self.wire.discard(0.01, 0.1)
+            if self._knock(0.12, said):  # a receiver that is ended sets the old rate by itself
+                return True
         return False
 
     def _other_rates(self) -> tuple[int, ...]:

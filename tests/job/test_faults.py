@@ -115,10 +115,14 @@ def test_noise(faulty: Faulty, record_property: Any) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
-def test_noise_a_thousand_times(faulty: Faulty) -> None:
-    seen = noisy(faulty, range(1000, 2000))
-    print(f"1000 noisy updates: {seen}")
-    assert sum(seen.values()) == 1000
+@pytest.mark.parametrize("shard", range(10))
+def test_noise_a_thousand_times(faulty: Faulty, shard: int, record_property: Any) -> None:
+    """A thousand seeds in ten parts, which run beside each other."""
+    first = 1000 + 100 * shard
+    seen = noisy(faulty, range(first, first + 100))
+    record_property("runs", str(seen))
+    print(f"100 noisy updates, seeds from {first}: {seen}")
+    assert sum(seen.values()) == 100
 
 
 def cut(faulty: Faulty, operations: int, seed: int) -> str:

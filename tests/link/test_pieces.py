@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from provisioning.link import agent
 from provisioning.link.minify import Minifier
 from provisioning.link.payload import Item, Payload, pem, pem_parts
-from provisioning.link.transport.frames import MAX_PAYLOAD, MIN_PAYLOAD, cut, frame
+from provisioning.link.transport.frames import MAX_PAYLOAD, MIN_PAYLOAD, NO_LENGTH, cut, frame
 from provisioning.resources import folder
 
 
@@ -97,7 +97,7 @@ def test_what_cannot_be_written_again_travels_as_it_is(content: bytes) -> None:
 def test_payloads_of_frames(data: bytes) -> None:
     parts = cut(data)
     assert b"".join(parts) == data
-    assert all(MIN_PAYLOAD <= len(part) <= MAX_PAYLOAD for part in parts)
+    assert all(MIN_PAYLOAD <= len(part) <= MAX_PAYLOAD and len(part) != NO_LENGTH for part in parts)
 
 
 def test_frame_layout() -> None:

@@ -18,6 +18,7 @@ from provisioning.link.wire import Wire
 
 MAX_PAYLOAD = 123  # a frame of 128 bytes: two of them fill the ring
 MIN_PAYLOAD = 4  # lengths below have meanings of their own
+NO_LENGTH = 0x0D  # a CR, which terminal programs send before their control-C: skipped where a frame should begin
 PAD, AGAIN = b"\x00", b"\x02"
 ACK, NAK, MESSAGE = 0x06, 0x15, 0x02
 MESSAGE_LIMIT = 16384
@@ -37,13 +38,13 @@ def frame(sequence: int, payload: bytes) -> bytes:
 
 
 def cut(data: bytes) -> list[bytes]:
-    """`data` (at least MIN_PAYLOAD bytes) in payloads of MIN_PAYLOAD to MAX_PAYLOAD bytes."""
+    """`data` (at least MIN_PAYLOAD bytes) in payloads of MIN_PAYLOAD to MAX_PAYLOAD bytes, none of NO_LENGTH."""
     parts = []
     at = 0
     while at < len(data):
         left = len(data) - at
         size = min(left, MAX_PAYLOAD)
-        if 0 < left - size < MIN_PAYLOAD:
+        if 0 < left - size < MIN_PAYLOAD or size == NO_LENGTH:
             size -= MIN_PAYLOAD
         parts.append(data[at : at + size])
         at += size

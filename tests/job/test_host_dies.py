@@ -1,0 +1,108 @@
+"""The host dies in the middle of an update: the next one gets through by itself, and any other tool once the board has lost patience."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from provisioning.job.update import update
+from provisioning.link import port
+from provisioning.link.wire import Wire
+from tests.job.conftest import Bench, blank
+
+OTHER = {"a1b2c3d4e5f6g7": "z9y8x7w6v5u4t3"}
+PATIENCE = 4.0  # seconds: firmware/link/core.py
+SOON = 5.0  # seconds that an update may take when it has to find the board first
+
+
+class Died(BaseException):
+    """What no part of the host catches, as nothing runs after a SIGKILL."""
+
+
+class Dying(Wire):
+    """A wire whose host dies after exactly `left` bytes."""
+
+    left = 1 << 30
+
+    def write(self, data: bytes) -> None:
+        if len(data) > self.left:
+            super().write(data[: self.left])
+            Dying.left = 0
+            raise Died
+        Dying.left -= len(data)
+        super().write(data)
+
+    def read(self, seconds: float) -> bytes:
+        if not self.left:
+            raise Died
+        return super().read(seconds)
+
+
+def die(bench: Bench, product: Any, after: int, **options: Any) -> bool:
+    """An update whose host dies after so many bytes; whether it came that far."""
+    Dying.left = after
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(port, "Wire", Dying)
+        try:
+            update(product, bench.device, bench.port, **options)
+        except Died:
+            return True
+    return False
+
+
+def deaths(bench: Bench, max_baud: int, points: int) -> float:
+    """Hosts that die at `points` places of an update, each followed by one that lives: seconds of the slowest."""
+    product = bench.product()
+    golden = update(product, bench.device, bench.port, max_baud=max_baud)
+    assert golden.outcome == "pass", golden.message
+    total = golden.wire["sent"]
+    slowest = 0.0
+    for turn in range(points):
+        after = 1 + (total - 1) * turn // points
+        blank(bench.board)
+        assert die(bench, product, after, max_baud=max_baud), f"the host lives after {after} of {total} bytes"
+        started = time.monotonic()
+        report = update(product, bench.device, bench.port, max_baud=max_baud)
+        seconds = time.monotonic() - started
+        slowest = max(slowest, seconds)
+        assert report.outcome == "pass", f"after {after} bytes: {report.message}"
+        assert seconds < SOON, f"after {after} bytes: {seconds:.1f} s"
+    print(f"{points} deaths in {total} bytes at up to {max_baud} baud; the slowest update after one took {slowest:.2f} s")
+    return slowest
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("max_baud", [115200, 2000000])
+def test_the_next_update_gets_through(bench: Bench, max_baud: int) -> None:
+    """Wherever the host dies: in a frame, between two, in the program that raises the rate, in its proof, in the receiver itself."""
+    assert deaths(bench, max_baud, 11) < SOON
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("max_baud", [115200, 2000000])
+def test_the_next_update_gets_through_from_everywhere(bench: Bench, max_baud: int) -> None:
+    assert deaths(bench, max_baud, 400) < SOON
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("max_baud", [115200, 2000000])
+@pytest.mark.parametrize("share", [0.3, 0.6])
+def test_another_tool_gets_through_after_the_receivers_patience(bench: Bench, max_baud: int, share: float) -> None:
+    product = bench.product()
+    total = update(product, bench.device, bench.port, max_baud=max_baud).wire["sent"]
+    blank(bench.board)
+    assert die(bench, product, int(total * share), max_baud=max_baud)
+    time.sleep(PATIENCE + 0.5)
+    done = subprocess.run(
+        [sys.executable, "-m", "mpremote", "connect", bench.port, "exec", "print(6*7)"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.strip() == "42", done.stdout + done.stderr
