@@ -12,6 +12,7 @@ import os
 import sys
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 
 from provisioning.errors import StationError
 from provisioning.virtual import cache
@@ -58,8 +59,25 @@ class Facts:
         return self.numbers.get(name, default)
 
 
+_asked: dict[str, asyncio.Future[Facts]] = {}
+
+
 async def load(chip: str) -> Facts:
-    """Raises StationError when esptool is not installed or answers nonsense."""
+    """Raises StationError when esptool is not installed or answers nonsense.
+
+    A process asks once: whoever gives up waiting, as a board does that is reset, leaves the answer to the next.
+    """
+    asked = _asked.get(chip)
+    if asked is None:
+        asked = _asked[chip] = asyncio.ensure_future(_load(chip))
+    try:
+        return await asyncio.shield(asked)
+    except StationError:
+        _asked.pop(chip, None)
+        raise
+
+
+async def _load(chip: str) -> Facts:
     facts = await _one(chip, None)
     for checkout in filter(None, os.environ.get(EXTRA_ESPTOOL, "").split(os.pathsep)):
         more = await _one(chip, checkout)
@@ -68,7 +86,7 @@ async def load(chip: str) -> Facts:
 
 
 async def _one(chip: str, checkout: str | None) -> Facts:
-    name = _cache_name(chip) if checkout is None else ""
+    name = _cache_name(chip, checkout)
     kept = cache.read(name) if name else None
     text = kept.decode() if kept is not None else await _ask(chip, checkout)
     try:
@@ -97,11 +115,23 @@ async def _ask(chip: str, checkout: str | None) -> str:
     return out.decode()
 
 
-def _cache_name(chip: str) -> str:
+def _cache_name(chip: str, checkout: str | None) -> str:
+    """Where the answer is kept; nowhere when esptool has no version."""
+    # The question is part of the key: another question, another answer.
+    question = hashlib.sha256(_ASK.encode()).hexdigest()[:8]
+    if checkout is not None:
+        return f"{chip}-{_content(Path(checkout) / 'esptool' / 'targets')}-{question}.json"
     try:
         version = metadata.version("esptool")
     except metadata.PackageNotFoundError:
         return ""
-    # The question is part of the key: another question, another answer.
-    question = hashlib.sha256(_ASK.encode()).hexdigest()[:8]
     return f"{chip}-{version}-{question}.json"
+
+
+def _content(folder: Path) -> str:
+    """A checkout changes without a new version: its files say whether it is the same."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.rglob("*.*")):
+        if file.suffix in (".py", ".json", ".md"):
+            digest.update(file.relative_to(folder).as_posix().encode() + file.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,73 @@
+"""`python -m tests.virtual.conformance --esptool CHECKOUT [--chip NAME ...]`: the score of the virtual board, a line for each chip."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from provisioning.errors import TwinrootError
+from provisioning.virtual.chips import CHIPS
+from provisioning.virtual.rom.facts import EXTRA_ESPTOOL
+from tests.virtual.conformance import checkout as suite
+from tests.virtual.conformance.bench import Bench
+from tests.virtual.conformance.score import Score
+
+BOARDS = 40
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.virtual.conformance", description=__doc__)
+    parser.add_argument("--esptool", type=Path, required=True, help="a checkout of github.com/espressif/esptool")
+    parser.add_argument("--python", help="a Python with an esptool 5.x and pytest; without it a temporary one gets the checkout's esptool")
+    parser.add_argument("--chip", action="append", choices=[*sorted(CHIPS), "all"], help="may be repeated; without it esp32")
+    parser.add_argument("--boards", type=int, default=BOARDS, help="at once: the clients mostly sleep")
+    parser.add_argument("--paced", action="store_true", help="wires with a rate; the suite is about the protocol, and takes longer so")
+    parser.add_argument("--only", default="", help="tests whose name contains this")
+    parser.add_argument("--log", type=Path, help="folder for pytest's output")
+    parser.add_argument("--json", action="store_true", help="an object for each chip")
+    return parser.parse_args()
+
+
+def main() -> int:
+    arguments = options()
+    checkout = arguments.esptool.resolve()
+    if not (checkout / "test" / suite.SUITE).exists():
+        sys.stderr.write(f"error: {arguments.esptool} is not a checkout of esptool: it has no test/{suite.SUITE}\n")
+        return 2
+    asked = arguments.chip or ["esp32"]
+    chips = sorted(CHIPS) if "all" in asked else list(dict.fromkeys(asked))
+    # The checkout's flasher stub is a flasher stub too.
+    os.environ[EXTRA_ESPTOOL] = str(checkout)
+    good = True
+    with tempfile.TemporaryDirectory(prefix="conformance-") as temporary:
+        folder = Path(temporary)
+        log = arguments.log or folder
+        log.mkdir(parents=True, exist_ok=True)
+        if arguments.python is None:
+            sys.stderr.write("Installing the checkout's esptool in a temporary environment ...\n")
+        python = arguments.python or suite.environment(checkout, folder)
+        weight = suite.weights(checkout / "test" / suite.SUITE)
+        for chip in chips:
+            began = time.monotonic()
+            tests = [test for test in suite.applicable(python, chip, checkout / "test") if arguments.only in test]
+            if not tests:
+                raise SystemExit(f"error: no test's name contains {arguments.only!r}\nLeave --only out to run all.")
+            bench = Bench(checkout, python, chip, arguments.boards, arguments.paced, folder, log)
+            score = Score(chip, bench.run(tests, weight), time.monotonic() - began)
+            print(score.json() if arguments.json else score.text(), flush=True)
+            good = good and score.good
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except TwinrootError as error:
+        sys.stderr.write(f"error: {error.message}\n  next: {error.hint}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
