@@ -53,10 +53,11 @@ def main() -> int:
         weight = suite.weights(checkout / "test" / suite.SUITE)
         for chip in chips:
             began = time.monotonic()
-            tests = [test for test in suite.applicable(python, chip, checkout / "test") if arguments.only in test]
+            collected = suite.work_copy(checkout, folder / chip)
+            tests = [test for test in suite.applicable(python, chip, collected) if arguments.only in test]
             if not tests:
                 raise SystemExit(f"error: no test's name contains {arguments.only!r}\nLeave --only out to run all.")
-            bench = Bench(checkout, python, chip, arguments.boards, arguments.paced, folder, log)
+            bench = Bench(collected, python, chip, arguments.boards, arguments.paced, folder, log)
             score = Score(chip, bench.run(tests, weight), time.monotonic() - began)
             print(score.json() if arguments.json else score.text(), flush=True)
             good = good and score.good

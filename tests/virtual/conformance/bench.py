@@ -45,9 +45,9 @@ def parts(tests: list[str], weight: dict[str, int], boards: int) -> list[list[st
 
 @dataclass
 class Bench:
-    """`run` gives the results of all tests. `log`: a folder for pytest's output."""
+    """`run` gives the results of all tests. `collected`: the copy of the tests in which they were collected; `log`: for pytest's output."""
 
-    checkout: Path
+    collected: Path
     python: str
     chip: str
     boards: int
@@ -79,7 +79,8 @@ class Bench:
 
     def _work(self, number: int) -> list[Result]:
         """One board, until nothing is left."""
-        where = suite.work_copy(self.checkout, self.folder / f"{self.chip}-{number}")
+        # Copied from where the tests were collected: they are compiled there.
+        where = suite.work_copy(self.collected.parent, self.folder / f"{self.chip}-{number}")
         out: list[Result] = []
         with VirtualBoard(chip=self.chip, paced=self.paced, flash_size="4MB") as board:
             while not self._stop.is_set():

@@ -61,11 +61,17 @@ def weights(suite: Path) -> dict[str, int]:
 
 
 def work_copy(checkout: Path, target: Path) -> Path:
-    """The tests write beside themselves: each board has its own copy of them and links to the rest."""
-    target.mkdir()
+    """The tests write beside themselves and beside their images: each board has its own copy of these and links to the rest."""
+    tests = target / "test"
+    tests.mkdir(parents=True)
     for entry in checkout.iterdir():
-        if entry.name == "test":
-            shutil.copytree(entry, target / "test")
-        elif entry.name not in (".git", "esptool", "espefuse", "espsecure", "pyproject.toml"):
+        if entry.name not in (".git", "esptool", "espefuse", "espsecure", "pyproject.toml", "test"):
             (target / entry.name).symlink_to(entry)
-    return target / "test"
+    for entry in (checkout / "test").iterdir():
+        if entry.is_dir() and entry.name in ("images", "__pycache__"):
+            shutil.copytree(entry, tests / entry.name)
+        elif entry.is_file():
+            shutil.copy2(entry, tests)
+        else:
+            (tests / entry.name).symlink_to(entry)
+    return tests
