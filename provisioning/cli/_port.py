@@ -13,6 +13,8 @@ from provisioning.cli._output import emit, mode, say
 from provisioning.link.events import Event, Listener, silent
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from provisioning.config.device import Device
     from provisioning.config.product import Product
     from provisioning.job.report import Report
@@ -84,15 +86,17 @@ def _details(report: Report) -> list[str]:
     return lines
 
 
-def one_device(product: Product, device_id: str | None) -> Device:
+def one_device(product: Product, device_id: str | None, devices: Path | None = None) -> Device:
     """The one unit that a command for a single board means. Raises InputError when it could be several."""
     from provisioning.config.unit import choose
     from provisioning.errors import InputError
 
-    found = choose(product, device_id)
+    found = choose(product, device_id, devices)
     if len(found) != 1:
         raise InputError(
-            "no-device", f"{product.source} lists {len(found)} devices, and one board can be one of them.", "Add --device ID to say which."
+            "no-device",
+            f"{devices or product.source} lists {len(found)} devices, and one board can be one of them.",
+            "Add --device ID to say which.",
         )
     return found[0]
 

@@ -2,46 +2,53 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from provisioning.cli._many import count_option, no_single_device, only, ports_option, retries_option, several
 from provisioning.cli._output import emit, say
-from provisioning.cli._port import finish, one_device, port_option, progress
+from provisioning.cli._port import finish, one_device, progress
 from provisioning.cli.ledger import ledger_option
+from provisioning.cli.station import flash_row
+from provisioning.errors import InputError
 
 if TYPE_CHECKING:
+    from provisioning.config.board import Board
     from provisioning.config.device import Device
     from provisioning.config.product import Product
-    from provisioning.flash.efuse import Mode
+    from provisioning.job.security import Chip
 
 
 @click.command()
 @click.argument("product", type=click.Path(path_type=Path))
-@port_option
+@ports_option
+@count_option
 @click.option("--device", "device_id", metavar="ID", help="The unit: a name for the product file's {device}, or a row of its CSV.")
 @click.option("--devices", type=click.Path(path_type=Path), help="A CSV; the board gets the row it had before, or the first free one.")
 @click.option("--baud", type=int, metavar="RATE", help="Exactly this rate; by default the highest that works is found and remembered.")
 @click.option("--allow", type=click.Path(path_type=Path), help="A list of MACs, one a line; every other board is refused.")
 @click.option("--efuses", is_flag=True, help="Only show the chip's security fuses. Reads, and writes nothing.")
 @click.option(
-    "--burn-efuses", type=click.Choice(["development", "release"]), help="Burn flash encryption into the chip, for ever. Asks first."
+    "--burn-efuses",
+    is_flag=True,
+    help="Only burn what the board file's `security` block asks for, for ever: shows it, then asks for a sentence on the terminal.",
 )
-@click.option("--efuse-key", type=click.Path(path_type=Path), help="For --burn-efuses: the flash key, 32 bytes.")
-@click.option("--nvs-key", type=click.Path(path_type=Path), help="For --burn-efuses: also an HMAC key for NVS encryption, 32 bytes.")
+@retries_option
 @ledger_option
 def command(
     product: Path,
-    port: str | None,
+    ports: tuple[str, ...],
+    count: int | None,
     device_id: str | None,
     devices: Path | None,
     baud: int | None,
     allow: Path | None,
     efuses: bool,
-    burn_efuses: Mode | None,
-    efuse_key: Path | None,
-    nvs_key: Path | None,
+    burn_efuses: bool,
+    retries: int,
     location: str | None,
 ) -> int:
     """Firmware, partition table and file system in one session; then the board starts, and its own report ends the run.
@@ -50,16 +57,35 @@ def command(
     a firmware file that is not the one the board file means.
     """
     from provisioning.config.load import load_product
+
+    loaded = load_product(product)
+    many = several(ports, count)
+    if efuses or burn_efuses:
+        if many:
+            raise InputError("bad-arguments", "Fuses are shown and burned one board at a time.", "Name one port.")
+        return _burn(loaded.board, only(ports)) if burn_efuses else _show(look(loaded.board, only(ports)))
+    if many:
+        no_single_device(device_id)
+        return flash_row(product, devices, ports or ("auto",), count, retries, baud, allow, location)
+    return _one(loaded, only(ports), device_id, devices, baud, allow, location)
+
+
+def _one(
+    product: Product,
+    port: str | None,
+    device_id: str | None,
+    devices: Path | None,
+    baud: int | None,
+    allow: Path | None,
+    location: str | None,
+) -> int:
     from provisioning.config.unit import choose
     from provisioning.job.allow import allowed_macs
     from provisioning.job.flash import Options, Plan, flash, one_of
     from provisioning.ledger.opening import Opening
 
-    loaded = load_product(product)
-    if efuses or burn_efuses:
-        return _fuses(loaded, port, burn_efuses, {"key": efuse_key, "nvs": nvs_key})
-    units: list[Device] = choose(loaded, device_id, devices) if devices else [one_device(loaded, device_id)]
-    plan = Plan.of(loaded)
+    units: list[Device] = choose(product, device_id, devices) if devices else [one_device(product, device_id)]
+    plan = Plan.of(product)
     if len(units) == 1:
         one_of(plan, units[0])
     options = Options(allowed=allowed_macs(allow, units), baud=baud)
@@ -68,33 +94,38 @@ def command(
     return finish(report)
 
 
-def _fuses(product: Product, port: str | None, mode: Mode | None, keys: dict[str, Path | None]) -> int:
-    """Show the fuses; with a mode, what would be burned, and burn it when the sentence is typed."""
-    from provisioning.errors import InputError
-    from provisioning.flash import efuse, work
-    from provisioning.flash.line import open_line
+def look(board: Board, port: str | None) -> Chip:
+    """The chip at the port, its fuses read only."""
+    from provisioning.job import security
     from provisioning.link.port import resolve
 
-    device = resolve(port)
-    log = work.log_file("efuses")
-    with open_line(product.board, device, log) as line:
-        facts = line.examine(None).facts
-        line.start()
-    where = efuse.Where(facts.chip, device)
-    given = {name: path for name, path in keys.items() if path is not None}
-    if mode is not None:
-        for path in given.values():
-            if not path.is_file() or path.stat().st_size != 32:
-                raise InputError("bad-key", f"{path} is not a file of 32 bytes.", "espsecure generate-flash-encryption-key makes one.")
-        if "key" not in given:
-            raise InputError("no-key", "Flash encryption needs a key that you keep.", "Add --efuse-key FILE.")
-        steps = efuse.plan(facts.chip, mode, nvs="nvs" in given)
-        say(f"To be burned into {facts.mac} ({facts.chip} {facts.revision_text}), and never to be taken back:")
-        for step in steps:
-            say(f"  {step.what}: {' '.join(step.arguments)}")
-        say("Stock MicroPython is not encrypted and will not start on this chip afterwards; only images encrypted with this key will.")
-        typed = click.prompt(f"Type '{efuse.sentence(facts.mac)}'", default="", show_default=False, err=True)
-        efuse.burn(where, steps, given, facts.mac, typed, log)
-    found = efuse.summary(where, log)
-    emit({"mac": facts.mac, "chip": facts.chip, "fuses": found}, "\n".join(f"{name:<30}{value}" for name, value in found.items()))
+    return security.look(board, resolve(port))
+
+
+def _show(chip: Chip) -> int:
+    found = chip.fuses()
+    emit({"mac": chip.mac, "chip": chip.name, "fuses": found}, "\n".join(f"{name:<30}{value}" for name, value in found.items()))
     return 0
+
+
+def _burn(board: Board, port: str | None) -> int:
+    """Show what would be burned, and burn it when a person types the sentence."""
+    from provisioning.job.security import Burn
+
+    if not sys.stdin.isatty():
+        raise InputError(
+            "not-confirmed",
+            "Nothing was burned: the confirmation is typed by a person, and standard input is no terminal.",
+            "Run the command on a terminal.",
+        )
+    chip = look(board, port)
+    burn = Burn.of(board, chip)
+    say(f"To be burned into {chip.mac} ({chip.name} {chip.revision}), and never to be taken back:")
+    for step in burn.steps:
+        say(f"  {step.what}: {' '.join(step.arguments)}")
+    for path in burn.keys.values():
+        say(f"  key file: {path}{'' if path.exists() else ' (will be made)'}")
+    if board.security.flash_encryption:
+        say("Stock MicroPython is not encrypted and will not start on this chip afterwards; only images encrypted with this key will.")
+    burn.go(click.prompt(f"Type '{burn.sentence}'", default="", show_default=False, err=True))
+    return _show(chip)

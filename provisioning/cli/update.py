@@ -1,19 +1,24 @@
-"""twinroot update: write a product to a board that runs MicroPython."""
+"""twinroot update: write a product to a board that runs MicroPython, or to several at once."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import click
 
-from provisioning.cli._port import finish, one_device, port_option, progress, transport_option
+from provisioning.cli._many import count_option, finish_all, no_single_device, only, ports_option, retries_option, screen, several
+from provisioning.cli._port import finish, one_device, progress, transport_option
+from provisioning.cli.ledger import ledger_option
 
 
 @click.command()
 @click.argument("product", type=click.Path(path_type=Path))
-@port_option
+@ports_option
+@count_option
 @transport_option
 @click.option("--device", "device_id", metavar="ID", help="The unit: a name for the product file's {device}, or a row of its CSV.")
+@click.option("--devices", type=click.Path(path_type=Path), help="The CSV of devices; default: the product's own.")
 @click.option("--dry-run", is_flag=True, help="Say what would be written; write nothing.")
 @click.option(
     "--baud",
@@ -22,13 +27,41 @@ from provisioning.cli._port import finish, one_device, port_option, progress, tr
     metavar="RATE",
     help="Highest rate for the transfer; default: the board file's baud.max.",
 )
-def command(product: Path, port: str | None, transport: str, device_id: str | None, dry_run: bool, max_baud: int | None) -> int:
-    """Write PRODUCT to the board on PORT: what is missing is sent, hashes are read back, one rename makes it active."""
+@retries_option
+@ledger_option
+def command(
+    product: Path,
+    ports: tuple[str, ...],
+    count: int | None,
+    transport: str,
+    device_id: str | None,
+    devices: Path | None,
+    dry_run: bool,
+    max_baud: int | None,
+    retries: int,
+    location: str | None,
+) -> int:
+    """Write PRODUCT to the board on PORT: what is missing is sent, hashes are read back, one rename makes it active.
+
+    On several ports at once every board stays the device that it is; the ledger knows which, and is read and written only then.
+    """
     from provisioning.config.load import load_product
-    from provisioning.job.update import update
 
     loaded = load_product(product)
-    device = one_device(loaded, device_id)
-    with progress() as events:
-        report = update(loaded, device, port, transport=transport, dry_run=dry_run, max_baud=max_baud, events=events)
-    return finish(report)
+    if not several(ports, count):
+        from provisioning.job.update import update
+
+        device = one_device(loaded, device_id, devices)
+        with progress() as events:
+            report = update(loaded, device, only(ports), transport=transport, dry_run=dry_run, max_baud=max_baud, events=events)
+        return finish(report)
+    from provisioning.job.ports import expand
+    from provisioning.job.update_many import Job, update_many
+
+    no_single_device(device_id)
+    job = Job(product, devices, location, transport, dry_run, max_baud)
+    began = time.monotonic()
+    found = expand(ports or ("auto",), count)
+    with screen(found) as watch:
+        rows = update_many(job, loaded, found, retries, watch)
+    return finish_all(rows, began)

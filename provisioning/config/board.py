@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from provisioning.config.block import Values
 
 if TYPE_CHECKING:
-    from provisioning.config.board_file import Baud, Firmware, Heap, Littlefs, Partition, Reset
+    from provisioning.config.board_file import Baud, Firmware, Heap, Littlefs, Partition, Reset, Security
 
 CHIPS = ("esp32", "esp32s2", "esp32s3", "esp32c2", "esp32c3", "esp32c5", "esp32c6")
 
@@ -18,6 +18,9 @@ REFUSED_CHIPS = {
     "esp32h2": "it has no Wi-Fi",
     "esp32p4": "it has no Wi-Fi of its own",
 }
+
+# Chips whose flash encryption twinroot can switch on (flash/efuse.py has the steps); esp32c2 and esp32c5 arrange their keys differently.
+ENCRYPTED_CHIPS = ("esp32", "esp32s2", "esp32s3", "esp32c3", "esp32c6")
 
 SECTOR = 4096  # bytes; the erase unit of NOR flash, and the block size of littlefs on ESP32
 
@@ -43,6 +46,7 @@ class Board(Values):
     littlefs: Littlefs
     heap: Heap
     reset: Reset
+    security: Security
     name: str
     source: Path
 

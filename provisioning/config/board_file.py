@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from provisioning.config.board import CHIPS, REFUSED_CHIPS, SECTOR, megabytes
+from provisioning.config.board import CHIPS, ENCRYPTED_CHIPS, REFUSED_CHIPS, SECTOR, megabytes
 from provisioning.config.nearest import did_you_mean
 from provisioning.config.validate import Block, number_from_env, problem
 
@@ -96,6 +96,48 @@ class Reset(Block):
     after: Literal["hard-reset", "watchdog-reset", "no-reset"] = Field(default="hard-reset", description="esptool's --after")
 
 
+def _own_key(value: str | None) -> str | None:
+    if value is not None and "{mac}" not in value:
+        raise problem(f"found {value[:60]!r}, expected a path with {{mac}} in it: chips must not share a key", "For example keys/{mac}.bin")
+    return value
+
+
+KeyFile = Annotated[str, AfterValidator(_own_key)]
+
+
+class Security(Block):
+    """What `flash --burn-efuses` burns into the chip, for ever. Without that option nothing of it happens."""
+
+    flash_encryption: Literal["development", "release"] | None = Field(
+        default=None, description="development (the loader still takes plain data a few times) or release (never again)"
+    )
+    flash_key: KeyFile | None = Field(
+        default=None, description="file of the flash key, 32 bytes, with {mac} in its path; made when it is not there"
+    )
+    nvs_key: KeyFile | None = Field(
+        default=None, description="file of the HMAC key for NVS encryption, 32 bytes, with {mac} in its path; not on esp32"
+    )
+    secure_boot: bool = Field(default=False, description="only false: secure boot needs firmware that is signed, see docs/factory.md")
+
+    @field_validator("secure_boot")
+    @classmethod
+    def _never(cls, value: bool) -> bool:
+        if value:
+            raise problem(
+                "found true, and stock MicroPython is not signed: the chip would start nothing any more",
+                "Sign a firmware of your own and burn secure boot with espefuse; docs/factory.md says what that takes.",
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> Security:
+        if self.flash_encryption and not self.flash_key:
+            raise problem("asks for flash encryption without a flash_key", "Add `flash_key: keys/{mac}-flash.bin`.")
+        if self.flash_key and not self.flash_encryption:
+            raise problem("names a flash_key without flash_encryption", "Add `flash_encryption: development`, or leave the key out.")
+        return self
+
+
 class BoardFile(Block):
     """The keys of a board file, after `extends` has been followed."""
 
@@ -115,6 +157,7 @@ class BoardFile(Block):
     littlefs: Littlefs = Field(default_factory=Littlefs, description="a block: version, block_size")
     heap: Heap = Field(description="a block: python, tls_session")
     reset: Reset = Field(default_factory=Reset, description="a block: before, after")
+    security: Security = Field(default_factory=Security, description="a block: flash_encryption, flash_key, nvs_key")
 
     @field_validator("filesystem")
     @classmethod
@@ -132,4 +175,14 @@ class BoardFile(Block):
         end = value.offset + value.size
         if flash and end > megabytes(flash):
             raise problem(f"ends at 0x{end:x}, behind the end of {flash} of flash", "Correct offset and size, or flash_size.")
+        return value
+
+    @field_validator("security")
+    @classmethod
+    def _known_fuses(cls, value: Security, info: ValidationInfo) -> Security:
+        chip = info.data.get("chip")
+        if chip and value.flash_encryption and chip not in ENCRYPTED_CHIPS:
+            raise problem(f"asks for flash encryption of an {chip}, expected one of {', '.join(ENCRYPTED_CHIPS)}")
+        if chip == "esp32" and value.nvs_key:
+            raise problem("names an nvs_key, and an esp32 has no HMAC unit", "Flash encryption covers the NVS of such a chip.")
         return value

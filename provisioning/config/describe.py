@@ -21,6 +21,13 @@ def firmware_state(board: Board) -> str:
     )
 
 
+def _security(board: Board) -> str:
+    asked = board.security
+    parts = [f"flash encryption in {asked.flash_encryption} mode"] if asked.flash_encryption else []
+    parts += ["a key for NVS encryption"] if asked.nvs_key else []
+    return f"{' and '.join(parts)}, burned only by `flash --burn-efuses`" if parts else "nothing is burned"
+
+
 def describe(board: Board, state: str) -> str:
     """The lines of `twinroot boards show`."""
     end = board.partition.offset + board.partition.size
@@ -37,5 +44,6 @@ def describe(board: Board, state: str) -> str:
         ("filesystem", f"{board.filesystem} {board.littlefs.version}, blocks of {board.littlefs.block_size} bytes"),
         ("heap", f"{board.heap.python // 1024} KB for Python at boot, {board.heap.tls_session // 1024} KB per TLS session outside it"),
         ("reset", f"{board.reset.before}, {board.reset.after}"),
+        ("security", _security(board)),
     )
     return "\n".join(f"{name:<11}{text}" for name, text in rows)

@@ -84,12 +84,14 @@ def _named(text: str, document: Document, loc: Loc) -> Path:
 def _board(path: Path) -> Board:
     document = _with_parents(path, [])
     raw = checked("board", document)
-    firmware = raw.firmware
-    if firmware.file:
-        # Relative to the file that says so, which may be a parent of this one.
-        named_in = Path(document.values[("firmware", "file")].file)
-        firmware = firmware.model_copy(update={"file": str((named_in.parent / firmware.file).resolve())})
-    return Board(**{**vars(raw), "firmware": firmware, "name": path.stem, "source": path})
+    made = vars(raw)
+    for block, key in (("firmware", "file"), ("security", "flash_key"), ("security", "nvs_key")):
+        named = getattr(made[block], key)
+        if named:
+            # Relative to the file that says so, which may be a parent of this one.
+            folder_of = Path(document.values[(block, key)].file).parent
+            made = {**made, block: made[block].model_copy(update={key: str((folder_of / named).resolve())})}
+    return Board(**{**made, "name": path.stem, "source": path})
 
 
 def _with_parents(path: Path, chain: list[Path]) -> Document:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from provisioning.config.board import ENCRYPTED_CHIPS
 from provisioning.errors import BoardError, InputError, StationError
 from provisioning.flash import process
 
@@ -82,7 +83,7 @@ FLASH_ENCRYPTION: dict[str, dict[Mode, tuple[Step, ...]]] = {
     },
 }
 # Chips whose keys and HMAC unit are as in the table above.
-NEWER = ("esp32s2", "esp32s3", "esp32c3", "esp32c6")
+NEWER = tuple(chip for chip in ENCRYPTED_CHIPS if chip != "esp32")
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ class Where:
 
     def command(self, *arguments: str) -> list[str]:
         """espefuse's argument vector."""
-        place = ["--virt", "--path-efuse-file", str(self.virtual)] if self.virtual else ["--port", self.port or ""]
+        # The board's program runs again afterwards: by itself espefuse leaves a chip in its loader.
+        place = ["--virt", "--path-efuse-file", str(self.virtual)] if self.virtual else ["--port", self.port or "", "--after", "hard-reset"]
         return [*process.command([])[:2], "espefuse", "--chip", self.chip, *place, *arguments]
 
 
@@ -113,14 +115,17 @@ def summary(where: Where, log: Path | None = None) -> dict[str, Any]:
     return {name: fuses[name]["value"] for name in REPORTED if name in fuses}
 
 
-def plan(chip: str, mode: Mode, *, nvs: bool = False) -> tuple[Step, ...]:
-    """The steps for flash encryption in this mode. Raises InputError for a chip that the table does not have."""
+def plan(chip: str, mode: Mode | None, *, nvs: bool = False) -> tuple[Step, ...]:
+    """The steps for flash encryption in this mode (None: without it) and for an NVS key. Raises InputError for a chip that the table does
+    not have."""
     if chip != "esp32" and chip not in NEWER:
         raise InputError("no-security", f"There is no table of fuses for {chip}.", f"It is there for esp32, {', '.join(NEWER)}.")
     if nvs and chip == "esp32":
         raise InputError(
             "no-security", "esp32 has no HMAC unit for an NVS key.", "Leave the NVS key out: flash encryption covers its key partition."
         )
+    if mode is None:
+        return (_NVS_KEY,) if nvs else ()
     steps = FLASH_ENCRYPTION["esp32" if chip == "esp32" else "newer"][mode]
     # The key first, the switch last: a run that is cut off leaves a chip that still starts.
     return (steps[0], _NVS_KEY, *steps[1:]) if nvs else steps

@@ -40,8 +40,8 @@ def operator() -> str:
         return "unknown"  # a container may have a user id without a name
 
 
-def about(product: Product, firmware: Firmware, who: str | None = None) -> dict[str, Any]:
-    """Fields that all boards of a run share."""
+def about(product: Product, firmware: Firmware | None = None, who: str | None = None) -> dict[str, Any]:
+    """Fields that all boards of a run share. `firmware`: None when it is left as it is."""
     board = json.dumps(product.board.summary(), sort_keys=True, default=str)
     return {
         "operator": who or operator(),
@@ -51,8 +51,8 @@ def about(product: Product, firmware: Firmware, who: str | None = None) -> dict[
         "version": product.version,
         "board": product.board.name,
         "board_sha256": sha256(board.encode()),
-        "firmware_version": firmware.version,
-        "firmware_sha256": firmware.sha256,
+        "firmware_version": firmware.version if firmware else None,
+        "firmware_sha256": firmware.sha256 if firmware else None,
         "roots": {name: root.sha256 for name, root in product.roots.items()},
         "endpoints": [f"{route.host}:{route.port}" for route in product.routes],
     }

@@ -23,21 +23,32 @@ def settle(ledger: Ledger, mac: str, own: str, line: Line, report: Report) -> bo
 
     The board's self-report is in `report.selftest` then, when it gave one.
     """
-    from provisioning.ledger.claims import open_attempts
-
-    still_open = [attempt for attempt in open_attempts(ledger, mac) if attempt.id != own]
-    if not still_open:
-        return False
-    intended = [attempt for attempt in still_open if attempt.intended]
+    still_open = _open(ledger, mac, own)
+    intended = any(attempt.intended for attempt in still_open)
     found: dict[str, Any] | None = None
     if intended:
         with report.step("settle"):
             found = _ask(line, report)
-    for attempt in still_open:
+    _close(ledger, still_open, found, own, report)
+    return intended
+
+
+def close(ledger: Ledger, mac: str, own: str, found: dict[str, Any], report: Report) -> None:
+    """The same for a board that has just told what it holds: `found` is its self-report."""
+    _close(ledger, _open(ledger, mac, own), found, own, report)
+
+
+def _open(ledger: Ledger, mac: str, own: str) -> list[Attempt]:
+    from provisioning.ledger.claims import open_attempts
+
+    return [attempt for attempt in open_attempts(ledger, mac) if attempt.id != own]
+
+
+def _close(ledger: Ledger, attempts: list[Attempt], found: dict[str, Any] | None, own: str, report: Report) -> None:
+    for attempt in attempts:
         ledger.append(OUTCOME, attempt.id, _outcome(attempt, found, own))
         work.discard(attempt.id)
         report.note(f"An attempt of {attempt.began[:19]} on this board was interrupted; the ledger has its outcome now.")
-    return bool(intended)
 
 
 def _ask(line: Line, report: Report) -> dict[str, Any] | None:

@@ -29,9 +29,10 @@ def update(
     transport: str = "auto",
     dry_run: bool = False,
     max_baud: int | None = None,
+    only_mac: str | None = None,
     events: Listener = silent,
 ) -> Report:
-    """Write `product` for `device` to the board on `port`.
+    """Write `product` for `device` to the board on `port`; with `only_mac`, to no board but the one with this MAC.
 
     `max_baud`: highest rate for the transfer; None for the board file's, 115200 for no raise. Returns a report; what goes wrong is in
     it. A control-C passes through after the board's program has been started again.
@@ -40,7 +41,7 @@ def update(
     with report.step("bundle"):
         bundle = build(product, device)
     with reported(report), board(port, report) as repl:
-        _Update(report, product, device, repl, transport, dry_run, max_baud or product.board.baud.max, events).run(bundle)
+        _Update(report, product, device, repl, transport, dry_run, max_baud or product.board.baud.max, only_mac, events).run(bundle)
     return report
 
 
@@ -48,7 +49,16 @@ class _Update:
     """One run, with the board at its raw prompt."""
 
     def __init__(
-        self, report: Report, product: Any, device: Any, repl: RawRepl, transport: str, dry_run: bool, max_baud: int, events: Listener
+        self,
+        report: Report,
+        product: Any,
+        device: Any,
+        repl: RawRepl,
+        transport: str,
+        dry_run: bool,
+        max_baud: int,
+        only_mac: str | None,
+        events: Listener,
     ) -> None:
         self.report = report
         self.product = product
@@ -57,6 +67,7 @@ class _Update:
         self.transport = transport
         self.dry_run = dry_run
         self.max_baud = max_baud
+        self.only_mac = only_mac
         self.events = events
         self.left_over = False
         self.planned: set[str] = set()  # paths; over all attempts, since a later one goes on where an earlier one stopped
@@ -91,12 +102,22 @@ class _Update:
             return False
         self.left_over = held.left_over
         adopt(self.report, found)
+        self._refuse_others()
         self.report.chip = json.loads(payload.set_json)["chip"]
         self.report.files = payload.hashes(found["set"])
         if self.left_over and not self.dry_run:
             return False
         self.report.passed(f"Nothing to do: set {found['set']} is this product, and the board reads it back whole.", "unchanged")
         return True
+
+    def _refuse_others(self) -> None:
+        """Boards that were changed between the question who they are and the write."""
+        if self.only_mac not in (None, self.report.mac):
+            raise BoardError(
+                "other-board",
+                f"The board on {self.repl.wire.name} has the MAC {self.report.mac}, {self.only_mac} was there before.",
+                "Boards or ports were changed during the run; nothing was written. Run the command again.",
+            )
 
     def _tidy(self) -> None:
         """The board holds the product; what a broken run left beside it goes."""
@@ -133,6 +154,7 @@ class _Update:
         if session.name != "stream" and self.transport == "auto":
             self.report.note(f"Transport {session.name}: {why}.")
         check(session.hello(), self.product, self.repl.wire.name, self.report)
+        self._refuse_others()
         payload = self._for_interpreter(bundle, session)
         with self.report.step("plan"):
             plan = session.prepare(payload)

@@ -34,8 +34,9 @@ class Attempt:
 
     @property
     def binds(self) -> bool:
-        """Whether board and device belong together because of this attempt: it is open, or it wrote."""
-        return self.outcome is None or bool(self.fields.get("wrote"))
+        """Whether board and device belong together because of this attempt: it is open, it passed (nothing may have been left to write),
+        or it wrote."""
+        return self.outcome in (None, "pass") or bool(self.fields.get("wrote"))
 
 
 def _fold(entries: Sequence[Entry]) -> list[Attempt]:

@@ -16,9 +16,10 @@ from provisioning.errors import InputError, StationError
 from provisioning.job import station as station_module
 from provisioning.job.allow import allowed_macs, normal
 from provisioning.job.flash import Options, Plan
+from provisioning.job.many import Row, exit_code
 from provisioning.job.ports import expand
 from provisioning.job.report import Report
-from provisioning.job.station import Job, exit_code, station
+from provisioning.job.station import Job, station
 from provisioning.ledger.store import Ledger
 from provisioning.link.events import Event
 from provisioning.virtual import VirtualBoard
@@ -62,10 +63,10 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[products.Made,
     made = products.make(tmp_path / "p")
     for name, value in made.environment().items():
         monkeypatch.setenv(name, value)
-    return made, Job(made.product, made.devices, None, str(made.ledger), Options())
+    return made, Job(made.product, made.devices, str(made.ledger), Options())
 
 
-def go(job: tuple[products.Made, Job], ports: list[str], retries: int) -> list[station_module.Row]:
+def go(job: tuple[products.Made, Job], ports: list[str], retries: int) -> list[Row]:
     made, one = job
     Ledger.open(made.ledger).close()
     return station(one, Plan.of(load_product(made.product)), load_devices(made.devices), ports, retries, lambda _port, _event: None)

@@ -1,0 +1,186 @@
+"""`update` on several ports at once: every board is asked who it is, each gets its device, then all are written, a process per port.
+
+A board keeps what it is: the CSV row with its MAC, else the device that the ledger binds to it, else the one that it says it is. Boards
+that are nobody yet get the first devices that are free, after all the others have theirs.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from provisioning.bundle import compile as compiler
+from provisioning.bundle.bundle import build
+from provisioning.config.device import Device
+from provisioning.config.load import load_product
+from provisioning.config.product import Product
+from provisioning.config.unit import choose
+from provisioning.errors import InputError, TwinrootError
+from provisioning.flash import record
+from provisioning.job import many, settle
+from provisioning.job.assign import Bindings, Found, assign
+from provisioning.job.board import mac_text
+from provisioning.job.many import Row, Watch
+from provisioning.job.report import Report
+from provisioning.job.running import board, reported
+from provisioning.job.update import update
+from provisioning.ledger.entry import OUTCOME
+from provisioning.link.events import Event, Listener
+
+if TYPE_CHECKING:
+    from provisioning.ledger.store import Ledger
+
+_WHO = """import machine,json
+try:
+ with open('/trust/active') as f:_n=f.read().strip()
+ with open('/trust/%s/set.json'%_n) as f:_d=json.load(f).get('device')
+except Exception:_d=None
+"""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What workers need; plain values. `dry_run`: say what would be written; the ledger is only read then."""
+
+    product: Path
+    devices: Path | None
+    ledger: str | None
+    transport: str = "auto"
+    dry_run: bool = False
+    max_baud: int | None = None
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Which board is on a port, and whose set it holds."""
+
+    def run(self, port: str, events: Listener) -> Report:
+        report = Report(listener=events)
+        with reported(report), board(port, report) as repl:
+            repl.run(_WHO)
+            uid, device = repl.value("[machine.unique_id().hex(),_d]")
+            report.mac, report.device = mac_text(uid), device
+            report.passed("The board says who it is.")
+        return report
+
+
+@dataclass(frozen=True)
+class UpdateTask:
+    """Update the board with this MAC, as this device. `ready`: the product, where a worker can have the parent's."""
+
+    job: Job
+    device: Device
+    mac: str
+    ready: Product | None
+
+    def run(self, port: str, events: Listener) -> Report:
+        product = self.ready or load_product(self.job.product)
+        if self.job.dry_run:
+            return self._update(product, port, events)
+        from provisioning.ledger import claims
+        from provisioning.ledger.store import Ledger
+
+        attempt = uuid.uuid4().hex
+        fields = record.about(product) | {"mac": self.mac, "port": port}
+        with Ledger.open(self.job.ledger) as ledger:
+            claims.claim(ledger, attempt, self.mac, [self.device.id], fields)
+            report = Report(board=product.board.name, product=product.name, device=self.device.id, mac=self.mac)
+            try:
+                fields |= record.of_bundle(product, self.device, build(product, self.device))
+                claims.intend(ledger, attempt, fields)
+                report = self._update(product, port, events)
+            except TwinrootError as error:
+                report.failed(error)
+            finally:
+                _end(ledger, attempt, fields, report)
+        return report
+
+    def _update(self, product: Product, port: str, events: Listener) -> Report:
+        job = self.job
+        return update(
+            product,
+            self.device,
+            port,
+            transport=job.transport,
+            dry_run=job.dry_run,
+            max_baud=job.max_baud,
+            only_mac=self.mac,
+            events=events,
+        )
+
+
+def _end(ledger: Ledger, attempt: str, fields: dict[str, Any], report: Report) -> None:
+    """The outcome row, and an outcome for attempts whose process died, when the board has just said what it holds."""
+    row = {name: fields.get(name) for name in record.OUTCOME_FIELDS} | {
+        "chip": report.chip,
+        "outcome": report.outcome,
+        "code": report.code if report.code != "not-run" else "interrupted",
+        "message": report.message,
+        "wrote": any(step["name"] == "transfer" for step in report.steps),
+        "steps": report.steps,
+        "files": report.files,
+    }
+    ledger.append(OUTCOME, attempt, row)
+    if report.outcome == "pass":
+        settle.close(ledger, str(fields["mac"]), attempt, report.selftest, report)
+
+
+def update_many(job: Job, product: Product, ports: Sequence[str], retries: int, watch: Watch) -> list[Row]:
+    """Update the boards on `ports`, none of them as a device that another one is. Raises InputError for a list that is wrong."""
+    devices = choose(product, None, job.devices)
+    compiler.package(compiler.MPY_VERSION)  # once here instead of once in each worker
+    rows = {row.port: row for row in many.run(dict.fromkeys(ports, Ask()), retries, _only_failures(watch))}
+    boards = [Found(row.port, row.report["mac"], row.report["device"]) for row in rows.values() if row.passed]
+    tasks: dict[str, many.Task] = {}
+    with _bindings(job) as bindings:
+        decided = assign(devices, boards, bindings)
+    for found in boards:
+        device = decided[found.port]
+        if isinstance(device, InputError):
+            rows[found.port].end(Report(mac=found.mac, device=found.holds).failed(device))
+            watch(found.port, Event("report", rows[found.port].report))
+        else:
+            tasks[found.port] = UpdateTask(job, device, found.mac, product if many.FORKED else None)
+    for row in many.run(tasks, retries, watch):
+        rows[row.port] = row
+    return list(rows.values())
+
+
+def _only_failures(watch: Watch) -> Watch:
+    """A board that said who it is has not passed yet: only failures of the question are told as results."""
+
+    def hear(port: str, event: Event) -> None:
+        if event.kind != "report" or event.data["outcome"] != "pass":
+            watch(port, event)
+
+    return hear
+
+
+@contextmanager
+def _bindings(job: Job) -> Iterator[Bindings]:
+    """What the ledger knows. A dry run makes none where there is none."""
+    from provisioning.ledger import claims
+    from provisioning.ledger.store import Ledger
+
+    try:
+        ledger = Ledger.open(job.ledger, create=not job.dry_run)
+    except InputError as error:
+        if error.code != "no-ledger":
+            raise
+        yield Bindings()
+        return
+    with ledger, ledger.transaction() as connection:
+
+        def device_of(mac: str) -> str | None:
+            found = claims.device_of(connection, mac)
+            return found.device if found else None
+
+        def board_of(device: str) -> str | None:
+            found = claims.board_of(connection, device)
+            return found.mac if found else None
+
+        yield Bindings(device_of, board_of)

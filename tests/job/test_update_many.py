@@ -1,0 +1,140 @@
+"""`update` on several ports at once: real boards, one of them bad; nobody becomes somebody else, and nothing is used twice."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioning.config.device import load_devices
+from provisioning.config.load import load_product
+from provisioning.identity.factory import ensure_identity
+from provisioning.job import many, update_many
+from provisioning.ledger import anchor, claims
+from provisioning.ledger.store import Ledger
+from provisioning.ledger.verify import verify
+from provisioning.virtual import VirtualBoard
+from tests.flash import products
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="virtual boards run on Linux")
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> products.Made:
+    found = products.make(tmp_path / "product", devices=4)
+    product = load_product(found.product)
+    for device in load_devices(found.devices):
+        ensure_identity(product, device)
+    for name, value in found.environment().items():
+        monkeypatch.setenv(name, value)
+    return found
+
+
+@pytest.fixture
+def boards() -> Iterator[list[VirtualBoard]]:
+    running = [VirtualBoard(paced=False, chip=chip, link="pty").start() for chip in ("esp32", "esp32c3", "esp32")]
+    yield running
+    for board in running:
+        board.close()
+
+
+def twinroot(made: products.Made, *arguments: str) -> tuple[int, dict[str, Any], str]:
+    command = [sys.executable, "-m", "provisioning", *arguments, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, env=made.environment(), timeout=110, check=False)
+    return done.returncode, json.loads(done.stdout), done.stderr
+
+
+def update(made: products.Made, *arguments: str) -> tuple[int, dict[str, Any], str]:
+    return twinroot(made, "update", str(made.product), "--devices", str(made.devices), *arguments)
+
+
+def test_three_boards_one_of_them_bad(made: products.Made, boards: list[VirtualBoard]) -> None:
+    ports = [f"--port={boards[0].port},{boards[1].port}", "--port", boards[2].port]
+    code, planned, said = update(made, *ports, "--dry-run")
+    assert [row["code"] for row in planned["reports"]] == ["dry-run", "wrong-chip", "dry-run"], said
+    assert not made.ledger.exists(), "a dry run binds nothing"
+    code, result, said = update(made, *ports)
+    assert (code, result["outcome"], result["passed"], result["boards"]) == (1, "fail", 2, 3), said
+    rows = result["reports"]
+    assert [row["code"] for row in rows] == ["pass", "wrong-chip", "pass"]
+    assert [row["port"] for row in rows] == [board.port for board in boards]
+    assert [row["mac"] for row in rows] == [board.mac for board in boards]
+    names = {board.mac: row["device"] for board, row in zip(boards, rows, strict=True) if row["outcome"] == "pass"}
+    assert len(set(names.values())) == 2
+    # Again, in another order: each board stays who it is, and nothing is written.
+    code, again, said = update(made, "--port", boards[2].port, "--port", boards[0].port)
+    assert (code, [row["code"] for row in again["reports"]]) == (0, ["unchanged", "unchanged"]), said
+    assert {row["mac"]: row["device"] for row in again["reports"]} == names
+    with Ledger.open(made.ledger) as ledger:
+        assert verify(ledger.rows(), anchor.read(made.ledger.with_name("ledger.sqlite.anchor"))).ok
+        assert all(claims.open_attempts(ledger, board.mac) == [] for board in boards)
+        bad = [entry for entry in ledger.entries(mac=boards[1].mac) if entry.kind == "outcome"]
+    assert bad[-1].fields["wrote"] is False, "the bad board took no serial number"
+
+
+def test_what_a_killed_update_left_open_is_settled(made: products.Made, boards: list[VirtualBoard]) -> None:
+    good = boards[::2]
+    with Ledger.open(made.ledger) as ledger:
+        claims.claim(ledger, "a" * 32, good[1].mac, ["ws-0003"], {})
+        claims.intend(ledger, "a" * 32, {"mac": good[1].mac, "device": "ws-0003"})
+    code, result, said = update(made, *(f"--port={board.port}" for board in good))
+    assert code == 0, said
+    assert [row["device"] for row in result["reports"]] == ["ws-0001", "ws-0003"], "the claim of the run that died counts"
+    with Ledger.open(made.ledger) as ledger:
+        assert claims.open_attempts(ledger, good[1].mac) == []
+        settled = [entry.fields for entry in ledger.entries(kind="outcome") if entry.attempt == "a" * 32]
+    assert [(row["outcome"], row["code"]) for row in settled] == [("error", "interrupted")]
+
+
+def test_a_board_keeps_the_device_that_it_holds(made: products.Made, boards: list[VirtualBoard]) -> None:
+    """One that was updated alone, without the ledger, and a copy of it."""
+    good = boards[::2]
+    code, report, said = twinroot(made, "update", str(made.product), "--port", good[1].port, "--device", "ws-0002")
+    assert (code, report["device"]) == (0, "ws-0002") and "reports" not in report, said
+    code, result, said = update(made, *(f"--port={board.port}" for board in good))
+    assert [(row["code"], row["device"]) for row in result["reports"]] == [("pass", "ws-0001"), ("unchanged", "ws-0002")], said
+    good[0].power_off()
+    good[0].load_flash(0x200000, good[1].read_flash(0x200000, 0x8000))
+    for at in range(0x200000, 0x400000, 0x10000):
+        good[0].load_flash(at, good[1].read_flash(at, 0x10000))
+    good[0].power_on()
+    made.forget()
+    code, result, _ = update(made, *(f"--port={board.port}" for board in reversed(good)))
+    assert (code, [row["code"] for row in result["reports"]]) == (2, ["unchanged", "serial-used"])
+    assert result["outcome"] == "error" and good[1].mac in result["reports"][1]["message"]
+
+
+def test_boards_that_were_changed_meanwhile_are_refused(made: products.Made, boards: list[VirtualBoard]) -> None:
+    job = update_many.Job(made.product, made.devices, str(made.ledger))
+    task = update_many.UpdateTask(job, load_devices(made.devices)[0], "24:0a:c4:00:00:99", None)
+    boards[0].clear_counters()
+    report = task.run(boards[0].port, lambda _event: None)
+    assert (report.code, report.exit_code) == ("other-board", 1)
+    assert boards[0].counters()["flash_programs"] == 0
+
+
+def test_several_boards_are_not_one_device(made: products.Made) -> None:
+    code, report, _ = update(made, "--port", "/dev/a", "--port", "/dev/b", "--device", "ws-0001")
+    assert (code, report["code"]) == (2, "bad-arguments")
+    code, report, _ = update(made, "--port", "/dev/a", "--port", "/dev/a")
+    assert (code, report["code"]) == (2, "port-twice")
+
+
+def test_workers_that_are_started_afresh_load_what_they_need(made: products.Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows and macOS: what a worker gets must survive the way to another process."""
+    monkeypatch.setattr(many, "FORKED", False)
+    product = load_product(made.product)
+    job = update_many.Job(made.product, made.devices, str(made.ledger))
+    device = load_devices(made.devices)[0]
+    tasks: dict[str, many.Task] = {
+        "rfc2217://127.0.0.1:9": update_many.Ask(),
+        "rfc2217://127.0.0.2:9": update_many.UpdateTask(job, device, "24:0a:c4:00:00:01", None),
+    }
+    rows = many.run(tasks, 0, lambda _port, _event: None)
+    assert [row.report["code"] for row in rows] == ["port-not-found", "port-not-found"], [row.report["message"] for row in rows]
+    assert rows[1].report["product"] == product.name
