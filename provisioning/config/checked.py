@@ -27,7 +27,12 @@ Kind = Literal["board", "product"]
 # Where a model takes a text that is never shown; "*" is any key.
 SECRETS: dict[Kind, tuple[Loc, ...]] = {
     "board": (),
-    "product": (("wifi", "ssid"), ("wifi", "password"), ("identity", "issue", "env", "*")),
+    "product": (
+        ("wifi", "ssid"),
+        ("wifi", "password"),
+        ("identity", "issue", "pkcs11", "pin"),
+        ("identity", "issue", "env", "*"),
+    ),
 }
 # What decides about the values besides the document.
 _MAKERS = ("board.py", "board_file.py", "checked.py", "document.py", "product_file.py", "validate.py", "values.py")

@@ -34,11 +34,22 @@ class WifiAccess:
 
 
 @dataclass(frozen=True)
+class Token:
+    """A key in a PKCS #11 token: the library that speaks to it, the token's label, the key's id (None: its only one), the PIN."""
+
+    module: Path
+    label: str
+    id: str | None
+    pin: Secret
+
+
+@dataclass(frozen=True)
 class IssuePolicy:
-    """How device keys and certificates are made here; exactly one of `ca_key` and `signer` is there."""
+    """How device keys and certificates are made here; exactly one of `ca_key`, `pkcs11` and `signer` is there."""
 
     ca: Path
     ca_key: Path | None
+    pkcs11: Token | None
     signer: tuple[str, ...]
     env: dict[str, Secret]
     kind: Literal["p256", "rsa2048"]

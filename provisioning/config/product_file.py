@@ -91,11 +91,25 @@ class Wifi(Block):
     password: SecretText | None = Field(default=None, description="text of 8 to 63 characters; leave it out for an open network")
 
 
+class Pkcs11(Block):
+    """The CA's key in a PKCS #11 token; OpenSC's pkcs11-tool signs with it."""
+
+    module: str = Field(min_length=1, description="path of the token's PKCS #11 library, such as /usr/lib/softhsm/libsofthsm2.so")
+    token: str = Field(min_length=1, description="the token's label")
+    id: str | None = Field(
+        default=None,
+        pattern=r"^([0-9a-fA-F]{2})+$",
+        description="the key's id in hex digits, in quotes; not needed where the token has one key",
+    )
+    pin: SecretText = Field(description="the user's PIN, best as `!secret token_pin`; it is never on a command line")
+
+
 class Issue(Block):
     """Make keys and certificates of devices here, signed by a factory CA; without this block the files must be there."""
 
     ca: str = Field(min_length=1, description="path of the CA's certificate, PEM")
     ca_key: str | None = Field(default=None, min_length=1, description="path of the CA's private key, PEM")
+    pkcs11: Pkcs11 | None = Field(default=None, description="a block: module, token, id, pin; for a CA's key in a token or an HSM")
     signer: list[str] | None = Field(
         default=None,
         min_length=1,
@@ -112,8 +126,11 @@ class Issue(Block):
 
     @model_validator(mode="after")
     def _one_signer(self) -> Issue:
-        if (self.ca_key is None) == (self.signer is None):
-            raise problem("has to have either 'ca_key' or 'signer'", "`signer: [openssl, dgst, …]` is for keys that are not a file.")
+        if sum(given is not None for given in (self.ca_key, self.pkcs11, self.signer)) != 1:
+            raise problem(
+                "has to have one of 'ca_key', 'pkcs11' and 'signer'",
+                "`pkcs11` is for a key in a token, `signer` for any other that is no file.",
+            )
         return self
 
 
@@ -122,7 +139,7 @@ class IdentityFiles(Block):
 
     certificate: str = Field(min_length=1, description="path of a PEM file, such as 'devices/{device}.crt.pem'")
     key: str = Field(min_length=1, description="path of a PEM file, such as 'devices/{device}.key.pem'")
-    issue: Issue | None = Field(default=None, description="a block: ca, ca_key or signer, kind, days")
+    issue: Issue | None = Field(default=None, description="a block: ca, one of ca_key, pkcs11 and signer, kind, days")
 
 
 class Time(Block):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from provisioning.config.board import Board
 from provisioning.config.document import Document, Loc, shown
 from provisioning.config.nearest import did_you_mean
-from provisioning.config.product import IdentityTemplates, IssuePolicy, Product, WifiAccess, wrong_length
+from provisioning.config.product import IdentityTemplates, IssuePolicy, Product, Token, WifiAccess, wrong_length
 from provisioning.config.template import fields_of
 from provisioning.config.text_file import is_file
 from provisioning.errors import InputError
@@ -174,7 +174,9 @@ def _issue(raw: ProductFile, document: Document) -> IssuePolicy | None:
         return None
     folder = document.path.parent
     key = folder / made.ca_key if made.ca_key else None
-    return IssuePolicy(folder / made.ca, key, tuple(made.signer or ()), dict(made.env), made.kind, made.days, made.keep_key)
+    place = made.pkcs11
+    token = Token(folder / place.module, place.token, place.id, place.pin) if place else None
+    return IssuePolicy(folder / made.ca, key, token, tuple(made.signer or ()), dict(made.env), made.kind, made.days, made.keep_key)
 
 
 def _app(raw: ProductFile, document: Document) -> dict[str, Path]:

@@ -13,6 +13,7 @@ from provisioning.errors import InputError
 from provisioning.identity.files import KEY_MODE, PUBLIC_MODE, discard_key, write_new
 from provisioning.identity.issue import Issued, issue
 from provisioning.identity.keys import KeyKind, make_key, to_pem
+from provisioning.identity.pkcs11 import from_token
 from provisioning.identity.signer import Authority, from_command, from_files
 
 CA_CERTIFICATE = "ca.crt.pem"
@@ -27,6 +28,8 @@ def authority(product: Product) -> Authority | None:
     try:
         if policy.ca_key is not None:
             return from_files(policy.ca, policy.ca_key)
+        if policy.pkcs11 is not None:
+            return from_token(policy.ca, policy.pkcs11)
         env = {name: text.reveal() for name, text in policy.env.items()}
         return from_command(policy.ca, policy.signer, env, product.folder)
     except InputError as error:

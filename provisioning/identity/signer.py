@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from provisioning.config.document import shown, wrong
 from provisioning.errors import InputError, StationError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from cryptography import x509
 
 SECONDS = 30
+
+Kind = Literal["ec", "rsa"]
 
 
 @dataclass(frozen=True)
@@ -59,28 +61,30 @@ def from_command(certificate: Path, command: Sequence[str], env: Mapping[str, st
 
     Paths among the arguments are relative to `folder` (the working directory by default).
 
-    A PKCS #11 token, for one: openssl dgst -sha256 -provider pkcs11 -sign 'pkcs11:token=factory;object=ca;type=private'
+    A key in a vault or behind a service, for one; for a PKCS #11 token there is pkcs11.py.
     """
+    if not command:
+        raise wrong("bad-signer", "the signer command is empty", "Give a program and its arguments.")
+    return by_signing(certificate, lambda _kind: lambda data: run(command, data, env or {}, folder))
+
+
+def by_signing(certificate: Path, signer: Callable[[Kind], Callable[[bytes], bytes]]) -> Authority:
+    """A CA whose key is elsewhere. `signer` gets the kind of its key and returns what signs: bytes in, signature out (see from_command)."""
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
     from provisioning.identity.remote_key import RemoteEcKey, RemoteRsaKey
 
     ca = _certificate(certificate)
     public = ca.public_key()
-    if not command:
-        raise wrong("bad-signer", "the signer command is empty", "Give a program and its arguments.")
-
-    def sign(data: bytes) -> bytes:
-        return _run(command, data, env or {}, folder)
-
     if isinstance(public, ec.EllipticCurvePublicKey):
-        return Authority(ca, RemoteEcKey(public, sign))
+        return Authority(ca, RemoteEcKey(public, signer("ec")))
     if isinstance(public, rsa.RSAPublicKey):
-        return Authority(ca, RemoteRsaKey(public, sign))
+        return Authority(ca, RemoteRsaKey(public, signer("rsa")))
     raise wrong("bad-ca", f"{shown(certificate)}: its key is neither EC nor RSA", "AWS IoT takes CAs of these two kinds.")
 
 
-def _run(command: Sequence[str], data: bytes, env: Mapping[str, str], folder: Path | None) -> bytes:
+def run(command: Sequence[str], data: bytes, env: Mapping[str, str], folder: Path | None = None) -> bytes:
+    """What `command` says to `data`. `env` goes over the environment. Raises StationError."""
     name = command[0]
     try:
         done = subprocess.run(
@@ -95,10 +99,16 @@ def _run(command: Sequence[str], data: bytes, env: Mapping[str, str], folder: Pa
     except subprocess.TimeoutExpired:
         raise StationError("signer-hangs", f"The signer {name!r} did not answer within {SECONDS} s.", "Does it wait for a PIN?") from None
     if done.returncode != 0 or not done.stdout:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        last = "".join(c for c in said[-1] if c.isprintable())[:160] if said else "it said nothing"
-        raise StationError("signer-failed", f"The signer {name!r} ended with code {done.returncode}: {last}.", "Is the token plugged in?")
+        said = _last_words(done.stderr.decode(errors="replace"))
+        raise StationError("signer-failed", f"The signer {name!r} ended with code {done.returncode}: {said}.", "Is the token plugged in?")
     return done.stdout
+
+
+def _last_words(output: str) -> str:
+    """The line that says why: the last one that speaks of an error, else the last."""
+    lines = output.strip().splitlines() or ["it said nothing"]
+    told = next((line for line in reversed(lines) if "error" in line.lower()), lines[-1])
+    return "".join(c for c in told if c.isprintable())[:160].rstrip(".")
 
 
 def _certificate(path: Path) -> x509.Certificate:

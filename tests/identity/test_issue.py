@@ -280,8 +280,10 @@ def test_commands(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("block", "says"),
     [
-        ("{ca: a.pem}", "key 'identity.issue': has to have either 'ca_key' or 'signer'"),
-        ("{ca: a.pem, ca_key: b, signer: [c]}", "either 'ca_key' or 'signer'"),
+        ("{ca: a.pem}", "key 'identity.issue': has to have one of 'ca_key', 'pkcs11' and 'signer'"),
+        ("{ca: a.pem, ca_key: b, signer: [c]}", "one of 'ca_key', 'pkcs11' and 'signer'"),
+        ("{ca: a.pem, pkcs11: {module: a, token: t}}", "key 'identity.issue.pkcs11.pin'"),
+        ("{ca: a.pem, pkcs11: {module: a, token: t, pin: 1234}}", "found a number, expected text"),
         ("{ca: a.pem, ca_key: b, kind: p255}", "found 'p255', expected one of p256, rsa2048"),
         ("{ca: a.pem, ca_key: b, days: 0}", "found 0, expected validity of device certificates in days"),
         ("{ca: a.pem, signer: openssl}", "found 'openssl', expected a list"),
