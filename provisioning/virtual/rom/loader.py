@@ -150,7 +150,7 @@ class Loader:
 
     def block(self, data: bytes, checksum: int) -> tuple[int, bytes]:
         """Sequence number and content of a data block; checks length and checksum."""
-        size, sequence, _, _ = self.unpack("<IIII", data)
+        size, sequence, _, _ = self.unpack("<IIII", data[:16])
         content = data[16:]
         if len(content) != size:
             raise LoaderError(self.bad_length)
@@ -175,7 +175,7 @@ class Loader:
         if not data or len(data) % 16:
             raise LoaderError(self.bad_length)
         for at in range(0, len(data), 16):
-            address, value, mask, _delay = self.unpack("<IIII", data[at:])
+            address, value, mask, _delay = self.unpack("<IIII", data[at : at + 16])
             self.registers.write(address, value, mask)
         return 0, b""
 
