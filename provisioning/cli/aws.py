@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from provisioning.cli._output import conclude, emit, say
+from provisioning.cli._path import PATH
 from provisioning.errors import InputError
 
 if TYPE_CHECKING:
     from provisioning.cloud.aws.register import Result, Unit
 
-_PATH = click.Path(path_type=Path)
 _region = click.option("--region", metavar="REGION", help="AWS region; by default the product's, then AWS's own configuration.")
 _profile = click.option("--profile", metavar="NAME", help="Profile of AWS's own configuration.")
 _rate = click.option(
@@ -30,7 +30,7 @@ def command() -> None:
 @command.command()
 @_region
 @_profile
-@click.option("--write", "product", type=_PATH, metavar="PRODUCT", help="Put the endpoints into this product file, comments kept.")
+@click.option("--write", "product", type=PATH, metavar="PRODUCT", help="Put the endpoints into this product file, comments kept.")
 def endpoint(region: str | None, profile: str | None, product: Path | None) -> int:
     """Every endpoint of the account in a region, each asked for by its type and checked. Nothing is cached."""
     from provisioning.cloud.aws import client, endpoints
@@ -52,11 +52,11 @@ def endpoint(region: str | None, profile: str | None, product: Path | None) -> i
 
 
 @command.command()
-@click.argument("product", type=_PATH, metavar="PRODUCT")
+@click.argument("product", type=PATH, metavar="PRODUCT")
 @click.option("--device", metavar="ID", help="One device.")
-@click.option("--devices", type=_PATH, metavar="CSV", help="All devices of a list.")
+@click.option("--devices", type=PATH, metavar="CSV", help="All devices of a list.")
 @click.option("--policy", metavar="NAME", help="An IoT policy that is there; by default twinroot-PRODUCT, made when it is not.")
-@click.option("--state", type=_PATH, metavar="FILE", help="Journal of what was done; by default PRODUCT.aws.jsonl beside the product.")
+@click.option("--state", type=PATH, metavar="FILE", help="Journal of what was done; by default PRODUCT.aws.jsonl beside the product.")
 @_region
 @_profile
 @_rate
@@ -111,9 +111,9 @@ def register(
 
 
 @command.command("register-ca")
-@click.argument("product", type=_PATH, metavar="PRODUCT")
-@click.option("--ca", type=_PATH, metavar="FILE", help="Certificate of the factory CA; by default the product's `identity: {issue: …}`.")
-@click.option("--ca-key", type=_PATH, metavar="FILE", help="Its key; it signs one proof and is not sent.")
+@click.argument("product", type=PATH, metavar="PRODUCT")
+@click.option("--ca", type=PATH, metavar="FILE", help="Certificate of the factory CA; by default the product's `identity: {issue: …}`.")
+@click.option("--ca-key", type=PATH, metavar="FILE", help="Its key; it signs one proof and is not sent.")
 @click.option("--role-arn", required=True, metavar="ARN", help="Role with which AWS IoT makes things and certificates.")
 @click.option("--policy", metavar="NAME", help="Policy of the devices; by default twinroot-PRODUCT.")
 @_region

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from provisioning.cli._output import emit
+from provisioning.cli._path import PATH
 
 
 @click.command()
-@click.argument("product", type=click.Path(path_type=Path))
+@click.argument("product", type=PATH)
 @click.option("--device", help="Check this device's certificate, key and size, too.")
-@click.option("--devices", type=click.Path(path_type=Path), help="A CSV: check all its devices' certificates, keys and sizes, too.")
+@click.option("--devices", type=PATH, help="A CSV: check all its devices' certificates, keys and sizes, too.")
 def command(product: Path, device: str | None, devices: Path | None) -> None:
     """Check a product file and everything it names; writes nothing.
 

@@ -11,13 +11,12 @@ from typing import Any
 import click
 
 from provisioning.cli._output import emit, mode, say
+from provisioning.cli._path import PATH
 from provisioning.errors import InputError, StationError
 
 
 @click.command()
-@click.option(
-    "--state", type=click.Path(path_type=Path), help="Folder that keeps the test roots and ports; without it they end with the run."
-)
+@click.option("--state", type=PATH, help="Folder that keeps the test roots and ports; without it they end with the run.")
 @click.option(
     "--scenario", multiple=True, metavar="[ROUTE=]NAME", help="How an endpoint behaves from the start; route ats if none is named."
 )
@@ -29,9 +28,7 @@ from provisioning.errors import InputError, StationError
 @click.option("--region", help="Region of the endpoints' names.", default="us-east-1", show_default=True)
 @click.option("--prefix", help="Account prefix of the endpoints' names.", default="a1b2c3d4e5f6g7", show_default=True)
 @click.option("--broker", help="auto, amqtt (embedded) or mosquitto.", default="auto", show_default=True)
-@click.option(
-    "--client-ca", type=click.Path(path_type=Path), multiple=True, metavar="FILE", help="Accept this CA's client certificates, too."
-)
+@click.option("--client-ca", type=PATH, multiple=True, metavar="FILE", help="Accept this CA's client certificates, too.")
 def command(
     state: Path | None,
     scenario: tuple[str, ...],

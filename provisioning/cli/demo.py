@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from provisioning.cli._output import emit, mode, say, show
+from provisioning.cli._path import PATH
 from provisioning.errors import InputError, StationError, TwinrootError
 
 REAL_BOARD = (
@@ -20,7 +21,7 @@ REAL_BOARD = (
 
 
 @click.command()
-@click.option("--state", type=click.Path(path_type=Path), help="Keep the product, the flash image and the test roots in this folder.")
+@click.option("--state", type=PATH, help="Keep the product, the flash image and the test roots in this folder.")
 @click.option("--broker", default="auto", show_default=True, help="auto, amqtt (embedded) or mosquitto.")
 def command(state: Path | None, broker: str) -> int:
     """The whole product without hardware: YAML in, a device that fails over between two roots and comes home out.

@@ -10,6 +10,7 @@ import click
 
 from provisioning.cli._many import count_option, no_single_device, only, ports_option, retries_option, several
 from provisioning.cli._output import emit, say
+from provisioning.cli._path import PATH
 from provisioning.cli._port import finish, one_device, progress
 from provisioning.cli.ledger import ledger_option
 from provisioning.cli.station import flash_row
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("product", type=click.Path(path_type=Path))
+@click.argument("product", type=PATH)
 @ports_option
 @count_option
 @click.option("--device", "device_id", metavar="ID", help="The unit: a name for the product file's {device}, or a row of its CSV.")
-@click.option("--devices", type=click.Path(path_type=Path), help="A CSV; the board gets the row it had before, or the first free one.")
+@click.option("--devices", type=PATH, help="A CSV; the board gets the row it had before, or the first free one.")
 @click.option("--baud", type=int, metavar="RATE", help="Exactly this rate; by default the highest that works is found and remembered.")
-@click.option("--allow", type=click.Path(path_type=Path), help="A list of MACs, one a line; every other board is refused.")
+@click.option("--allow", type=PATH, help="A list of MACs, one a line; every other board is refused.")
 @click.option("--efuses", is_flag=True, help="Only show the chip's security fuses. Reads, and writes nothing.")
 @click.option(
     "--burn-efuses",

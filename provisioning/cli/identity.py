@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from provisioning.cli._output import emit
+from provisioning.cli._path import PATH
 
 
 @click.group()
@@ -15,9 +16,9 @@ def command() -> None:
 
 
 @command.command("make")
-@click.argument("product", type=click.Path(path_type=Path))
+@click.argument("product", type=PATH)
 @click.option("--device", help="The device's id.")
-@click.option("--devices", type=click.Path(path_type=Path), help="A CSV of devices.")
+@click.option("--devices", type=PATH, help="A CSV of devices.")
 def make_command(product: Path, device: str | None, devices: Path | None) -> None:
     """Make the identities that are missing, as the product's `identity.issue` block says; what is there stays."""
     from provisioning.config.load import load_product
@@ -49,9 +50,9 @@ def make_command(product: Path, device: str | None, devices: Path | None) -> Non
 
 
 @command.command("csr")
-@click.argument("product", type=click.Path(path_type=Path))
+@click.argument("product", type=PATH)
 @click.option("--device", help="The device's id.")
-@click.option("--devices", type=click.Path(path_type=Path), help="A CSV of devices.")
+@click.option("--devices", type=PATH, help="A CSV of devices.")
 @click.option("--kind", type=click.Choice(["p256", "rsa2048"]), default="p256", show_default=True, help="Kind of the keys.")
 def csr_command(product: Path, device: str | None, devices: Path | None, kind: str) -> None:
     """Make keys, and signing requests beside the certificates' paths (….csr.pem) for a CA that is elsewhere."""
@@ -71,7 +72,7 @@ def csr_command(product: Path, device: str | None, devices: Path | None, kind: s
 
 @command.command("ca")
 @click.option("--name", default="Factory CA", show_default=True, help="The CA's common name.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder for ca.crt.pem and ca.key.pem.")
+@click.option("--out", type=PATH, required=True, help="The folder for ca.crt.pem and ca.key.pem.")
 @click.option("--kind", type=click.Choice(["p256", "rsa2048"]), default="p256", show_default=True, help="Kind of the key.")
 def ca_command(name: str, out: Path, kind: str) -> None:
     """Make a factory CA to begin with: for benches and pilot runs; a line keeps its CA's key in a token."""

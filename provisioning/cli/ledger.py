@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from provisioning.cli._output import conclude, emit, mode, say
+from provisioning.cli._path import PATH
 
 if TYPE_CHECKING:
     from provisioning.ledger.entry import Entry
@@ -72,7 +73,7 @@ def _table(entries: list[Entry]) -> str:
 @command.command()
 @ledger_option
 @click.option("--head", "heads", multiple=True, metavar="SEQ:HASH", help="A head that was noted elsewhere; may be given several times.")
-@click.option("--anchor", type=click.Path(path_type=Path), help="A copy of the anchor file, instead of the one beside the ledger.")
+@click.option("--anchor", type=PATH, help="A copy of the anchor file, instead of the one beside the ledger.")
 def verify(location: str | None, heads: tuple[str, ...], anchor: Path | None) -> int:
     """Check every hash, the chain, and the heads that are known. Exit code 1 when the ledger is not as it was written."""
     from provisioning.errors import BoardError, InputError
@@ -111,7 +112,7 @@ def verify(location: str | None, heads: tuple[str, ...], anchor: Path | None) ->
 @command.command()
 @ledger_option
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="The file to write; default standard output.")
+@click.option("--out", type=PATH, help="The file to write; default standard output.")
 def export(location: str | None, form: str, out: Path | None) -> None:
     """All rows, for a spreadsheet (csv) or for programs (jsonl)."""
     from provisioning.errors import InputError

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from provisioning.cli._output import conclude, emit, say
+from provisioning.cli._path import PATH
 from provisioning.errors import BoardError, InputError
 
 if TYPE_CHECKING:
     from provisioning.trust.migration import Change
 
-_PATH = click.Path(path_type=Path)
 _MAX_BEHIND = 20  # devices named one by one
 
 
@@ -25,10 +25,10 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("product", type=_PATH, metavar="PRODUCT")
+@click.argument("product", type=PATH, metavar="PRODUCT")
 @click.option("--next", "step", flag_value=1, type=int, help="Write the product of the next phase.")
 @click.option("--back", "step", flag_value=-1, type=int, help="Write the product of the former phase.")
-@click.option("--out", type=_PATH, metavar="FILE", help="Write it there instead of over PRODUCT.")
+@click.option("--out", type=PATH, metavar="FILE", help="Write it there instead of over PRODUCT.")
 @click.option("--device", metavar="ID", help="Reckon the cost with this device's files.")
 def plan(product: Path, step: int | None, out: Path | None, device: str | None) -> int:
     """What each phase changes on a device, what it costs, and what breaks when a root or an endpoint disappears."""
@@ -64,8 +64,8 @@ def plan(product: Path, step: int | None, out: Path | None, device: str | None) 
 
 
 @command.command()
-@click.argument("product", type=_PATH, metavar="PRODUCT")
-@click.option("--health", "files", type=_PATH, multiple=True, metavar="FILE", help="Health reports of devices, one JSON object a line.")
+@click.argument("product", type=PATH, metavar="PRODUCT")
+@click.option("--health", "files", type=PATH, multiple=True, metavar="FILE", help="Health reports of devices, one JSON object a line.")
 def status(product: Path, files: tuple[Path, ...]) -> int:
     """The product's phase, the dates of its roots, and what the health of the fleet proves.
 

@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from provisioning.cli._output import emit
+from provisioning.cli._path import PATH
 
 
 @click.command()
-@click.argument("product", type=click.Path(path_type=Path))
+@click.argument("product", type=PATH)
 @click.option("--device", help="The device's id.")
-@click.option("--devices", type=click.Path(path_type=Path), help="A CSV of devices; each gets a folder of its name.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@click.option("--devices", type=PATH, help="A CSV of devices; each gets a folder of its name.")
+@click.option("--out", type=PATH, required=True, help="The folder to write.")
 def command(product: Path, device: str | None, devices: Path | None, out: Path) -> None:
     """Write the exact files that a board would get into a folder."""
     from provisioning.bundle.bundle import build

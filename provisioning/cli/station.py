@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from provisioning.cli._many import finish_all, retries_option, screen
+from provisioning.cli._path import PATH
 from provisioning.cli.ledger import ledger_option
 
 if TYPE_CHECKING:
@@ -17,15 +18,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("product", type=click.Path(path_type=Path))
-@click.option("--devices", type=click.Path(path_type=Path), help="The CSV of devices; default: the product's own.")
+@click.argument("product", type=PATH)
+@click.option("--devices", type=PATH, help="The CSV of devices; default: the product's own.")
 @click.option(
     "--ports", "--port", "ports", multiple=True, metavar="PORT", help="Ports: several, with commas, a pattern, or auto (default)."
 )
 @click.option("--count", type=click.IntRange(1), help="How many boards there must be.")
 @retries_option
 @click.option("--baud", type=int, metavar="RATE", help="Exactly this rate; by default the highest that works is found and remembered.")
-@click.option("--allow", type=click.Path(path_type=Path), help="A list of MACs, one a line; every other board is refused.")
+@click.option("--allow", type=PATH, help="A list of MACs, one a line; every other board is refused.")
 @click.option("--rounds", type=click.IntRange(1), default=1, show_default=True, help="How often the boards are changed for new ones.")
 @ledger_option
 def command(

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from provisioning.cli._output import conclude, say
+from provisioning.cli._path import PATH
 from provisioning.errors import BoardError, InputError
 
 
@@ -17,9 +18,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option(
-    "--product", "products", type=click.Path(path_type=Path), multiple=True, metavar="FILE", help="Also say which routes use a root."
-)
+@click.option("--product", "products", type=PATH, multiple=True, metavar="FILE", help="Also say which routes use a root.")
 @click.option("--fail-within", metavar="SPAN", help="Exit code 1 when a date of a root falls within SPAN (2y, 18m, 90d).")
 @click.option("--on", metavar="DATE", help="Reckon as if today were DATE (YYYY-MM-DD).")
 def list_(products: tuple[Path, ...], fail_within: str | None, on: str | None) -> int:
@@ -56,8 +55,8 @@ def list_(products: tuple[Path, ...], fail_within: str | None, on: str | None) -
 
 
 @command.command()
-@click.argument("files", metavar="FILE…", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--product", type=click.Path(path_type=Path), metavar="FILE", help="Roots that this product pins are known roots, too.")
+@click.argument("files", metavar="FILE…", nargs=-1, required=True, type=PATH)
+@click.option("--product", type=PATH, metavar="FILE", help="Roots that this product pins are known roots, too.")
 @click.option("--on", metavar="DATE", help="Reckon as if today were DATE (YYYY-MM-DD).")
 def check(files: tuple[Path, ...], product: Path | None, on: str | None) -> int:
     """What PEM, DER, PKCS#7 and bundle files hold, which are known roots, and what is wrong.
@@ -131,9 +130,9 @@ def _contents_text(found: Any) -> str:
 @click.argument("target", metavar="HOST[:PORT]|PRODUCT")
 @click.option("--device", metavar="ID", help="Show this device's certificate, when the target is a product.")
 @click.option("--address", metavar="IP:PORT", help="Connect there instead; the name stays the one that is verified.")
-@click.option("--ca", "extra", type=click.Path(path_type=Path), multiple=True, metavar="FILE", help="One more root to try (PEM or DER).")
-@click.option("--certificate", type=click.Path(path_type=Path), metavar="FILE", help="Client certificate to show; with --key.")
-@click.option("--key", type=click.Path(path_type=Path), metavar="FILE", help="Its private key.")
+@click.option("--ca", "extra", type=PATH, multiple=True, metavar="FILE", help="One more root to try (PEM or DER).")
+@click.option("--certificate", type=PATH, metavar="FILE", help="Client certificate to show; with --key.")
+@click.option("--key", type=PATH, metavar="FILE", help="Its private key.")
 @click.option("--clock", metavar="DATE", help="The device's date, when it is not today.")
 @click.option("--timeout", type=click.FloatRange(0.1, 300), default=10.0, show_default=True, metavar="SECONDS")
 def probe(

@@ -8,17 +8,18 @@ from pathlib import Path
 import click
 
 from provisioning.cli._many import count_option, finish_all, no_single_device, only, ports_option, retries_option, screen, several
+from provisioning.cli._path import PATH
 from provisioning.cli._port import finish, one_device, progress, transport_option
 from provisioning.cli.ledger import ledger_option
 
 
 @click.command()
-@click.argument("product", type=click.Path(path_type=Path))
+@click.argument("product", type=PATH)
 @ports_option
 @count_option
 @transport_option
 @click.option("--device", "device_id", metavar="ID", help="The unit: a name for the product file's {device}, or a row of its CSV.")
-@click.option("--devices", type=click.Path(path_type=Path), help="The CSV of devices; default: the product's own.")
+@click.option("--devices", type=PATH, help="The CSV of devices; default: the product's own.")
 @click.option("--dry-run", is_flag=True, help="Say what would be written; write nothing.")
 @click.option(
     "--baud",

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from provisioning.cli._path import PATH
 from provisioning.cli._port import finish, one_device, port_option, progress, transport_option
 
 
 @click.command()
-@click.argument("product", type=click.Path(path_type=Path), required=False)
+@click.argument("product", type=PATH, required=False)
 @port_option
 @transport_option
 @click.option("--device", "device_id", metavar="ID", help="The unit that the board should be.")

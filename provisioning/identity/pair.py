@@ -99,9 +99,12 @@ def _read(path: Path, what: str) -> list[tuple[str, bytes]]:
         return pem.blocks(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         raise wrong("file-missing", f"{shown(path)}: there is no such file, expected {what}", "Check the path in 'identity'.") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise wrong("bad-pem", f"{shown(path)}: {reason}, expected {what} as PEM", "Open the file in an editor, or get it again.") from None
+    except OSError as error:
+        raise wrong(
+            "file-unreadable", f"{shown(path)}: cannot be read: {error.strerror}, expected {what}", "Check its permissions."
+        ) from None
+    except ValueError as error:
+        raise wrong("bad-pem", f"{shown(path)}: {error}, expected {what} as PEM", "Open the file in an editor, or get it again.") from None
 
 
 def _certificate_block(path: Path) -> bytes:
