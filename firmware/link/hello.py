@@ -8,9 +8,11 @@ def hello():
     """[version, mpy, machine, platform, unique id, list of mounts, bytes of a block, blocks free, whether we have a folder there]"""
     kind = uid = ""
     try:
-        import machine, vfs
+        import machine
 
         uid = machine.unique_id().hex()
+        import vfs
+
         kind = str(vfs.mount())
     except Exception:
         pass  # before MicroPython 1.25 there is no list of mounts

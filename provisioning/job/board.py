@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from provisioning.errors import BoardError
 from provisioning.job.report import Report
 from provisioning.link.repl import RawRepl
-from provisioning.link.transport.base import Hello
+from provisioning.link.transport.base import Hello, Session
 
 T = TypeVar("T")
 
@@ -48,10 +48,20 @@ def check(hello: Hello, product: Any, name: str, report: Report) -> None:
             f"The board on {name} runs MicroPython {version[0]}.{version[1]}, whose TLS cannot verify a server's dates.",
             f"Write MicroPython {OLDEST[0]}.{OLDEST[1]} or later: `twinroot flash PRODUCT.yaml`.",
         )
-    if "FAT" in hello.fs.upper():
-        report.note(
-            "The file system is FAT: a cut in its own tables can lose files, which littlefs rules out. "
-            "The order of writes still never mixes two sets."
+
+
+_FAT = re.compile(r"VfsFat\b[^']*'/'\)")  # the root's entry in the list of mounts
+_LITTLEFS = b"littlefs"  # at 8 in its first block (littlefs SPEC.md, superblock); FAT has its maker's name at 3
+
+
+def check_file_system(session: Session, name: str) -> None:
+    """Refuse, before the first write, a board whose files lie on FAT: no order of writes makes its rename atomic."""
+    mounts = session.hello().fs
+    if _FAT.search(mounts) or (not mounts and _LITTLEFS not in session.head()):
+        raise BoardError(
+            "fat-file-system",
+            f"The board on {name} keeps its files on FAT, where a power cut during a rename can lose the file, so no set would be safe.",
+            "Write firmware with littlefs, as stock ESP32 firmware has it: `twinroot flash PRODUCT.yaml`.",
         )
 
 

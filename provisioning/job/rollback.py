@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from provisioning.errors import BoardError
-from provisioning.job.board import adopt, chip_of, judge, mac_text, patient, selftest
+from provisioning.job.board import adopt, check_file_system, chip_of, judge, mac_text, patient, selftest
 from provisioning.job.report import Report
 from provisioning.job.running import board, reported
 from provisioning.link.events import Listener, silent
@@ -18,6 +18,7 @@ def rollback(port: str | None, *, transport: str = "auto", events: Listener = si
             session, _ = choose(repl, transport, events=events)
             report.transport = session.name
             report.mac, report.chip = mac_text(session.hello().uid), chip_of(session.hello().machine)
+            check_file_system(session, repl.wire.name)
             was, now = session.back()
             session.close()
         if not was:

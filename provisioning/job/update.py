@@ -7,7 +7,7 @@ from typing import Any
 
 from provisioning.bundle.bundle import Bundle, Interpreter, build
 from provisioning.errors import BoardError
-from provisioning.job.board import adopt, check, judge, patient, selftest
+from provisioning.job.board import adopt, check, check_file_system, judge, patient, selftest
 from provisioning.job.report import Report
 from provisioning.job.running import board, reported
 from provisioning.link import question
@@ -70,6 +70,7 @@ class _Update:
         self.only_mac = only_mac
         self.events = events
         self.left_over = False
+        self.payload: Payload | None = None  # what the last attempt was about to write
         self.planned: set[str] = set()  # paths; over all attempts, since a later one goes on where an earlier one stopped
 
     def run(self, bundle: Bundle) -> None:
@@ -121,16 +122,19 @@ class _Update:
 
     def _tidy(self) -> None:
         """The board holds the product; what a broken run left beside it goes."""
+        self._clear_up()
+        self.report.passed(f"Set {self.report.generation} is this product already; what a broken run had left is removed.", "tidied")
+
+    def _clear_up(self) -> None:
         session, _ = choose(self.repl, self.transport, events=self.events)
         self.report.transport = session.name
         session.tidy()
         session.close()
-        self.report.passed(f"Set {self.report.generation} is this product already; what a broken run had left is removed.", "tidied")
 
     def _rates(self) -> list[int]:
         home = self.repl.wire.home_baud
         if self.transport in ("paste", "ampy") or self.product.board.native_usb:
-            return [home]
+            return [home, home]
         top = [rate for rate in LADDER if home < rate <= self.max_baud]
         return [*top[:2], home, home]
 
@@ -139,6 +143,8 @@ class _Update:
         rates = self._rates()
         for attempt, rate in enumerate(rates):
             try:
+                if attempt and self.payload and (number := self._committed(self.payload, bundle.package)):
+                    return self.payload, number
                 return self._transfer(bundle, rate)
             except LinkBroken as error:
                 if attempt + 1 == len(rates):
@@ -147,6 +153,17 @@ class _Update:
                 self.repl.enter()
         raise AssertionError("the last rate is the one the line came with")
 
+    def _committed(self, payload: Payload, package: str) -> int | None:
+        """Number of the set when the attempt before committed it, and only its answer was lost. What it had still to clear up goes."""
+        self.repl.soft_reset()  # the package that was imported for the question before reports about the set of then
+        held = question.held(self.repl, payload, package)
+        if held.report is None:
+            return None
+        if held.left_over:
+            self._clear_up()
+        self.report.written = self._sorted()
+        return int(held.report["set"])
+
     def _transfer(self, bundle: Bundle, rate: int) -> tuple[Payload, int]:
         with self.report.step("transport"):
             session, why = choose(self.repl, self.transport, rate=rate, events=self.events)
@@ -154,8 +171,9 @@ class _Update:
         if session.name != "stream" and self.transport == "auto":
             self.report.note(f"Transport {session.name}: {why}.")
         check(session.hello(), self.product, self.repl.wire.name, self.report)
+        check_file_system(session, self.repl.wire.name)
         self._refuse_others()
-        payload = self._for_interpreter(bundle, session)
+        payload = self.payload = self._for_interpreter(bundle, session)
         with self.report.step("plan"):
             plan = session.prepare(payload)
         self._room(plan)

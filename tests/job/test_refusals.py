@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from provisioning.errors import BoardError
-from provisioning.job.board import check, chip_of
+from provisioning.job.board import check, check_file_system, chip_of
 from provisioning.job.report import Report
+from provisioning.job.rollback import rollback
 from provisioning.job.update import update
 from provisioning.link.transport.base import Hello
 from provisioning.virtual import VirtualBoard
@@ -157,10 +160,65 @@ def test_not_an_esp32_at_all() -> None:
     assert caught.value.code == "wrong-chip"
 
 
-def test_fat_is_said() -> None:
-    report = Report()
-    check(hello(fs="[(<VfsFat>, '/')]"), _Product, "/dev/ttyUSB0", report)
-    assert any("FAT" in note for note in report.notes)
+def fat(bench: Bench) -> None:
+    """The board with a FAT file system in the place of its littlefs."""
+    bench.run("import vfs, flashbdev\nvfs.umount('/')\nvfs.VfsFat.mkfs(flashbdev.bdev)")
+    bench.restart()
+    assert "VfsFat" in bench.run("import vfs\nprint(vfs.mount())")
+
+
+# Before MicroPython 1.25 vfs.mount() without arguments is an error, before 1.23 there is no module vfs.
+AGES = {"now": "", "1.24": "import vfs\ndef mount(a,b): pass\nvfs.mount=mount\n", "1.22": "import sys\nsys.modules['vfs']=None\n"}
+
+
+@pytest.mark.parametrize("transport", ["stream", "paste", "ampy"])
+@pytest.mark.parametrize("age", AGES)
+def test_fat_is_refused(bench: Bench, transport: str, age: str) -> None:
+    fat(bench)
+    put(bench, "/boot.py", AGES[age])
+    writes = bench.flash_writes()
+    report = update(bench.product(), bench.device, bench.port, transport=transport)
+    assert (report.outcome, report.code, report.exit_code, report.written) == ("fail", "fat-file-system", 1, []), report.message
+    assert report.mac == bench.board.mac
+    assert rollback(bench.port, transport=transport).code == "fat-file-system"
+    assert bench.flash_writes() == writes
+
+
+@pytest.mark.parametrize("age", AGES)
+def test_littlefs_of_every_age_is_taken(bench: Bench, age: str) -> None:
+    put(bench, "/boot.py", AGES[age])
+    report = update(bench.product(), bench.device, bench.port)
+    assert (report.outcome, report.mac) == ("pass", bench.board.mac), report.message
+
+
+class _Session:
+    """What check_file_system asks of one."""
+
+    def __init__(self, fs: str, head: bytes = b"") -> None:
+        self._fs, self._head = fs, head
+
+    def hello(self) -> Hello:
+        return hello(fs=self._fs)
+
+    def head(self) -> bytes:
+        return self._head
+
+
+@pytest.mark.parametrize(
+    ("fs", "head", "taken"),
+    [
+        ("[(<VfsLfs2>, '/')]", b"", True),
+        ("[(<VfsLfs2>, '/'), (<VfsFat>, '/sd')]", b"", True),  # a memory card is not where sets lie
+        ("[(<VfsFat>, '/')]", b"", False),
+        ("[(<VfsLfs2>, '/flash'), (<VfsFat object at 3ffe>, '/')]", b"", False),
+        ("", b"\x01\0\0\0\xf0\x0f\xff\xf7littlefs", True),
+        ("", b"\xeb\xfe\x90MSDOS5.0\0\x02\x01\x01\0", False),
+    ],
+)
+def test_which_file_systems_are_taken(fs: str, head: bytes, taken: bool) -> None:
+    session: Any = _Session(fs, head)
+    with nullcontext() if taken else pytest.raises(BoardError):
+        check_file_system(session, "/dev/ttyUSB0")
 
 
 @pytest.mark.long

@@ -64,6 +64,9 @@ def plan_text(payload: Payload) -> tuple[bytes, list[Any]]:
     return payload.set_json, [payload.set_sha256, [len(item.content) for item in payload.items], *rest]
 
 
+# What the file system begins with; firmware for ESP32 names its block device so.
+HEAD = "from flashbdev import bdev\n_b=bytearray(16)\nbdev.readblocks(0,_b,0)\n"
+
 # What a device's exception says -> code, sentence, next step. Matched in order; MicroPython names or only numbers an errno.
 _DEVICE = (
     (r"ENOSPC|Errno 28\b|OSError\(28", "flash-full", "The flash of the board is full", "Remove files from the board, then run it again."),
@@ -101,6 +104,9 @@ class Session(Protocol):
 
     def hello(self) -> Hello:
         """What the board is."""
+
+    def head(self) -> bytes:
+        """The first 16 bytes of the board's file system, for boards that have no list of mounts."""
 
     def prepare(self, payload: Payload) -> Plan:
         """Plan the payload; writes nothing."""

@@ -12,7 +12,7 @@ from provisioning.link import agent
 from provisioning.link.events import Event, Listener, silent
 from provisioning.link.payload import Payload
 from provisioning.link.repl import RawRepl
-from provisioning.link.transport.base import Hello, Plan, device_error, first_plan, plan_text
+from provisioning.link.transport.base import HEAD, Hello, Plan, device_error, first_plan, plan_text
 
 CHUNK = 512  # bytes of content per call: one literal of at most four times that in the board's heap
 
@@ -47,6 +47,10 @@ class PasteSession:
 
     def hello(self) -> Hello:
         return self._hello
+
+    def head(self) -> bytes:
+        self.repl.run(HEAD)
+        return bytes(self._call("list(_b)"))
 
     def prepare(self, payload: Payload) -> Plan:
         first = not self._hello.ours and payload.keeps_home

@@ -11,7 +11,7 @@ from provisioning.link import agent
 from provisioning.link.events import Event, Listener, silent
 from provisioning.link.payload import Item, Payload, pem_parts
 from provisioning.link.repl import RETRY, LinkBroken, RawRepl
-from provisioning.link.transport.base import Hello, Plan, device_error, first_plan, plan_text
+from provisioning.link.transport.base import HEAD, Hello, Plan, device_error, first_plan, plan_text
 from provisioning.link.transport.frames import Frames
 
 
@@ -100,6 +100,9 @@ class StreamSession:
 
     def hello(self) -> Hello:
         return self._hello
+
+    def head(self) -> bytes:
+        return bytes(self._call(HEAD + "say(list(_b))"))
 
     @property
     def _holds_sets(self) -> bool:
