@@ -38,13 +38,13 @@ def endpoint(region: str | None, profile: str | None, product: Path | None) -> i
     aws = client.connect(region, profile)
     found = endpoints.describe(aws)
     said = endpoints.notes(found, aws.region)
-    changed = endpoints.write(product, found, aws.region) if product else None
+    changed = endpoints.write(product, found, aws.region) if product else {}
     rows = [{"type": d.type, "class": d.cls, "host": d.host, "pair": d.pair, "roots": list(d.roots)} for d in found]
     data: dict[str, Any] = {"region": aws.region, "endpoints": rows, "notes": said}
     lines = [f"{d.type:<23}{d.host}" for d in found]
     if product:
-        data |= {"product": str(product), "changed": changed}
-        lines.append(f"{product}: {'changed' if changed else 'says so already'}")
+        data |= {"product": str(product), "changed": bool(changed)}
+        lines.append(f"{product}: {', '.join(f'{k} {v}' for k, v in changed.items()) or 'says so already'}")
     emit(data, "\n".join(lines))
     for line in said:
         say(f"note: {line}")

@@ -48,7 +48,8 @@ def list_(products: tuple[Path, ...], fail_within: str | None, on: str | None) -
     hint = "`twinroot migrate plan PRODUCT.yaml` says how a fleet leaves a root."
     failure = BoardError("date-within", f"Within {fail_within} a date comes for {names}.", hint) if failing else None
     for warning in warnings:
-        say(f"warning: {warning}")
+        if warning not in failing:
+            say(f"warning: {warning}")
     for notice in failing:
         say(f"within {fail_within}: {notice}")
     return conclude(data, lambda: "\n\n".join(map(_root_text, rows)), failure)

@@ -181,7 +181,7 @@ def fleet(reports: Iterable[Mapping[str, Any]], wanted: Iterable[str]) -> Fleet:
         except (AttributeError, KeyError, TypeError, ValueError) as e:
             raise InputError(
                 "bad-health",
-                f"Health report {number} is none: {e!r}.",
+                f"Health report {number} is none: " + (f"{e.args[0]!r} is missing." if isinstance(e, KeyError) else "another shape."),
                 'A report is {"device": "ws-0001", "health": …}, with what twinroot.health() returned.',
             ) from e
     wanted = set(wanted)

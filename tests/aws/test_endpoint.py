@@ -49,6 +49,21 @@ def test_it_goes_into_a_product_with_comments_and_order_kept(moto: Moto, product
     assert product.stat().st_mtime_ns == before
 
 
+def test_a_product_on_the_legacy_endpoint_keeps_its_preference(moto: Moto, product: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The ATS endpoint is written in, and the devices' first route stays the one it was: moving them is `migrate plan --next`."""
+    before = product.read_text()
+    product.write_text(before.replace("old-ats.iot", "old.iot"))
+    assert run(["aws", "endpoint", "--write", str(product), "--json"]) == 0
+    host = next(r["host"] for r in json.loads(capsys.readouterr().out)["endpoints"] if r["class"] == "ats")
+    text = product.read_text()
+    assert f"endpoint: {host}" in text and "phase: legacy-first" in text
+    assert text.replace("phase: legacy-first\n  ", "") == before.replace("us-west-2  ", "us-east-1  ").replace(
+        "old-ats.iot.us-west-2.amazonaws.com", host
+    )
+    assert run(["aws", "endpoint", "--write", str(product)]) == 0
+    assert "says so already" in capsys.readouterr().out and product.read_text() == text
+
+
 def test_routes_by_hand_get_the_endpoint_of_their_class(moto: Moto, tmp_path: Path) -> None:
     file = tmp_path / "routes.yaml"
     file.write_text(

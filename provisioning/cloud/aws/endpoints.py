@@ -83,9 +83,13 @@ def changes_for(text: str, found: list[Described], region: str, name: str) -> di
                 "no-such-endpoint", f"{name}: route {index + 1} is {cls}, and {region} has no such endpoint.", "Remove the route."
             )
         index += 1
-    has_endpoint = edit.value_at(text, ("cloud", "endpoint"), name) is not None
-    if has_endpoint or not index:
+    endpoint = edit.value_at(text, ("cloud", "endpoint"), name)
+    if endpoint is not None or not index:
         changes["cloud", "endpoint"] = hosts["ats"]
+        derived = not index and edit.value_at(text, ("cloud", "phase"), name) is None
+        if derived and endpoint and classify(endpoint).cls == "legacy" and "legacy" in hosts:
+            # The endpoint that is named comes first where nothing else says so: naming the other one must not move a fleet.
+            changes["cloud", "phase"] = "legacy-first"
     elif not changes:
         raise InputError("no-aws-route", f"{name}: none of its routes is an endpoint of AWS IoT.", "Give it `endpoint:` under `cloud:`.")
     if edit.value_at(text, ("cloud", "region"), name) is not None:
@@ -93,8 +97,9 @@ def changes_for(text: str, found: list[Described], region: str, name: str) -> di
     return changes
 
 
-def write(file: Path, found: list[Described], region: str) -> bool:
-    """Put the endpoints into a product file, comments and order kept; False when they are there already. Raises InputError."""
+def write(file: Path, found: list[Described], region: str) -> dict[str, str]:
+    """Put the endpoints into a product file, comments and order kept; what was written (dotted key -> value), {} when it was there
+    already. Raises InputError."""
     try:
         text = file.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as e:
@@ -102,4 +107,6 @@ def write(file: Path, found: list[Described], region: str) -> bool:
             "file-unreadable", f"{file} cannot be read: {getattr(e, 'strerror', None) or 'not UTF-8'}.", "Check the path."
         ) from e
     changes: dict[Any, str] = changes_for(text, found, region, str(file))
-    return edit.change_file(file, changes)
+    new = {path: value for path, value in changes.items() if edit.value_at(text, path, str(file)) != value}
+    edit.change_file(file, new)
+    return {".".join(map(str, path)): value for path, value in new.items()}
