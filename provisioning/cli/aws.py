@@ -35,7 +35,7 @@ def endpoint(region: str | None, profile: str | None, product: Path | None) -> i
     """Every endpoint of the account in a region, each asked for by its type and checked. Nothing is cached."""
     from provisioning.cloud.aws import client, endpoints
 
-    aws = client.connect(region, profile)
+    aws = client.connect(region or (endpoints.region_in(product) if product else None), profile)
     found = endpoints.describe(aws)
     said = endpoints.notes(found, aws.region)
     changed = endpoints.write(product, found, aws.region) if product else {}

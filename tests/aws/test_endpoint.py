@@ -39,7 +39,7 @@ def test_in_a_region_with_ats_only_the_legacy_type_is_never_asked_for(moto: Moto
 
 
 def test_it_goes_into_a_product_with_comments_and_order_kept(moto: Moto, product: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["aws", "endpoint", "--write", str(product), "--json"]) == 0
+    assert run(["aws", "endpoint", "--write", str(product), "--region", "us-east-1", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     host = next(r["host"] for r in data["endpoints"] if r["class"] == "ats")
     assert data["changed"] is True
@@ -53,7 +53,7 @@ def test_a_product_on_the_legacy_endpoint_keeps_its_preference(moto: Moto, produ
     """The ATS endpoint is written in, and the devices' first route stays the one it was: moving them is `migrate plan --next`."""
     before = product.read_text()
     product.write_text(before.replace("old-ats.iot", "old.iot"))
-    assert run(["aws", "endpoint", "--write", str(product), "--json"]) == 0
+    assert run(["aws", "endpoint", "--write", str(product), "--region", "us-east-1", "--json"]) == 0
     host = next(r["host"] for r in json.loads(capsys.readouterr().out)["endpoints"] if r["class"] == "ats")
     text = product.read_text()
     assert f"endpoint: {host}" in text and "phase: legacy-first" in text
@@ -62,6 +62,17 @@ def test_a_product_on_the_legacy_endpoint_keeps_its_preference(moto: Moto, produ
     )
     assert run(["aws", "endpoint", "--write", str(product)]) == 0
     assert "says so already" in capsys.readouterr().out and product.read_text() == text
+
+
+def test_the_products_region_is_asked(
+    moto: Moto, product: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not the region that happens to be set for AWS's tools, and none has to be set at all."""
+    for set_for_aws in ("eu-west-1", None):
+        monkeypatch.setenv("AWS_REGION", set_for_aws) if set_for_aws else monkeypatch.delenv("AWS_REGION")
+        assert run(["aws", "endpoint", "--write", str(product), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["region"] == "us-west-2"
+    assert "region: us-west-2   # to be replaced" in product.read_text()
 
 
 def test_routes_by_hand_get_the_endpoint_of_their_class(moto: Moto, tmp_path: Path) -> None:

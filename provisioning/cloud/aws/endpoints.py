@@ -97,16 +97,27 @@ def changes_for(text: str, found: list[Described], region: str, name: str) -> di
     return changes
 
 
+def region_in(file: Path) -> str | None:
+    """The region that a product file means: `cloud.region`, else that of its endpoint. Raises InputError."""
+    text = _text(file)
+    endpoint = edit.value_at(text, ("cloud", "endpoint"), str(file)) or edit.value_at(text, ("cloud", "routes", 0, "endpoint"), str(file))
+    return edit.value_at(text, ("cloud", "region"), str(file)) or (classify(endpoint).region if endpoint else None)
+
+
 def write(file: Path, found: list[Described], region: str) -> dict[str, str]:
     """Put the endpoints into a product file, comments and order kept; what was written (dotted key -> value), {} when it was there
     already. Raises InputError."""
-    try:
-        text = file.read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as e:
-        raise InputError(
-            "file-unreadable", f"{file} cannot be read: {getattr(e, 'strerror', None) or 'not UTF-8'}.", "Check the path."
-        ) from e
+    text = _text(file)
     changes: dict[Any, str] = changes_for(text, found, region, str(file))
     new = {path: value for path, value in changes.items() if edit.value_at(text, path, str(file)) != value}
     edit.change_file(file, new)
     return {".".join(map(str, path)): value for path, value in new.items()}
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as e:
+        raise InputError(
+            "file-unreadable", f"{file} cannot be read: {getattr(e, 'strerror', None) or 'not UTF-8'}.", "Check the path."
+        ) from e
