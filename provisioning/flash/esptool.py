@@ -115,6 +115,8 @@ class Failed(Exception):
 
 
 def _why(ended: process.Ended, line: Line, rate: int, silence: float) -> tuple[TwinrootError, str]:
+    if ended.code is None and ended.output.rstrip().endswith(process.STUB_STARTS):
+        return explain("Failed to start stub flasher", line.name, rate, str(line.log))
     if ended.code is None:
         return (
             StationError(

@@ -20,6 +20,9 @@ from typing import IO
 from provisioning.errors import StationError
 
 SILENCE = 60.0  # seconds without a byte of output until esptool is taken for dead; a block takes 1.5 s at 115200
+# The last line before esptool waits without a limit of its own -> seconds that it gets. A flasher says its first word in milliseconds.
+STUB_STARTS = "Running stub flasher..."
+_BRIEF = {STUB_STARTS: 10.0}
 _GRACE = 3.0  # seconds that a process gets to end after it was asked to
 
 # What esptool prints is read by machines here: no colours, no terminal width, UTF-8 on every system.
@@ -98,9 +101,10 @@ def _follow(
     process: subprocess.Popen[bytes], chunks: queue.SimpleQueue[bytes], collected: bytearray, on_line: LineListener, silence: float
 ) -> int | None:
     pending = b""
+    last = ""
     while True:
         try:
-            chunk = chunks.get(timeout=silence)
+            chunk = chunks.get(timeout=min(silence, _BRIEF.get(last, silence)))
         except queue.Empty:
             return None
         if not chunk:
@@ -111,7 +115,8 @@ def _follow(
         *lines, pending = re.split(rb"[\r\n]+", pending + chunk)
         for line in lines:
             if line.strip():
-                on_line(line.decode("utf-8", "replace").rstrip())
+                last = line.decode("utf-8", "replace").rstrip()
+                on_line(last)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

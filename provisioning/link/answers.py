@@ -56,6 +56,12 @@ ANSWERS = (
         "Rename its main.py from the program itself, or write the firmware anew with `twinroot flash PRODUCT.yaml --port PORT`.",
     ),
     Answer(
+        rb"rst:0x.*rst:0x",
+        "crash-loop",
+        "The board restarts over and over: its firmware, or its boot.py, resets it while it starts.",
+        FLASH,
+    ),
+    Answer(
         rb"[\x20-\x7e\r\n\t]{24,}",
         "other-firmware",
         "Something runs on the board and prints, but it is not a MicroPython prompt.",
