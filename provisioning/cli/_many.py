@@ -24,7 +24,6 @@ ports_option: Decorator = click.option(
     "ports",
     multiple=True,
     metavar="PORT",
-    envvar=["TWINROOT_PORT", "ESPPORT"],
     help="Device, rfc2217://…, socket://…, auto, mac:…, usb:SERIAL or virtual. Several at once: repeated, with commas, or a pattern "
     "such as '/dev/ttyUSB*'. Default: TWINROOT_PORT, then ESPPORT.",
 )
@@ -36,6 +35,14 @@ retries_option: Decorator = click.option(
     show_default=True,
     help="With several boards: how often one that failed by chance is tried again.",
 )
+
+
+def named(ports: Sequence[str]) -> tuple[str, ...]:
+    """The ports that were typed, else the one of the environment (by click itself it would be split at spaces), else none."""
+    from provisioning.link.port import default_spec
+
+    default = default_spec()
+    return tuple(ports) or ((default,) if default else ())
 
 
 def several(ports: Sequence[str], count: int | None) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provisioning.cli._many import count_option, no_single_device, only, ports_option, retries_option, several
+from provisioning.cli._many import count_option, named, no_single_device, only, ports_option, retries_option, several
 from provisioning.cli._output import emit, say
 from provisioning.cli._path import PATH
 from provisioning.cli._port import finish, one_device, progress
@@ -60,6 +60,7 @@ def command(
     from provisioning.config.load import load_product
 
     loaded = load_product(product)
+    ports = named(ports)
     many = several(ports, count)
     if efuses or burn_efuses:
         if many:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from provisioning.cli._many import count_option, finish_all, no_single_device, only, ports_option, retries_option, screen, several
+from provisioning.cli._many import count_option, finish_all, named, no_single_device, only, ports_option, retries_option, screen, several
 from provisioning.cli._path import PATH
 from provisioning.cli._port import finish, one_device, progress, transport_option
 from provisioning.cli.ledger import ledger_option
@@ -49,6 +49,7 @@ def command(
     from provisioning.config.load import load_product
 
     loaded = load_product(product)
+    ports = named(ports)
     if not several(ports, count):
         from provisioning.job.update import update
 

@@ -6,6 +6,7 @@ import hashlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from provisioning.config.device import load_devices
 from provisioning.config.load import load_product
 from provisioning.flash import line as line_module
 from provisioning.flash import partition
+from provisioning.flash.rom import RomLoader
 from provisioning.job.flash import Options, Plan, flash
 from provisioning.job.report import Report
 from provisioning.ledger import anchor
@@ -156,6 +158,18 @@ def refused(
     assert report.hint and report.message.endswith(".")
     assert board.counters()["flash_programs"] == board.counters()["flash_erases"] == 0
     return report
+
+
+@pytest.mark.parametrize(
+    ("code", "fuse"), [("secure-boot", "secure_boot"), ("flash-encryption", "flash_encryption"), ("secure-download", "secure_download")]
+)
+def test_a_locked_chip_is_refused_with_what_to_do(
+    made: products.Made, board: VirtualBoard, monkeypatch: pytest.MonkeyPatch, code: str, fuse: str
+) -> None:
+    """The virtual chip has no such fuses, so what its loader says of itself is changed on the way."""
+    identify = RomLoader.identify
+    monkeypatch.setattr(RomLoader, "identify", lambda loader: replace(identify(loader), **{fuse: True}))
+    assert "fresh one" in refused(made, board, code, 1).hint
 
 
 def test_another_chip_is_refused(made: products.Made, make_board: MakeBoard) -> None:

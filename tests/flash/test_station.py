@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from provisioning.config.device import load_devices
 from provisioning.config.load import load_product
 from provisioning.errors import InputError, StationError
+from provisioning.job import ports as ports_module
 from provisioning.job import station as station_module
 from provisioning.job.allow import allowed_macs, normal
 from provisioning.job.flash import Options, Plan
@@ -56,6 +58,46 @@ def test_three_boards_one_of_them_bad(tmp_path: Path) -> None:
             board.close()
     code, verdict, _ = twinroot(made, "ledger", "verify")
     assert code == 0 and verdict["ok"]
+
+
+@linux
+def test_flash_on_several_ports(tmp_path: Path) -> None:
+    """The same engine behind `flash`; a port that is not there is nobody else's business."""
+    made = products.make(tmp_path / "p")
+    nowhere = "rfc2217://127.0.0.1:9"
+    with VirtualBoard(paced=False, blank=True) as board:
+        ports = ["--port", f"{board.port},{nowhere}", "--retries", "0"]
+        code, result, said = twinroot(made, "flash", str(made.product), "--devices", str(made.devices), *ports)
+        assert (code, result["outcome"], result["passed"], result["boards"]) == (3, "error", 1, 2), said
+        assert [(row["port"], row["code"], row["device"]) for row in result["reports"]] == [
+            (board.port, "pass", "ws-0001"),
+            (nowhere, "port-not-found", None),
+        ]
+        # One plain port is one report, whatever else could be meant.
+        code, report, said = twinroot(made, "flash", str(made.product), "--device", "ws-0001", "--port", board.port)
+        assert (code, report["code"]) == (0, "pass") and "reports" not in report, said
+        code, report, _ = twinroot(made, "flash", str(made.product), "--device", "ws-0001", *ports)
+        assert (code, report["code"]) == (2, "bad-arguments")
+
+
+def test_which_arguments_mean_several_boards() -> None:
+    from provisioning.cli._many import several
+
+    for one in ([], ["auto"], ["/dev/ttyUSB0"], ["COM5"], ["rfc2217://[::1]:4000"], ["virtual"]):
+        assert not several(one, None)
+    assert (
+        several([], 1) and several(["auto"], 4) and several(["a", "b"], None) and several(["a,b"], None) and several(["/dev/ttyUSB*"], None)
+    )
+
+
+def test_the_environment_names_one_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    from provisioning.cli._many import named
+
+    monkeypatch.delenv("TWINROOT_PORT", raising=False)
+    monkeypatch.setenv("ESPPORT", "/dev/cu.My Board")
+    assert named(()) == ("/dev/cu.My Board",) and named(("COM5",)) == ("COM5",)
+    monkeypatch.delenv("ESPPORT")
+    assert named(()) == ()
 
 
 @pytest.fixture
@@ -128,6 +170,17 @@ def test_ports(tmp_path: Path) -> None:
     assert few.value.code == "too-few-boards"
     with pytest.raises(StationError):
         expand([f"{tmp_path}/none*"])
+
+
+def test_auto_takes_every_board_that_is_plugged_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    plugged = [types.SimpleNamespace(device=f"/dev/ttyUSB{n}") for n in range(3)]
+    monkeypatch.setattr(ports_module, "candidates", lambda: plugged)
+    assert expand(["auto"]) == [port.device for port in plugged]
+    assert expand(["auto"], 2) == ["/dev/ttyUSB0", "/dev/ttyUSB1"]
+    assert expand(["/dev/ttyUSB1", "auto"]) == ["/dev/ttyUSB1", "/dev/ttyUSB0", "/dev/ttyUSB2"]
+    with pytest.raises(StationError) as few:
+        expand(["auto"], 4)
+    assert few.value.code == "too-few-boards" and "4 boards" in few.value.message
 
 
 def test_the_list_of_allowed_boards(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -89,6 +91,37 @@ def test_what_a_killed_update_left_open_is_settled(made: products.Made, boards: 
         assert claims.open_attempts(ledger, good[1].mac) == []
         settled = [entry.fields for entry in ledger.entries(kind="outcome") if entry.attempt == "a" * 32]
     assert [(row["outcome"], row["code"]) for row in settled] == [("error", "interrupted")]
+
+
+@pytest.mark.parametrize("step", ["connect", "ask", "transfer", "selftest"])
+def test_a_host_that_is_killed(made: products.Made, step: str) -> None:
+    """SIGKILL for the command and its workers at a step of the write; the next run finishes both boards, each as the device that it was."""
+    with VirtualBoard(link="pty") as first, VirtualBoard(link="pty") as second:
+        ports = [f"--port={first.port}", f"--port={second.port}"]
+        command = [sys.executable, "-m", "provisioning", "update", str(made.product), "--devices", str(made.devices), *ports]
+        process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=made.environment(), start_new_session=True
+        )
+        assert process.stderr is not None
+        asked = False  # the first round only asks who the boards are
+        for line in process.stderr:
+            asked = asked or line.rstrip().endswith(": bundle")
+            if asked and line.rstrip().endswith(f": {step}"):
+                break
+        else:
+            raise AssertionError(f"the step {step} did not come")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+        with Ledger.open(made.ledger) as ledger:
+            before = {attempt.mac: attempt.device for board in (first, second) for attempt in claims.open_attempts(ledger, board.mac)}
+        assert before
+        code, result, said = update(made, *reversed(ports))
+        assert code == 0, said
+        now = {row["mac"]: row["device"] for row in result["reports"]}
+        assert len(set(now.values())) == 2 and {mac: now[mac] for mac in before if mac} == before
+        with Ledger.open(made.ledger) as ledger:
+            assert [attempt for board in (first, second) for attempt in claims.open_attempts(ledger, board.mac)] == []
+            assert verify(ledger.rows(), anchor.read(made.ledger.with_name("ledger.sqlite.anchor"))).ok
 
 
 def test_a_board_keeps_the_device_that_it_holds(made: products.Made, boards: list[VirtualBoard]) -> None:
