@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import itertools
 import json
-import os
 import zlib
 from functools import lru_cache
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
-from provisioning.link import minify
+from provisioning import kept
 from provisioning.resources import folder
 
 FILES = ("core", "rate", "hello", "write", "first", "sets", "store", "extra")
 PLAIN = frozenset(["rate"])  # what is sent as it is, not deflated
+
+_MINIFIER = Path(__file__).with_name("minify.py")
 
 # Names that the host uses: functions that it calls, and what it defines itself.
 KEEP = frozenset(
@@ -65,27 +62,20 @@ def packed(source: str) -> bytes:
 def _all() -> dict[str, str]:
     """Every file of firmware/link as it is sent; they share one table of short names.
 
-    Kept in the user's cache folder under the hash of what it is made from: making it takes a tenth of a second, of every command.
+    Kept in the user's cache folder: making it takes a tenth of a second, of every command.
     """
     base = folder("firmware") / "link"
-    sources = {name: (base / f"{name}.py").read_text(encoding="utf-8") for name in FILES}
-    maker = Path(minify.__file__).read_text(encoding="utf-8")
-    key = hashlib.sha256(json.dumps([sources, sorted(KEEP), sorted(PLAIN), maker]).encode()).hexdigest()
-    cache = user_cache_path("twinroot") / f"device-code-{key[:32]}.json"
-    try:
-        kept = json.loads(cache.read_text(encoding="utf-8"))
-        if kept["key"] == key:
-            return dict(kept["small"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # not made yet, or unreadable: made now
-    minifier = minify.Minifier(sources, KEEP)
-    made = {name: minifier.small(name, folded=name in PLAIN) for name in FILES}
-    with contextlib.suppress(OSError):  # a home without a place for caches costs time, nothing else
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        temporary = cache.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps({"key": key, "small": made}), encoding="utf-8")
-        temporary.replace(cache)
-    return made
+    sources = {name: (base / f"{name}.py").read_bytes() for name in FILES}
+    key = kept.key_of(json.dumps([sorted(KEEP), sorted(PLAIN)]).encode(), _MINIFIER.read_bytes(), *sources.values())
+    slot = f"device-code-{key[:32]}.json"  # one for each version: checkouts side by side do not take it from each other
+    found = kept.read(slot, key)
+    if found is None:
+        from provisioning.link.minify import Minifier  # costs more than everything else here: only when nothing is kept
+
+        minifier = Minifier({name: source.decode() for name, source in sources.items()}, KEEP)
+        found = {name: minifier.small(name, folded=name in PLAIN) for name in FILES}
+        kept.write(slot, key, found)
+    return dict(found)
 
 
 def small(name: str) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from provisioning.errors import BoardError
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     pattern: bytes  # regular expression over what the line said
     code: str
     sentence: str

@@ -7,7 +7,6 @@ import binascii
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 
 SET_FILE = "set.json"
@@ -15,12 +14,12 @@ _HOME = "/lib/twinroot/"
 _PEM_LINE = 48  # bytes of one base64 line of 64 characters
 
 
-@dataclass(frozen=True)
 class Item:
     """One file. `name` as set.json has it: relative to the set's folder, or an absolute path."""
 
-    name: str
-    content: bytes = field(repr=False)
+    def __init__(self, name: str, content: bytes) -> None:
+        self.name = name
+        self.content = content
 
     @cached_property
     def sha256(self) -> str:
@@ -30,12 +29,12 @@ class Item:
         return self.name if self.name.startswith("/") else f"/trust/{number}/{self.name}"
 
 
-@dataclass(frozen=True)
 class Payload:
     """`trust`: file name in the set's folder -> content, set.json among them. `lib`: absolute path -> content."""
 
-    trust: Mapping[str, bytes] = field(repr=False)
-    lib: Mapping[str, bytes] = field(repr=False)
+    def __init__(self, trust: Mapping[str, bytes], lib: Mapping[str, bytes]) -> None:
+        self.trust = trust
+        self.lib = lib
 
     @property
     def set_json(self) -> bytes:

@@ -15,15 +15,11 @@ from __future__ import annotations
 import errno
 import os
 import re
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from provisioning.errors import BoardError, InputError, StationError
-from provisioning.link.holders import holders
 from provisioning.link.wire import Wire
 
 if TYPE_CHECKING:
@@ -33,7 +29,7 @@ ENVIRONMENT = ("TWINROOT_PORT", "ESPPORT")
 DEFAULT_BAUD = 115200
 READ_SLICE = 0.02  # seconds one read may block: how fast a deadline is noticed
 WRITE_LIMIT = 10.0  # seconds until a write that nobody takes is given up
-_MAC = re.compile(r"[0-9a-fA-F]{2}([:-]?[0-9a-fA-F]{2}){5}")
+_MAC = r"[0-9a-fA-F]{2}([:-]?[0-9a-fA-F]{2}){5}"
 _HOST_AND_PORT = ("rfc2217://", "socket://")  # URLs that need both
 _PLUG_IN = (
     "Plug the board in with a data cable (one for charging has no data lines); `twinroot doctor` lists the ports. "
@@ -41,8 +37,7 @@ _PLUG_IN = (
 )
 
 
-@dataclass(frozen=True)
-class Adapter:
+class Adapter(NamedTuple):
     """A USB id that an ESP32 board answers with. `product` None: any product of that vendor."""
 
     vendor: int
@@ -155,7 +150,7 @@ def resolve(spec: str | None) -> str:
             raise _bad(spec, "lacks the USB serial number")
         return _by_usb(spec[4:])
     if spec.startswith("mac:"):
-        if not _MAC.fullmatch(spec[4:]):
+        if not re.fullmatch(_MAC, spec[4:]):
             raise _bad(spec, "is not a MAC: six pairs of hexadecimal digits")
         return _by_mac(spec[4:])
     if spec.startswith(_HOST_AND_PORT) and not _names_host_and_port(spec):
@@ -164,6 +159,8 @@ def resolve(spec: str | None) -> str:
 
 
 def _names_host_and_port(url: str) -> bool:
+    from urllib.parse import urlsplit
+
     try:
         parts = urlsplit(url)
         return bool(parts.hostname and parts.port)
@@ -208,6 +205,10 @@ _ABSENT = {
 
 
 def _why(spec: str, error: Exception) -> StationError | InputError:
+    import socket
+
+    from provisioning.link.holders import holders
+
     text = str(error)
     number = _cause(error)
     if "invalid URL" in text or "expected a string in the form" in text:

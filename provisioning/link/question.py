@@ -7,8 +7,7 @@ no flow control and costs two turns of the line.
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from provisioning.errors import BoardError
 from provisioning.link.payload import Payload
@@ -23,12 +22,11 @@ print([t])"""
 _LOADER = "/lib/twinroot/__init__.py"
 
 
-@dataclass(frozen=True)
-class Held:
+class Held(NamedTuple):
     """What a board holds. `report`: its self-report when it is exactly the set that was asked for, else None; `left_over`: whether
     something of a broken run lies beside it; `device`: whose set it is, None when the board cannot tell."""
 
-    report: dict[str, Any] | None = field(default=None, repr=False)
+    report: dict[str, Any] | None = None
     left_over: bool = False
     device: str | None = None
 

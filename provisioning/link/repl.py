@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import ast
 import json
-import secrets
+import os
 import time
 import zlib
 from typing import Any
 
 from provisioning.errors import BoardError
-from provisioning.link.answers import explain
 from provisioning.link.wire import Wire
 
 PROMPT = b"raw REPL; CTRL-B to exit\r\n>"
@@ -65,6 +64,8 @@ class RawRepl:
         self.wire.baud = self.wire.home_baud
         while not (self.wire.reset_board() and self._storm(said) and self._synchronise()):
             if time.monotonic() - started > patience or not self.wire.has_lines:
+                from provisioning.link.answers import explain
+
                 raise explain(bytes(said[-4096:]), self.wire.name)
 
     def _synchronise(self, seconds: float = 2.0) -> bool:
@@ -73,7 +74,7 @@ class RawRepl:
         After a second knock two prompts are due, and a late one must not be taken for the answer to what is sent next: the board
         answers in order, so a word that was never sent before ends the wait.
         """
-        word = secrets.token_hex(4).encode()
+        word = os.urandom(4).hex().encode()
         self.wire.write(b"print('%s')\x04" % word)
         return self.wire.until(word, seconds).endswith(word) and self.wire.until(b"\x04\x04>", 0.5).endswith(b"\x04\x04>")
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from provisioning.errors import BoardError
 from provisioning.link.payload import Payload
 
 
-@dataclass(frozen=True)
-class Hello:
+class Hello(NamedTuple):
     """What a board is: `mp` version, `mpy` bytecode version (0: none), `fs` the list of its mounts as text ("" when it cannot tell),
     `block` bytes, `free` blocks, `ours` whether it has a /trust."""
 
@@ -31,8 +29,7 @@ class Hello:
         return cls(tuple(mp), *rest)
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """The board's answer to a payload, before the first write. `need` and `free` are blocks of its file system.
 
     `send`: indices into Payload.items of what it does not hold; `copy`: of what another of its sets holds; `same`: whether the
