@@ -1,16 +1,14 @@
 """The device's end of the streaming transport (docs/frame-format.md): frames in, one deflate stream out of them, code out of that.
 
-The host sends this by raw paste, after hello.py, and everything else through it: more code, then the files, all in one deflate stream.
+The host sends this by raw paste, and everything else through it: more code, then the files, all in one deflate stream.
 Messages are Python literals.
-RAM: one frame, and the deflate window: 16 KB where there is room, else 4 KB.
+RAM: one frame, and the deflate window: 16 KB where there is room, else 4 KB. What it is sent in imports io and deflate.
 """
 
-import io
 import sys
 from binascii import crc32
 from select import poll
 
-import deflate
 import micropython
 
 stdin = sys.stdin.buffer
@@ -113,7 +111,7 @@ try:
     gc.collect()
     n = 14 if gc.mem_free() > 99999 else 12
     stream = deflate.DeflateIO(Source(), deflate.RAW, n)
-    say([n, hello()])
+    say(n)
     while True:
         n = number()
         if not n:

@@ -1,22 +1,41 @@
-"""Plans the first set of a board that holds nothing of ours: everything is sent, nothing is there to be kept. Runs after write.py."""
+"""The first set of a board that holds nothing of ours: everything is sent, nothing is there to be kept. Runs after write.py.
+
+A hash of "@" in set.json is one that the board fills in, from what it reads back: the hash of set.json then vouches for all of them.
+"""
+
+import json
 
 
-def tidy(n=0):
-    pass
+def prepare(data, rest):
+    """As sets.py has it, but the host knows the answer: set 1, all files, all of them to be sent."""
+    global text, whole, files, missing
+    text = data
+    whole = rest[0]
+    named = json.loads(text)["files"]
+    files = [[place(1, name), named[name]] for name in sorted(named)] + rest[2:]
+    missing = range(len(files))
 
 
 def target(i):
-    return plan[2][i][0]
+    """Where file `i` is written: nobody reads anything of ours here yet."""
+    return files[i][0]
 
 
-settle = tidy
+settle = target
 
 
-def prepare(text, rest):
-    """As sets.py has it, but the host knows the answer: set 1, all files, all of them to be sent."""
-    global plan, sets, now
-    files = json.loads(text)["files"]
-    files = [[place(1, name), files[name]] for name in sorted(files)] + rest[2:]
-    plan = 1, text, files, range(len(files)), (), (), rest[0], False
-    sets = {}
-    now = 0
+def begin():
+    folder(home(1))
+    for path, _ in files:
+        folder(path[: path.rfind("/")])
+
+
+def commit():
+    """Read everything back, fill in its hashes, switch to the set. Returns its number."""
+    global text
+    for path, sha in files:
+        if sha == "@":
+            text = text.replace(b"@", digest(path).encode(), 1)
+        else:
+            check(path, sha)
+    return activate(1)

@@ -8,7 +8,7 @@ import machine, select, sys, time  # one line: every byte counts
 
 
 def r(b):
-    time.sleep_ms(5)  # the last byte must have left at the old rate
+    time.sleep_ms(2)  # the last byte must have left at the old rate
     try:
         machine.UART(0, baudrate=b)
     except OSError:

@@ -1,4 +1,10 @@
-"""Plans a set on a board that holds some: what is there already, what must stay, what goes. Runs after write.py."""
+"""Plans a set on a board that holds some: what is there already, what must stay, what goes. Runs after write.py.
+
+Beside what write.py asks for, prepare() leaves: `new`, the number of the set; `copies`, [(source, index)...] of what another set holds;
+`fresh`, folders that no set in use reads from; `same`, whether set.json is there already. look() leaves `sets` and `now`.
+"""
+
+import json
 
 
 def names(folder):
@@ -19,13 +25,13 @@ def read(path):
 
 def target(i):
     """Where file `i` is written: in the folder of the new set or package, beside its place where a set in use may read it."""
-    path = plan[2][i][0]
-    return path if path[: path.rfind("/") + 1] in plan[5] else path + _NEW
+    path = files[i][0]
+    return path if path[: path.rfind("/") + 1] in fresh else path + _NEW
 
 
 def settle(i):
     """File `i` to its place, when it was written beside it and reads back as it should."""
-    path, sha = plan[2][i]
+    path, sha = files[i]
     if target(i) != path:
         check(target(i), sha)
         os.rename(target(i), path)
@@ -123,19 +129,20 @@ def tidy(n=0):
         del sets[m]
 
 
-def prepare(text, rest):
-    """Plan the set whose set.json is `text`. `rest`: [sha256 of `text`, sizes of all files, [path, sha256] of each file
+def prepare(data, rest):
+    """Plan the set whose set.json is `data`. `rest`: [sha256 of `data`, sizes of all files, [path, sha256] of each file
     that it does not name...].
 
     Returns [number, indices that must be sent, indices that another set holds, whether set.json is there, blocks needed, blocks free
     after clearing up]. Writes nothing.
     """
-    global plan
+    global text, whole, files, missing, new, copies, fresh, same
     look()
+    text = data
     whole, sizes = rest[:2]
-    new = json.loads(text)
-    rest = [[name, sha] for name, sha in sorted(new["files"].items())] + rest[2:]
-    number = max([0] + list(sets)) + 1
+    wanted = json.loads(text)
+    files = [[name, sha] for name, sha in sorted(wanted["files"].items())] + rest[2:]
+    new = max([0] + list(sets)) + 1
     same = False
     where = {}
     for n in sets:
@@ -143,29 +150,53 @@ def prepare(text, rest):
             # Never committed, or rolled back: this one goes on where that one stopped, or uses it again.
             same = read(home(n) + _SET) == text
             if same or not sets[n]:
-                number = n
+                new = n
         for name, sha in sets[n].get("files", {}).items():
             where[sha] = place(n, name)
-    fresh = [home(number) + "/"]
-    if new["package"] not in packages(kept(0)):
-        fresh.append(_LIB + new["package"] + "/")
-    sets[number] = new  # from here on its package is nobody's rubbish
-    send = []
+    fresh = [home(new) + "/"]
+    if wanted["package"] not in packages(kept(0)):
+        fresh.append(_LIB + wanted["package"] + "/")
+    sets[new] = wanted  # from here on its package is nobody's rubbish
+    missing = []
     copies = []
     block = os.statvfs("/")[0]
     need = 6  # two pairs of metadata blocks, the pointer, its successor
-    for i, f in enumerate(rest):
-        f[0] = place(number, f[0])
+    for i, f in enumerate(files):
+        f[0] = place(new, f[0])
         if digest(f[0]) != f[1]:
             need += sizes[i] // block + 1
             source = where.get(f[1])
             if source and digest(source) == f[1]:
                 copies.append((source, i))
             else:
-                send.append(i)
+                missing.append(i)
     free = os.statvfs("/")[3]
-    for path in junk(number):
+    for path in junk(new):
         for name in [""] + ["/" + name for name in names(path)]:
             free += size(path + name) // block + 1
-    plan = number, text, rest, send, copies, fresh, whole, same
-    return [number, send, [c[1] for c in copies], same, need, free]
+    return [new, missing, [c[1] for c in copies], same, need, free]
+
+
+def written():
+    """Indices of the files that this session writes."""
+    return missing + [i for _, i in copies]
+
+
+def begin():
+    """Clear up what broken runs left, make the folders, copy what another set holds already."""
+    tidy(new)
+    for path in {home(new)} | {files[i][0][: files[i][0].rfind("/")] for i in written()}:
+        folder(path)
+    for source, i in copies:
+        copy(source, i)
+
+
+def commit():
+    """Read back what this session wrote, switch to the set, clear up. Returns its number."""
+    global now
+    for i in written():
+        check(files[i][0], files[i][1])
+    now = activate(new, same)
+    sets[now] = json.loads(text)
+    tidy()
+    return now

@@ -21,6 +21,6 @@ def store(i):
 
 def take():
     begin()
-    for i in plan[3]:
+    for i in missing:
         store(i)
     return commit()

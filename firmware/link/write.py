@@ -1,12 +1,9 @@
-"""Writes a planned set: folders, reading back, the commit. For every transport; runs after hello.py, before first.py or sets.py.
+"""Writes, reads back, commits. For every transport; runs after hello.py, before first.py or sets.py.
 
-What prepare() there leaves in `plan`: number of the set, set.json, [[path, sha256] of each file], indices to send, [(source, index)] to
-copy, folders that no set in use reads from, SHA-256 of set.json, whether set.json is
-there already. In `sets` and `now`: the sets that are there, the one in use.
-A hash of "@" in set.json is one that the board fills in, from what it reads back: the hash of set.json then vouches for all of them.
+Those two plan a set in prepare(), which leaves: `text`, its set.json; `whole`, the SHA-256 of that; `files`, [[path, sha256] of each];
+`missing`, the indices of those that the host must send.
 """
 
-import json
 from hashlib import sha256
 
 _TRUST = "/trust/"
@@ -48,27 +45,13 @@ def check(path, sha):
 
 
 def folder(path):
-    """Make the folder `path`, and those on the way to it."""
+    """Make the folder `path`, and those on the way to it; nothing when it is there."""
     try:
         os.mkdir(path)
     except OSError as e:
         if e.errno == 2:
             folder(path[: path.rfind("/")])
             os.mkdir(path)
-
-
-def written():
-    """Indices of the files that this session writes."""
-    return list(plan[3]) + [c[1] for c in plan[4]]
-
-
-def begin():
-    """Clear up what broken runs left, make the folders, copy what another set holds already."""
-    tidy(plan[0])
-    for path in {home(plan[0])} | {plan[2][i][0][: plan[2][i][0].rfind("/")] for i in written()}:
-        folder(path)
-    for source, i in plan[4]:
-        copy(source, i)
 
 
 def write(path, data):
@@ -79,22 +62,11 @@ def write(path, data):
     os.rename(path + _NEW, path)
 
 
-def commit():
-    """Read back what this session wrote, write set.json, switch to the set by one rename, clear up. Returns its number."""
-    global now
-    text = plan[1]
-    for i in written():
-        path, sha = plan[2][i]
-        if sha == "@":
-            text = text.replace(b"@", digest(path).encode(), 1)
-        else:
-            check(path, sha)
-    now = plan[0]
-    if sha256(text).digest().hex() != plan[6]:
-        raise OSError("hash " + home(now))
-    if not plan[7]:
-        write(home(now) + _SET, text)
-        sets[now] = json.loads(text)
-    write(_TRUST + "active", str(now).encode())
-    tidy()
-    return now
+def activate(n, there=False):
+    """Set `n`, whose files are written and read back, becomes the active one by one rename. `there`: its set.json is there already."""
+    if sha256(text).digest().hex() != whole:
+        raise OSError("hash " + home(n))
+    if not there:
+        write(home(n) + _SET, text)
+    write(_TRUST + "active", str(n).encode())
+    return n

@@ -89,12 +89,13 @@ def ready() -> None:
 
 
 def core(home_baud: int | None = None) -> bytes:
-    """The receiver of the streaming transport, as a program for raw paste. Its first message is [window bits, hello()].
+    """The receiver of the streaming transport, as a program for raw paste. Its first message is the number of window bits.
 
     `home_baud`: rate to go back to at its end, after `raised`; None to leave the rate alone.
     """
-    head = f"def leave():\n r({home_baud})\n" if home_baud else "leave=gc.collect\n"
-    return packed("import gc\n" + head + small("hello") + small("core"))
+    # Before the prompt comes at the old rate the host must have heard that the end was taken, and changed its own.
+    head = f"def leave():\n time.sleep_ms(3)\n r({home_baud})\n" if home_baud else "leave=gc.collect\n"
+    return packed("import gc\n" + head + small("core"))
 
 
 def raised(high: int, home: int) -> bytes:

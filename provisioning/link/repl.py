@@ -18,6 +18,7 @@ from provisioning.link.wire import Wire
 PROMPT = b"raw REPL; CTRL-B to exit\r\n>"
 RING = 256  # bytes that may be under way: the receive ring of an ESP32 holds 260 and drops the rest silently
 INTERRUPT = b"\r\x03\x03"
+PASTE = b"\x05A\x01"  # asks for raw paste mode
 _ASK_AGAIN = 2.0  # seconds until a prompt after a soft reset is asked for: a boot.py may take its time
 
 
@@ -131,9 +132,15 @@ class RawRepl:
             self._send_paste(code)
         return self.follow(seconds) if follow else b""
 
-    def start(self, source: str | bytes) -> None:
-        """Start `source` and return as soon as the board has taken it; what it prints is the caller's to read."""
-        self.run(source, follow=False)
+    def start(self, source: str | bytes, *, asked: bool = False) -> None:
+        """Start `source` and return as soon as the board has taken it; what it prints is the caller's to read.
+
+        `asked`: PASTE was written already, behind what the program before this one was waiting for.
+        """
+        if asked:
+            self._send_paste(source.encode() if isinstance(source, str) else source, asked=True)
+        else:
+            self.run(source, follow=False)
 
     def value(self, expression: str | bytes, seconds: float = 20.0) -> Any:
         """The value of an expression on the board, as `repr` writes it, with a check sum. Raises LinkBroken when the line changed it."""
@@ -164,8 +171,9 @@ class RawRepl:
         if got != b"OK":
             raise self._confused(got)
 
-    def _send_paste(self, code: bytes) -> None:
-        self.wire.write(b"\x05A\x01")
+    def _send_paste(self, code: bytes, *, asked: bool = False) -> None:
+        if not asked:
+            self.wire.write(PASTE)
         reply = self.wire.take(2, 2.0)
         if reply != b"R\x01":
             self.paste = False

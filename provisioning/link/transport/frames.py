@@ -27,9 +27,15 @@ RESTARTED = (b"\r\n>>> ", b"rst:0x", b"MPY: soft reboot")  # what a board says t
 FIRST_WAIT = 0.3  # seconds without an acknowledgement until a resend; doubles up to LAST_WAIT
 LAST_WAIT = 2.0
 SILENCE = 6.0  # seconds without a byte: the board is gone. While it is busy with flash it says so, file by file.
+ASK_AGAIN = 1.0  # seconds without a word from a board that owes a message
 GIVE_UP = 30.0  # seconds without progress, whatever is heard
 RAISED_GIVE_UP = 3.0  # the same at a raised rate
 BUSY = b"\x16"  # the device reads back or removes a file
+
+
+def error_of(value: Any) -> str | None:
+    """The text of the device's exception when the message `value` is one."""
+    return value[0] if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str) else None
 
 
 def frame(sequence: int, payload: bytes) -> bytes:
@@ -59,6 +65,7 @@ class Frames:
         self.on_resend = on_resend
         self.resends = 0
         self.sequence = 0  # of the next new frame
+        self.waiting: deque[bytes] = deque()  # payloads that have not left yet
         self.flying: deque[tuple[int, bytes]] = deque()  # sent, not acknowledged: (sequence, frame)
         self.heard = bytearray()
         self.skipped = bytearray()  # the last of what was neither mark nor message
@@ -70,24 +77,38 @@ class Frames:
     # -- sending -----------------------------------------------------------------------------------------------------
 
     def send(self, data: bytes, acknowledged: Callable[[int], None] = lambda count: None) -> None:
-        """Send `data`; returns when all of it is acknowledged or the board has something to say.
+        """Put `data` on its way; returns when its last frame has left, or the board reports an error.
 
+        What is unacknowledged by then is looked after by the next call, whichever it is: the line does not fall silent between two.
         Raises LinkBroken when the board falls silent or makes no progress.
         """
         self.progress = time.monotonic()
-        waiting = deque(cut(data))
-        while waiting or self.flying:
-            while waiting and self._room(waiting[0]):
-                payload = waiting.popleft()
-                block = frame(self.sequence, payload)
-                self.flying.append((self.sequence, block))
-                self.sequence = self.sequence + 1 & 255
-                self.wire.write(block)
-            before = len(self.flying)
-            self._listen(self.wait)
-            if self.messages:
-                return
-            acknowledged((before - len(self.flying)) * MAX_PAYLOAD)
+        self.waiting.extend(cut(data))
+        self._fill()
+        while self.waiting and not self._failed():
+            self._step(acknowledged)
+
+    def flush(self, acknowledged: Callable[[int], None] = lambda count: None) -> None:
+        """Returns when everything is acknowledged or the board has something to say. Raises LinkBroken as `send`."""
+        while self.flying and not self.messages:
+            self._step(acknowledged)
+
+    def _step(self, acknowledged: Callable[[int], None]) -> None:
+        before = len(self.flying)
+        self._listen(self.wait)
+        acknowledged((before - len(self.flying)) * MAX_PAYLOAD)
+        self._fill()
+
+    def _fill(self) -> None:
+        while self.waiting and self._room(self.waiting[0]):
+            block = frame(self.sequence, self.waiting.popleft())
+            self.flying.append((self.sequence, block))
+            self.sequence = self.sequence + 1 & 255
+            self.wire.write(block)
+
+    def _failed(self) -> bool:
+        """Whether the board has reported an error: nobody there reads the rest."""
+        return any(error_of(value) is not None for value in self.messages)
 
     def _note_busy(self, data: bytes) -> None:
         if not data.strip(BUSY):
@@ -116,8 +137,11 @@ class Frames:
                 self._check_ended()
             return
         self._check_alive()
-        self.wait = min(self.wait * 2, LAST_WAIT)
-        if self.flying:
+        if not self.flying:
+            self.heard.clear()
+            self.wire.write(AGAIN)
+        else:
+            self.wait = min(self.wait * 2, LAST_WAIT)
             # Whatever part of a frame got lost, padding completes it, and the check finds the damage.
             self.wire.write(PAD * (RING // 2))
             self._resend("silence", self.flying[0][0], limit=1)
@@ -138,22 +162,14 @@ class Frames:
         self.progress = time.monotonic()
         self._parse()
         while not self.messages:
-            data = self.wire.read(1.0)
-            if data:
-                self._note_busy(data)
-                self.heard += data
-                self._parse()
-                if not self.messages:
-                    self._check_ended()
-                continue
-            self._check_alive()
-            self.heard.clear()
-            self.wire.write(AGAIN)
+            self._listen(self.wait if self.flying else ASK_AGAIN)
+            if not self.messages:
+                self._check_ended()
         return self.messages.popleft()
 
     def _parse(self) -> None:
         data = self.heard
-        while data and not self.messages:
+        while data:
             if data[0] in (ACK, NAK):
                 if len(data) < 3:
                     return

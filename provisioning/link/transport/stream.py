@@ -10,9 +10,9 @@ from typing import Any
 from provisioning.link import agent
 from provisioning.link.events import Event, Listener, silent
 from provisioning.link.payload import Item, Payload, pem_parts
-from provisioning.link.repl import RETRY, LinkBroken, RawRepl
+from provisioning.link.repl import PASTE, RETRY, LinkBroken, RawRepl
 from provisioning.link.transport.base import HEAD, Hello, Plan, device_error, first_plan, plan_text
-from provisioning.link.transport.frames import Frames
+from provisioning.link.transport.frames import Frames, error_of
 
 
 def size3(length: int) -> bytes:
@@ -27,16 +27,17 @@ def record(item: Item) -> bytes:
 
 
 def _records(items: list[Item]) -> list[bytes]:
-    """The records of `items`, those that are no DER joined: files of a kind deflate best with one table, each certificate with its own."""
+    """The records of `items`, neighbours of one kind (files, certificates, keys) joined: they deflate best with one table."""
     parts: list[bytes] = []
     for made in map(record, items):
-        if parts and not made[0] and not parts[-1][0]:
+        if parts and made[: made[0] + 1] == parts[-1][: made[0] + 1]:
             parts[-1] += made
         else:
             parts.append(made)
     return parts
 
 
+_END = size3(0)  # an empty program ends the receiver
 _PREPARE = "prepare(stream.read(number()),eval(stream.read(number())))"
 
 
@@ -56,14 +57,17 @@ class StreamSession:
         self.wire = repl.wire
         self.events = events
         self._sent: set[str] = set()
-        if rate and rate != self.wire.baud:
+        self._ended = False  # whether the end of the session has been sent
+        raised = bool(rate and rate != self.wire.baud)
+        if rate and raised:
             raise_rate(repl, rate)
             events(Event("baud", {"baud": rate}))
-        repl.start(agent.core(self.wire.home_baud if self.wire.baud != self.wire.home_baud else None))
+        repl.start(agent.core(self.wire.home_baud if raised else None), asked=raised)
         self.frames = Frames(self.wire, on_resend=lambda why: events(Event("resend", {"why": why})))
-        bits, hello = self._answer()
-        self._deflate = zlib.compressobj(9, zlib.DEFLATED, -int(bits), 9)
-        self._hello = Hello.of(hello)
+        self._deflate = zlib.compressobj(9, zlib.DEFLATED, -int(self._answer()), 9)
+        # The line carries what every session needs while the board thinks and its answer comes back.
+        self.frames.send(self._packed(self._program("say(hello())", "hello") + self._program("", "write")))
+        self._hello = Hello.of(self._answer())
         self._payload: Payload | None = None
         self._plan: Plan | None = None
 
@@ -71,8 +75,9 @@ class StreamSession:
 
     def _answer(self) -> Any:
         value = self.frames.message()
-        if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
-            raise device_error(value[0], self.wire.name)
+        error = error_of(value)
+        if error is not None:
+            raise device_error(error, self.wire.name)
         return value
 
     def _program(self, call: str, *needed: str) -> bytes:
@@ -112,7 +117,7 @@ class StreamSession:
         self._payload = payload
         if self._holds_sets:
             text, rest = plan_text(payload)
-            self._plan = Plan.of(self._call(f"say({_PREPARE})", "write", "sets", data=_plan_data(text, rest)))
+            self._plan = Plan.of(self._call(f"say({_PREPARE})", "sets", data=_plan_data(text, rest)))
         else:
             self._plan = first_plan(self._hello, payload)
         return self._plan
@@ -126,31 +131,38 @@ class StreamSession:
         else:
             _, rest = plan_text(self._payload)
             rest[1] = 0  # sizes, which only a board with sets needs
-            program = self._program(f"{_PREPARE}\nsay(take())", "write", "first", "store")
-            parts = [program, _plan_data(self._payload.blank_set_json, rest), *records]
+            program = self._program(f"{_PREPARE}\nsay(take())", "first", "store")
+            parts = [program + _plan_data(self._payload.blank_set_json, rest), *records]
         total = sum(len(self._payload.items[index].content) for index in self._plan.send)
+        # The end of the session travels along: nothing comes after a commit. A lost answer is found out by asking the board anew.
+        parts[-1] += _END
+        self._ended = True
         packed = self._packed(*parts)
-        self.frames.send(packed, Progress(len(packed), total, self.events))
+        progress = Progress(len(packed), total, self.events)
+        self.frames.send(packed, progress)
+        self.frames.flush(progress)
         return int(self._answer())
 
     def audit(self) -> dict[str, str]:
-        found: dict[str, str] = self._call("say(audit())", "write", "sets", "extra")
+        found: dict[str, str] = self._call("say(audit())", "sets", "extra")
         return found
 
     def tidy(self) -> None:
-        self._call("look()\ntidy()\nsay(0)", "write", "sets")
+        self._call("look()\ntidy()\nsay(0)", "sets")
 
     def back(self) -> tuple[int, int]:
-        was, now = self._call("say(back())", "write", "sets", "extra")
+        was, now = self._call("say(back())", "sets", "extra")
         return int(was), int(now)
 
     def close(self) -> None:
         """End the receiver: the rate is the old one again, and the board at its raw prompt."""
         home = self.wire.home_baud
         raised = self.wire.baud != home
-        self.frames.send(self._packed(size3(0)))
+        if not self._ended:
+            self.frames.send(self._packed(_END))
+            self.frames.flush()
         if raised:
-            # The board waits 5 ms, then changes its rate and shows the prompt.
+            # The board waits 5 ms after its last word, then changes its rate and shows the prompt.
             self.wire.baud = home
         self.wire.unread(bytes(self.frames.heard))
         # A prompt that came while this end still listened at the old rate is asked for again.
@@ -159,14 +171,16 @@ class StreamSession:
 
 
 def raise_rate(repl: RawRepl, rate: int) -> None:
-    """Both ends of the line to `rate`, proved by a few bytes. Raises LinkBroken, with both ends as before, when it does not hold."""
+    """Both ends of the line to `rate`, proved by a few bytes. Raises LinkBroken, with both ends as before, when it does not hold.
+
+    The board is asked for raw paste mode at once, in the same turn of the line: its answer is the next program's to read.
+    """
     wire = repl.wire
     home = wire.baud
     repl.start(agent.raised(rate, home))
-    time.sleep(0.002)  # the board waits 5 ms for its last byte to leave, then it switches
     wire.baud = rate
-    time.sleep(0.006)
-    wire.write(agent.PROOF)
+    time.sleep(0.008)  # after OK the board compiles and imports, a few ms, waits 2 ms for its last byte to leave, and switches
+    wire.write(agent.PROOF + PASTE)
     if wire.until(b"\x04\x04>", 0.3).endswith(b"\x04\x04>"):
         return
     wire.baud = home
