@@ -1,4 +1,4 @@
-"""Plain tables: the median and the spread of at least five runs, and ratios of medians."""
+"""Plain tables: the median and the spread of at least five runs, or of the ratios of their rounds."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def target(what: str, value: float, limit: float, *, at_least: bool = False) -> tuple[list[str], bool]:
-    """A row of the table of targets, and whether the target holds."""
-    holds = value >= limit if at_least else value <= limit
+def target(what: str, values: Sequence[float], limit: float, *, at_least: bool = False) -> tuple[list[str], bool]:
+    """A row of the table of targets, and whether the target holds for the median of `values`."""
+    holds = median(values) >= limit if at_least else median(values) <= limit
     sign = ">=" if at_least else "<="
-    return [what, f"{value:.2f}", f"{sign} {limit:g}", "holds" if holds else "MISSED"], holds
+    shown = f"{median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+    return [what, shown, f"{sign} {limit:g}", "holds" if holds else "MISSED"], holds
