@@ -14,9 +14,11 @@ from provisioning.virtual.chips import CHIPS
 from provisioning.virtual.rom.facts import EXTRA_ESPTOOL
 from tests.virtual.conformance import checkout as suite
 from tests.virtual.conformance.bench import Bench
-from tests.virtual.conformance.score import Score
+from tests.virtual.conformance.explained import EXPLAINED
+from tests.virtual.conformance.score import Score, name_of
 
 BOARDS = 40
+FEW = 4
 
 
 def options() -> argparse.Namespace:
@@ -57,8 +59,14 @@ def main() -> int:
             tests = [test for test in suite.applicable(python, chip, collected) if arguments.only in test]
             if not tests:
                 raise SystemExit(f"error: no test's name contains {arguments.only!r}\nLeave --only out to run all.")
-            bench = Bench(collected, python, chip, arguments.boards, arguments.paced, folder, log)
-            score = Score(chip, bench.run(tests, weight), time.monotonic() - began)
+            first = Bench(collected, python, chip, arguments.boards, arguments.paced, folder, chip, log).run(tests, weight)
+            # esptool gives some answers a tenth of a second: a busy computer may miss it. Both tries are printed.
+            failed = {result.test for result in first if result.outcome == "failed"} - set(EXPLAINED)
+            once_more = [test for test in tests if name_of(test) in failed]
+            again = (
+                Bench(collected, python, chip, FEW, arguments.paced, folder, f"{chip}-again", log).run(once_more, weight) if failed else []
+            )
+            score = Score.of(chip, first, again, time.monotonic() - began)
             print(score.json() if arguments.json else score.text(), flush=True)
             good = good and score.good
     return 0 if good else 1

@@ -7,6 +7,7 @@ a second of sleep for each. So the tests take long and need little processor tim
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import queue
 import subprocess
@@ -23,6 +24,9 @@ from tests.virtual.conformance.score import Result, name_of, read
 
 _PARTS_PER_BOARD = 3  # short tests go together, so that pytest's own start is not paid for each
 _PART_TIMEOUT = 1800.0  # s
+# Hardware does not wait for the programs that talk to it: esptool gives some of its commands a tenth of a second.
+_CLIENT_NICENESS = 5
+_STARTS_AT_ONCE = os.cpu_count() or 1
 
 
 def parts(tests: list[str], weight: dict[str, int], boards: int) -> list[list[str]]:
@@ -45,7 +49,9 @@ def parts(tests: list[str], weight: dict[str, int], boards: int) -> list[list[st
 
 @dataclass
 class Bench:
-    """`run` gives the results of all tests. `collected`: the copy of the tests in which they were collected; `log`: for pytest's output."""
+    """`run` gives the results of all tests. `collected` is the copy of the tests in which they were collected, `name` is that
+    of its files in `folder` and in `log`, which gets pytest's output.
+    """
 
     collected: Path
     python: str
@@ -53,8 +59,10 @@ class Bench:
     boards: int
     paced: bool
     folder: Path
+    name: str
     log: Path
     _left: queue.SimpleQueue[tuple[int, list[str]]] = field(default_factory=queue.SimpleQueue)
+    _starting: threading.Semaphore = field(default_factory=lambda: threading.BoundedSemaphore(_STARTS_AT_ONCE))
     _stop: threading.Event = field(default_factory=threading.Event)
     _jobs: set[subprocess.Popen[bytes]] = field(default_factory=set)
 
@@ -80,9 +88,11 @@ class Bench:
     def _work(self, number: int) -> list[Result]:
         """One board, until nothing is left."""
         # Copied from where the tests were collected: they are compiled there.
-        where = suite.work_copy(self.collected.parent, self.folder / f"{self.chip}-{number}")
+        where = suite.work_copy(self.collected.parent, self.folder / f"{self.name}-{number}")
         out: list[Result] = []
-        with VirtualBoard(chip=self.chip, paced=self.paced, flash_size="4MB") as board:
+        with contextlib.ExitStack() as stack:
+            with self._starting:
+                board = stack.enter_context(VirtualBoard(chip=self.chip, paced=self.paced, flash_size="4MB"))
             while not self._stop.is_set():
                 try:
                     part, tests = self._left.get_nowait()
@@ -92,9 +102,10 @@ class Bench:
         return out
 
     def _part(self, number: int, tests: list[str], board: VirtualBoard, where: Path) -> list[Result]:
-        report = self.folder / f"{self.chip}-{number}.xml"
-        command = suite.pytest_command(self.python, self.chip, board.rfc2217, *tests, f"--junitxml={report}")
-        with (self.log / f"{self.chip}-{number}.txt").open("w") as output:
+        report = self.folder / f"{self.name}-{number}.xml"
+        command = ["nice", "-n", str(_CLIENT_NICENESS)]
+        command += suite.pytest_command(self.python, self.chip, board.rfc2217, *tests, f"--junitxml={report}")
+        with (self.log / f"{self.name}-{number}.txt").open("w") as output:
             job = subprocess.Popen(command, cwd=where, stdout=output, stderr=output, env={**os.environ, "NO_COLOR": "1"})
             self._jobs.add(job)
             try:
@@ -109,5 +120,5 @@ class Bench:
         found = {result.test: result for result in read(report)}
         results = [found.get(name_of(test)) or Result(name_of(test), "failed", 0.0, why) for test in tests]
         for result in results:
-            sys.stderr.write(f"{self.chip} {result.outcome:7} {result.seconds:4.0f} s  {result.test}\n")
+            sys.stderr.write(f"{self.name} {result.outcome:7} {result.seconds:4.0f} s  {result.test}\n")
         return results

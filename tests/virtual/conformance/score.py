@@ -41,11 +41,19 @@ def read(report: Path) -> list[Result]:
 
 @dataclass
 class Score:
-    """One chip's. `seconds`: wall time."""
+    """One chip's. `seconds`: wall time. `crowded`: what was tried again with few boards at once, as it failed beside many."""
 
     chip: str
     results: list[Result]
     seconds: float
+    crowded: list[Result]
+
+    @classmethod
+    def of(cls, chip: str, first: list[Result], again: list[Result], seconds: float) -> Score:
+        """The second try of a test counts."""
+        second = {result.test: result for result in again}
+        crowded = [result for result in first if result.test in second]
+        return cls(chip, [second.get(result.test, result) for result in first], seconds, crowded)
 
     def count(self, outcome: str) -> int:
         return sum(result.outcome == outcome for result in self.results)
@@ -63,9 +71,11 @@ class Score:
         passed, failed = self.count("passed"), self.count("failed")
         lines = [f"{self.chip}: {passed} of {passed + failed} pass, {self.count('skipped')} do not apply, {self.seconds:.0f} s"]
         lines += [f"  {result.test}: {EXPLAINED.get(result.test, result.message)}" for result in self.failures]
+        lines += [f"  (failed beside many boards and was tried again: {result.test}: {result.message})" for result in self.crowded]
         return "\n".join(lines)
 
     def json(self) -> str:
         counted = {outcome: self.count(outcome) for outcome in ("passed", "failed", "skipped")}
         failures = [{**asdict(result), "explained": EXPLAINED.get(result.test)} for result in self.failures]
-        return json.dumps({"chip": self.chip, **counted, "seconds": round(self.seconds), "failures": failures})
+        crowded = [asdict(result) for result in self.crowded]
+        return json.dumps({"chip": self.chip, **counted, "seconds": round(self.seconds), "failures": failures, "crowded": crowded})
