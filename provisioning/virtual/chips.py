@@ -21,6 +21,16 @@ class Chip:
     fast_boot_name: str = "SPI_FAST_FLASH_BOOT"
     download_name: str = "DOWNLOAD(USB/UART0)"
 
+    @property
+    def machine(self) -> str:
+        """MicroPython's name for the board."""
+        return f"Generic {self.title} module with {self.title}"
+
+    @property
+    def build(self) -> str:
+        """And for the firmware that runs on it."""
+        return f"{self.title}_GENERIC" if self.name == "esp32" else f"ESP32_GENERIC_{self.title[5:]}"
+
 
 _NEW_REASONS = {
     "power": "0x1 (POWERON)",

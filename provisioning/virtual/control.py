@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.errors import InputError, TwinrootError
-from provisioning.virtual import complaint
+from provisioning.virtual import complaint, counters
 from provisioning.virtual.board import Board
 from provisioning.virtual.endpoint.pty import PtyEndpoint
 from provisioning.virtual.endpoint.rfc2217 import Rfc2217Endpoint
@@ -159,19 +159,19 @@ class ControlServer:
         self._board.flash.load(base64.b64decode(data), address)
 
     def do_counters(self) -> dict[str, Any]:
-        return self._board.counters()
+        return counters.of(self._board)
 
     def do_clear_counters(self) -> None:
-        self._board.clear_counters()
+        counters.clear(self._board)
 
     # --- faults ---------------------------------------------------------------------------------------------------
 
     def do_inject(self, fault: str) -> None:
         """A fault as faults.py writes them."""
-        self._board.inject(parse(fault))
+        self._board.faults.inject(parse(fault))
 
     def do_heal(self) -> None:
-        self._board.heal()
+        self._board.faults.heal()
 
     async def do_unplug(self) -> None:
         """The port is gone: the device disappears, the connection breaks. The board keeps its power."""
@@ -185,4 +185,4 @@ class ControlServer:
         return {"pty": str(self._pty.path), "rfc2217": f"rfc2217://127.0.0.1:{self._network.port}"}
 
     def do_rate(self) -> int:
-        return self._board.rate
+        return self._board.uart.rate

@@ -99,7 +99,7 @@ async def start(spec: BoardSpec, state: Path, engine: Engine, port: int) -> Benc
     board = Board(spec, state, engine)
     pty = PtyEndpoint(board, state / "tty")
     network = Rfc2217Endpoint(board)
-    board.endpoints = [pty, network]
+    board.uart.endpoints = [pty, network]
     await network.listen(HOST, port or board.identity.port)
     if network.port != board.identity.port:
         board.identity.port = network.port
@@ -109,11 +109,11 @@ async def start(spec: BoardSpec, state: Path, engine: Engine, port: int) -> Benc
     faults = [parse_fault(fault) for fault in spec.faults]
     before = [fault for fault in faults if fault.name in BEFORE_POWER]
     for fault in before:
-        board.inject(fault)
+        board.faults.inject(fault)
     board.power_on()
     for fault in faults:
         if fault not in before:
-            board.inject(fault)
+            board.faults.inject(fault)
     return Bench(board, pty, network, lock)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from provisioning.virtual.chips import RESET_CAUSE
 from provisioning.virtual.flash import FlashRangeError, PowerCutError
 from provisioning.virtual.interpreter.requests import Op, Request
 from provisioning.virtual.network import Resolver, Wifi
@@ -109,7 +111,7 @@ class Peripherals:
     def _flush(self) -> None:
         """What was printed before a reset that the program asked for is still sent, as esp_restart() does."""
         if self._board.interpreter is not None:
-            self._board.to_host.send(self._board.interpreter.drain_output())
+            self._board.uart.to_host.send(self._board.interpreter.drain_output())
 
     def _sleep(self, request: Request) -> None:
         self._flush()
@@ -130,15 +132,11 @@ class Peripherals:
         self._flush()
 
         def change() -> None:
-            board.to_host.on_idle = None
             if request.a:
-                board.set_rate(request.a)
+                board.uart.set_rate(request.a)
             self._answer()
 
-        if board.to_host.backlog:
-            board.to_host.on_idle = change
-        else:
-            change()
+        board.uart.when_sent(change)
 
     def _rtc(self, request: Request) -> None:
         """The RTC survives every reset but not a power cut."""
@@ -155,7 +153,16 @@ class Peripherals:
     # --- identity, NVS, network -----------------------------------------------------------------------------------
 
     def _identity(self, request: Request) -> None:
-        self._answer(0, self._board.identity_json())
+        board = self._board
+        known = {
+            "mac": board.identity.mac,
+            "machine": board.chip.machine,
+            "build": board.chip.build,
+            "platform": "esp32",
+            "flash_size": board.spec.flash_size,
+            "reset_cause": RESET_CAUSE[board.reset_cause],
+        }
+        self._answer(0, json.dumps(known).encode())
 
     def _nvs_get(self, request: Request) -> None:
         try:

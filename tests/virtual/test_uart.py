@@ -125,6 +125,19 @@ def test_machine_uart_changes_the_rate_and_other_rates_are_garbage(make_virtual_
     link.close()
 
 
+def test_a_reset_takes_back_a_rate_that_has_not_begun(make_virtual_board):
+    """The program asked for it, and what it had printed before was still on the wire when the reset came."""
+    board = make_virtual_board(link="pty")
+    link = repl(board.pty)
+    link.port.write(b"import machine\nprint('x' * 3000)\nmachine.UART(0, baudrate=921600)\x04")
+    link.until(b"xxx")
+    board.reset()
+    link.until(b">>> ")
+    assert board.call("rate") == 115200
+    link.enter()
+    link.close()
+
+
 def test_sampling_at_the_right_rate_gives_the_bytes_and_at_a_wrong_one_others():
     data = bytes(range(256))
     assert resample(data, 115200, 115200) == data

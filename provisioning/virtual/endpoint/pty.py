@@ -99,7 +99,7 @@ class PtyEndpoint:
         except BlockingIOError:
             return
         self._board.from_host(data, self)
-        if self._board.to_board.backlog > _BACKLOG:
+        if self._board.uart.to_board.backlog > _BACKLOG:
             self._pause()
 
     def deliver(self, data: bytes) -> None:
@@ -109,7 +109,7 @@ class PtyEndpoint:
                 os.write(self._master, data)
 
     def space(self) -> None:
-        if self.connected and self._board.to_board.backlog <= _BACKLOG:
+        if self.connected and self._board.uart.to_board.backlog <= _BACKLOG:
             self._resume()
 
     def _resume(self) -> None:

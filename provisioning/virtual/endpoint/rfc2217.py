@@ -92,14 +92,14 @@ class Rfc2217Endpoint:
         self._board.lines.set(dtr, rts)
 
     def purge(self) -> None:
-        self._board.to_board.clear()
+        self._board.uart.to_board.clear()
 
     def deliver(self, data: bytes) -> None:
         if self._client is not None:
             self._client.send(data)
 
     def space(self) -> None:
-        if self._client is not None and self._board.to_board.backlog <= _BACKLOG:
+        if self._client is not None and self._board.uart.to_board.backlog <= _BACKLOG:
             self._client.resume()
 
     def accept(self, client: _Client) -> bool:
@@ -116,7 +116,7 @@ class Rfc2217Endpoint:
     def received(self, data: bytes) -> bool:
         """True while the client may send on."""
         self._board.from_host(data, self)
-        return self._board.to_board.backlog <= _BACKLOG
+        return self._board.uart.to_board.backlog <= _BACKLOG
 
     def close(self) -> None:
         if self._server is not None:

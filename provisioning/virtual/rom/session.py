@@ -65,7 +65,7 @@ class DownloadMode:
             self._facts,
             bytes.fromhex(board.identity.mac.replace(":", "")),
             flash_chip,
-            lambda: board.rate,
+            lambda: board.uart.rate,
             lambda: bool(getattr(self._loader, "attached", False)),
         )
         registers.on_watchdog = lambda: board.later(_WATCHDOG_BITE, lambda: board.restart("rtc-watchdog"))
@@ -119,7 +119,7 @@ class DownloadMode:
             yield loader.busy
         out, self._out = self._out, None
         if out:
-            self._board.to_host.send(b"".join(out))
+            self._board.uart.to_host.send(b"".join(out))
         loader.complete()
         yield from loader.work()
 
@@ -143,20 +143,12 @@ class DownloadMode:
         if self._out is not None:
             self._out.append(data)
         else:
-            self._board.to_host.send(data)
+            self._board.uart.to_host.send(data)
 
     def loader_rate(self, rate: int) -> None:
         """After the answer has left at the old rate."""
         self.automatic_rate = False
-
-        def change() -> None:
-            self._board.to_host.on_idle = None
-            self._board.set_rate(rate)
-
-        if self._board.to_host.backlog:
-            self._board.to_host.on_idle = change
-        else:
-            change()
+        self._board.uart.when_sent(lambda: self._board.uart.set_rate(rate))
 
     def loader_run(self, entry: int) -> None:
         """Jumps into what was downloaded. A flasher stub begins its work; other code is beyond this board, and is silent."""

@@ -1,0 +1,41 @@
+"""What the bench may ask of a board: bytes, turns, losses, flash operations, resets, since the start or the last `clear`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from provisioning.virtual.flash import FlashCounters
+
+if TYPE_CHECKING:
+    from provisioning.virtual.board import Board
+
+
+def of(board: Board) -> dict[str, Any]:
+    """The table in docs/virtual-board.md; `erases_per_block` is {sector number as text: erases}."""
+    counters = board.flash.counters
+    reads, read_bytes = board.page.flash_reads
+    return {
+        "to_board": board.uart.to_board.carried,
+        "to_host": board.uart.to_host.carried,
+        "turns": board.uart.turnaround.turns,
+        "dropped": board.dropped + (board.interpreter.dropped if board.interpreter is not None else 0),
+        "flash_reads": counters.reads + reads,
+        "flash_read_bytes": counters.read_bytes + read_bytes,
+        "flash_programs": counters.programs,
+        "flash_program_bytes": counters.program_bytes,
+        "flash_erases": counters.erases,
+        "erases_per_block": {str(block): n for block, n in sorted(counters.erases_per_block.items())},
+        "resets": board.resets,
+        "boots": board.boots,
+    }
+
+
+def clear(board: Board) -> None:
+    """All counters start again at zero."""
+    board.flash.counters = FlashCounters()
+    board.page.clear_counters()
+    board.uart.turnaround.turns = 0
+    board.uart.to_board.carried = board.uart.to_host.carried = 0
+    board.resets = board.boots = board.dropped = 0
+    if board.interpreter is not None:
+        board.interpreter.dropped = 0

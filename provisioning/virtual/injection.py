@@ -1,0 +1,69 @@
+"""Faults on a running board: sets them where they act, and takes them back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from provisioning.virtual import filling
+from provisioning.virtual.faults import Fault
+
+if TYPE_CHECKING:
+    from provisioning.virtual.board import Board
+
+
+class Injection:
+    """What is wrong with this board."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._born = board.spec
+        self._full = False
+
+    def inject(self, fault: Fault) -> None:
+        """Sets a fault; those without a byte happen now. Raises InputError for one that this board cannot have."""
+        board = self._board
+        if fault.name == "cut-op":
+            board.flash.cut_after = int(fault.value)
+        elif fault.name == "worn":
+            board.flash.worn.add(int(fault.value))
+        elif fault.name == "wifi":
+            board.peripherals.wifi.meet(fault.word)
+        elif fault.name == "full":
+            filling.fill(board, int(fault.value))
+            self._full = True
+        elif fault.name == "heap":
+            board.spec = replace(board.spec, heap=fault.word)
+        elif fault.name == "clock":
+            board.spec = replace(board.spec, clock=fault.word)
+        elif fault.name in ("stuck", "reset", "cut") and fault.at is None:
+            self.happen(fault.name)
+        else:
+            faults_in, faults_out = board.uart.faults_in, board.uart.faults_out
+            ways = {"in": [faults_in], "out": [faults_out], "": [faults_in, faults_out]}
+            # An event happens once, by default while the host sends.
+            for wire in ways[fault.way or ("in" if fault.at is not None else "")]:
+                wire.add(fault)
+
+    def happen(self, name: str) -> None:
+        """The board gets stuck, is reset, or loses its power."""
+        if name == "stuck":
+            self._board.uart.stuck = True
+        elif name == "reset":
+            self._board.restart("pin")
+        else:
+            self._board.power_off()
+
+    def heal(self) -> None:
+        """Takes all faults back."""
+        board = self._board
+        board.uart.faults_in.clear()
+        board.uart.faults_out.clear()
+        board.uart.stuck = False
+        board.flash.cut_after = None
+        board.flash.worn.clear()
+        board.peripherals.wifi.meet("up")
+        board.spec = replace(board.spec, heap=self._born.heap, clock=self._born.clock)
+        if self._full:
+            self._full = False
+            filling.clear(board)
