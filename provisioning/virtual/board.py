@@ -14,7 +14,8 @@ from provisioning.virtual.chips import CHIPS
 from provisioning.virtual.flash import Flash, FlashTiming
 from provisioning.virtual.identity import Identity
 from provisioning.virtual.injection import Injection
-from provisioning.virtual.interpreter.process import Engine, Interpreter
+from provisioning.virtual.interpreter.engine import Engine
+from provisioning.virtual.interpreter.process import Interpreter
 from provisioning.virtual.interpreter.requests import Request
 from provisioning.virtual.interpreter.shared_page import SharedPage
 from provisioning.virtual.peripherals import Peripherals

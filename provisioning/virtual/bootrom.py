@@ -30,7 +30,7 @@ def examine(chip: Chip, flash: Flash) -> Verdict:
     except ImageError as error:
         text = str(error)
         return Verdict(f"{text}\r\n" * (3 if text.startswith("invalid header") else 1) + "ets_main.c 371 \r\n", False)
-    text = _loading(chip)
+    text = _loading(chip, loader)
     if loader.chip_id != chip.image_id:
         return Verdict(text + f"E (28) boot_comm: mismatch chip ID, expected {chip.image_id}, found {loader.chip_id}\r\n", False)
     try:
@@ -65,6 +65,9 @@ def _outside(rows: tuple[partition.Partition, ...], loader: Checked, flash: Flas
     return ""
 
 
-def _loading(chip: Chip) -> str:
-    mode = "mode:DIO, clock div:2\r\n" if chip.name == "esp32" else "SPIWP:0xee\r\nmode:DIO, clock div:1\r\n"
-    return mode + "load:0x3fff0030,len:4096\r\nload:0x40078000,len:8192\r\nentry 0x40078000\r\n"
+def _loading(chip: Chip, loader: Checked) -> str:
+    head = f"mode:{loader.flash_mode}, clock div:{2 if chip.name == 'esp32' else 1}\r\n"
+    if chip.name != "esp32":
+        head = "SPIWP:0xee\r\n" + head
+    loads = "".join(f"load:0x{address:08x},len:{length}\r\n" for address, length in loader.segments)
+    return f"{head}{loads}entry 0x{loader.entry:08x}\r\n"

@@ -38,4 +38,4 @@ def clear(board: Board) -> None:
     board.uart.to_board.carried = board.uart.to_host.carried = 0
     board.resets = board.boots = board.dropped = 0
     if board.interpreter is not None:
-        board.interpreter.dropped = 0
+        board.interpreter.clear_dropped()

@@ -29,7 +29,7 @@ from provisioning.virtual.endpoint.pty import PtyEndpoint, remove_links
 from provisioning.virtual.endpoint.rfc2217 import Rfc2217Endpoint
 from provisioning.virtual.faults import BEFORE_POWER
 from provisioning.virtual.faults import parse as parse_fault
-from provisioning.virtual.interpreter.process import Engine
+from provisioning.virtual.interpreter.engine import Engine
 from provisioning.virtual.spec import BoardSpec
 
 HOST = "127.0.0.1"

@@ -22,6 +22,7 @@ MAGIC = 0xE9
 _HEADER = struct.Struct("<BBBBIB3sHBHH4sB")
 _MAX_SEGMENTS = 16
 _APP_DESCRIPTION_MAGIC = 0xABCD5432
+_MODES = ("QIO", "QOUT", "DIO", "DOUT")
 _SIZE_CODE = {1: 0, 2: 1, 4: 2, 8: 3, 16: 4, 32: 5}  # megabytes -> upper half of the header's fourth byte
 
 
@@ -31,11 +32,14 @@ class ImageError(Exception):
 
 @dataclass(frozen=True)
 class Checked:
-    """A good image: length with checksum and hash, chip number and flash size (bytes) of its header."""
+    """A good image: length with checksum and hash, chip number and flash size (bytes) of its header, (address, length) of each segment."""
 
     length: int
     chip_id: int
     flash_size: int
+    flash_mode: str
+    entry: int
+    segments: tuple[tuple[int, int], ...]
 
 
 def check(read: bytes, with_hash: bool) -> Checked:
@@ -48,10 +52,12 @@ def check(read: bytes, with_hash: bool) -> Checked:
         raise ImageError(f"invalid segment count: {segments}")
     at = _HEADER.size
     folded = 0
+    loads: list[tuple[int, int]] = []
     for number in range(segments):
         if at + 8 > len(read):
             raise ImageError(f"invalid segment {number}")
-        _address, length = struct.unpack_from("<II", read, at)
+        address, length = struct.unpack_from("<II", read, at)
+        loads.append((address, length))
         at += 8
         if at + length > len(read):
             raise ImageError(f"invalid segment length 0x{length:x}")
@@ -69,7 +75,8 @@ def check(read: bytes, with_hash: bool) -> Checked:
             raise ImageError("Image hash failed - image is corrupt")
         end += 32
     megabytes = {code: size for size, code in _SIZE_CODE.items()}.get(size_code, 4)
-    return Checked(end, chip_id, megabytes << 20)
+    mode = _MODES[fields[2]] if fields[2] < len(_MODES) else "unknown"
+    return Checked(end, chip_id, megabytes << 20, mode, fields[4], tuple(loads))
 
 
 def make(chip: Chip, flash_size: int, segments: list[tuple[int, bytes]], entry: int) -> bytes:

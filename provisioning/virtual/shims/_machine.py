@@ -1,11 +1,12 @@
 # mypy: ignore-errors
 # ruff: noqa
-# `machine`: resets, identity, the UART that carries the REPL, RTC, watchdog, sleep, pins that remember their level.
+# `machine`: resets, identity, memory, sleep, RTC, watchdog, timers; the pins and the UART are in modules beside it.
 import json
-import struct
 import _hardware
 import _time
-from machine import PinBase, Signal, idle, soft_reset, time_pulse_us
+from machine import Signal, idle, soft_reset, time_pulse_us
+from _pins import ADC, PWM, Pin
+from _uart import UART
 
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
 EXT0_WAKE, EXT1_WAKE, TIMER_WAKE, TOUCHPAD_WAKE, ULP_WAKE = 2, 3, 4, 5, 6
@@ -88,81 +89,6 @@ def enable_irq(state):
     pass
 
 
-class UART:
-    INV_RX, INV_TX, INV_RTS, INV_CTS, RTS, CTS = 4, 32, 64, 8, 1, 2
-    IRQ_RXIDLE, IRQ_BREAK, IRQ_RX = 4096, 128, 1
-
-    def __init__(self, id, *args, **kwargs):
-        if id not in (0, 1, 2):
-            raise ValueError("UART(%d) does not exist" % id)
-        self._id = id
-        self._baud = 115200
-        self.init(*args, **kwargs)
-
-    def init(self, baudrate=None, bits=None, parity=None, stop=None, **others):
-        if baudrate is not None:
-            self._baud = baudrate
-            if self._id == 0:
-                _hardware.call(_hardware.BAUD, baudrate)
-
-    def deinit(self):
-        pass
-
-    def any(self):
-        if self._id:
-            return 0
-        import select, sys
-
-        poll = select.poll()
-        poll.register(sys.stdin, 1)
-        return 1 if poll.poll(0) else 0
-
-    def read(self, n=None):
-        import sys
-
-        got = b""
-        while self._id == 0 and (n is None or len(got) < n) and self.any():
-            got += sys.stdin.buffer.read(1)
-        return got or None
-
-    def readinto(self, buf, n=None):
-        got = self.read(len(buf) if n is None else n)
-        if got:
-            buf[: len(got)] = got
-            return len(got)
-
-    def readline(self):
-        import sys
-
-        got = b""
-        while self._id == 0 and not got.endswith(b"\n") and self.any():
-            got += sys.stdin.buffer.read(1)
-        return got or None
-
-    def write(self, buf):
-        import sys
-
-        if self._id == 0:
-            sys.stdout.buffer.write(buf)
-        return len(buf)
-
-    def flush(self):
-        if self._id == 0:
-            _hardware.call(_hardware.BAUD, 0)
-
-    def txdone(self):
-        return True
-
-    def sendbreak(self):
-        pass
-
-    def __repr__(self):
-        return (
-            "UART(%d, baudrate=%d, bits=8, parity=None, stop=1, tx=1, rx=3, rts=-1, cts=-1, txbuf=256, rxbuf=256, timeout=0, timeout_char=0)"
-            % (self._id, self._baud)
-        )
-
-
 class RTC:
     ALARM0 = 0
 
@@ -209,48 +135,6 @@ class WDT:
         _hardware.call(_hardware.WATCHDOG, self._timeout)
 
 
-class Pin(PinBase):
-    IN, OUT, OPEN_DRAIN, PULL_UP, PULL_DOWN = 1, 3, 7, 2, 1
-    IRQ_RISING, IRQ_FALLING, WAKE_LOW, WAKE_HIGH = 1, 2, 4, 5
-    DRIVE_0, DRIVE_1, DRIVE_2, DRIVE_3 = range(4)
-    _levels = {}
-
-    def __init__(self, id, mode=None, pull=None, value=None, drive=None, hold=None):
-        if not isinstance(id, int) or not 0 <= id < 49:
-            raise ValueError("invalid pin")
-        self._id = id
-        self.init(mode, pull, value)
-
-    def init(self, mode=None, pull=None, value=None, drive=None, hold=None):
-        self._mode = mode
-        if pull == Pin.PULL_UP and value is None:
-            Pin._levels.setdefault(self._id, 1)
-        if value is not None:
-            self.value(value)
-
-    def value(self, level=None):
-        if level is None:
-            return Pin._levels.get(self._id, 0)
-        Pin._levels[self._id] = 1 if level else 0
-
-    __call__ = value
-
-    def on(self):
-        self.value(1)
-
-    def off(self):
-        self.value(0)
-
-    def toggle(self):
-        self.value(not self.value())
-
-    def irq(self, handler=None, trigger=3, wake=None):
-        pass
-
-    def __repr__(self):
-        return "Pin(%d)" % self._id
-
-
 class Timer:
     ONE_SHOT, PERIODIC = 0, 1
 
@@ -280,51 +164,6 @@ class Timer:
 
     def deinit(self):
         self._generation += 1
-
-
-class ADC:
-    ATTN_0DB, ATTN_2_5DB, ATTN_6DB, ATTN_11DB = range(4)
-
-    def __init__(self, pin, *, atten=0):
-        self._pin = pin
-
-    def read(self):
-        return 0
-
-    def read_u16(self):
-        return 0
-
-    def read_uv(self):
-        return 0
-
-    def atten(self, value=None):
-        pass
-
-    def width(self, bits=None):
-        pass
-
-
-class PWM:
-    def __init__(self, pin, freq=5000, duty_u16=0, **others):
-        self._freq, self._duty = freq, duty_u16
-
-    def freq(self, value=None):
-        if value is None:
-            return self._freq
-        self._freq = value
-
-    def duty_u16(self, value=None):
-        if value is None:
-            return self._duty
-        self._duty = value
-
-    def duty(self, value=None):
-        if value is None:
-            return self._duty >> 6
-        self._duty = value << 6
-
-    def deinit(self):
-        pass
 
 
 __name__ = "machine"

@@ -1,0 +1,91 @@
+# mypy: ignore-errors
+# ruff: noqa
+# machine.Pin, ADC and PWM: no wires, they remember what they were told.
+from machine import PinBase
+
+
+class Pin(PinBase):
+    IN, OUT, OPEN_DRAIN, PULL_UP, PULL_DOWN = 1, 3, 7, 2, 1
+    IRQ_RISING, IRQ_FALLING, WAKE_LOW, WAKE_HIGH = 1, 2, 4, 5
+    DRIVE_0, DRIVE_1, DRIVE_2, DRIVE_3 = range(4)
+    _levels = {}
+
+    def __init__(self, id, mode=None, pull=None, value=None, drive=None, hold=None):
+        if not isinstance(id, int) or not 0 <= id < 49:
+            raise ValueError("invalid pin")
+        self._id = id
+        self.init(mode, pull, value)
+
+    def init(self, mode=None, pull=None, value=None, drive=None, hold=None):
+        self._mode = mode
+        if pull == Pin.PULL_UP and value is None:
+            Pin._levels.setdefault(self._id, 1)
+        if value is not None:
+            self.value(value)
+
+    def value(self, level=None):
+        if level is None:
+            return Pin._levels.get(self._id, 0)
+        Pin._levels[self._id] = 1 if level else 0
+
+    __call__ = value
+
+    def on(self):
+        self.value(1)
+
+    def off(self):
+        self.value(0)
+
+    def toggle(self):
+        self.value(not self.value())
+
+    def irq(self, handler=None, trigger=3, wake=None):
+        pass
+
+    def __repr__(self):
+        return "Pin(%d)" % self._id
+
+
+class ADC:
+    ATTN_0DB, ATTN_2_5DB, ATTN_6DB, ATTN_11DB = range(4)
+
+    def __init__(self, pin, *, atten=0):
+        self._pin = pin
+
+    def read(self):
+        return 0
+
+    def read_u16(self):
+        return 0
+
+    def read_uv(self):
+        return 0
+
+    def atten(self, value=None):
+        pass
+
+    def width(self, bits=None):
+        pass
+
+
+class PWM:
+    def __init__(self, pin, freq=5000, duty_u16=0, **others):
+        self._freq, self._duty = freq, duty_u16
+
+    def freq(self, value=None):
+        if value is None:
+            return self._freq
+        self._freq = value
+
+    def duty_u16(self, value=None):
+        if value is None:
+            return self._duty
+        self._duty = value
+
+    def duty(self, value=None):
+        if value is None:
+            return self._duty >> 6
+        self._duty = value << 6
+
+    def deinit(self):
+        pass
