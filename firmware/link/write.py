@@ -52,6 +52,8 @@ def folder(path):
         if e.errno == 2:
             folder(path[: path.rfind("/")])
             os.mkdir(path)
+        elif e.errno != 17:  # not there, and not to be made
+            raise
 
 
 def write(path, data):

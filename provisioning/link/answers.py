@@ -31,7 +31,7 @@ ANSWERS = (
         "Release BOOT and press RESET, or write the firmware: `twinroot flash PRODUCT.yaml --port PORT`.",
     ),
     Answer(
-        rb"esp-at|\r\nready\r\n|AT\+|\r\nERROR\r\n",
+        rb"esp-at|\r\nready\r\n|AT\+|\r\n(ERROR|OK)\r\n",
         "esp-at",
         "The board runs Espressif's AT firmware, not MicroPython.",
         FLASH,
@@ -63,8 +63,8 @@ ANSWERS = (
     Answer(
         rb"[\x20-\x7e\r\n\t]{24,}",
         "other-firmware",
-        "Something runs on the board and prints, but it is not a MicroPython prompt.",
-        FLASH,
+        "Something runs on the board and prints, but gives no MicroPython prompt: another firmware, or a program that keeps control-C.",
+        "Write the firmware: `twinroot flash PRODUCT.yaml --port PORT`; a MicroPython program of your own has to let control-C through.",
     ),
     Answer(
         rb".",

@@ -19,6 +19,7 @@ PROMPT = b"raw REPL; CTRL-B to exit\r\n>"
 RING = 256  # bytes that may be under way: the receive ring of an ESP32 holds 260 and drops the rest silently
 INTERRUPT = b"\r\x03\x03"
 PASTE = b"\x05A\x01"  # asks for raw paste mode
+_BOOT = 3.0  # seconds from a reset to main.py: with PSRAM to test, or a computer that is busy, a boot takes its time
 _ASK_AGAIN = 2.0  # seconds until a prompt after a soft reset is asked for: a boot.py may take its time
 
 
@@ -63,10 +64,12 @@ class RawRepl:
             if attempt(said) and self._synchronise():
                 return
         self.wire.baud = self.wire.home_baud
-        while not (self.wire.reset_board() and self._storm(said) and self._synchronise()):
+        while not (self.wire.reset_board() and self._storm(said, _BOOT) and self._synchronise()):
             if time.monotonic() - started > patience or not self.wire.has_lines:
                 from provisioning.link.answers import explain
 
+                self.wire.write(b"\r\nAT\r\n")  # what a modem's firmware answers to; it says nothing otherwise
+                said += self.wire.discard(0.2, 0.5)
                 raise explain(bytes(said[-4096:]), self.wire.name)
 
     def _synchronise(self, seconds: float = 2.0) -> bool:
@@ -112,13 +115,14 @@ class RawRepl:
         said += heard
         return False
 
-    def _storm(self, said: bytearray) -> bool:
-        """Control-C for half a second, the next one as soon as the board says something, then a knock."""
-        deadline = time.monotonic() + 0.5
-        while time.monotonic() < deadline:
+    def _storm(self, said: bytearray, seconds: float = 0.5) -> bool:
+        """Control-C for `seconds` or until a prompt shows, the next one as soon as the board says something, then a knock."""
+        deadline = time.monotonic() + seconds
+        heard = bytearray()
+        while time.monotonic() < deadline and b">>> " not in heard:
             self.wire.write(b"\x03")
-            said += self.wire.read(0.004)
-        said += self.wire.discard(0.03, 0.3)
+            heard += self.wire.read(0.004)
+        said += heard + self.wire.discard(0.03, 0.3)
         return self._knock(0.3, said)
 
     # -- running code ------------------------------------------------------------------------------------------------

@@ -91,12 +91,12 @@ def noise(board: VirtualBoard, seed: int) -> str:
     return " ".join(chosen)
 
 
-def noisy(faulty: Faulty, seeds: range) -> dict[str, int]:
+def noisy(faulty: Faulty, seeds: range, transport: str = "auto") -> dict[str, int]:
     seen: dict[str, int] = {}
     for seed in seeds:
         faulty.again()
         faults = noise(faulty.bench.board, seed)
-        report = faulty.run()
+        report = faulty.run(transport)
         try:
             held = faulty.judge(report)
         except AssertionError as error:
@@ -107,10 +107,11 @@ def noisy(faulty: Faulty, seeds: range) -> dict[str, int]:
 
 
 @pytest.mark.timeout(600)
-def test_noise(faulty: Faulty, record_property: Any) -> None:
-    seen = noisy(faulty, range(12))
+@pytest.mark.parametrize(("transport", "runs"), [("auto", 12), ("paste", 5), ("ampy", 5)])
+def test_noise(faulty: Faulty, transport: str, runs: int, record_property: Any) -> None:
+    seen = noisy(faulty, range(runs), transport)
     record_property("runs", str(seen))
-    assert sum(seen.values()) == 12
+    assert sum(seen.values()) == runs
 
 
 @pytest.mark.long
@@ -125,13 +126,13 @@ def test_noise_a_thousand_times(faulty: Faulty, shard: int, record_property: Any
     assert sum(seen.values()) == 100
 
 
-def cut(faulty: Faulty, operations: int, seed: int) -> str:
+def cut(faulty: Faulty, operations: int, seed: int, transport: str = "auto") -> str:
     """The power goes at a flash operation, torn, and comes back at once: which set the device holds."""
     faulty.again()
     board = faulty.bench.board
     board.cut(operations, seed)
     reports: list[Report] = []
-    worker = threading.Thread(target=lambda: reports.append(faulty.run()))
+    worker = threading.Thread(target=lambda: reports.append(faulty.run(transport)))
     worker.start()
     if board.wait("off", 30.0):
         board.power_on()
@@ -141,16 +142,22 @@ def cut(faulty: Faulty, operations: int, seed: int) -> str:
 
 
 @pytest.mark.timeout(600)
-def test_power_cut_over_the_wire(faulty: Faulty) -> None:
-    held = [cut(faulty, operations, operations) for operations in (0, 5, 11, 18, 26, 35)]
+@pytest.mark.parametrize(
+    ("transport", "places"),
+    [("auto", (0, 5, 11, 18, 26, 35)), ("paste", (0, 7, 14, 28)), ("ampy", (3, 10, 21, 34))],
+    ids=["auto", "paste", "ampy"],
+)
+def test_power_cut_over_the_wire(faulty: Faulty, transport: str, places: tuple[int, ...]) -> None:
+    held = [cut(faulty, operations, operations, transport) for operations in places]
     assert set(held) <= {"old", "new"}
 
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
-def test_power_cut_over_the_wire_everywhere(faulty: Faulty) -> None:
-    held = [cut(faulty, operations, operations) for operations in range(80)]
-    print(f"{len(held)} cuts during real updates: {held.count('old')} old, {held.count('new')} new")
+@pytest.mark.parametrize("transport", ["auto", "paste", "ampy"])
+def test_power_cut_over_the_wire_everywhere(faulty: Faulty, transport: str) -> None:
+    held = [cut(faulty, operations, operations, transport) for operations in range(80)]
+    print(f"{len(held)} cuts during real updates over {transport}: {held.count('old')} old, {held.count('new')} new")
     assert set(held) <= {"old", "new"}
 
 

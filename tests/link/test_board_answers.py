@@ -31,6 +31,33 @@ SAYINGS = {
 }
 
 
+class Modem:
+    """The other end of a pseudo-terminal that says nothing but ERROR and OK to the lines it gets, as AT firmware does."""
+
+    def __init__(self) -> None:
+        self.master, self.slave = pty.openpty()
+        tty.setraw(self.slave)
+        self.port = os.ttyname(self.slave)
+        self._thread = threading.Thread(target=self._answer, daemon=True)
+        self._thread.start()
+
+    def _answer(self) -> None:
+        line = b""
+        while True:
+            try:
+                line += os.read(self.master, 4096)
+            except OSError:
+                return
+            *lines, line = line.split(b"\r\n")
+            for one in lines:
+                os.write(self.master, b"\r\nOK\r\n" if one == b"AT" else b"\r\nERROR\r\n")
+
+    def close(self) -> None:
+        os.close(self.slave)  # ends the read
+        self._thread.join(5.0)
+        os.close(self.master)
+
+
 class Talker:
     """The other end of a pseudo-terminal that says the same thing over and over."""
 
@@ -75,6 +102,15 @@ def test_not_a_prompt(talker: tuple[str, Talker]) -> None:
     assert other.port in caught.value.message
     assert caught.value.message.endswith(".") and caught.value.hint.endswith(".")
     assert time.monotonic() - started < 20
+
+
+def test_a_modem_that_only_answers() -> None:
+    other = Modem()
+    try:
+        report = rollback(other.port)
+    finally:
+        other.close()
+    assert (report.outcome, report.code, report.exit_code) == ("fail", "esp-at", 1), report.message
 
 
 def test_a_job_reports_it(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from provisioning.errors import BoardError
 from provisioning.link.repl import RawRepl
+from provisioning.link.transport.base import device_error
 from provisioning.link.transport.paste import PasteSession
 
 
@@ -26,7 +28,10 @@ class Pyboard:
         pass
 
     def exec_(self, command: str | bytes, stream_output: bool = False) -> bytes:
-        return self._repl.run(command)
+        try:
+            return self._repl.run(command)
+        except BoardError as error:
+            raise device_error(error, self._repl.wire.name) from error
 
 
 class AmpySession(PasteSession):

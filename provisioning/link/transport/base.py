@@ -64,18 +64,24 @@ def plan_text(payload: Payload) -> tuple[bytes, list[Any]]:
 # What the file system begins with; firmware for ESP32 names its block device so.
 HEAD = "from flashbdev import bdev\n_b=bytearray(16)\nbdev.readblocks(0,_b,0)\n"
 
-# What a device's exception says -> code, sentence, next step. Matched in order; MicroPython names or only numbers an errno.
+# What a device's exception says -> code, sentence, next step. Matched in order; MicroPython names or only numbers an errno, as repr()
+# or in a traceback.
 _DEVICE = (
-    (r"ENOSPC|Errno 28\b|OSError\(28", "flash-full", "The flash of the board is full", "Remove files from the board, then run it again."),
     (
-        r"EROFS|Errno 30\b|OSError\(30",
+        r"ENOSPC|Errno 28\b|OSError(\(|: )28\b",
+        "flash-full",
+        "The flash of the board is full",
+        "Remove files from the board, then run it again.",
+    ),
+    (
+        r"EROFS|Errno 30\b|OSError(\(|: )30\b",
         "read-only",
         "The board's file system is read-only",
         "Make a new one: `twinroot flash PRODUCT.yaml`.",
     ),
     (r"\bhash /", "readback", "A file on the board does not read back as it was written", "Run it again; if it repeats, the flash is bad."),
     (
-        r"EIO|Errno 5\b|OSError\(5",
+        r"EIO|Errno 5\b|OSError(\(|: )5\b",
         "flash-bad",
         "The flash of the board cannot be read or written",
         "Run it again; if it repeats, it is bad.",

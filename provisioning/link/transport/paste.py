@@ -38,6 +38,12 @@ class PasteSession:
                 self.repl.run(agent.small(name).encode())
                 self._loaded.add(name)
 
+    def _run(self, code: str | bytes) -> bytes:
+        try:
+            return self.repl.run(code)
+        except BoardError as error:
+            raise device_error(error, self.repl.wire.name) from error
+
     def _call(self, expression: str | bytes, seconds: float = 60.0) -> Any:
         code = expression.encode() if isinstance(expression, str) else expression
         try:
@@ -83,12 +89,12 @@ class PasteSession:
 
     def _put(self, index: int, content: bytes) -> Any:
         """Write file `index`; yields the sizes of the parts as they arrive."""
-        self.repl.run(f"_f=open(target({index}),'wb')")
+        self._run(f"_f=open(target({index}),'wb')")
         for at in range(0, len(content), CHUNK):
             part = content[at : at + CHUNK]
-            self.repl.run(b"_f.write(" + self.literal(part) + b")")
+            self._run(b"_f.write(" + self.literal(part) + b")")
             yield len(part)
-        self.repl.run("_f.close()")
+        self._run("_f.close()")
 
     def audit(self) -> dict[str, str]:
         self._load("write", "sets", "extra")
