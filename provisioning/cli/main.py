@@ -13,7 +13,7 @@ import click
 
 from provisioning import __version__
 from provisioning.cli._output import as_object, emit, mode, tell
-from provisioning.errors import InputError, Interrupted, TwinrootError
+from provisioning.errors import InputError, Interrupted, StationError, TwinrootError
 
 # Command, and the line of help that the overview shows: the files are imported only when their command runs, so that
 # `twinroot --help` costs no import of theirs. The file of `jdk-policy` is jdk_policy.py.
@@ -185,6 +185,11 @@ def run(arguments: list[str] | None = None) -> int:
     except SystemExit as error:
         # click ends the run itself, with 1, when a pipe breaks under its own output (`twinroot --help | head`). 1 is a board's failure.
         return 3 if error.code else 0
+    except OSError as error:
+        # What nobody foresaw, and the system says what it is.
+        failure = error
+        what = ": ".join(str(part) for part in (error.filename, error.strerror or type(error).__name__) if part)
+        code = _report(StationError("system-refused", f"The system refused: {what}.", "Check the path, its permissions and the disk."))
     except Exception as error:  # noqa: BLE001  a factory line needs a sentence and a code for what nobody foresaw, too
         failure = error
         code = _report(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 import time
 from pathlib import Path
 
 import click
 
 from provisioning.cli._output import emit, say
-from provisioning.errors import InputError
+from provisioning.errors import InputError, StationError
 
 _DAY = 86400  # s
 
@@ -23,6 +24,8 @@ def command() -> None:
 def _passphrase(variable: str, confirm: bool) -> bytes:
     """From the environment variable `variable`, else asked for without echo; never an argument, which others can see."""
     text = os.environ.get(variable)
+    if text is None and not sys.stdin.isatty():
+        raise InputError("no-passphrase", "The passphrase of the signing key cannot be asked for without a terminal.", f"Set {variable}.")
     if text is None:
         text = str(click.prompt("Passphrase of the signing key", hide_input=True, confirmation_prompt=confirm, err=True))
     return text.encode()
@@ -42,7 +45,7 @@ def new_key(file: Path, passphrase_env: str) -> int:
 
     public = signing.create_key(file, _passphrase(passphrase_env, confirm=True))
     half = file.with_name(file.name.removesuffix(".pem").removesuffix(".key") + ".pub.pem")
-    half.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    _write(half, public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     say("Keep the key offline, and a copy of it: whoever has it commands every device, and devices trust no other.")
     emit({"key": str(file), "public": str(half), "vendor": signing.public_numbers(public)}, f"{file} and {half} written.")
     return 0
@@ -61,20 +64,37 @@ def sign_set(folder: Path, key: Path | None, program: str | None, out: Path, day
     from provisioning.identity import signing
 
     if (key is None) == (program is None):
-        raise InputError("which-signer", "Give either --key or --command", "twinroot sign set DIR --key vendor.key.pem --out update.bin")
+        raise InputError("which-signer", "Give either --key or --command.", "twinroot sign set DIR --key vendor.key.pem --out update.bin")
     info, files = signing.read_rendered(folder)
     expires = int(time.time()) + days * _DAY
     text, contents = signing.manifest(info, files, expires=expires, device=device)
     if key is not None:
         signer: signing.Signer = signing.KeySigner(key, _passphrase(passphrase_env, confirm=False))
     else:
-        signer = signing.CommandSigner(shlex.split(program or ""))
+        signer = signing.CommandSigner(_words(program or ""))
     container = signing.sign(text, contents, signer)
-    temporary = out.with_name(out.name + ".new")
-    temporary.write_bytes(container)
-    temporary.replace(out)
+    _write(out, container)
     emit(
         {"file": str(out), "bytes": len(container), "product": info["product"], "version": info["version"], "expires": expires},
         f"{out}: version {info['version']} of {info['product']}, {len(container):,} bytes, refused after {days} days.",
     )
     return 0
+
+
+def _words(command: str) -> list[str]:
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise InputError("bad-command", f"--command is no command line: {error}.", "Close the quotation.") from None
+    if not words:
+        raise InputError("bad-command", "--command is empty.", "openssl dgst -sha256 -sign KEY is one.")
+    return words
+
+
+def _write(file: Path, content: bytes) -> None:
+    from provisioning.trust.atomic import write_atomically
+
+    try:
+        write_atomically(file, content)
+    except OSError as error:
+        raise StationError("cannot-write", f"{file} cannot be written: {error.strerror}.", "Check the folder and the disk.") from error

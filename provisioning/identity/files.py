@@ -47,7 +47,13 @@ def _publish(temporary: Path, path: Path) -> None:
     if os.name == "nt":
         temporary.rename(path)  # fails where the name is taken
         return
-    os.link(temporary, path)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links, such as a USB stick's: the name is taken first, then the content put under it
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        temporary.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

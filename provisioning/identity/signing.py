@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import struct
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from provisioning.errors import InputError, StationError
+from provisioning.identity.files import KEY_MODE, write_new
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
@@ -47,13 +46,13 @@ class KeySigner:
         try:
             key = load_pem_private_key(file.read_bytes(), passphrase)
         except OSError as error:
-            raise InputError("signing-key-unreadable", f"{file}: {error.strerror}", "Name the key that `twinroot sign` made.") from None
+            raise InputError("signing-key-unreadable", f"{file}: {error.strerror}.", "Name the key that `twinroot sign` made.") from None
         except (ValueError, TypeError):
             raise InputError(
-                "signing-key-wrong", f"{file} is no encrypted private key, or the passphrase is wrong", "Check file and passphrase."
+                "signing-key-wrong", f"{file} is no encrypted private key, or the passphrase is wrong.", "Check file and passphrase."
             ) from None
         if not isinstance(key, RSAPrivateKey):
-            raise InputError("signing-key-type", f"{file} is not an RSA key", "Devices check RSA signatures: make an RSA key.")
+            raise InputError("signing-key-type", f"{file} is not an RSA key.", "Devices check RSA signatures: make an RSA key.")
         self._key: RSAPrivateKey = key
 
     def sign(self, data: bytes) -> bytes:
@@ -80,33 +79,25 @@ class CommandSigner:
         try:
             done = subprocess.run(self._command, input=data, capture_output=True, timeout=_SIGN_SECONDS, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise StationError("signing-command", f"The signing command {name} did not run: {error}", "Run it by hand first.") from None
+            raise StationError("signing-command", f"The signing command {name} did not run: {error}.", "Run it by hand first.") from None
         if done.returncode != 0 or not done.stdout:
-            raise StationError("signing-command", f"The signing command {name} ended with {done.returncode}", "Run it by hand first.")
+            raise StationError("signing-command", f"The signing command {name} ended with {done.returncode}.", "Run it by hand first.")
         return done.stdout
 
 
 def create_key(file: Path, passphrase: bytes, bits: int = BITS) -> RSAPublicKey:
-    """Makes a key in `file` (PKCS #8, encrypted, mode 0600). Raises InputError when the file exists or the passphrase is empty."""
+    """Makes a key in `file` (PKCS #8, encrypted, mode 0600). Raises InputError when the file exists or the passphrase is empty,
+    StationError when it cannot be written."""
     from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
     from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
     if not passphrase:
-        raise InputError("no-passphrase", "The signing key needs a passphrase", "Give one: whoever has this key commands every device.")
+        raise InputError("no-passphrase", "The signing key needs a passphrase.", "Give one: whoever has this key commands every device.")
     if file.exists():
-        raise InputError("key-exists", f"{file} exists and is not overwritten", "Choose another name; devices trust the old key.")
+        raise InputError("key-exists", f"{file} exists and is not overwritten.", "Choose another name; devices trust the old key.")
     key = generate_private_key(65537, bits)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase))
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=".signing-")  # mkstemp makes it 0600
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(pem)
-            out.flush()
-            os.fsync(out.fileno())
-        Path(temporary).replace(file)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_new(file, pem, KEY_MODE)
     return key.public_key()
 
 
@@ -138,7 +129,7 @@ def manifest(info: dict[str, Any], files: dict[str, bytes], *, expires: int, dev
     wanted = [name for name in sorted(info["files"]) if name not in identity]
     for name in wanted:
         if hashlib.sha256(files.get(name, b"")).hexdigest() != info["files"][name]:
-            raise InputError("set-incomplete", f"{name} is missing, or not what set.json says", "Render the set again.")
+            raise InputError("set-incomplete", f"{name} is missing, or not what set.json says.", "Render the set again.")
     body = {
         "product": info["product"],
         "version": info["version"],
@@ -162,11 +153,13 @@ def read_rendered(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         number = int((folder / "trust" / "active").read_text("ascii"))
         base = folder / "trust" / str(number)
         info: dict[str, Any] = json.loads((base / "set.json").read_text("utf-8"))
+        if not isinstance(info, dict):
+            raise ValueError("set.json is no object")
         files = {
             name: (folder / name.lstrip("/") if name.startswith("/") else base / name).read_bytes()
             for name in info["files"]
             if name not in {info.get("cert"), info.get("key")}
         }
     except (OSError, ValueError, KeyError) as error:
-        raise InputError("no-rendered-set", f"{folder} holds no rendered set ({error})", "twinroot render PRODUCT --out DIR") from None
+        raise InputError("no-rendered-set", f"{folder} holds no rendered set ({error}).", "twinroot render PRODUCT --out DIR") from None
     return info, files

@@ -79,3 +79,30 @@ def test_mistakes_are_sentences(station: Path) -> None:
         assert done.returncode == 2, done.stderr
         assert "Traceback" not in done.stderr
         assert not (station / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "says"),
+    [
+        (("new-key", "product.yaml/vendor.key.pem"), 3, "cannot be written"),
+        (("set", "out", "--key", "vendor.key.pem", "--out", "none/update.bin"), 3, "none/update.bin cannot be written"),
+        (("set", "out", "--key", "missing.pem", "--out", "update.bin"), 2, "missing.pem"),
+        (("set", "out", "--key", "product.yaml", "--out", "update.bin"), 2, "no encrypted private key"),
+        (("set", "out", "--command", "'openssl", "--out", "update.bin"), 2, "no command line"),
+        (("set", "out", "--command", "", "--out", "update.bin"), 2, "empty"),
+        (("set", "devices", "--key", "vendor.key.pem", "--out", "update.bin"), 2, "no rendered set"),
+        (("set", "out", "--key", "vendor.key.pem", "--out", "update.bin", "--passphrase-env", "NOT_SET"), 2, "without a terminal"),
+    ],
+)
+def test_wrong_arguments_are_one_sentence_and_nothing_is_written(
+    station: Path, arguments: tuple[str, ...], exit_code: int, says: str
+) -> None:
+    assert twinroot("render", "product.yaml", "--device", "ws-0001", "--out", "out", folder=station).returncode == 0
+    if "vendor.key.pem" in arguments:
+        assert twinroot("sign", "new-key", "vendor.key.pem", folder=station).returncode == 0
+    before = {path for path in station.rglob("*") if path.is_file() and ".cache" not in path.parts}
+    done = twinroot("sign", *arguments, folder=station)
+    assert done.returncode == exit_code, done.stderr
+    sentence, step = done.stderr.splitlines()
+    assert says in sentence and step.startswith("  next: ")
+    assert {path for path in station.rglob("*") if path.is_file() and ".cache" not in path.parts} == before

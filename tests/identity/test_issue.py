@@ -296,3 +296,19 @@ def test_wrong_issue_blocks(tmp_path: Path, block: str, says: str) -> None:
     assert says in caught.value.message
     assert "product.yaml:9:" in caught.value.message
     assert "1234" not in caught.value.message
+
+
+@POSIX
+def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A USB stick's: a product folder may well lie on one."""
+
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    path = tmp_path / "key.pem"
+    write_new(path, b"one", 0o600)
+    with pytest.raises(InputError, match="is there already"):
+        write_new(path, b"two", 0o600)
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"one", 0o600)
+    assert os.listdir(tmp_path) == ["key.pem"]
