@@ -29,10 +29,15 @@ MODULES = ("core", "check", "sets", "stats", "clock", "errors", "policy", "tlsli
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many states were tried, and which set the device came up with after the first cut."""
+    """How many states were tried, and which set the device came up with after the first cut.
+
+    `images`: different contents of the flash after cuts of the line. Bytes that had not reached the flash leave the same one, which is
+    judged once.
+    """
 
     states: dict[str, int]
     seen: dict[str, int]
+    images: int
 
     @property
     def total(self) -> int:
@@ -94,4 +99,4 @@ def run(sets: dict[str, Payload], pairs: Sequence[tuple[Sequence[str], str]], *,
     if done.returncode or not lines or '"states"' not in lines[-1]:
         raise AssertionError((done.stdout[-1500:] + done.stderr[-1500:]).strip())
     last = json.loads(lines[-1])
-    return Outcome(last["states"], last["seen"])
+    return Outcome(last["states"], last["seen"], last["images"])

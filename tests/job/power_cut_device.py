@@ -252,7 +252,7 @@ def run():
     for k in SETS:
         names[SETS[k]["sha"]] = k
     seen = {}
-    turn = 0
+    turn = images = 0
     for have, want in WORK["pairs"]:
         base = image(*have)
         old = SETS[have[-1]]["sha"] if have else ""
@@ -275,14 +275,19 @@ def run():
                 states["second"] += 1
                 recovered(data, want, allowed, what)
         size = sum(len(r) for r in SETS[want]["records"])
+        before = None
         for wire in range(WORK["offset"] * WORK["wire"] // WORK["step"], size, WORK["wire"]):
             data = bytearray(base)
             what = "%s->%s wire %d" % (have, want, wire)
             attempt(data, want, None, 0, wire)
-            whole(data, allowed, what)
             states["wire"] += 1
+            if data == before:
+                continue  # a byte that only the receiver's memory knew of: the flash is the last state's, which was judged
+            before = bytes(data)
+            images += 1
+            whole(data, allowed, what)
             recovered(data, want, allowed, what)
-    print(json.dumps({"states": states, "seen": seen}))
+    print(json.dumps({"states": states, "seen": seen, "images": images}))
 
 
 try:

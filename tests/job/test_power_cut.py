@@ -15,7 +15,8 @@ SETS = {"a": payload("a"), "b": payload("b"), "c": payload("c", code="another pa
 
 def told(outcome: Outcome, record_property: Any) -> None:
     record_property("states", str(outcome.states))
-    print(f"{outcome.total} states, none lost: {outcome.states}; after the first cut the board held {outcome.seen}")
+    images = f"the line's in {outcome.images} images"
+    print(f"{outcome.total} states, none lost: {outcome.states}, {images}; after the first cut the board held {outcome.seen}")
 
 
 @pytest.mark.timeout(900)

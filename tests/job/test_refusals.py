@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -224,16 +225,26 @@ def test_which_file_systems_are_taken(fs: str, head: bytes, taken: bool) -> None
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_two_hundred_updates_in_sequence(bench: Bench) -> None:
-    """No leak of descriptors, no drift of time, two sets on the board at the end as at the start."""
+    """No leak of descriptors, threads or memory, no drift of time."""
     seconds = []
     descriptors = []
+    memory = []
+    before = threading.active_count()
+    page = os.sysconf("SC_PAGE_SIZE")
     for turn in range(200):
         endpoint = f"{'abcdefgh'[turn % 8]}1b2c3d4e5f6g7"
         report = update(bench.product(a1b2c3d4e5f6g7=endpoint), bench.device, bench.port)
         assert report.outcome == "pass", f"update {turn}: {report.message}"
         seconds.append(report.wire["seconds"])
         descriptors.append(len(os.listdir("/proc/self/fd")))
+        memory.append(int(Path("/proc/self/statm").read_text().split()[1]) * page // 1024)
+    threads = threading.active_count()
     first, last = sorted(seconds[10:40])[15], sorted(seconds[-30:])[15]
-    print(f"200 updates: median {first:.3f} s at the start, {last:.3f} s at the end; descriptors {descriptors[10]} and {descriptors[-1]}")
+    print(
+        f"200 updates: median {first:.3f} s at the start, {last:.3f} s at the end; descriptors {descriptors[10]} and {descriptors[-1]}; "
+        f"{memory[20]} KB and {memory[-1]} KB; {threads} threads"
+    )
     assert descriptors[-1] <= descriptors[10]
+    assert memory[-1] < memory[20] + 2048
+    assert threads <= before
     assert last < first * 1.5
