@@ -155,6 +155,7 @@ def test_control_c_during_start_up_has_a_sentence_and_its_code() -> None:
     """The signal comes while the command's own modules are being imported: the import of click is what sends it."""
     code = (
         "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job has it ignored
         "class Sends:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name == 'click': os.kill(os.getpid(), signal.SIGINT)\n"

@@ -53,7 +53,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     with StandIn(folder / "cloud", broker="amqtt") as cloud, VirtualBoard(state=folder / "board") as board:
         path = write_product(folder, cloud)
         product = yaml.safe_load(path.read_text())
-        del product["cloud"]["routes"][1:], product["app"]
+        del product["cloud"]["routes"][1:]
         path.write_text(yaml.safe_dump(product))
         loaded = load_product(path)
         report = update(loaded, choose(loaded, DEVICE)[0], board.pty)
