@@ -19,6 +19,7 @@ PROMPT = b"raw REPL; CTRL-B to exit\r\n>"
 RING = 256  # bytes that may be under way: the receive ring of an ESP32 holds 260 and drops the rest silently
 INTERRUPT = b"\r\x03\x03"
 PASTE = b"\x05A\x01"  # asks for raw paste mode
+PATIENCE = 4.0  # seconds without a byte until a receiver gives the board back: firmware/link/core.py
 _BOOT = 3.0  # seconds from a reset to main.py: with PSRAM to test, or a computer that is busy, a boot takes its time
 _ASK_AGAIN = 2.0  # seconds until a prompt after a soft reset is asked for: a boot.py may take its time
 
@@ -44,8 +45,9 @@ class RawRepl:
         """Interrupt what runs and get the raw prompt.
 
         Tries, in this order: interrupt once; repeat for about a second, which also ends a receiver of ours whose host died; the rates
-        that such a host may have left; a storm of interrupts, of which one may hit the handler of a program that catches them; a reset
-        through the control lines with interrupts while it boots. A boot that the interrupt broke off is made up for.
+        that such a host may have left; the silence after which its receiver ends by itself; a storm of interrupts, of which one may hit
+        the handler of a program that catches them; a reset through the control lines with interrupts while it boots. A boot that the
+        interrupt broke off is made up for.
         Raises BoardError with what the board says instead (link/answers.py) after about `patience` seconds.
         """
         said = bytearray()
@@ -60,7 +62,7 @@ class RawRepl:
         self.wire.baud = self.wire.home_baud
         if self._knock(0.35, said) and (not again or self._synchronise()):
             return
-        for attempt in (self._again, self._find_rate, self._storm):
+        for attempt in (self._again, self._find_rate, self._outwait, self._storm):
             if attempt(said) and self._synchronise():
                 return
         self.wire.baud = self.wire.home_baud
@@ -99,6 +101,13 @@ class RawRepl:
             if self._knock(0.12, said):  # a receiver that is ended sets the old rate by itself
                 return True
         return False
+
+    def _outwait(self, said: bytearray) -> bool:
+        """What could not be read may be a receiver at a raised rate: it gives the board back when nothing is said to it."""
+        if all(byte < 0x80 for byte in said):
+            return False
+        said += self.wire.until(b"\x04>", PATIENCE + 0.5)
+        return self._knock(0.3, said)
 
     def _other_rates(self) -> tuple[int, ...]:
         return tuple(rate for rate in (2000000, 1500000, 921600, 460800, 230400) if rate != self.wire.home_baud)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from provisioning.job.update import update
 from provisioning.link import port
+from provisioning.link.repl import PATIENCE
 from provisioning.link.wire import Wire
-from tests.job.conftest import Bench, blank
+from tests.job.conftest import Bench, blank, started
 
-OTHER = {"a1b2c3d4e5f6g7": "z9y8x7w6v5u4t3"}
-PATIENCE = 4.0  # seconds: firmware/link/core.py
-SOON = 5.0  # seconds that an update may take when it has to find the board first
+SOON = 10.0  # seconds that an update may take when it has to find the board first
 
 
 class Died(BaseException):
@@ -87,6 +87,39 @@ def test_the_next_update_gets_through(bench: Bench, max_baud: int) -> None:
 @pytest.mark.parametrize("max_baud", [115200, 2000000])
 def test_the_next_update_gets_through_from_everywhere(bench: Bench, max_baud: int) -> None:
     assert deaths(bench, max_baud, 400) < SOON
+
+
+def killed(bench: Bench, product: Any, baud: int, after: int) -> None:
+    """A process of its own that updates the board, and gets a SIGKILL once the board has heard so many bytes of it."""
+    sent = bench.board.counters()["to_board"] + after
+    command = [str(Path(sys.executable).with_name("twinroot")), "update", str(product.source), "--device", bench.device.id]
+    process = subprocess.Popen(
+        [*command, "--port", bench.port, "--baud", str(baud)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        deadline = time.monotonic() + 60.0
+        while bench.board.counters()["to_board"] < sent:
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < deadline
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("baud", [115200, 921600])
+def test_a_killed_process(tmp_path: Path, baud: int) -> None:
+    board = started(paced=True, latency_ms=1)
+    try:
+        bench = Bench(board, tmp_path)
+        product = bench.product()
+        for after in (700, 1900, 4000, 7000, 12000):
+            blank(board)
+            killed(bench, product, baud, after)
+            report = update(product, bench.device, bench.port)
+            assert report.outcome == "pass", f"after {after} bytes: {report.message}"
+    finally:
+        board.close()
 
 
 @pytest.mark.timeout(300)
