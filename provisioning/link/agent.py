@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import zlib
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +13,8 @@ from provisioning.resources import folder
 FILES = ("core", "rate", "hello", "write", "first", "sets", "store", "extra")
 PLAIN = frozenset(["rate"])  # what is sent as it is, not deflated
 
-_MINIFIER = Path(__file__).with_name("minify.py")
+_MAKERS = (Path(__file__), Path(__file__).with_name("minify.py"))
+_HOMES = (None, 115200)  # the receivers that are kept ready; of any other rate they are made when they are asked for
 
 # Names that the host uses: functions that it calls, and what it defines itself.
 KEEP = frozenset(
@@ -52,7 +52,7 @@ def literal(data: bytes) -> bytes:
 def packed(source: str) -> bytes:
     """A program that unpacks `source` on the board and runs it; needs the deflate module there (MicroPython 1.21)."""
     made = []
-    for level, memory in itertools.product((6, 7, 9), (4, 5, 9)):  # what is shortest as a literal is luck
+    for level, memory in itertools.product(range(4, 10), range(1, 10)):  # what is shortest as a literal is luck
         squeeze = zlib.compressobj(level, zlib.DEFLATED, 12, memory)
         made.append(literal(squeeze.compress(source.encode()) + squeeze.flush()))
     return b"import io,deflate\nexec(deflate.DeflateIO(io.BytesIO(" + min(made, key=len) + b")).read())"
@@ -60,13 +60,13 @@ def packed(source: str) -> bytes:
 
 @lru_cache(maxsize=1)
 def _all() -> dict[str, str]:
-    """Every file of firmware/link as it is sent; they share one table of short names.
+    """Every file of firmware/link as it is sent, and the receivers: they share one table of short names.
 
-    Kept in the user's cache folder: making it takes a tenth of a second, of every command.
+    Kept in the user's cache folder: making it takes a quarter of a second, of every command.
     """
     base = folder("firmware") / "link"
     sources = {name: (base / f"{name}.py").read_bytes() for name in FILES}
-    key = kept.key_of(json.dumps([sorted(KEEP), sorted(PLAIN)]).encode(), _MINIFIER.read_bytes(), *sources.values())
+    key = kept.key_of(*(maker.read_bytes() for maker in _MAKERS), *sources.values())
     slot = f"device-code-{key[:32]}.json"  # one for each version: checkouts side by side do not take it from each other
     found = kept.read(slot, key)
     if found is None:
@@ -74,6 +74,7 @@ def _all() -> dict[str, str]:
 
         minifier = Minifier({name: source.decode() for name, source in sources.items()}, KEEP)
         found = {name: minifier.small(name, folded=name in PLAIN) for name in FILES}
+        found |= {f"core for {home}": _receiver(found["core"], home).decode("latin-1") for home in _HOMES}
         kept.write(slot, key, found)
     return dict(found)
 
@@ -93,9 +94,14 @@ def core(home_baud: int | None = None) -> bytes:
 
     `home_baud`: rate to go back to at its end, after `raised`; None to leave the rate alone.
     """
+    ready_made = _all().get(f"core for {home_baud}")
+    return ready_made.encode("latin-1") if ready_made else _receiver(small("core"), home_baud)
+
+
+def _receiver(core_small: str, home_baud: int | None) -> bytes:
     # Before the prompt comes at the old rate the host must have heard that the end was taken, and changed its own.
     head = f"def leave():\n time.sleep_ms(3)\n r({home_baud})\n" if home_baud else "leave=gc.collect\n"
-    return packed("import gc\n" + head + small("core"))
+    return packed("import gc\n" + head + core_small)
 
 
 def raised(high: int, home: int) -> bytes:

@@ -89,6 +89,8 @@ class StreamSession:
 
     def _packed(self, *parts: bytes) -> bytes:
         """The next piece of the stream. Code, DER and base64 deflate best with a table each: a part begins a block when that is shorter."""
+        if len(parts) == 1:
+            return self._deflate.compress(parts[0]) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
         made = []
         for between in (zlib.Z_BLOCK, zlib.Z_NO_FLUSH):
             squeeze = self._deflate.copy()
