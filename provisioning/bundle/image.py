@@ -31,18 +31,19 @@ class Image:
     used: tuple[int, ...]
     block_size: int
 
-    def pieces(self, gap: int = 0) -> list[tuple[int, bytes]]:
+    def pieces(self, gap: int = 0, cut: int = 0) -> list[tuple[int, bytes]]:
         """(offset in the partition, content) of each run of used blocks; unused ones that part two runs are taken along up to `gap`.
 
-        What lies in the blocks of no piece does not matter to littlefs.
+        `cut`: bytes; a piece does not reach across a multiple of it. What lies in the blocks of no piece does not matter to littlefs.
         """
+        size = self.block_size
         runs: list[tuple[int, int]] = []
         for block in self.used:
-            if runs and block - runs[-1][1] <= gap:
+            within = not cut or (runs and block * size // cut == runs[-1][0] * size // cut)
+            if runs and block - runs[-1][1] <= gap and within:
                 runs[-1] = (runs[-1][0], block + 1)
             else:
                 runs.append((block, block + 1))
-        size = self.block_size
         return [(first * size, self.data[first * size : end * size]) for first, end in runs]
 
 

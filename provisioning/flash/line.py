@@ -47,12 +47,13 @@ class Endpoint:
 
 
 class Line:
-    """Base of both ways. `name`: the port as the person named it; `key`: what a rate is remembered for."""
+    """Base of both ways. `name`: the port as the person named it; `source`: where an esptool is ready."""
 
     def __init__(self, board: Board, name: str, log: Path) -> None:
         self.board = board
         self.name = name
         self.log = log
+        self.source: process.Source | None = None
 
     @contextmanager
     def wire(self) -> Iterator[Wire]:
@@ -68,7 +69,7 @@ class Line:
         """Bring the board into its loader and read its facts; it stays there. Raises BoardError or StationError."""
         with self.wire() as wire:
             loader = self.enter(wire)
-            facts = loader.identify()
+            facts = loader.identify(self.board.chip)
             return Examined(facts, firmware is not None and _has(loader, facts, firmware))
 
     def enter(self, wire: Wire) -> RomLoader:

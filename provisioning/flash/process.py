@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from provisioning.errors import StationError
 
@@ -53,26 +53,65 @@ def command(arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "esptool", *arguments]
 
 
-def run(argv: Sequence[str], log: Path | None = None, on_line: LineListener = lambda _line: None, silence: float = SILENCE) -> Ended:
-    """Run `argv` until it ends; each line goes to `on_line` as soon as it is whole, everything to `log`.
+def arguments_of(argv: Sequence[str]) -> list[str] | None:
+    """esptool's own arguments in what `command` made; None for another program's."""
+    cold = command(())
+    return list(argv[len(cold) :]) if list(argv[: len(cold)]) == cold else None
 
-    The process is gone when this returns or raises, control-C included. Raises StationError when it cannot be started.
-    """
+
+class Running(Protocol):
+    """What is needed of a process here; subprocess.Popen has it."""
+
+    @property
+    def stdout(self) -> IO[bytes] | None: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float) -> int: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+class Source(Protocol):
+    """Where processes come from that have started already."""
+
+    def take(self, argv: Sequence[str]) -> Running | None:
+        """One that runs `argv` now, None when there is none."""
+
+
+def start(
+    argv: Sequence[str], *, stdin: int = subprocess.DEVNULL, stdout: int = subprocess.PIPE, pass_fds: tuple[int, ...] = ()
+) -> subprocess.Popen[bytes]:
+    """The process. Raises StationError when it cannot be started."""
     environment = {name: value for name, value in os.environ.items() if name not in _PROXIES} | _ENVIRONMENT
-    started = time.monotonic()
     try:
         # A session of its own: control-C reaches this process only, which then ends the other in order.
-        process = subprocess.Popen(
+        return subprocess.Popen(
             list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdin=stdin,
+            stdout=stdout,
             stderr=subprocess.STDOUT,
             env=environment,
+            pass_fds=pass_fds,
             start_new_session=os.name == "posix",
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
     except OSError as error:
         raise StationError("no-esptool", f"esptool cannot be started: {error.strerror}.", "pip install 'esptool>=5.2,<6'") from None
+
+
+def run(
+    argv: Sequence[str],
+    log: Path | None = None,
+    on_line: LineListener = lambda _line: None,
+    silence: float = SILENCE,
+    source: Source | None = None,
+) -> Ended:
+    """Run `argv` until it ends; each line goes to `on_line` as soon as it is whole, everything to `log`.
+
+    `source`: what may have a process for it already. The process is gone when this returns or raises, control-C included. Raises
+    StationError when it cannot be started.
+    """
+    started = time.monotonic()
+    process = (source.take(argv) if source is not None else None) or start(argv)
     chunks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     reader = threading.Thread(target=_pump, args=(process.stdout, chunks), daemon=True)
     reader.start()
@@ -87,8 +126,9 @@ def run(argv: Sequence[str], log: Path | None = None, on_line: LineListener = la
     return Ended(code, collected.decode("utf-8", "replace"), time.monotonic() - started)
 
 
-def _pump(stdout: IO[bytes], chunks: queue.SimpleQueue[bytes]) -> None:
+def _pump(stdout: IO[bytes] | None, chunks: queue.SimpleQueue[bytes]) -> None:
     """Everything the process prints, as it comes; b"" at its end."""
+    assert stdout is not None  # noqa: S101 - it was started with a pipe
     descriptor = stdout.fileno()
     while True:
         chunk = os.read(descriptor, 65536)
@@ -97,9 +137,7 @@ def _pump(stdout: IO[bytes], chunks: queue.SimpleQueue[bytes]) -> None:
             return
 
 
-def _follow(
-    process: subprocess.Popen[bytes], chunks: queue.SimpleQueue[bytes], collected: bytearray, on_line: LineListener, silence: float
-) -> int | None:
+def _follow(process: Running, chunks: queue.SimpleQueue[bytes], collected: bytearray, on_line: LineListener, silence: float) -> int | None:
     pending = b""
     last = ""
     while True:
@@ -119,7 +157,7 @@ def _follow(
                 on_line(last)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: Running) -> None:
     if process.poll() is None:
         process.terminate()
         try:

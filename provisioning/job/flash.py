@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from provisioning.errors import BoardError, TwinrootError
 from provisioning.flash import esptool, firmware, partition, preflight, record, work
 from provisioning.flash.firmware import Firmware
 from provisioning.flash.line import open_line
+from provisioning.flash.warm import Warm
 from provisioning.identity import factory
 from provisioning.job import settle
 from provisioning.job.allow import mac_of
@@ -36,9 +37,11 @@ from provisioning.link.port import resolve
 
 if TYPE_CHECKING:
     from provisioning.flash.line import Examined, Line
+    from provisioning.flash.process import Source
     from provisioning.identity.signer import Authority
     from provisioning.ledger.store import Ledger
 
+_ERASED_AT_ONCE = 65536  # bytes, by one command of any SPI NOR flash
 BOOT_SECONDS = 20.0  # reset to the first answer of the prompt; a real board takes 1 to 3
 
 
@@ -83,17 +86,21 @@ def flash(
     ledger: Ledger | Callable[[], Ledger],
     options: Options | None = None,
     events: Listener = silent,
+    source: Source | None = None,
 ) -> Report:
     """Flash the board on `port` as one of `devices`: the one it is already, else the first that is free.
 
-    `ledger`: open, or what returns it when it is needed for the first time, once the board has been asked.
+    `ledger`: open, or what returns it when it is needed for the first time, once the board has been asked. `source`: where an esptool is
+    ready; without one, one is started here.
     Returns a report; what goes wrong is in it. Control-C passes through, after the ledger has its outcome.
     """
     report = Report(board=plan.product.board.name, product=plan.product.name, listener=events)
     run = _Run(plan, devices, ledger, options or Options(), report, events)
     started = time.monotonic()
     try:
-        with open_line(plan.product.board, resolve(port), run.log) as line:
+        name = resolve(port)
+        with nullcontext(source) if source is not None else Warm() as ready, open_line(plan.product.board, name, run.log) as line:
+            line.source = ready
             run.go(line)
     except TwinrootError as error:
         report.failed(error)
@@ -207,18 +214,19 @@ class _Run:
 
         with work.folder(self.attempt) as folder:
             with self.report.step("image"):
-                parts = self._parts(folder, bundle, examined)
+                parts = self._parts(folder, bundle, examined.same_firmware)
             claims.intend(self.ledger, self.attempt, self.fields)
             self.wrote = True
             with self.report.step("write"):
-                self._session(line, parts, in_loader)
+                self._session(line, parts, in_loader, examined.same_firmware)
 
-    def _parts(self, folder: Path, bundle: Bundle, examined: Examined) -> list[esptool.Part]:
+    def _parts(self, folder: Path, bundle: Bundle, skip_same: bool) -> list[esptool.Part]:
         made = image(bundle, self.product.board)
         self.fields["image_sha256"] = record.sha256(made.data)
         file = self._firmware_file(folder)
-        parts = [esptool.Part(self.plan.firmware.offset, file, file if examined.same_firmware else None)]
-        for offset, content in made.pieces(gap=2):
+        parts = [esptool.Part(self.plan.firmware.offset, file)]
+        # What is there already is not written again, piece by piece; the flash erases so many bytes at once.
+        for offset, content in made.pieces(gap=2, cut=_ERASED_AT_ONCE if skip_same else 0):
             at = self.plan.partition.offset + offset
             parts.append(esptool.Part(at, esptool.private_file(folder, f"fs-{at:06x}.bin", content)))
         return sorted(parts, key=lambda part: part.offset)
@@ -233,9 +241,9 @@ class _Run:
         at = partition.TABLE_OFFSET - own.offset
         return esptool.private_file(folder, "firmware.bin", own.content[:at] + table + own.content[at + len(table) :])
 
-    def _session(self, line: Line, parts: list[esptool.Part], in_loader: bool) -> None:
+    def _session(self, line: Line, parts: list[esptool.Part], in_loader: bool, skip_same: bool) -> None:
         try:
-            done = esptool.write(line, parts, in_loader=in_loader, fixed_baud=self.options.baud, events=self.events)
+            done = esptool.write(line, parts, in_loader=in_loader, fixed_baud=self.options.baud, skip_same=skip_same, events=self.events)
         except esptool.Failed as failed:
             # What never began leaves the board as it was, so board and device stay free.
             self.wrote = failed.done.began
@@ -244,7 +252,7 @@ class _Run:
         report = self.report
         report.transport = "esptool"
         report.wire |= {"baud": done.baud, "plain": done.plain, "deflated": done.wire, "rates_tried": done.attempts}
-        if any(part.before for part in parts) and self.plan.firmware.offset in done.skipped:
+        if self.plan.firmware.offset in done.skipped:
             report.note("The firmware was there already and was not sent again.")
         report.written = [f"0x{part.offset:x}" for part in parts if part.offset not in done.skipped]
 

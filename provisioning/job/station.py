@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from provisioning.bundle import compile as compiler
 from provisioning.config.device import Device
@@ -14,6 +16,9 @@ from provisioning.job.flash import Options, Plan, flash
 from provisioning.job.many import Row, Watch
 from provisioning.job.report import Report
 from provisioning.link.events import Listener
+
+if TYPE_CHECKING:
+    from provisioning.flash.process import Source
 
 
 @dataclass(frozen=True)
@@ -32,20 +37,31 @@ class FlashTask:
 
     job: Job
     ready: tuple[Plan, list[Device]] | None
+    source: Source | None = None  # where an esptool is ready, likewise
 
     def run(self, port: str, events: Listener) -> Report:
         from provisioning.ledger.store import Ledger
 
         plan, devices = self.ready or _load(self.job)
         with Ledger.open(self.job.ledger) as ledger:
-            return flash(plan, devices, port, ledger, self.job.options, events)
+            return flash(plan, devices, port, ledger, self.job.options, events, self.source)
 
 
 def station(job: Job, plan: Plan, devices: Sequence[Device], ports: Sequence[str], retries: int, watch: Watch) -> list[Row]:
     """One board per port, all at once; those that failed for a reason that may pass are tried again, up to `retries` times."""
-    compiler.package(compiler.MPY_VERSION)  # once here instead of once in each worker
-    task = FlashTask(job, (plan, list(devices)) if many.FORKED else None)
-    return many.run(dict.fromkeys(ports, task), retries, watch)
+    with _nursery() as source:
+        compiler.package(compiler.MPY_VERSION)  # once here instead of once in each worker
+        task = FlashTask(job, (plan, list(devices)) if many.FORKED else None, source)
+        return many.run(dict.fromkeys(ports, task), retries, watch)
+
+
+def _nursery() -> AbstractContextManager[Source | None]:
+    # Where a process can be forked, esptool starts once for all boards.
+    if not many.FORKED:
+        return nullcontext()
+    from provisioning.flash.nursery import Nursery
+
+    return Nursery()
 
 
 def _load(job: Job) -> tuple[Plan, list[Device]]:

@@ -15,6 +15,8 @@ from __future__ import annotations
 import errno
 import os
 import re
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
 ENVIRONMENT = ("TWINROOT_PORT", "ESPPORT")
 DEFAULT_BAUD = 115200
 READ_SLICE = 0.02  # seconds one read may block: how fast a deadline is noticed
+_HANG_UP = 0.05  # seconds in which pyserial closes its socket
+_SERVER_PAUSE = 0.3  # seconds that an RFC 2217 server gets between two clients; pyserial's own
 WRITE_LIMIT = 10.0  # seconds until a write that nobody takes is given up
+_left: dict[str, float] = {}  # when this process closed a remote port
 _MAC = r"[0-9a-fA-F]{2}([:-]?[0-9a-fA-F]{2}){5}"
 _HOST_AND_PORT = ("rfc2217://", "socket://")  # URLs that need both
 _PLUG_IN = (
@@ -264,8 +269,16 @@ def open_port(spec: str | None, baud: int = DEFAULT_BAUD) -> Iterator[Wire]:
 
 @contextmanager
 def _opened(spec: str, baud: int) -> Iterator[Wire]:
+    time.sleep(max(0.0, _left.pop(spec, 0.0) + _SERVER_PAUSE - time.monotonic()))
     port = _open(spec, baud)
     try:
         yield Wire(port, spec, baud)
     finally:
-        port.close()
+        if spec.startswith("rfc2217://"):
+            # pyserial hangs up, then sleeps so that a server may notice before the next client comes: that pause is ours to keep.
+            closing = threading.Thread(target=port.close, daemon=True)
+            closing.start()
+            closing.join(_HANG_UP)
+            _left[spec] = time.monotonic()
+        else:
+            port.close()

@@ -145,7 +145,8 @@ class Wire:
         False when the port has no control lines, as a pseudo-terminal.
         """
         try:
-            self.serial.dtr = False
+            if self.serial.dtr:  # a change costs a round trip and more over RFC 2217
+                self.serial.dtr = False
             self.serial.rts = True
             time.sleep(0.1)  # EN has an RC delay of about 1 ms on modules; 100 ms is what esptool uses
             self.serial.rts = False

@@ -43,6 +43,12 @@ class Made:
         path.write_text(path.read_text() + f"baud: {{max: {baud}}}\n")
         return self
 
+    def changed(self) -> Made:
+        """The same firmware and devices, other files on the board."""
+        path = self.folder / "changed.yaml"
+        path.write_text(self.product.read_text().replace("region: us-east-1", "region: eu-west-1").replace(".us-east-1.", ".eu-west-1."))
+        return replace(self, product=path)
+
     def forget(self) -> Made:
         """An empty ledger."""
         for file in self.folder.glob("ledger.sqlite*"):

@@ -168,7 +168,7 @@ def test_a_locked_chip_is_refused_with_what_to_do(
 ) -> None:
     """The virtual chip has no such fuses, so what its loader says of itself is changed on the way."""
     identify = RomLoader.identify
-    monkeypatch.setattr(RomLoader, "identify", lambda loader: replace(identify(loader), **{fuse: True}))
+    monkeypatch.setattr(RomLoader, "identify", lambda *asked: replace(identify(*asked), **{fuse: True}))
     assert "fresh one" in refused(made, board, code, 1).hint
 
 

@@ -117,7 +117,7 @@ def go(job: tuple[products.Made, Job], ports: list[str], retries: int) -> list[R
 def test_only_what_failed_is_tried_again(job: tuple[products.Made, Job], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Workers are real processes; what they do on a port is decided by the port's name here."""
 
-    def fake(_plan: Any, _devices: Any, port: str, _ledger: Any, _options: Any, _events: Any) -> Report:
+    def fake(_plan: Any, _devices: Any, port: str, _ledger: Any, _options: Any, _events: Any, _source: Any) -> Report:
         tries = tmp_path / port
         tries.write_text(tries.read_text() + "x" if tries.exists() else "x")
         if port == "good" or (port == "second" and len(tries.read_text()) == 2):
@@ -134,7 +134,7 @@ def test_only_what_failed_is_tried_again(job: tuple[products.Made, Job], monkeyp
 
 @linux
 def test_a_worker_that_dies_is_a_row_and_no_more(job: tuple[products.Made, Job], monkeypatch: pytest.MonkeyPatch) -> None:
-    def fake(_plan: Any, _devices: Any, port: str, _ledger: Any, _options: Any, events: Any) -> Report:
+    def fake(_plan: Any, _devices: Any, port: str, _ledger: Any, _options: Any, events: Any, _source: Any) -> Report:
         events(Event("step", {"name": "write"}))
         if port == "dies":
             import os

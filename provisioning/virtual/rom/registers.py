@@ -37,6 +37,17 @@ FUSES = {
 }
 
 
+# A word of each ROM that older tools told the chips apart by. esptool 4.8, CHIP_DETECT_MAGIC_VALUE; later ones keep the first two only.
+_MAGIC = {
+    "esp32": 0x00F01D83,
+    "esp32s2": 0x000007C6,
+    "esp32s3": 0x00000009,
+    "esp32c2": 0x7C41A06F,
+    "esp32c3": 0x1B31506F,
+    "esp32c6": 0x2CE0806F,
+}
+
+
 class Registers:
     """A sparse 32-bit address space. Raises AccessError where there is neither memory nor a peripheral."""
 
@@ -69,7 +80,7 @@ class Registers:
         else:
             words[facts.address("MAC_EFUSE_REG")] = low
             words[facts.address("MAC_EFUSE_REG") + 4] = high
-        words[facts.address("CHIP_DETECT_MAGIC_REG_ADDR")] = facts.address("MAGIC_VALUE", 0)
+        words[facts.address("CHIP_DETECT_MAGIC_REG_ADDR")] = _MAGIC[chip]
 
     def read(self, address: int) -> int:
         self._check(address)
