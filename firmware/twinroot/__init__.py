@@ -7,6 +7,7 @@ or its package, is not what was committed or does not load, the newest older one
 Frozen into firmware, or copied flat, there is no such folder: the modules beside this file are used.
 """
 
+import gc
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ from binascii import hexlify
 
 SET = 0  # number of the set in use; 0: there is none
 NOTE = None  # why the set in use is not the active one
+INFO = None  # set.json of the set in use, parsed, without its table of hashes: nobody parses it a second time
 _HOME = __path__
 _order = []  # sets to try after the one in use
 
@@ -22,14 +24,18 @@ _order = []  # sets to try after the one in use
 def _package(n):
     """Folder of the package of set `n`. ValueError when a file in it is not what was committed: MicroPython can hang
     on a .mpy file that is cut short."""
+    global INFO
+    INFO = None
     with open("/trust/%d/set.json" % n) as f:
         d = json.load(f)
     path = _HOME + "/" + d["package"]
-    for name in d["files"]:
+    files = d.pop("files")
+    for name in files:
         if name.startswith(path):
             with open(name, "rb") as f:
-                if str(hexlify(hashlib.sha256(f.read()).digest()), "ascii") != d["files"][name]:
+                if str(hexlify(hashlib.sha256(f.read()).digest()), "ascii") != files[name]:
                     raise ValueError(name)
+    INFO = d
     return path
 
 
@@ -82,18 +88,30 @@ def _core():
 
 
 def _import(name):
+    gc.collect()  # what stays is packed at the bottom of the heap: a TLS context needs 3 KB in one piece
     name = "twinroot." + name
     __import__(name)
     return sys.modules[name]
 
 
 def connect(**options):
-    return _core().connect(**options)
+    return _guarded(_core, "connect", options)
 
 
 def mqtt(**options):
+    return _guarded(_client, "mqtt", options)
+
+
+def _client():
     _core()
-    return _import("client").mqtt(**options)
+    return _import("client")
+
+
+def _guarded(module, name, options):
+    try:
+        return getattr(module(), name)(**options)
+    except MemoryError:  # not even the module that would explain it fits
+        raise OSError(12, "out of memory")
 
 
 def health():

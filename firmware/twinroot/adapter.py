@@ -9,9 +9,8 @@ best route is handed back. `MQTTClient` of this package (twinroot.mqtt()) does n
 """
 
 import sys
-from time import ticks_diff, ticks_ms
 
-from . import core
+import twinroot  # core is looked up there: after a rollback it is that of another package
 
 
 class Context:
@@ -25,7 +24,7 @@ class Context:
 
     def wrap_socket(self, sock, server_hostname=None, **_):
         sock.close()
-        self.link = k = core.connect(self.timeout)
+        self.link = k = twinroot.core.connect(self.timeout)
         k.wire.limit = int(self.limit * 1000)
         return k.sock
 
@@ -63,8 +62,7 @@ async def _back_off():
     """What connect() would sleep, without stopping the other tasks."""
     import asyncio
 
-    if core._next is not None:
-        await asyncio.sleep_ms(max(0, ticks_diff(core._next, ticks_ms())))
+    await asyncio.sleep_ms(twinroot.core.pause())
 
 
 async def streams(timeout=20):

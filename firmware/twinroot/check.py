@@ -9,7 +9,7 @@ from time import ticks_diff, ticks_ms
 
 import twinroot
 
-from . import clock, errors, sets, stats
+from . import clock, errors, sets, slots, stats
 
 
 def sha256(path, buf):
@@ -53,7 +53,7 @@ def selftest(connect=False):
     d = {
         "ok": False,
         "set": n,
-        "active": sets.active(),
+        "active": slots.active(),
         "previous": None,
         "proven": stats.data()["proven"] or None,
         "product": None,
@@ -74,7 +74,7 @@ def selftest(connect=False):
     }
     try:
         s = sets.read(n)
-        d["previous"] = sets.previous(n) or None
+        d["previous"] = slots.previous(n) or None
         for k in ("product", "device", "board", "version", "package"):
             d[k] = s.get(k)
         d["routes"] = [r["name"] for r in s["routes"]]
@@ -98,7 +98,7 @@ def _connect():
     t = ticks_ms()
     c = {"ok": False, "route": None, "root": None, "error": None, "kind": None}
     try:
-        link = core.connect()
+        link = core.connect(wait=False)  # somebody asks, and waits for the answer
         link.close()
         c["ok"], c["route"], c["root"] = True, link.route, link.root
     except errors.TwinrootError as e:

@@ -3,9 +3,7 @@ firmware has it, else mini.py; only its connect() is replaced, so reconnecting g
 
 import struct
 
-from . import core, stats
-
-_refusals = 0  # in a row
+import twinroot  # core and stats are looked up there: after a rollback, or an update, they are those of another package
 
 
 def _base(robust):
@@ -43,13 +41,11 @@ def _refused(what, route):
 
 
 def _back_off(e):
-    """A refusal after a handshake that was good slows the attempts down, and changes no route. None: it was let in."""
-    global _refusals
-    _refusals = _refusals + 1 if e else 0
-    if e:
-        stats.bad(e.route, e.kind, None)
-        core.state()[1].fails = _refusals
-        core.failed(e)
+    """A refusal after a handshake that was good slows the attempts down, and changes no route."""
+    f = twinroot.stats.data().get("fails")
+    twinroot.stats.bad(e.route, e.kind, None)
+    twinroot.core.state()[1].fails = f[1] + 1 if f else 1
+    twinroot.core.failed(e, True)
 
 
 class _Whole:
@@ -73,11 +69,14 @@ def _kind(base):
     class Client(base):
         link = None
         timeout = 20
+        own = False  # the client id is the set's
         subs = ()
 
         def connect(self, clean_session=True, timeout=None):
             """Connect over the best route; RefusedError when the broker does not want this device."""
-            k = core.connect(timeout or self.timeout)
+            k = twinroot.core.connect(timeout or self.timeout)
+            if self.own:
+                self.client_id = twinroot.core.state()[0]["client_id"]
             try:
                 # The handshake's limit still holds: a silent broker is not waited for.
                 self.sock = _Whole(k.sock)
@@ -92,7 +91,8 @@ def _kind(base):
             finally:
                 if self.link is not k:
                     k.close()
-            _back_off(None)
+            if twinroot.core.well(True):
+                twinroot.stats.save(True)
             return present
 
         def _hello(self, k, clean):
@@ -115,7 +115,7 @@ def _kind(base):
 
         def ping(self):
             """Keep alive; on another than the preferred route, go home when the time has come."""
-            if core.due():
+            if twinroot.core.due():
                 self.connect(False)
             base.ping(self)
 
@@ -135,9 +135,9 @@ def mqtt(
 ):
     """A connected client. `last_will`: the arguments of set_last_will(); `callback`: f(topic, message). `robust`: the
     client of umqtt.robust, whose calls reconnect by themselves."""
-    s = core.state()[0]
-    r = s["routes"][0]
-    c = _kind(_base(robust))(client_id or s["client_id"], r["host"], r["port"], user, password, keepalive)
+    # Nothing is read from the set here: a set that cannot be used fails in connect(), which counts it, waits, and rolls back.
+    c = _kind(_base(robust))(client_id or "", "", 8883, user, password, keepalive)
+    c.own = not client_id
     c.timeout = timeout
     if callback:
         c.set_callback(callback)

@@ -10,54 +10,102 @@ import twinroot
 
 from . import clock, policy, sets, stats, tlslink
 
-_TRIAL = const(3)  # passes that may end in trust or set errors before a set that never connected is rolled back
+_KEEP = const(10)  # failures in a row that are worth a flash write: after these the back-off grows no more
 CONFIRM_MS = 1000  # between two handshakes that must agree
 
 _set = None
-_pol = None
+_pol = policy.Policy(1)  # until a set has been read
 _link = None
 _next = None  # ticks before which no pass begins: the back-off after passes that failed
+_stage = -1  # of what health.json was told since power-on: 0 nothing, 1 that this board fails, 2 that it is well again; -1: not looked at
 
 
 def state():
     """(set, policy); read once."""
     global _set, _pol
     if _set is None:
-        _set = sets.read(twinroot.SET)
-        names = [r["name"] for r in _set["routes"]]
+        _pol.fails += 1  # until it has been read
+        s = sets.read(twinroot.SET)
+        names = [r["name"] for r in s["routes"]]
         h = stats.data()
+        fails = _pol.fails - 1
         _pol = policy.Policy(
             len(names),
             names.index(h["last"]) if h["last"] in names else 0,
             h["since"],
-            _set.get("policy", {}).get("return", policy.RETURN_S),
+            s.get("policy", {}).get("return", policy.RETURN_S),
         )
+        _pol.fails = fails
+        _set = s
     return _set, _pol
+
+
+def _resume():
+    """After a reset that the board itself brought about, the back-off goes on where it was: a loop of resets is no way around it."""
+    global _stage
+    _stage = 0
+    try:
+        import machine
+
+        f = stats.data()["fails"]
+        # Power-on: somebody is there and waits. Deep sleep: the application paces itself.
+        if f[0] == twinroot.SET and machine.reset_cause() not in (1, 4):
+            _pol.fails = f[1]
+            _wait()
+    except (ImportError, AttributeError, LookupError, TypeError):
+        pass
+
+
+def _wait():
+    global _next
+    _next = ticks_add(ticks_ms(), int(1000 * _pol.wait(os.urandom(1)[0] / 255)))
+
+
+def pause():
+    """Milliseconds until the next pass may begin."""
+    global _next
+    if _stage < 0:
+        _resume()
+    if _next is not None:
+        ms = ticks_diff(_next, ticks_ms())
+        # Ticks come round: after 6 days of a 32-bit board what is long past seems to come.
+        if 0 < ms <= policy.CAP_S * 1000:
+            return ms
+        _next = None
+    return 0
 
 
 def due():
     """True when another than the preferred route is in use and it is time to try that again."""
-    return _pol is not None and _pol.last and _pol.due(clock.now())
+    return _pol.last and _pol.due(clock.now())
+
+
+def close():
+    """End the session that is open."""
+    global _link
+    if _link:
+        _link.close()
+        _link = None
 
 
 def connect(timeout=20, prefer=False, wait=True):
     """A verified Link over the best route. `timeout`: seconds for TCP, and again for the handshake. `prefer`: try the
     preferred route first, whatever worked last. `wait`: sleep first for as long as the passes that failed demand.
     Ends a session that is still open: memory holds only one."""
-    global _link
-    if _link:
-        _link.close()
-        _link = None
-    while wait and _next is not None:
-        ms = ticks_diff(_next, ticks_ms())
-        if ms <= 0:
-            break
-        sleep_ms(min(ms, 1000))
+    close()
+    while wait and pause():
+        sleep_ms(min(pause(), 1000))
     try:
         return _pass(int(timeout * 1000), prefer)
-    except OSError as e:
+    except (OSError, MemoryError) as e:
+        if isinstance(e, MemoryError):  # not in a handshake: what has to be loaded or read does not fit
+            gc.collect()
+            from . import errors
+
+            e = errors.make("memory", e)
+            _pol.fails += 1
         if not failed(e):
-            raise
+            raise e
     from . import core  # the set before it, and its package
 
     return core.connect(timeout, prefer, wait)
@@ -93,23 +141,45 @@ def _pass(ms, prefer):
         now = clock.now()
         d = stats.data()
         stats.good(route["name"], _link.root, now)
-        matters = pol.good(now) or d["last"] is None or d["proven"] != twinroot.SET
+        matters = well(False) | pol.good(now) | (d["last"] is None)
         d["last"] = route["name"]
         d["since"] = pol.since
-        d["proven"] = twinroot.SET
         d.pop("trial", None)
-        stats.save(matters)
+        if d["proven"] != twinroot.SET:
+            d["proven"] = twinroot.SET
+            stats.write()  # once for a set, however often today was written
+        else:
+            stats.save(matters)
         return _link
 
 
-def failed(e):
-    """After a pass that failed, or a refusal by the broker: back off. True when the set was on trial, has had its chances, and the one
+def well(broker):
+    """What failed in a row is forgotten after a handshake; what a `broker` had refused, when it lets us in. True when that is worth a
+    write."""
+    global _stage
+    f = stats.data().get("fails")
+    if not f or f[2] > broker:
+        return False
+    del stats.data()["fails"]
+    first = _stage < 2
+    _stage = 2
+    return first
+
+
+def failed(e, broker=False):
+    """After a pass that failed, or a refusal by the `broker`: back off. True when the set was on trial, has had its chances, and the one
     before is active."""
-    global _set, _next
-    if _pol:
-        _next = ticks_add(ticks_ms(), int(1000 * _pol.wait(os.urandom(1)[0] / 255)))
-    if e.kind in ("trust", "set") and stats.data()["proven"] != twinroot.SET and sets.previous(twinroot.SET):
-        if stats.trial(twinroot.SET, _set["version"] if _set else 0, _TRIAL):
+    global _set, _stage
+    _wait()
+    d = stats.data()
+    d["fails"] = [twinroot.SET, _pol.fails, broker]
+    if not _stage and _pol.fails <= _KEEP:
+        _stage = 1
+        stats.save(True)
+    if e.kind in ("trust", "set") and d["proven"] != twinroot.SET:
+        from . import slots
+
+        if slots.trial(twinroot.SET, _set["version"] if _set else 0):
             _set = None
-            return sets.rollback()
-    return 0
+            return True
+    return False

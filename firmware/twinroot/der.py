@@ -6,17 +6,19 @@ from binascii import a2b_base64
 
 def load(path, label):
     """DER of the first block in the file whose label ends with `label` ("CERTIFICATE", "PRIVATE KEY"). ValueError
-    when there is none. Peak: the file and its DER, one at a time."""
+    when there is none. Decoded line by line: the file is larger than its DER, and never in memory as a whole."""
+    d = None
     with open(path, "rb") as f:
-        d = f.read()
-    if d[:1] == b"\x30":
-        return d
-    i = d.find(label + b"-----")
-    i = d.find(b"\n", i)
-    j = d.find(b"-----END", i)
-    if not 0 < i < j:
-        raise ValueError("invalid PEM")
-    return a2b_base64(memoryview(d)[i:j])
+        for line in f:
+            if line[:1] == b"\x30" and d is None:
+                return line + f.read()
+            if line[:5] == b"-----":
+                if d:
+                    return d
+                d = b"" if label + b"-----" in line else None
+            elif d is not None:
+                d += a2b_base64(line)
+    raise ValueError("invalid PEM")
 
 
 def tlv(b, i):

@@ -20,7 +20,7 @@ from binascii import hexlify
 
 import twinroot
 
-from . import clock, errors, sets, stats
+from . import clock, errors, sets, slots, stats
 
 MAGIC = b"TWSET1\n"
 _LIMIT = 8192  # bytes of manifest
@@ -174,7 +174,7 @@ class Update:
             raise _no("written wrongly")
         if stats.data().pop("trial", None):  # of another set that had this number
             stats.save(True)
-        sets.commit(self.number)
+        slots.commit(self.number)
         self.done = True
 
 
@@ -196,8 +196,8 @@ def _remove(path):
 
 def tidy():
     """Remove sets and packages that nothing needs: kept are the set in use, the active, the one before, the proven one."""
-    a = sets.active()
-    keep = [twinroot.SET, a, sets.previous(a), stats.data()["proven"]]
+    a = slots.active()
+    keep = [twinroot.SET, a, slots.previous(a), stats.data()["proven"]]
     packages = []
     for d in os.listdir(sets.ROOT):
         if d.isdigit():
@@ -231,4 +231,5 @@ class Topic:
 
 def restart():
     """Use the set that is active now, with its package: before the next connect(), instead of a reset."""
+    twinroot.core.close()
     twinroot.load()

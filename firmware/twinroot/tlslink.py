@@ -147,8 +147,11 @@ def open(route, table, folder, cert, key, ms):
         wire.end = None
         root = anchors.get(seen[0]) if seen else route["roots"][0] if len(anchors) == 1 else None
         link = Link(sock, wire, route["name"], root)
+        # The TLS library keeps the callback, and with it these, for as long as the connection.
+        seen.clear()
+        anchors.clear()
         return link
-    except (OSError, ValueError, MemoryError, AttributeError) as e:
+    except (OSError, ValueError, LookupError, MemoryError, AttributeError) as e:
         from . import classify
 
         raise classify.error(e, route, seen, wire)

@@ -103,8 +103,9 @@ def _compile(modules: dict[str, bytes]) -> dict[str, bytes]:
         for name, content in modules.items():
             source, target = Path(temporary, name), Path(temporary, f"{name}.mpy")
             source.write_bytes(content)
-            # -s: the name in tracebacks, and the only path that gets into the file.
-            command = [mpy_cross, "-s", f"twinroot/{name}", "-o", str(target), str(source)]
+            # -s: the name in tracebacks, and the only path that gets into the file; the module's own name costs the device nothing more.
+            # -O3: no line numbers, a twelfth of the bytes on the wire, in flash and in the heap. Tracebacks name module and function.
+            command = [mpy_cross, "-O3", "-s", f"twinroot.{Path(name).stem}", "-o", str(target), str(source)]
             try:
                 done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
             except OSError:

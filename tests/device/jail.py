@@ -28,6 +28,7 @@ _o = json.loads(sys.stdin.readline())
 _src = sys.stdin.read()
 vfs.umount("/")
 class _Flash:
+    blank = b"\\xff" * 256  # small: footprint.py measures the heap around this
     ops = 0
     dead = False
     def _op(self):
@@ -58,7 +59,8 @@ class _Flash:
             if self._op():
                 raise SystemExit(86)
             _f.seek(arg * 4096)
-            _f.write(b"\\xff" * 4096)
+            for _ in range(16):
+                _f.write(self.blank)
             return 0
         return 0
 flash = _Flash()
@@ -90,6 +92,7 @@ class Board:
 
     def __init__(self, folder: Path, tree: dict[str, bytes] | None = None) -> None:
         self.folder = folder
+        self.interpreter = MICROPYTHON
         self.image = folder / "flash.img"
         folder.mkdir(parents=True, exist_ok=True)
         fs = LittleFS(block_size=BLOCK, block_count=BLOCKS, disk_version=0x00020000)
@@ -125,7 +128,7 @@ class Board:
     def run(self, script: str, *, heap: str = "2M", cut: int = -1, timeout: float = 60, env: dict[str, str] | None = None) -> Run:
         options = json.dumps({"cut": cut})
         done = subprocess.run(
-            [str(MICROPYTHON), "-X", f"heapsize={heap}", "-c", _BOOT],
+            [str(self.interpreter), "-X", f"heapsize={heap}", "-c", _BOOT],
             input=f"{options}\n{script}",
             capture_output=True,
             text=True,

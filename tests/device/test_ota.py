@@ -34,7 +34,7 @@ try:
             u.feed(d)
 except OSError as e:
     r = str(e)
-print(json.dumps([r, u.number, twinroot.sets.active()]))
+print(json.dumps([r, u.number, twinroot.slots.active()]))
 """
 SOON = int(time.time()) + 86400
 

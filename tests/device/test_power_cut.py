@@ -17,7 +17,7 @@ from tests.device.world import ATS, LEGACY, World
 
 CUT = 86  # exit code of the jail when the power went
 
-SWITCH = "import twinroot; twinroot.sets.commit(2)"
+SWITCH = "import twinroot; twinroot.slots.commit(2)"
 # Two passes of the trial have failed before: this one rolls back, and writes health twice.
 ROLLBACK = TRY % 1
 HEALTH = """

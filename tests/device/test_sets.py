@@ -29,7 +29,7 @@ for i in range(%d):
 inner = [twinroot.core.policy, twinroot.core.stats, twinroot.core.tlslink.der]
 inner += [m for n, m in sys.modules.items() if n.startswith("twinroot.")]
 homes = list(set(m.__file__.rsplit("/", 1)[0] for m in inner))
-print(json.dumps({"homes": homes, "out": out, "active": twinroot.sets.active(), "path": twinroot.__path__, "health": twinroot.health()}))
+print(json.dumps({"homes": homes, "out": out, "active": twinroot.slots.active(), "path": twinroot.__path__, "health": twinroot.health()}))
 """
 
 

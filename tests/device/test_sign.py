@@ -18,7 +18,7 @@ from twinroot import ota
 u = ota.Update()
 with open("/update", "rb") as f:
     u.feed(f.read())
-print(json.dumps([u.done, twinroot.sets.active(), twinroot.sets.read(2)["version"]]))
+print(json.dumps([u.done, twinroot.slots.active(), twinroot.sets.read(2)["version"]]))
 """
 
 

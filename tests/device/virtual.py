@@ -52,8 +52,10 @@ class Virtual:
         for at in range(0, len(data), CHUNK):
             self.board.load_flash(VFS + at, data[at : at + CHUNK])
 
-    def _prompt(self, wire: Wire) -> RawRepl:
-        self.board.power_on()
+    def prompt(self, wire: Wire, power: bool = True) -> RawRepl:
+        """The raw REPL after the board has started: by `power`, else by a reset that is under way."""
+        if power:
+            self.board.power_on()
         said = bytearray()
         while not said.endswith(b">>> "):  # an interrupt before the prompt would hit the start-up
             more = wire.read(5)
@@ -66,14 +68,14 @@ class Virtual:
     def lines(self, script: str, seconds: float = 110) -> list[str]:
         self.board.power_off()
         with open_port(self.board.pty) as wire:
-            return self._prompt(wire).run(script, seconds).decode(errors="replace").splitlines()
+            return self.prompt(wire).run(script, seconds).decode(errors="replace").splitlines()
 
     def cut(self, script: str, operations: int) -> bool:
         """Power on, the script, and the power goes in the flash operation after `operations` more. False when the script
         ended before that."""
         self.board.power_off()
         with open_port(self.board.pty) as wire:
-            repl = self._prompt(wire)
+            repl = self.prompt(wire)
             self.board.cut(operations, seed=operations)
             repl.start(script)
             said = bytearray()
