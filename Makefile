@@ -46,8 +46,9 @@ bench-flash: $(STAMP)
 conformance: $(STAMP)
 	$(BIN)/python -m tests.virtual.conformance --esptool $(ESPTOOL)
 
+# make footprint MICROPYTHON=path/of/a/32-bit/build measures that beside the usual one.
 footprint: $(STAMP)
-	$(BIN)/python -m tests.footprint
+	$(BIN)/python -m tests.footprint $(if $(MICROPYTHON),--micropython $(MICROPYTHON))
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

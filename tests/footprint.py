@@ -1,10 +1,13 @@
 """What the connection package costs on a device: .mpy bytes and GC heap, measured on the real interpreter.
 
-    python -m tests.footprint            prints the tables; exit code 1 when a number has grown past its limit
-    python -m tests.footprint --json     the numbers
+    python -m tests.footprint                       prints the table; exit code 1 when a number has grown past its limit
+    python -m tests.footprint --json                the numbers
+    python -m tests.footprint --micropython FILE    another unix build beside it, a 32-bit one for instance
 
 The interpreter is the 64-bit unix build, where a machine word, and so most of an object, is twice as large as on an ESP32. Heap is
-given as measured. TLS library: its buffers are outside the GC heap here as on the ESP32, its SSLContext and SSLSocket objects are in
+given as measured. A 32-bit unix build has the ESP32's words; where its heap lies above 0x3fffffff, as a position-independent program's
+does, select.poll() makes large integers of addresses, which an ESP32 does not: link it -no-pie, and set MALLOC_MMAP_THRESHOLD_ so that
+malloc() stays below. TLS library: its buffers are outside the GC heap here as on the ESP32, its SSLContext and SSLSocket objects are in
 it; "outside of TLS" leaves out these two, measured in the same run.
 """
 
@@ -15,7 +18,6 @@ import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -25,7 +27,7 @@ from tests.device.broker import Broker  # noqa: E402
 from tests.device.jail import MICROPYTHON, Board  # noqa: E402
 from tests.device.world import ATS, LEGACY, World  # noqa: E402
 
-CORE = ("__init__", "core", "policy", "sets", "stats", "clock", "der", "tlslink")
+CORE = ("__init__", "core", "policy", "sets", "slots", "stats", "clock", "der", "tlslink")
 FAILURE = ("errors", "classify", "verify")
 
 # What may not be exceeded on the 64-bit build: 8, 9, 4 and 48 KB are promises of the package, the rest is today's number and a little
@@ -169,10 +171,13 @@ def measure(folder: Path, interpreter: Path = MICROPYTHON) -> dict[str, int]:
     return out
 
 
-def table(numbers: dict[str, int]) -> str:
-    """For the README."""
+def table(numbers: dict[str, int], other: dict[str, int] | None = None) -> str:
+    """For the README; `other`: measured on another interpreter, a column of its own."""
     lines = ["| | bytes | limit |", "| --- | ---: | ---: |"]
     lines += [f"| {MEANING[k]} | {numbers[k]:,} | {LIMITS[k]:,} |" for k in LIMITS]
+    if other:
+        lines = ["| | bytes | limit | other build |", "| --- | ---: | ---: | ---: |"]
+        lines += [f"| {MEANING[k]} | {numbers[k]:,} | {LIMITS[k]:,} | {other[k]:,} |" for k in LIMITS]
     modules = ", ".join(f"{name} {len(data):,}" for name, data in sets.compiled().items())
     return "\n".join([*lines, "", f".mpy by module: {modules}"])
 
@@ -184,11 +189,14 @@ def exceeded(numbers: dict[str, int]) -> list[str]:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.footprint")
     parser.add_argument("--json", action="store_true", help="the numbers")
-    parser.add_argument("--micropython", type=Path, default=MICROPYTHON, help="another unix build of MicroPython to measure on")
+    parser.add_argument("--micropython", type=Path, metavar="FILE", help="another unix build of MicroPython, measured beside the usual one")
     asked = parser.parse_args(arguments)
+    other: dict[str, int] | None = None
     with tempfile.TemporaryDirectory() as folder:
-        numbers: dict[str, Any] = measure(Path(folder), asked.micropython.resolve())
-    print(json.dumps(numbers) if asked.json else table(numbers))
+        numbers = measure(Path(folder, "own"))
+        if asked.micropython:
+            other = measure(Path(folder, "other"), asked.micropython.resolve())
+    print(json.dumps(numbers | ({"other": other} if other else {})) if asked.json else table(numbers, other))
     for sentence in exceeded(numbers):
         print(f"Too large: {sentence}", file=sys.stderr)
     return bool(exceeded(numbers))

@@ -33,7 +33,7 @@ def _package(n):
     for name in files:
         if name.startswith(path):
             with open(name, "rb") as f:
-                if str(hexlify(hashlib.sha256(f.read()).digest()), "ascii") != files[name]:
+                if hexlify(hashlib.sha256(f.read()).digest()).decode() != files[name]:
                     raise ValueError(name)
     INFO = d
     return path
@@ -68,7 +68,7 @@ def load():
         # Sets numbered above the active one were never committed, or were rolled back: the last resort.
         _order = [n] + [x for x in _order if x < n] + [x for x in _order if x > n]
     except (OSError, ValueError) as e:
-        NOTE = "/trust/active: %r" % e
+        NOTE = "active: %r" % e
     _next()
 
 
@@ -94,24 +94,20 @@ def _import(name):
     return sys.modules[name]
 
 
+def _call(module, name, **options):
+    try:
+        _core()
+        return getattr(_import(module), name)(**options)
+    except MemoryError:  # not even the module that would explain it fits
+        raise OSError(12, "out of memory")
+
+
 def connect(**options):
-    return _guarded(_core, "connect", options)
+    return _call("core", "connect", **options)
 
 
 def mqtt(**options):
-    return _guarded(_client, "mqtt", options)
-
-
-def _client():
-    _core()
-    return _import("client")
-
-
-def _guarded(module, name, options):
-    try:
-        return getattr(module(), name)(**options)
-    except MemoryError:  # not even the module that would explain it fits
-        raise OSError(12, "out of memory")
+    return _call("client", "mqtt", **options)
 
 
 def health():
@@ -119,8 +115,7 @@ def health():
 
 
 def selftest(connect=False):
-    _core()
-    return _import("check").selftest(connect)
+    return _call("check", "selftest", connect=connect)
 
 
 def __getattr__(name):

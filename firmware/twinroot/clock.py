@@ -20,9 +20,9 @@ def check(s, force=False):
     if force or now() < floor:
         from . import ntp
 
-        moved = ntp.sync(t.get("servers", ()), floor, s.get("lab", {}).get("resolve"))
+        moved = ntp.sync(t.get("servers", ()), floor, s)
         if now() < floor:
             from . import errors
 
-            raise errors.make("clock", "no time server answered", None, None, "the clock is behind the set")
+            raise errors.make("clock", "no time server answered")
     return moved

@@ -17,33 +17,29 @@ _set = None
 _pol = policy.Policy(1)  # until a set has been read
 _link = None
 _next = None  # ticks before which no pass begins: the back-off after passes that failed
-_stage = -1  # of what health.json was told since power-on: 0 nothing, 1 that this board fails, 2 that it is well again; -1: not looked at
+_stage = 0  # of what health.json was told since power-on: 0 nothing, 1 that this board fails, 2 that it is well again
 
 
 def state():
     """(set, policy); read once."""
-    global _set, _pol
+    global _set
     if _set is None:
         _pol.fails += 1  # until it has been read
-        s = sets.read(twinroot.SET)
-        names = [r["name"] for r in s["routes"]]
+        _set = sets.read(twinroot.SET)
+        _pol.fails -= 1
+        names = [r["name"] for r in _set["routes"]]
         h = stats.data()
-        fails = _pol.fails - 1
-        _pol = policy.Policy(
+        _pol.__init__(
             len(names),
             names.index(h["last"]) if h["last"] in names else 0,
             h["since"],
-            s.get("policy", {}).get("return", policy.RETURN_S),
+            _set.get("policy", {}).get("return", policy.RETURN_S),
         )
-        _pol.fails = fails
-        _set = s
     return _set, _pol
 
 
 def _resume():
     """After a reset that the board itself brought about, the back-off goes on where it was: a loop of resets is no way around it."""
-    global _stage
-    _stage = 0
     try:
         import machine
 
@@ -52,7 +48,7 @@ def _resume():
         if f[0] == twinroot.SET and machine.reset_cause() not in (1, 4):
             _pol.fails = f[1]
             _wait()
-    except (ImportError, AttributeError, LookupError, TypeError):
+    except Exception:  # no failures, or a build that does not tell why it starts
         pass
 
 
@@ -64,8 +60,6 @@ def _wait():
 def pause():
     """Milliseconds until the next pass may begin."""
     global _next
-    if _stage < 0:
-        _resume()
     if _next is not None:
         ms = ticks_diff(_next, ticks_ms())
         # Ticks come round: after 6 days of a 32-bit board what is long past seems to come.
@@ -106,15 +100,12 @@ def connect(timeout=20, prefer=False, wait=True):
             _pol.fails += 1
         if not failed(e):
             raise e
-    from . import core  # the set before it, and its package
-
-    return core.connect(timeout, prefer, wait)
+    return twinroot.core.connect(timeout, prefer, wait)  # of the set before it, and its package
 
 
 def _pass(ms, prefer):
     global _link
     s, pol = state()
-    table = s.get("lab", {}).get("resolve")
     asked = False
     i = pol.begin(-1 if prefer else clock.now())
     while True:
@@ -122,7 +113,7 @@ def _pass(ms, prefer):
         try:
             clock.check(s)
             gc.collect()
-            _link = tlslink.open(route, table, sets.path(twinroot.SET), s.get("cert"), s.get("key"), ms)
+            _link = tlslink.open(route, s, sets.path(twinroot.SET), ms)
         except OSError as e:
             if e.route:
                 stats.bad(e.route, e.kind, e.issuer)
@@ -141,7 +132,8 @@ def _pass(ms, prefer):
         now = clock.now()
         d = stats.data()
         stats.good(route["name"], _link.root, now)
-        matters = well(False) | pol.good(now) | (d["last"] is None)
+        matters = pol.good(now)
+        matters = well(False) or matters or d["last"] is None
         d["last"] = route["name"]
         d["since"] = pol.since
         d.pop("trial", None)
@@ -157,13 +149,13 @@ def well(broker):
     """What failed in a row is forgotten after a handshake; what a `broker` had refused, when it lets us in. True when that is worth a
     write."""
     global _stage
-    f = stats.data().get("fails")
-    if not f or f[2] > broker:
-        return False
-    del stats.data()["fails"]
-    first = _stage < 2
-    _stage = 2
-    return first
+    d = stats.data()
+    if d.get("fails", (0, 0, 2))[2] <= broker:
+        del d["fails"]
+        if _stage < 2:
+            _stage = 2
+            return True
+    return False
 
 
 def failed(e, broker=False):
@@ -183,3 +175,6 @@ def failed(e, broker=False):
             _set = None
             return True
     return False
+
+
+_resume()

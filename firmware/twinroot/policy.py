@@ -12,12 +12,13 @@ CAP_S = 300  # longest back-off: some 12 to 24 passes an hour against a server t
 
 
 class Policy:
+    fails = 0  # passes in a row that ended without a connection
+
     def __init__(self, n, last=0, since=0, ret=RETURN_S):
         self.n = n
         self.last = last if last < n else 0
         self.since = since  # unix seconds of the last time that the preferred route was given up
         self.ret = ret
-        self.fails = 0  # passes in a row that ended without a connection
         self.i = 0
         self._seen = 0
         self._tried = 0

@@ -21,7 +21,7 @@ def read(n):
                 d = json.load(f)
             d.pop("files", None)
         for r in d["routes"]:
-            r["name"], r["host"], r["port"], r["roots"][0]
+            r["name"], r["host"], r["port"], r["roots"]
         d["routes"][0]
         return d
     except (OSError, ValueError, KeyError, IndexError, TypeError) as e:

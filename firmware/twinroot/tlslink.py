@@ -71,10 +71,6 @@ class Wire(io.IOBase):
     def setblocking(self, flag):
         self.block = flag
 
-    def settimeout(self, t):
-        self.block = t != 0
-        self.limit = int(t * 1000) if t else 0
-
 
 class Link:
     """A verified connection: `sock` the stream, `route` and `root` names."""
@@ -90,18 +86,9 @@ class Link:
         self.wire.s.close()
 
 
-def resolve(host, port, table):
-    """Where the TCP connection goes. The table of a bench changes this, and never the name that is verified."""
-    if table:
-        at = table.get("%s:%d" % (host, port)) or table.get("*.%s:%d" % (host[host.find(".") + 1 :], port))
-        if at:
-            host, port = at.rsplit(":", 1)
-    return host, int(port)
-
-
-def open(route, table, folder, cert, key, ms):
-    """A verified Link over `route`. `folder`: of the set's files; `table`: see resolve(); `ms`: for TCP, and again for
-    the handshake. Raises the package's errors."""
+def open(route, info, path, ms):
+    """A verified Link over `route` of the set `info`, whose files are in `path`. `ms`: for TCP, and again for the handshake.
+    Raises the package's errors."""
     anchors = {}
     seen = []  # digest of the top certificate, name of who signed it, validity of each certificate, the leaf
     s = wire = link = None
@@ -124,26 +111,27 @@ def open(route, table, folder, cert, key, ms):
         ctx = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
         ctx.verify_mode = tls.CERT_REQUIRED
         for n in route["roots"]:
-            d = der.load(folder + n + ".pem", b"CERTIFICATE")
+            d = der.load(path + n + ".pem", b"CERTIFICATE")
             anchors[hashlib.sha256(d).digest()] = n
             ctx.load_verify_locations(d)
             d = None
             gc.collect()
-        if cert:
-            ctx.load_cert_chain(der.load(folder + cert, b"CERTIFICATE"), der.load(folder + key, b"PRIVATE KEY"))
-        try:
-            ctx.verify_callback = show
-        except AttributeError:  # before MicroPython 1.23
-            pass
+        if info.get("cert"):
+            ctx.load_cert_chain(der.load(path + info["cert"], b"CERTIFICATE"), der.load(path + info["key"], b"PRIVATE KEY"))
+        ctx.verify_callback = show
         gc.collect()
         wire = True  # from here on it is not about our files
-        at = resolve(route["host"], route["port"], table)
+        at = host, port = route["host"], route["port"]
+        if "lab" in info:
+            from . import lab
+
+            at = lab.at(host, port, info)
         s = socket.socket()
         s.settimeout(ms / 1000)
-        s.connect(socket.getaddrinfo(at[0], at[1])[0][-1])
+        s.connect(socket.getaddrinfo(*at)[0][-1])
         s.setblocking(False)
         wire = Wire(s, ms)
-        sock = ctx.wrap_socket(wire, server_hostname=route["host"])
+        sock = ctx.wrap_socket(wire, server_hostname=host)
         wire.end = None
         root = anchors.get(seen[0]) if seen else route["roots"][0] if len(anchors) == 1 else None
         link = Link(sock, wire, route["name"], root)

@@ -81,6 +81,40 @@ def sign_set(folder: Path, key: Path | None, program: str | None, out: Path, day
     return 0
 
 
+@command.command("job")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--topic", help="Devices get the set in chunks from this MQTT topic; without it the document holds the set, if it fits.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, metavar="FOLDER", help="A new folder.")
+def job(file: Path, topic: str | None, out: Path) -> int:
+    """The AWS IoT job document for the signed set in FILE (job.json), and with --topic its chunks (chunks/*.bin, to be published)."""
+    from provisioning.identity import jobs
+
+    try:
+        container = file.read_bytes()
+    except OSError as error:
+        raise InputError("no-file", f"{file} cannot be read ({error.strerror})", "twinroot sign set DIR --key KEY --out FILE") from None
+    manifest = jobs.manifest_of(container)
+    try:
+        paths = jobs.write(out, container, topic)
+    except OSError as error:
+        raise StationError("cannot-write", f"{out} cannot be written: {error.strerror}.", "Check the folder and the disk.") from error
+    say(f"aws iot create-job --job-id {manifest['product']}-{manifest['version']} --document file://{out}/job.json --targets ARN")
+    emit(
+        {
+            "document": str(paths[0]),
+            "chunks": [str(path) for path in paths[1:]],
+            "topic": topic,
+            "product": manifest["product"],
+            "version": manifest["version"],
+            "device": manifest["device"],
+            "expires": manifest["expires"],
+        },
+        f"{paths[0]}: version {manifest['version']} of {manifest['product']}"
+        + (f", {len(paths) - 1} chunks for topic {topic}." if topic else ", the set in the document."),
+    )
+    return 0
+
+
 def _words(command: str) -> list[str]:
     try:
         words = shlex.split(command)

@@ -117,7 +117,8 @@ def test_a_set_without_usable_routes_is_rolled_back_by_mqtt_too(world: World, ro
         world.server(LEGACY, world.legacy) as legacy,
     ):
         one = world.build(1, ats.address, legacy.address)
-        two = sets.build(2, routes, {"Ats": world.ats}, world.device)
+        lab = {"resolve": {f"{ATS}:8883": ats.address}}
+        two = sets.build(2, routes, {"Ats": world.ats}, world.device, lab=lab)
         out = Board(world.folder / "board", sets.board(2, one, two) | PROVEN_1).run(MQTT).json
     assert out == [[2, "set", True], [2, "set", True], [1, "ats", "t-1"]]
 

@@ -37,7 +37,7 @@ def siblings(source: Path) -> set[str]:
     for node in ast.walk(ast.parse(source.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level:
             out |= {node.module} if node.module else {a.name for a in node.names}
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "_import" and isinstance(node.args[0], ast.Constant):
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("_import", "_call") and isinstance(node.args[0], ast.Constant):
             out.add(str(node.args[0].value))
     return out
 

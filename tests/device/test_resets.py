@@ -115,7 +115,7 @@ twinroot.core.CONFIRM_MS = 0
 real = twinroot.clock.now
 twinroot.clock.now = lambda: real() + 86400 * %d
 for i in range(%d):  # of each, a boot's worth: nothing stays in RAM
-    twinroot.core._set, twinroot.core._stage, twinroot.stats._d = None, -1, None
+    twinroot.core._set, twinroot.core._stage, twinroot.stats._d = None, 0, None
     link = twinroot.connect(wait=False, prefer=True)
     d = twinroot.stats.data()
     d["last"] = "legacy" if i & 1 else "ats"  # as if the route had changed
