@@ -2,6 +2,7 @@
 firmware has it, else mini.py; only its connect() is replaced, so reconnecting goes through the route policy too."""
 
 import struct
+from time import ticks_diff, ticks_ms
 
 import twinroot  # core and stats are looked up there: after a rollback, or an update, they are those of another package
 
@@ -55,6 +56,7 @@ class _Whole:
     def __init__(self, s):
         self.s = s
         self.write = s.write
+        self.readinto = s.readinto
         self.setblocking = s.setblocking
         self.close = s.close
 
@@ -71,6 +73,7 @@ def _kind(base):
         timeout = 20
         own = False  # the client id is the set's
         subs = ()
+        asked = 0  # ticks at which ping() looked at the clock
 
         def connect(self, clean_session=True, timeout=None):
             """Connect over the best route; RefusedError when the broker does not want this device."""
@@ -115,8 +118,11 @@ def _kind(base):
 
         def ping(self):
             """Keep alive; on another than the preferred route, go home when the time has come."""
-            if twinroot.core.due():
-                self.connect(False)
+            t = ticks_ms()
+            if not 0 <= ticks_diff(t, self.asked) < 10000:  # the time of day is an object: none is made for each ping
+                self.asked = t
+                if twinroot.core.due():
+                    self.connect(False)
             base.ping(self)
 
     return Client

@@ -18,6 +18,7 @@ class MQTTClient:
         self.cb = None
         self.pid = 0
         self.buf = bytearray(8)
+        self.one = bytearray(1)
         self.lw_topic = self.lw_msg = None
         self.lw_qos = 0
         self.lw_retain = False
@@ -101,16 +102,17 @@ class MQTTClient:
         return self.wait_msg()
 
     def wait_msg(self):
-        """Deal with one packet. None for nothing (or PINGRESP), else its first byte."""
-        r = self.sock.read(1)
+        """Deal with one packet. None for nothing (or PINGRESP: then nothing is allocated), else its first byte."""
+        r = self.sock.readinto(self.one)
         self.sock.setblocking(True)
         if r is None:
             return None
+        op = self.one[0]
+        if r and op == 0xD0:
+            r = self.sock.readinto(self.one)
         if not r:
             raise MQTTException(-1, "closed by the broker")
-        op = r[0]
         if op == 0xD0:
-            self._read(1)
             return None
         if op & 0xF0 != 0x30:
             return op
