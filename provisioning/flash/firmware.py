@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -138,12 +139,27 @@ def _applications(board: Board, path: Path, content: bytes, table: tuple[partiti
     raise _wrong(path, why, "Take the whole image (.bin), and get it again if it is.")
 
 
-def file_system(board: Board, firmware: Firmware) -> partition.Partition:
-    """The partition that the file system goes to. Raises InputError: not there, too small, over the end, over the firmware."""
+# The first MicroPython that makes its file-system partition while it starts, instead of having it in the table.
+_MAKES_ITS_OWN = (1, 26)
+
+
+def makes_its_own(board: Board, firmware: Firmware) -> bool:
+    """Whether the firmware's table leaves the file system out, so that its size is that of the flash that is really there."""
+    version = tuple(int(part) for part in re.findall(r"\d+", firmware.version)[:2])
+    return bool(firmware.table) and version >= _MAKES_ITS_OWN and partition.rest(firmware.table, board.flash_bytes) is not None
+
+
+def file_system(board: Board, firmware: Firmware, flash: int | None = None) -> partition.Partition:
+    """The partition that the file system goes to, on a chip with `flash` bytes (the board file's by default).
+
+    Raises InputError: not there, too small, over the end, over the firmware.
+    """
     wanted = board.partition
     if not firmware.table:
         return next(p for p in partition.stock(wanted.name, wanted.offset, wanted.size) if p.label == wanted.name)
     row = firmware.partition(wanted.name)
+    if row is None and wanted.name == partition.FILE_SYSTEMS[0] and makes_its_own(board, firmware):
+        row = partition.rest(firmware.table, flash or board.flash_bytes)
     if row is None:
         if firmware.partition("ffat"):
             raise InputError(
@@ -163,7 +179,7 @@ def file_system(board: Board, firmware: Firmware) -> partition.Partition:
             f"The partition '{row.label}' of {firmware.file} has {row.size} bytes, the board '{board.name}' expects {wanted.size}.",
             "Correct `partition` in the board file, or take another image.",
         )
-    if row.offset + row.size > board.flash_bytes:
+    if row.offset + row.size > (flash or board.flash_bytes):
         raise InputError(
             "partition-outside",
             f"The partition '{row.label}' of {firmware.file} ends behind the end of {board.flash_size} of flash.",

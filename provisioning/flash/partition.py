@@ -17,6 +17,7 @@ _ENTRY = struct.Struct("<2sBBII16sI")
 _MAGIC, _MD5 = b"\xaa\x50", b"\xeb\xeb"
 
 APP, DATA = 0x00, 0x01
+FILE_SYSTEMS = ("vfs", "ffat")  # labels that MicroPython looks for
 FACTORY, OTA_0, OTA_15 = 0x00, 0x10, 0x1F
 
 
@@ -75,3 +76,15 @@ def stock(label: str, offset: int, size: int) -> tuple[Partition, ...]:
         Partition("factory", APP, FACTORY, FACTORY_OFFSET, offset - FACTORY_OFFSET),
         Partition(label, DATA, 0x81, offset, size),
     )
+
+
+def rest(rows: tuple[Partition, ...], flash: int) -> Partition | None:
+    """What MicroPython from 1.26 on makes a `vfs` of when its table has none: all behind the last partition, up to the end of the flash
+    that is really there (`flash`, bytes). None where nothing is left, or where the table has a file system.
+
+    Source: boardctrl_startup() in ports/esp32/main.c.
+    """
+    end = max((row.offset + row.size for row in rows), default=0)
+    if not end or end >= flash or any(row.label in FILE_SYSTEMS for row in rows):
+        return None
+    return Partition(FILE_SYSTEMS[0], DATA, 0x81, end, flash - end)

@@ -59,15 +59,25 @@ class Plan:
         """Load and check the firmware. Raises InputError, StationError for a download."""
         loaded = firmware.load(product.board)
         place = firmware.file_system(product.board, loaded)
-        # The table in the image decides where the file system lies, not the board file.
-        own = product.board.partition.model_copy(update={"offset": place.offset, "size": place.size})
-        board = product.board.model_copy(update={"partition": own})
-        return cls(replace(product, board=board), loaded, place, factory.authority(product))
+        return cls(_with_partition(product, place), loaded, place, factory.authority(product))
+
+    def on(self, flash: int | None) -> Plan:
+        """For a chip with so many bytes of flash: firmware that makes its own file system gives it all that is left, to the last block."""
+        if flash is None or not firmware.makes_its_own(self.product.board, self.firmware):
+            return self
+        place = firmware.file_system(self.product.board, self.firmware, flash)
+        return replace(self, product=_with_partition(self.product, place), partition=place)
 
     @property
     def end(self) -> int:
         """Bytes of flash that are needed."""
         return max(self.firmware.offset + self.firmware.size, self.partition.offset + self.partition.size)
+
+
+def _with_partition(product: Product, place: partition.Partition) -> Product:
+    """The table in the image decides where the file system lies, not the board file."""
+    own = product.board.partition.model_copy(update={"offset": place.offset, "size": place.size})
+    return replace(product, board=product.board.model_copy(update={"partition": own}))
 
 
 @dataclass(frozen=True)
@@ -146,6 +156,8 @@ class _Run:
         self._facts(examined, line.name)
         with self._board_released(line):
             self._refuse(examined, line.name)
+            self.plan = self.plan.on(examined.facts.flash)
+            self.product = self.plan.product
             device = self._claim()
             with report.step("bundle"):
                 bundle = self._bundle(device)

@@ -30,12 +30,14 @@ def half_random(size: int, seed: int) -> bytes:
 
 
 def firmware(chip: str = "esp32", size: int = 200_000, seed: int = 1, *, table: bool = True, label: str = "vfs", least: int = 0) -> bytes:
-    """A whole firmware file as MicroPython offers it: boot loader, table, application; `size` bytes of application."""
+    """A whole firmware file as MicroPython offers it: boot loader, table, application; `size` bytes of application. `label`: the
+    file system's; "" leaves it out of the table, as stock images from 1.26 on do."""
     offset = CHIPS[chip].boot_offset
     made = bytearray(image(chip, half_random(16_000, seed), least=least))
     if table:
         made = made.ljust(partition.TABLE_OFFSET - offset, b"\xff")
-        made += partition.make(partition.stock(label, 0x200000, 0x200000))
+        rows = partition.stock(label, 0x200000, 0x200000)
+        made += partition.make(rows if label else rows[:-1])
     made = made.ljust(partition.FACTORY_OFFSET - offset, b"\xff")
     made += image(chip, half_random(size, seed + 1))
     return bytes(made)

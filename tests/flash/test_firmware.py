@@ -97,6 +97,26 @@ def test_partitions(tmp_path: Path) -> None:
     refused(tmp_path, make_firmware(), "partition-too-small", more="flash_size: 8MB\npartition: {offset: 0x200000, size: 0x300000}\n")
 
 
+@pytest.mark.parametrize(("flash", "size"), [("4MB", 0x200000), ("16MB", 0xE00000)])
+def test_a_table_without_a_file_system_leaves_it_the_rest(tmp_path: Path, flash: str, size: int) -> None:
+    """Stock images from MicroPython 1.26 on."""
+    board = load_board(board_file(tmp_path, make_firmware(label=""), more=f"flash_size: {flash}\n"))
+    found = firmware.load(board)
+    assert [row.label for row in found.table] == ["nvs", "phy_init", "factory"]
+    place = firmware.file_system(board, found)
+    assert (place.label, place.offset, place.size) == ("vfs", 0x200000, size)
+    assert firmware.file_system(board, found, 8 << 20).size == 0x600000, "the flash that is really there decides"
+
+
+def test_an_older_image_without_a_file_system_is_refused(tmp_path: Path) -> None:
+    path = board_file(tmp_path, make_firmware(label=""))
+    path.write_text(path.read_text().replace('"1.27.0"', '"1.25.0"'))
+    board = load_board(path)
+    with pytest.raises(InputError) as caught:
+        firmware.file_system(board, firmware.load(board))
+    assert caught.value.code == "no-partition"
+
+
 def test_an_image_without_a_table_gets_one(tmp_path: Path) -> None:
     board = load_board(board_file(tmp_path, make_firmware(table=False)))
     found = firmware.load(board)

@@ -271,3 +271,19 @@ def test_firmware_without_a_table_boots_with_the_one_that_is_made(made: products
     report = run(made, board.port, "ws-0001")
     assert report.outcome == "pass", report.message
     assert partition.parse(board.read_flash(0x8000, 0xC00))[-1].label == "vfs"
+
+
+@pytest.mark.parametrize("flash_size", ["4MB", "8MB"])
+def test_firmware_that_makes_its_own_file_system(made: products.Made, make_board: MakeBoard, flash_size: str) -> None:
+    """Stock images from 1.26 on: the partition reaches to the end of the flash that is really there, and littlefs mounts no other size.
+    The board file says 4 MB; a board may have more."""
+    images.board_file(made.folder, images.firmware(size=60_000, label=""), extends="virtual-esp32")
+    board = make_board(flash_size=flash_size)
+    report = run(made, board.port, "ws-0001")
+    assert report.outcome == "pass", f"{report.code}: {report.message}"
+    size = {"4MB": 4, "8MB": 8}[flash_size] << 20
+    plan = Plan.of(load_product(made.product)).on(size)
+    assert plan.partition.offset + plan.partition.size == size
+    [device] = [one for one in load_devices(made.devices) if one.id == "ws-0001"]
+    data = b"".join(board.read_flash(at, 0x100000) for at in range(0x200000, size, 0x100000))
+    assert read_back(data, plan.product.board) == build(plan.product, device).tree(1)
