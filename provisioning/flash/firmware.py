@@ -103,6 +103,11 @@ def _boot_loader(board: Board, path: Path, content: bytes) -> image.Image:
             f"The board '{board.name}' has firmware at 0x{board.firmware.offset:x}; an {board.chip} starts from 0x{chip.boot_offset:x}.",
             f"Set `firmware.offset: 0x{chip.boot_offset:x}`.",
         )
+    if boot.flash > board.flash_bytes:
+        # Its application would end in "Detected size smaller than the size in the binary image header".
+        raise _wrong(
+            path, f"is made for {boot.flash >> 20}MB of flash, the board has {board.flash_size}", "Take the image for this flash size."
+        )
     end = board.firmware.offset + len(content)
     if end > board.flash_bytes:
         raise _wrong(path, f"ends at 0x{end:x}, behind the end of {board.flash_size} of flash", "Take the image for this flash size.")

@@ -29,6 +29,7 @@ class Image:
     """One boot loader or application inside a file; `size` bytes from its magic on, hash included."""
 
     chip_id: int
+    flash: int  # bytes of flash that it is made for
     min_revision: int  # major * 100 + minor
     max_revision: int  # 0 or 65535: no limit
     segments: int
@@ -71,7 +72,7 @@ def parse(data: bytes, at: int = 0) -> Image:
             raise BadImage("does not have the SHA-256 that its data has")
         position += 32
     chip_id, _, least, most = struct.unpack_from("<HBHH", header, 12)
-    return Image(chip_id, least, most, count, position - at)
+    return Image(chip_id, (1 << 20) << (header[3] >> 4), least, most, count, position - at)
 
 
 def _xor(data: bytes) -> int:

@@ -91,6 +91,13 @@ def test_too_big_for_the_flash(tmp_path: Path) -> None:
     refused(tmp_path, make_firmware(size=4 * 1024 * 1024), "firmware-image")
 
 
+def test_made_for_more_flash_than_the_board_has(tmp_path: Path) -> None:
+    content = bytearray(make_firmware())
+    assert content[3] == 0x20, "4 MB"
+    more = "flash_size: 2MB\npartition: {offset: 0x100000, size: 0x100000}\n"
+    assert "made for 4MB" in refused(tmp_path, bytes(content), "firmware-image", more=more).message
+
+
 def test_partitions(tmp_path: Path) -> None:
     assert "vfs2" in refused(tmp_path, make_firmware(label="vfs2"), "no-partition").message
     refused(tmp_path, make_firmware(label="ffat"), "needs-littlefs")
