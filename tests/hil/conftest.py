@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from provisioning.config.load import list_boards, load_board
-from provisioning.errors import StationError
+from provisioning.errors import StationError, TwinrootError
 from provisioning.job.board import chip_of
 from provisioning.link.port import resolve
 from tests.hil.bench import DEVICE, Bench
@@ -95,7 +95,13 @@ class Rack:
 @pytest.fixture(scope="session")
 def rack(asked: Wanted) -> Iterator[Rack]:
     with ExitStack() as undo:
-        yield Rack(asked, undo)
+        made = Rack(asked, undo)
+        if asked.real:
+            try:
+                made.bench(0)  # what is wrong with the board or its port ends the run here, once, and not each test
+            except TwinrootError as error:
+                pytest.exit(f"{error.message} {error.hint}", 2)
+        yield made
 
 
 @pytest.fixture

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from tests.hil.options import wanted
@@ -40,3 +44,10 @@ def test_options_name_boards(given: dict[str, str], environment: dict[str, str],
 def test_what_cannot_be_is_a_sentence(given: dict[str, str], word: str) -> None:
     with pytest.raises(ValueError, match=word):
         wanted(given, {})
+
+
+def test_a_port_that_does_not_exist_ends_the_run_with_one_sentence() -> None:
+    command = [sys.executable, "-m", "pytest", str(Path(__file__).parent / "test_update.py"), "-q", "-p", "no:cacheprovider", "--port"]
+    run = subprocess.run([*command, "/dev/not-there"], capture_output=True, text=True, timeout=100, cwd=Path(__file__).parents[2])
+    assert run.returncode == 2
+    assert run.stdout.count("There is no port /dev/not-there.") == 1 and "Traceback" not in run.stdout + run.stderr
