@@ -80,12 +80,15 @@ def selftest(repl: RawRepl, connect: bool = False) -> dict[str, Any]:
     return found
 
 
-def patient(repl: RawRepl, question: Callable[[], T]) -> T:
-    """The answer to a question that writes nothing, asked again when the line swallows or changes it or the answer."""
+def patient(repl: RawRepl, question: Callable[[], T], again: type[BoardError] = BoardError) -> T:
+    """The answer to a question that writes nothing, asked again when the line swallows or changes it or the answer.
+
+    `again`: errors after which it is asked again; LinkBroken for questions that a board may be refused by.
+    """
     for _ in range(2):
         try:
             return question()
-        except BoardError:
+        except again:
             repl.enter()
     return question()
 

@@ -6,11 +6,13 @@ from typing import Any
 
 from provisioning.bundle.bundle import Interpreter, build
 from provisioning.errors import BoardError
-from provisioning.job.board import adopt, check, chip_of, judge, mac_text, selftest
+from provisioning.job.board import adopt, check, chip_of, judge, mac_text, patient, selftest
 from provisioning.job.report import Report
 from provisioning.job.running import board, reported
 from provisioning.link.events import Listener, silent
 from provisioning.link.payload import Payload
+from provisioning.link.repl import LinkBroken, RawRepl
+from provisioning.link.transport.base import Hello
 from provisioning.link.transport.choose import choose
 
 
@@ -26,16 +28,9 @@ def verify(
         with report.step("restart"):
             repl.soft_reset()
         with report.step("read-back"):
-            session, _ = choose(repl, transport, events=events)
-            report.transport = session.name
-            hello = session.hello()
-            report.mac, report.chip = mac_text(hello.uid), chip_of(hello.machine)
-            if product is not None:
-                check(hello, product, repl.wire.name, report)
-            report.files = session.audit()
-            session.close()
+            hello = patient(repl, lambda: _read_back(repl, report, product, transport, events), LinkBroken)
         with report.step("selftest"):
-            found = selftest(repl, connect)
+            found = patient(repl, lambda: selftest(repl, connect), LinkBroken)
         adopt(report, found)
         wanted = None
         if product is not None:
@@ -47,6 +42,19 @@ def verify(
         how = f", connected over {found['connect']['route']}" if connect else ""
         report.passed(f"Set {found['set']} of {found['product']} for {found['device']} is whole{how}.")
     return report
+
+
+def _read_back(repl: RawRepl, report: Report, product: Any, transport: str, events: Listener) -> Hello:
+    """What the board is; the hashes of its files go into the report."""
+    session, _ = choose(repl, transport, events=events)
+    report.transport = session.name
+    hello = session.hello()
+    report.mac, report.chip = mac_text(hello.uid), chip_of(hello.machine)
+    if product is not None:
+        check(hello, product, repl.wire.name, report)
+    report.files = session.audit()
+    session.close()
+    return hello
 
 
 def _compare(found: dict[str, str], wanted: dict[str, str], set_sha256: str, name: str) -> None:

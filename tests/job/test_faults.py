@@ -15,6 +15,8 @@ from provisioning.job.report import Report
 from provisioning.job.update import update
 from provisioning.job.verify import verify
 from provisioning.link.events import Event, Listener, silent
+from provisioning.link.repl import LinkBroken
+from provisioning.link.transport.stream import StreamSession
 from provisioning.virtual import VirtualBoard
 from tests.job.conftest import Bench, started
 
@@ -174,3 +176,19 @@ def test_port_unplugged(faulty: Faulty, tmp_path: Path) -> None:
     board.plug()
     assert (report.outcome, report.code, report.exit_code) == ("error", "port-lost", 3), report.message
     assert faulty.judge(report) in ("old", "new")
+
+
+def test_verify_asks_again(faulty: Faulty, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that came damaged is no verdict about the board."""
+    faulty.again()
+    original = StreamSession.audit
+    answers = iter([False, True])
+
+    def audit(self: StreamSession) -> dict[str, str]:
+        if not next(answers):
+            raise LinkBroken("repl-confused", "The board answered something else.", "")
+        return original(self)
+
+    monkeypatch.setattr(StreamSession, "audit", audit)
+    report = verify(faulty.bench.port)
+    assert report.outcome == "pass", report.message
