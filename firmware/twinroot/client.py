@@ -119,7 +119,8 @@ def _kind(base):
         def ping(self):
             """Keep alive; on another than the preferred route, go home when the time has come."""
             t = ticks_ms()
-            if not 0 <= ticks_diff(t, self.asked) < 10000:  # the time of day is an object: none is made for each ping
+            # The time of day is an object: none is made for each ping, but four in the time after which we go home, or one in 10 s.
+            if not 0 <= ticks_diff(t, self.asked) < min(10000, 250 * twinroot.core._pol.ret):
                 self.asked = t
                 if twinroot.core.due():
                     self.connect(False)
