@@ -103,11 +103,13 @@ def finish_all(rows: Sequence[Row], began: float, name: str = "reports") -> int:
     """Print the result, the rows under `name`; returns the exit code. `began`: time.monotonic() of the start."""
     from provisioning.job.many import exit_code
 
-    passed = sum(row.passed for row in rows)
+    bad = [row for row in rows if not row.passed]
     code = exit_code(rows)
+    # How the run ended is how the board ended that most needs a person; each row says it for its own board.
+    worst = next((row.report for row in bad if row.exit_code == code), {"outcome": "pass", "code": "pass", "message": "", "hint": ""})
     result = {
-        "outcome": {0: "pass", 1: "fail"}.get(code, "error"),
-        "passed": passed,
+        **{key: worst[key] for key in ("outcome", "code", "message", "hint")},
+        "passed": len(rows) - len(bad),
         "boards": len(rows),
         "seconds": round(time.monotonic() - began, 3),
         name: [row.as_dict() for row in rows],
