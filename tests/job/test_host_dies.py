@@ -79,7 +79,7 @@ def deaths(bench: Bench, max_baud: int, points: int) -> float:
 @pytest.mark.parametrize("max_baud", [115200, 2000000])
 def test_the_next_update_gets_through(bench: Bench, max_baud: int) -> None:
     """Wherever the host dies: in a frame, between two, in the program that raises the rate, in its proof, in the receiver itself."""
-    assert deaths(bench, max_baud, 11) < SOON
+    assert deaths(bench, max_baud, 8) < SOON
 
 
 @pytest.mark.long
@@ -113,7 +113,7 @@ def test_a_killed_process(tmp_path: Path, baud: int) -> None:
     try:
         bench = Bench(board, tmp_path)
         product = bench.product()
-        for after in (700, 1900, 4000, 7000, 12000):
+        for after in (1900, 4000, 9000):
             blank(board)
             killed(bench, product, baud, after)
             report = update(product, bench.device, bench.port)
@@ -124,12 +124,11 @@ def test_a_killed_process(tmp_path: Path, baud: int) -> None:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("max_baud", [115200, 2000000])
-@pytest.mark.parametrize("share", [0.3, 0.6])
-def test_another_tool_gets_through_after_the_receivers_patience(bench: Bench, max_baud: int, share: float) -> None:
+def test_another_tool_gets_through_after_the_receivers_patience(bench: Bench, max_baud: int) -> None:
     product = bench.product()
     total = update(product, bench.device, bench.port, max_baud=max_baud).wire["sent"]
     blank(bench.board)
-    assert die(bench, product, int(total * share), max_baud=max_baud)
+    assert die(bench, product, total * 3 // 5, max_baud=max_baud)
     time.sleep(PATIENCE + 0.5)
     done = subprocess.run(
         [sys.executable, "-m", "mpremote", "connect", bench.port, "exec", "print(6*7)"],

@@ -93,8 +93,7 @@ def test_a_read_only_file_system(bench: Bench, transport: str) -> None:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("transport", ["stream", "paste"])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(("transport", "step"), [*(("stream", step) for step in STEPS), ("paste", "transfer"), ("ampy", "transfer")])
 def test_unplugged_at_every_step(bench: Bench, transport: str, step: str) -> None:
     """Exit code 3 and one sentence; when it is plugged in again, the same command passes."""
     product = bench.product()
