@@ -21,8 +21,9 @@ from provisioning.link.wire import Wire
 
 ROM_BAUD = 115200
 SYNC, WRITE_REG, READ_REG, SPI_SET_PARAMS, SPI_ATTACH, SPI_FLASH_MD5, GET_SECURITY_INFO = 0x08, 0x09, 0x0A, 0x0B, 0x0D, 0x13, 0x14
-_ANSWER = 0.5  # seconds for one answer; the ROM answers in milliseconds
+_ANSWER = 2.0  # seconds for one answer; the ROM answers in milliseconds, but a computer with many boards may look late
 _SYNC_ANSWER = 0.1
+_LATE_ANSWER = 0.5  # for the syncs after the last reset: by then it is the computer that is slow, or nobody is there
 _QUIET = 0.2  # seconds without an answer after which no late one comes
 _ATTEMPTS = 4  # resets until it is given up
 _SYNCS = 5  # per reset
@@ -82,7 +83,7 @@ class RomLoader:
                 (_usb_reset if before == "usb-reset" else _classic_reset)(self._wire.serial, 0.05 if attempt % 2 == 0 else 0.5)
             for _ in range(_SYNCS):
                 try:
-                    self._sync()
+                    self._sync(_SYNC_ANSWER if attempt + 1 < _ATTEMPTS else _LATE_ANSWER)
                 except (_Silent, _Refused):
                     heard = (heard + bytes(self._pending))[-4096:]
                     self._pending.clear()
@@ -90,8 +91,8 @@ class RomLoader:
                     return
         raise self._no_loader(heard)
 
-    def _sync(self) -> None:
-        value, _ = self._command(SYNC, b"\x07\x07\x12\x20" + 32 * b"\x55", _SYNC_ANSWER)
+    def _sync(self, seconds: float) -> None:
+        value, _ = self._command(SYNC, b"\x07\x07\x12\x20" + 32 * b"\x55", seconds)
         self.is_stub = value == 0
         self._drain()  # a sync is answered eight times, too
 
@@ -194,7 +195,7 @@ class RomLoader:
 
     def _flash_id(self, chip: Chip) -> int:
         """The flash chip's JEDEC id, manufacturer in the lowest byte: one user command of the SPI controller."""
-        self._command(SPI_ATTACH, bytes(4 if self.is_stub else 8), _ANSWER * 6)
+        self._command(SPI_ATTACH, bytes(4 if self.is_stub else 8), _ANSWER * 2)
         spi = chip.spi
         usr, usr2 = spi.base + spi.usr, spi.base + spi.usr2
         saved = self.read(usr), self.read(usr2)
@@ -216,7 +217,7 @@ class RomLoader:
         try:
             # Identity 0, size, block, sector, page, status mask: what the loader needs to know to read beyond its default size.
             self._command(SPI_SET_PARAMS, struct.pack("<IIIIII", 0, flash_size, 0x10000, 0x1000, 0x100, 0xFFFF), _ANSWER)
-            _, data = self._command(SPI_FLASH_MD5, struct.pack("<IIII", address, size, 0, 0), _ANSWER * 4)
+            _, data = self._command(SPI_FLASH_MD5, struct.pack("<IIII", address, size, 0, 0), _ANSWER)
         except (_Silent, _Refused):
             return None
         try:
