@@ -7,7 +7,7 @@ from pathlib import Path
 from littlefs import LittleFS
 
 from provisioning.link.port import open_port
-from provisioning.link.repl import RawRepl
+from provisioning.link.repl import LinkBroken, RawRepl
 from provisioning.link.wire import Wire
 from provisioning.virtual.client import VirtualBoard
 
@@ -77,7 +77,11 @@ class Virtual:
         with open_port(self.board.pty) as wire:
             repl = self.prompt(wire)
             self.board.cut(operations, seed=operations)
-            repl.start(script)
+            try:
+                repl.start(script)
+            except LinkBroken:  # the power went before the board's OK was out
+                if self.board.powered:
+                    raise
             said = bytearray()
             while self.board.powered and not said.endswith(b"\x04>"):
                 said += wire.read(0.05)
