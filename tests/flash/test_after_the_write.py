@@ -110,6 +110,7 @@ def test_a_flasher_that_does_not_start(made: products.Made, board: VirtualBoard,
         return [sys.executable, "-c", BROKEN_STUB, *arguments]
 
     monkeypatch.setattr(process, "command", command)
+    monkeypatch.setattr(process, "arguments_of", lambda _argv: None)  # not by the esptool that waits already
     monkeypatch.setattr(process, "_BRIEF", {process.STUB_STARTS: 2.0})
     report = run(made, board.port)
     assert (report.outcome, report.code, report.exit_code) == ("fail", "stub-not-started", 1), report.message
