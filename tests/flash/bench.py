@@ -30,6 +30,7 @@ from provisioning.virtual.flash import FlashTiming
 from . import products
 
 WIRE_BITS = 10  # 8N1
+BOARD: dict[str, Any] = {"paced": True, "latency_ms": 1.0, "flash_timing": "typical", "blank": True, "clock": "host"}
 
 
 @dataclass
@@ -51,7 +52,7 @@ class Row:
 @contextmanager
 def bench_board(folder: Path, baud: int = 2_000_000, **options: Any) -> Iterator[VirtualBoard]:
     """A blank, paced board."""
-    settings: dict[str, Any] = {"paced": True, "latency_ms": 1.0, "flash_timing": "typical", "blank": True, "clock": "host", **options}
+    settings = {**BOARD, **options}
     with VirtualBoard(state=folder, **settings) as board:
         yield board
 
@@ -176,7 +177,7 @@ def many(folder: Path, count: int = 16) -> Iterator[Row]:
     ports, boards = [], []
     try:
         for number in range(count):
-            board = VirtualBoard(state=folder / f"m{number}", paced=True, latency_ms=1.0, blank=True, clock="host").start()
+            board = VirtualBoard(state=folder / f"m{number}", **BOARD).start()
             boards.append(board)
             ports.append(board.port)
         one, cpu_one = _station(made, ports[:1])
