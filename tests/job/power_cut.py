@@ -24,7 +24,7 @@ from provisioning.link.transport.stream import record
 from provisioning.resources import folder
 
 # What selftest() needs of the connection package: fewer files, more states in the same time.
-MODULES = ("core", "check", "sets", "stats", "clock", "errors", "policy", "tlslink", "der")
+MODULES = ("core", "check", "sets", "slots", "stats", "clock", "errors", "policy", "tlslink", "der")
 
 
 @dataclass(frozen=True)
