@@ -93,6 +93,23 @@ def test_a_blank_chip_that_esptool_wrote_boots_by_itself(make_virtual_board, tmp
     link.close()
 
 
+def test_esptools_watchdog_resets_the_chip(make_virtual_board):
+    """Through the pseudo-terminal: behind RFC 2217 the chip restarts before pyserial's client is ready for the next command."""
+    board = make_virtual_board(chip="esp32c3", paced=False)
+    link = Repl(board.pty)
+    link.enter()
+    link.port.write(b"import machine; machine.bootloader()\x04")
+    link.until(b"waiting for download")
+    link.close()
+    resets = board.counters()["resets"]
+    text = esptool(board.pty, "--before", "no-reset", "--after", "watchdog-reset", "erase-region", "0x0", "0x4000")
+    assert "Hard resetting with a watchdog" in text
+    link = Repl(board.pty)
+    assert b"RTCWDT_RTC_RST" in link.until(b"invalid header: 0xffffffff")
+    assert board.counters()["resets"] > resets
+    link.close()
+
+
 def test_the_wrong_chip_is_noticed(board):
     assert "This chip is ESP32, not ESP32-C3" in esptool(board.port, "flash-id", chip="esp32c3", fails=True)
 

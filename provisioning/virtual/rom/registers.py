@@ -10,6 +10,8 @@ from provisioning.virtual.rom.facts import Facts
 from provisioning.virtual.rom.spi_flash import SpiFlashChip
 
 _CRYSTAL = 40_000_000  # Hz
+# Nothing is there on most chips, and yet nothing happens: esptool's own suite reads and writes here on each.
+_QUIET = ((0x400C0000, 0x400C2000), (0x50000000, 0x50002000))
 _PERIPHERALS = ((0x3FF00000, 0x3FF80000), (0x60000000, 0x60100000), (0x3F400000, 0x3F500000))
 _SPI_USR, _USR_MISO, _USR_MOSI, _USR_ADDR = 1 << 18, 1 << 28, 1 << 27, 1 << 30
 
@@ -78,19 +80,23 @@ class Registers:
             # 800 * 15625 * 128 / 40 = 40 MHz: get_rom_cal_crystal_freq
             words[facts.address("RTCCALICFG1")] = 800 << facts.address("TIMERS_RTC_CALI_VALUE_S")
         else:
-            words[facts.address("MAC_EFUSE_REG")] = low
-            words[facts.address("MAC_EFUSE_REG") + 4] = high
+            at = facts.address("MAC_EFUSE_REG")
+            words[at] = low
+            # The C2 has its revision in the same word.
+            words[at + 4] = words.get(at + 4, 0) | high
         words[facts.address("CHIP_DETECT_MAGIC_REG_ADDR")] = _MAGIC[chip]
 
     def read(self, address: int) -> int:
-        self._check(address)
+        if self._nothing_there(address):
+            return 0
         if address == self._uart_divider:
             scale = self._facts.address("XTAL_CLK_DIVIDER", 1)
             return _CRYSTAL * scale // max(1, self._rate())
         return self._words.get(address, 0)
 
     def write(self, address: int, value: int, mask: int = 0xFFFFFFFF) -> None:
-        self._check(address)
+        if self._nothing_there(address):
+            return
         old = self._words.get(address, 0)
         self._words[address] = (old & ~mask | value & mask) & 0xFFFFFFFF
         if address == self._spi and value & _SPI_USR:
@@ -106,10 +112,18 @@ class Registers:
             self._words[address + i] = int.from_bytes(data[i : i + 4].ljust(4, b"\0"), "little")
 
     def _check(self, address: int) -> None:
+        if self._nothing_there(address):
+            raise AccessError(f"no memory at 0x{address:08x}")
+
+    def _nothing_there(self, address: int) -> bool:
+        """Whether an access is without effect. Raises AccessError where the CPU takes an exception instead."""
         if address % 4:
             raise AccessError(f"unaligned access to 0x{address:08x}")
-        if not any(low <= address < high for low, high in (*self._facts.regions, *_PERIPHERALS)):
-            raise AccessError(f"no memory at 0x{address:08x}")
+        if _within(address, (*self._facts.regions, *_PERIPHERALS)):
+            return False
+        if _within(address, _QUIET):
+            return True
+        raise AccessError(f"no memory at 0x{address:08x}")
 
     def _spi_transaction(self) -> None:
         at = self._spi
@@ -138,6 +152,10 @@ class Registers:
             for i in range(0, max(4, len(answer)), 4):
                 words[first + i] = int.from_bytes(answer[i : i + 4].ljust(4, b"\0"), "little")
         words[at] = words.get(at, 0) & ~_SPI_USR
+
+
+def _within(address: int, regions: tuple[tuple[int, int], ...]) -> bool:
+    return any(low <= address < high for low, high in regions)
 
 
 def _crc8(data: bytes) -> int:

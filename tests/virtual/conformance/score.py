@@ -41,7 +41,7 @@ def read(report: Path) -> list[Result]:
 
 @dataclass
 class Score:
-    """One chip's. `seconds`: wall time. `crowded`: what was tried again with few boards at once, as it failed beside many."""
+    """One chip's. `seconds`: wall time. `crowded`: what failed beside many boards and passed beside few."""
 
     chip: str
     results: list[Result]
@@ -52,7 +52,7 @@ class Score:
     def of(cls, chip: str, first: list[Result], again: list[Result], seconds: float) -> Score:
         """The second try of a test counts."""
         second = {result.test: result for result in again}
-        crowded = [result for result in first if result.test in second]
+        crowded = [result for result in first if result.test in second and second[result.test].outcome == "passed"]
         return cls(chip, [second.get(result.test, result) for result in first], seconds, crowded)
 
     def count(self, outcome: str) -> int:
@@ -71,7 +71,7 @@ class Score:
         passed, failed = self.count("passed"), self.count("failed")
         lines = [f"{self.chip}: {passed} of {passed + failed} pass, {self.count('skipped')} do not apply, {self.seconds:.0f} s"]
         lines += [f"  {result.test}: {EXPLAINED.get(result.test, result.message)}" for result in self.failures]
-        lines += [f"  (failed beside many boards and was tried again: {result.test}: {result.message})" for result in self.crowded]
+        lines += [f"  (failed beside many boards, passed beside few: {result.test}: {result.message})" for result in self.crowded]
         return "\n".join(lines)
 
     def json(self) -> str:
