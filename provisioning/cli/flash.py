@@ -83,7 +83,8 @@ def _one(
 ) -> int:
     from provisioning.config.unit import choose
     from provisioning.job.allow import allowed_macs
-    from provisioning.job.flash import Options, Plan, flash, one_of
+    from provisioning.job.flash import flash
+    from provisioning.job.plan import Options, Plan, one_of
     from provisioning.ledger.opening import Opening
 
     units: list[Device] = choose(product, device_id, devices) if devices else [one_device(product, device_id)]

@@ -61,7 +61,7 @@ def flash_row(
     from provisioning.config.load import load_product
     from provisioning.config.unit import choose
     from provisioning.job.allow import allowed_macs
-    from provisioning.job.flash import Options, Plan
+    from provisioning.job.plan import Options, Plan
     from provisioning.job.ports import expand
     from provisioning.job.station import Job, station
     from provisioning.ledger.store import Ledger

@@ -33,7 +33,8 @@ def write_board(at: Path) -> None:
 
 def flash_board(product: Product, device: Device, port: str, folder: Path) -> Report:
     """`twinroot flash` on the board at `port`; ledger, logs and remembered rates stay in `folder`."""
-    from provisioning.job.flash import Options, Plan, flash
+    from provisioning.job.flash import flash
+    from provisioning.job.plan import Options, Plan
     from provisioning.ledger.store import Ledger
 
     folder.mkdir()

@@ -10,24 +10,22 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provisioning.bundle.bundle import Bundle, build
 from provisioning.bundle.image import image
 from provisioning.bundle.room import check_room
 from provisioning.config.device import Device
-from provisioning.config.product import Product
 from provisioning.errors import BoardError, TwinrootError
-from provisioning.flash import esptool, firmware, partition, preflight, record, work
-from provisioning.flash.firmware import Firmware
+from provisioning.flash import esptool, preflight, record, work
 from provisioning.flash.line import open_line
+from provisioning.flash.parts import written_parts
 from provisioning.flash.warm import Warm
 from provisioning.identity import factory
 from provisioning.job import settle
 from provisioning.job.allow import mac_of
 from provisioning.job.board import adopt, judge, selftest
+from provisioning.job.plan import Options, Plan
 from provisioning.job.report import Report
 from provisioning.ledger.entry import OUTCOME
 from provisioning.link import question
@@ -38,55 +36,9 @@ from provisioning.link.port import resolve
 if TYPE_CHECKING:
     from provisioning.flash.line import Examined, Line
     from provisioning.flash.process import Source
-    from provisioning.identity.signer import Authority
     from provisioning.ledger.store import Ledger
 
-_ERASED_AT_ONCE = 65536  # bytes, by one command of any SPI NOR flash
 BOOT_SECONDS = 20.0  # reset to the first answer of the prompt; a real board takes 1 to 3
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What all boards of a product share: the checked firmware, and the partition that its table says."""
-
-    product: Product
-    firmware: Firmware
-    partition: partition.Partition
-    authority: Authority | None = None  # the factory CA, when the product has one
-
-    @classmethod
-    def of(cls, product: Product) -> Plan:
-        """Load and check the firmware. Raises InputError, StationError for a download."""
-        loaded = firmware.load(product.board)
-        place = firmware.file_system(product.board, loaded)
-        return cls(_with_partition(product, place), loaded, place, factory.authority(product))
-
-    def on(self, flash: int | None) -> Plan:
-        """For a chip with so many bytes of flash: firmware that makes its own file system gives it all that is left, to the last block."""
-        if flash is None or not firmware.makes_its_own(self.product.board, self.firmware):
-            return self
-        place = firmware.file_system(self.product.board, self.firmware, flash)
-        return replace(self, product=_with_partition(self.product, place), partition=place)
-
-    @property
-    def end(self) -> int:
-        """Bytes of flash that are needed."""
-        return max(self.firmware.offset + self.firmware.size, self.partition.offset + self.partition.size)
-
-
-def _with_partition(product: Product, place: partition.Partition) -> Product:
-    """The table in the image decides where the file system lies, not the board file."""
-    own = product.board.partition.model_copy(update={"offset": place.offset, "size": place.size})
-    return replace(product, board=product.board.model_copy(update={"partition": own}))
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a run differs from the default. `allowed`: MACs; None for every board. `baud`: a fixed rate."""
-
-    allowed: frozenset[str] | None = None
-    baud: int | None = None
-    operator: str | None = None
 
 
 def flash(
@@ -226,32 +178,13 @@ class _Run:
 
         with work.folder(self.attempt) as folder:
             with self.report.step("image"):
-                parts = self._parts(folder, bundle, examined.same_firmware)
+                made = image(bundle, self.product.board)
+                self.fields["image_sha256"] = record.sha256(made.data)
+                parts = written_parts(self.plan.firmware, self.product.board.partition, made, folder, examined.same_firmware)
             claims.intend(self.ledger, self.attempt, self.fields)
             self.wrote = True
             with self.report.step("write"):
                 self._session(line, parts, in_loader, examined.same_firmware)
-
-    def _parts(self, folder: Path, bundle: Bundle, skip_same: bool) -> list[esptool.Part]:
-        made = image(bundle, self.product.board)
-        self.fields["image_sha256"] = record.sha256(made.data)
-        file = self._firmware_file(folder)
-        parts = [esptool.Part(self.plan.firmware.offset, file)]
-        # What is there already is not written again, piece by piece; the flash erases so many bytes at once.
-        for offset, content in made.pieces(gap=2, cut=_ERASED_AT_ONCE if skip_same else 0):
-            at = self.plan.partition.offset + offset
-            parts.append(esptool.Part(at, esptool.private_file(folder, f"fs-{at:06x}.bin", content)))
-        return sorted(parts, key=lambda part: part.offset)
-
-    def _firmware_file(self, folder: Path) -> Path:
-        """The firmware as it is, or a copy with a partition table where it has none."""
-        own = self.plan.firmware
-        if own.table:
-            return own.file
-        place = self.product.board.partition
-        table = partition.make(partition.stock(place.name, place.offset, place.size))
-        at = partition.TABLE_OFFSET - own.offset
-        return esptool.private_file(folder, "firmware.bin", own.content[:at] + table + own.content[at + len(table) :])
 
     def _session(self, line: Line, parts: list[esptool.Part], in_loader: bool, skip_same: bool) -> None:
         try:
@@ -337,10 +270,3 @@ def _leave_quietly(line: Line) -> None:
         line.start()
     except TwinrootError:
         return  # the refusal on its way up matters more than a port that went away meanwhile
-
-
-def one_of(plan: Plan, device: Device) -> None:
-    """What is wrong with this device's files, before a port is opened. Raises InputError."""
-    if plan.authority is not None:
-        return  # they are made once the board is known
-    check_room(plan.product, build(plan.product, device))

@@ -12,8 +12,9 @@ from provisioning.bundle import compile as compiler
 from provisioning.config.device import Device
 from provisioning.config.load import load_product
 from provisioning.job import many
-from provisioning.job.flash import Options, Plan, flash
+from provisioning.job.flash import flash
 from provisioning.job.many import Row, Watch
+from provisioning.job.plan import Options, Plan
 from provisioning.job.report import Report
 from provisioning.link.events import Listener
 

@@ -13,7 +13,8 @@ from provisioning.config.load import load_product
 from provisioning.flash import line as line_module
 from provisioning.flash import process
 from provisioning.job import flash as flash_module
-from provisioning.job.flash import Options, Plan, flash
+from provisioning.job.flash import flash
+from provisioning.job.plan import Options, Plan
 from provisioning.job.report import Report
 from provisioning.ledger.store import Ledger
 from provisioning.virtual import VirtualBoard

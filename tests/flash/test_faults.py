@@ -14,7 +14,8 @@ import pytest
 
 from provisioning.config.device import load_devices
 from provisioning.config.load import load_product
-from provisioning.job.flash import Options, Plan, flash
+from provisioning.job.flash import flash
+from provisioning.job.plan import Options, Plan
 from provisioning.job.report import Report
 from provisioning.ledger import anchor
 from provisioning.ledger.claims import open_attempts

@@ -19,7 +19,8 @@ from provisioning.config.load import load_product
 from provisioning.flash import line as line_module
 from provisioning.flash import partition
 from provisioning.flash.rom import RomLoader
-from provisioning.job.flash import Options, Plan, flash
+from provisioning.job.flash import flash
+from provisioning.job.plan import Options, Plan
 from provisioning.job.report import Report
 from provisioning.ledger import anchor
 from provisioning.ledger.store import Ledger

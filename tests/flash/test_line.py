@@ -11,7 +11,8 @@ import pytest
 from provisioning.config.device import load_devices
 from provisioning.config.load import load_product
 from provisioning.flash import baud
-from provisioning.job.flash import Options, Plan, flash
+from provisioning.job.flash import flash
+from provisioning.job.plan import Options, Plan
 from provisioning.job.report import Report
 from provisioning.ledger.store import Ledger
 from provisioning.link.events import Event

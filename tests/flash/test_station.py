@@ -17,8 +17,8 @@ from provisioning.errors import InputError, StationError
 from provisioning.job import ports as ports_module
 from provisioning.job import station as station_module
 from provisioning.job.allow import allowed_macs, normal
-from provisioning.job.flash import Options, Plan
 from provisioning.job.many import Row, exit_code
+from provisioning.job.plan import Options, Plan
 from provisioning.job.ports import expand
 from provisioning.job.report import Report
 from provisioning.job.station import Job, station

@@ -1,0 +1,37 @@
+"""What one esptool session writes: the firmware, and the pieces of the file-system image, each a file at its offset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provisioning.flash import esptool, partition
+from provisioning.flash.firmware import Firmware
+
+if TYPE_CHECKING:
+    from provisioning.bundle.image import Image
+    from provisioning.config.board_file import Partition
+
+_ERASED_AT_ONCE = 65536  # bytes, by one command of any SPI NOR flash
+
+
+def written_parts(own: Firmware, place: Partition, made: Image, folder: Path, skip_same: bool) -> list[esptool.Part]:
+    """Parts in order of their offset, as private files in `folder`.
+
+    `place`: where the file system lies (bytes). `skip_same`: the board has this firmware; what is there already is then not written
+    again, piece by piece, so the image is cut where the flash erases.
+    """
+    parts = [esptool.Part(own.offset, _with_table(own, place, folder))]
+    for offset, content in made.pieces(gap=2, cut=_ERASED_AT_ONCE if skip_same else 0):
+        at = place.offset + offset
+        parts.append(esptool.Part(at, esptool.private_file(folder, f"fs-{at:06x}.bin", content)))
+    return sorted(parts, key=lambda part: part.offset)
+
+
+def _with_table(own: Firmware, place: Partition, folder: Path) -> Path:
+    """The firmware as it is, or a copy with a partition table where it has none."""
+    if own.table:
+        return own.file
+    table = partition.make(partition.stock(place.name, place.offset, place.size))
+    at = partition.TABLE_OFFSET - own.offset
+    return esptool.private_file(folder, "firmware.bin", own.content[:at] + table + own.content[at + len(table) :])
