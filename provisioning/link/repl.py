@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import time
 import zlib
 from typing import Any
@@ -21,6 +22,9 @@ INTERRUPT = b"\r\x03\x03"
 PASTE = b"\x05A\x01"  # asks for raw paste mode
 PATIENCE = 4.0  # seconds without a byte until a receiver gives the board back: firmware/link/core.py
 _BOOT = 3.0  # seconds from a reset to main.py: with PSRAM to test, or a computer that is busy, a boot takes its time
+# The traceback of a boot.py that a knock interrupted; called from a program, its functions stand below that program's line. The prompt
+# that follows it hides nothing: MicroPython goes on to main.py and the prompt, with half of boot.py done.
+_BOOT_BROKEN_OFF = re.compile(rb'Traceback \(most recent call last\):\s+File "_?boot\.py"(?:(?!Traceback).)*KeyboardInterrupt', re.DOTALL)
 _ASK_AGAIN = 2.0  # seconds until a prompt after a soft reset is asked for: a boot.py may take its time
 
 
@@ -52,8 +56,7 @@ class RawRepl:
         """
         said = bytearray()
         self._enter(patience, said)
-        restarted = said[said.rfind(b"soft reboot") :] if b"soft reboot" in said else b""
-        if b"KeyboardInterrupt" in restarted and b'"main.py"' not in restarted and b">>>" not in restarted:
+        if _BOOT_BROKEN_OFF.search(said):
             self.soft_reset()  # the job before this one had just let go: what boot.py did not come to is missing
 
     def _enter(self, patience: float, said: bytearray) -> None:

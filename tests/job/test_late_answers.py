@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -81,3 +82,11 @@ def test_a_job_right_after_another(bench: Bench) -> None:
     for _ in range(3):
         assert update(product, bench.device, bench.port).code == "unchanged"
         assert verify(bench.port).outcome == "pass"
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.15, 0.25])
+def test_a_boot_that_a_knock_broke_off_is_made_up_for(bench: Bench, delay: float) -> None:
+    """At any moment of a boot.py, whether the restart itself was heard on this port or not."""
+    bench.run("f=open('boot.py','w');f.write('import time,builtins\\ntime.sleep(0.3)\\nbuiltins.booted=1\\n');f.close()")
+    time.sleep(delay)  # how far the boot has come is what the cases differ in
+    assert bench.run("print(booted)") == "1"
