@@ -18,7 +18,7 @@ from tests.flash import products
 
 PASSWORD, PASSPHRASE, AWS_KEY = "canary-of-the-wifi", "canary-of-the-signing-key", "canary-of-aws"
 NOBODY = "http://127.0.0.1:1"  # where AWS would be
-# Notes each process that is started, in every Python process of the command, esptool's among them.
+# Notes each process that is started, in every Python process of the command, esptool's (provisioning.flash.tool) among them.
 SITECUSTOMIZE = """
 import os, sys
 def note(event, args):
@@ -104,7 +104,7 @@ def test_no_secret_leaves_its_file(place: Place, line: products.Made, blank: Vir
     said = "".join(run.out + run.err for run in runs).encode()
     assert [secret for secret in secrets if secret in said] == []
     started = (place.root / "started.txt").read_bytes()
-    assert b"esptool" in started, "no process was noted: the test cannot see arguments"
+    assert b"provisioning.flash.tool" in started, "no process was noted: the test cannot see arguments"
 
     # Where they belong, and nobody else may read there.
     homes = {*keys, line.folder / "secrets.yaml", product, *out.rglob("*.key.pem"), *out.rglob("set.json")}

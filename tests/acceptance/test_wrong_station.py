@@ -178,7 +178,7 @@ def test_a_blank_board_that_is_not_the_products(tmp_path: Path, place: Place, ch
 def test_a_port_that_this_user_may_not_open() -> None:
     """The user nobody against a device node of root: what a user who is not in `dialout` meets."""
     code = (
-        "import os, sys, serial\n"
+        "import os, sys, serial, socket\nimport provisioning.link.holders\n"  # nobody may not read where Python lies
         "from provisioning.link.port import open_port\nfrom provisioning.errors import StationError\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "try:\n with open_port(sys.argv[1]): pass\nexcept StationError as e: print(e.code)"

@@ -202,6 +202,8 @@ class Progress:
         self._started = time.monotonic()
 
     def __call__(self, count: int) -> None:
+        if not count:
+            return
         self._done = min(self._done + count, self._packed)
         rate = self._done / max(1e-6, time.monotonic() - self._started)
         left = (self._packed - self._done) / max(rate, 1.0)
