@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
+
 from provisioning.identity.factory import make_ca
 
 from . import images
@@ -66,3 +68,10 @@ def make(folder: Path, *, size: int = 60_000, seed: int = 1, devices: int = 8, k
     csv = folder / "devices.csv"
     csv.write_text("device\n" + "".join(f"ws-{number:04d}\n" for number in range(1, devices + 1)))
     return Made(folder, product, folder / "firmware.bin", csv, folder / "ledger.sqlite")
+
+
+def at_home(made: Made, monkeypatch: pytest.MonkeyPatch) -> Made:
+    """The same, with its environment in force for this process."""
+    for name, value in made.environment().items():
+        monkeypatch.setenv(name, value)
+    return made

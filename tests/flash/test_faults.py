@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,16 +33,7 @@ PAGE = 256
 
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> products.Made:
-    found = products.make(tmp_path / "product", size=120_000)
-    for name, value in found.environment().items():
-        monkeypatch.setenv(name, value)
-    return found
-
-
-@pytest.fixture
-def board() -> Iterator[VirtualBoard]:
-    with VirtualBoard(paced=False, blank=True) as running:
-        yield running
+    return products.at_home(products.make(tmp_path / "product", size=120_000), monkeypatch)
 
 
 def run(made: products.Made, port: str, options: Options | None = None) -> Report:

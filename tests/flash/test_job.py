@@ -37,14 +37,6 @@ MakeBoard = Callable[..., VirtualBoard]
 
 
 @pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> products.Made:
-    found = products.make(tmp_path / "product")
-    for name, value in found.environment().items():
-        monkeypatch.setenv(name, value)
-    return found
-
-
-@pytest.fixture
 def board(make_board: MakeBoard) -> VirtualBoard:
     return make_board()
 

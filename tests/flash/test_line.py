@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -21,14 +20,6 @@ from provisioning.virtual import VirtualBoard
 from . import products
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="virtual boards run on Linux")
-
-
-@pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> products.Made:
-    found = products.make(tmp_path / "product")
-    for name, value in found.environment().items():
-        monkeypatch.setenv(name, value)
-    return found
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,19 @@ class Bench:
             wire.discard()
             self.board.power_on()
             wire.until(b">>> ", 5.0)
+
+
+@contextmanager
+def small_bench(folder: Path) -> Iterator[Bench]:
+    """A bench whose board has the 64 KB of free heap of an ESP32: the objects of a 64-bit interpreter are twice as large."""
+    board = started(paced=False, latency_ms=0, heap="150K")
+    try:
+        bench = Bench(board, folder)
+        bench.restart()
+        assert int(bench.run("import gc\ngc.collect()\nprint(gc.mem_free())")) < 128 * 1024
+        yield bench
+    finally:
+        board.close()
 
 
 def blank(board: VirtualBoard) -> None:

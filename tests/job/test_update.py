@@ -12,7 +12,7 @@ from provisioning.job.rollback import rollback
 from provisioning.job.update import update
 from provisioning.job.verify import verify
 from provisioning.link.events import Event
-from tests.job.conftest import Bench, started
+from tests.job.conftest import Bench, small_bench
 from tests.support.product_files import write_identity
 
 OTHER = {"a1b2c3d4e5f6g7": "z9y8x7w6v5u4t3"}
@@ -171,16 +171,9 @@ def test_without_deflate_it_pastes(bench: Bench) -> None:
 
 def test_a_small_heap_is_enough(tmp_path: Path) -> None:
     """64 KB of free heap on the device: a set many times larger streams through in pieces."""
-    board = started(paced=False, latency_ms=0, heap="150K")
-    try:
-        bench = Bench(board, tmp_path)
-        bench.restart()
-        free = int(bench.run("import gc\ngc.collect()\nprint(gc.mem_free())"))
-        assert free < 128 * 1024  # 64 KB on an ESP32: the objects of a 64-bit interpreter are twice as large
+    with small_bench(tmp_path) as bench:
         report = update(bench.product(), bench.device, bench.port, transport="stream")
         assert report.outcome == "pass", report.message
-    finally:
-        board.close()
 
 
 def test_reports_name_the_chip(bench: Bench) -> None:
