@@ -2,12 +2,12 @@
 
 The host sends this by raw paste, and everything else through it: more code, then the files, all in one deflate stream.
 Messages are Python literals.
-RAM: one frame, and the deflate window: 16 KB where there is room, else 4 KB. What it is sent in imports io and deflate.
+RAM: one frame, and the deflate window: 16 KB where there is room, else 4 KB. What it is sent in imports uio and deflate.
 """
 
 import sys
-from binascii import crc32
-from select import poll
+from ubinascii import crc32
+from uselect import poll
 
 import micropython
 
@@ -76,7 +76,7 @@ def receive():
     raise OSError(110)
 
 
-class Source(io.IOBase):
+class Source(uio.IOBase):
     """What DeflateIO reads from, one byte a call."""
 
     def readinto(self, b):

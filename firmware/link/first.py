@@ -3,7 +3,7 @@
 A hash of "@" in set.json is one that the board fills in, from what it reads back: the hash of set.json then vouches for all of them.
 """
 
-import json
+import ujson
 
 
 def prepare(data, rest):
@@ -11,7 +11,7 @@ def prepare(data, rest):
     global text, whole, files, missing
     text = data
     whole = rest[0]
-    named = json.loads(text)["files"]
+    named = ujson.loads(text)["files"]
     files = [[place(1, name), named[name]] for name in sorted(named)] + rest[2:]
     missing = range(len(files))
 

@@ -1,6 +1,6 @@
 """What a board is. Sent to it when it is asked and run from RAM, as all of this folder; nothing of it stays there."""
 
-import os
+import uos
 import sys
 
 
@@ -8,15 +8,15 @@ def hello():
     """[version, mpy, machine, platform, unique id, list of mounts, bytes of a block, blocks free, whether we have a folder there]"""
     kind = uid = ""
     try:
-        import machine
+        import umachine
 
-        uid = machine.unique_id().hex()
+        uid = umachine.unique_id().hex()
         import vfs
 
         kind = str(vfs.mount())
     except Exception:
         pass  # before MicroPython 1.25 there is no list of mounts
     i = sys.implementation
-    fs = os.statvfs("/")
-    ours = "trust" in os.listdir("/")
+    fs = uos.statvfs("/")
+    ours = "trust" in uos.listdir("/")
     return [i[1][:3], getattr(i, "_mpy", 0) & 255, getattr(i, "_machine", ""), sys.platform, uid, kind, fs[0], fs[3], ours]

@@ -4,22 +4,22 @@ Must fit the receive ring (256 bytes when it is small), so names are short: `r` 
 again. Says nothing. HIGH and HOME are the host's, as is the proof, which is waited for byte by byte: a host may die in the middle of it.
 """
 
-import machine, select, sys, time  # one line: every byte counts
+import umachine, uselect, sys, utime  # one line: every byte counts
 
 
 def r(b):
-    time.sleep_ms(2)  # the last byte must have left at the old rate
+    utime.sleep_ms(2)  # the last byte must have left at the old rate
     try:
-        machine.UART(0, baudrate=b)
+        umachine.UART(0, baudrate=b)
     except OSError:
-        pass  # some versions change the rate and then complain about a driver that a REPL port does not have
+        0  # some versions change the rate and then complain about a driver that a REPL port does not have
 
 
-p = select.poll()
+p = uselect.poll()
 p.register(sys.stdin, 1)
 r(HIGH)
 s = b""
-while len(s) < 8 and p.poll(400):
+while len(s) < 4 and p.poll(400):
     s += sys.stdin.buffer.read(1)
-if s != b"Twinroot":
+if s != b"Twin":
     r(HOME)

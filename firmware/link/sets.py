@@ -4,13 +4,13 @@ Beside what write.py asks for, prepare() leaves: `new`, the number of the set; `
 `fresh`, folders that no set in use reads from; `same`, whether set.json is there already. look() leaves `sets` and `now`.
 """
 
-import json
+import ujson
 
 
 def names(folder):
     """What a folder holds; nothing for what is no folder."""
     try:
-        return os.listdir(folder)
+        return uos.listdir(folder)
     except OSError:
         return []
 
@@ -34,7 +34,7 @@ def settle(i):
     path, sha = files[i]
     if target(i) != path:
         check(target(i), sha)
-        os.rename(target(i), path)
+        uos.rename(target(i), path)
 
 
 def copy(source, i):
@@ -50,7 +50,7 @@ def copy(source, i):
 def size(path):
     """Bytes of a file, 0 for a folder, -1 when there is nothing."""
     try:
-        return os.stat(path)[6]
+        return uos.stat(path)[6]
     except OSError:
         return -1
 
@@ -58,7 +58,7 @@ def size(path):
 def parsed(path):
     """A JSON object in a file, {} when it is missing or not whole."""
     try:
-        d = json.loads(read(path))
+        d = ujson.loads(read(path))
         return d if isinstance(d, dict) else {}
     except ValueError:
         return {}
@@ -117,9 +117,9 @@ def remove(path):
     for name in names(path):
         remove(path + "/" + name)
     try:
-        os.remove(path)
+        uos.remove(path)
     except OSError:
-        os.rmdir(path)
+        uos.rmdir(path)
 
 
 def tidy(n=0):
@@ -140,7 +140,7 @@ def prepare(data, rest):
     look()
     text = data
     whole, sizes = rest[:2]
-    wanted = json.loads(text)
+    wanted = ujson.loads(text)
     files = [[name, sha] for name, sha in sorted(wanted["files"].items())] + rest[2:]
     new = max([0] + list(sets)) + 1
     same = False
@@ -159,7 +159,7 @@ def prepare(data, rest):
     sets[new] = wanted  # from here on its package is nobody's rubbish
     missing = []
     copies = []
-    block = os.statvfs("/")[0]
+    block = uos.statvfs("/")[0]
     need = 6  # two pairs of metadata blocks, the pointer, its successor
     for i, f in enumerate(files):
         f[0] = place(new, f[0])
@@ -170,7 +170,7 @@ def prepare(data, rest):
                 copies.append((source, i))
             else:
                 missing.append(i)
-    free = os.statvfs("/")[3]
+    free = uos.statvfs("/")[3]
     for path in junk(new):
         for name in [""] + ["/" + name for name in names(path)]:
             free += size(path + name) // block + 1
@@ -197,6 +197,6 @@ def commit():
     for i in written():
         check(files[i][0], files[i][1])
     now = activate(new, same)
-    sets[now] = json.loads(text)
+    sets[now] = ujson.loads(text)
     tidy()
     return now

@@ -1,6 +1,6 @@
 """Files out of the stream, for the streaming transport. Runs after core.py and write.py."""
 
-from binascii import b2a_base64
+from ubinascii import b2a_base64
 
 
 def store(i):

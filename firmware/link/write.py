@@ -4,7 +4,7 @@ Those two plan a set in prepare(), which leaves: `text`, its set.json; `whole`, 
 `missing`, the indices of those that the host must send.
 """
 
-from hashlib import sha256
+from uhashlib import sha256
 
 _TRUST = "/trust/"
 _LIB = "/lib/twinroot/"
@@ -47,11 +47,11 @@ def check(path, sha):
 def folder(path):
     """Make the folder `path`, and those on the way to it; nothing when it is there."""
     try:
-        os.mkdir(path)
+        uos.mkdir(path)
     except OSError as e:
         if e.errno == 2:
             folder(path[: path.rfind("/")])
-            os.mkdir(path)
+            uos.mkdir(path)
         elif e.errno != 17:  # not there, and not to be made
             raise
 
@@ -61,7 +61,7 @@ def write(path, data):
     with open(path + _NEW, "wb") as f:
         f.write(data)
     check(path + _NEW, sha256(data).digest().hex())
-    os.rename(path + _NEW, path)
+    uos.rename(path + _NEW, path)
 
 
 def activate(n, there=False):

@@ -8,11 +8,11 @@ Frozen into firmware, or copied flat, there is no such folder: the modules besid
 """
 
 import gc
-import hashlib
-import json
-import os
+import uhashlib
+import ujson
+import uos
 import sys
-from binascii import hexlify
+from ubinascii import hexlify
 
 SET = 0  # number of the set in use; 0: there is none
 NOTE = None  # why the set in use is not the active one
@@ -27,13 +27,13 @@ def _package(n):
     global INFO
     INFO = None
     with open("/trust/%d/set.json" % n) as f:
-        d = json.load(f)
+        d = ujson.load(f)
     path = _HOME + "/" + d["package"]
     files = d.pop("files")
     for name in files:
         if name.startswith(path):
             with open(name, "rb") as f:
-                if hexlify(hashlib.sha256(f.read()).digest()).decode() != files[name]:
+                if hexlify(uhashlib.sha256(f.read()).digest()).decode() != files[name]:
                     raise ValueError(name)
     INFO = d
     return path
@@ -62,7 +62,7 @@ def load():
     NOTE = None
     SET = 0
     try:
-        _order = sorted([int(d) for d in os.listdir("/trust") if d.isdigit()], reverse=True)
+        _order = sorted([int(d) for d in uos.listdir("/trust") if d.isdigit()], reverse=True)
         with open("/trust/active") as f:
             n = int(f.read())
         # Sets numbered above the active one were never committed, or were rolled back: the last resort.

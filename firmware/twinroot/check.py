@@ -1,11 +1,11 @@
 """selftest(): what is on this board, for `twinroot verify`: every file of the set hashed, and a connection if asked."""
 
 import gc
-import hashlib
-import json
+import uhashlib
+import ujson
 import sys
-from binascii import hexlify
-from time import ticks_diff, ticks_ms
+from ubinascii import hexlify
+from utime import ticks_diff, ticks_ms
 
 import twinroot
 
@@ -14,7 +14,7 @@ from . import clock, errors, sets, slots, stats
 
 def sha256(path, buf):
     """Lower-case hex SHA-256 of a file, read through `buf`; None when it cannot be read."""
-    h = hashlib.sha256()
+    h = uhashlib.sha256()
     try:
         with open(path, "rb") as f:
             while True:
@@ -30,7 +30,7 @@ def bad(n, buf):
     """(paths whose hash differs or that are missing, hash of set.json) of the set `n`."""
     p = sets.path(n)
     with open(p + "set.json") as f:
-        files = json.load(f)["files"]
+        files = ujson.load(f)["files"]
     out = []
     for name in sorted(files):
         q = name if name[0] == "/" else p + name
@@ -41,7 +41,7 @@ def bad(n, buf):
 
 def _uid():
     try:
-        from machine import unique_id
+        from umachine import unique_id
 
         return str(hexlify(unique_id()), "ascii")
     except ImportError:

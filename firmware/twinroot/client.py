@@ -1,8 +1,8 @@
 """mqtt(): a connected MQTT client over the best route. The client is umqtt.simple's (or umqtt.robust's) where the
 firmware has it, else mini.py; only its connect() is replaced, so reconnecting goes through the route policy too."""
 
-import struct
-from time import ticks_diff, ticks_ms
+import ustruct
+from utime import ticks_diff, ticks_ms
 
 import twinroot  # core and stats are looked up there: after a rollback, or an update, they are those of another package
 
@@ -25,14 +25,14 @@ def packet(c, clean):
     for s in (c.client_id, c.lw_topic, c.lw_msg if c.lw_topic else None, c.user, c.pswd if c.user else None):
         if s is not None and (s or s is c.client_id):
             s = s.encode() if isinstance(s, str) else s
-            body += struct.pack("!H", len(s)) + s
+            body += ustruct.pack("!H", len(s)) + s
     if c.lw_topic:
         flags |= 4 | c.lw_qos << 3 | c.lw_retain << 5
     if c.user:
         flags |= 0xC0
     n = 10 + len(body)
     size = bytes((n,)) if n < 128 else bytes((n & 127 | 128, n >> 7))
-    return b"\x10" + size + b"\0\4MQTT\4" + struct.pack("!BH", flags, c.keepalive) + body
+    return b"\x10" + size + b"\0\4MQTT\4" + ustruct.pack("!BH", flags, c.keepalive) + body
 
 
 def _refused(what, route):

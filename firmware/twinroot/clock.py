@@ -1,14 +1,14 @@
 """Time before trust. The clock of a board starts in 2000; a handshake with it would call every certificate not yet
 valid. The floor is a time that has certainly passed: it comes with the set and only rises with it."""
 
-import time
+import utime
 
-EPOCH = 946684800 if time.gmtime(0)[0] == 2000 else 0  # unix seconds of this build's second 0
+EPOCH = 946684800 if utime.gmtime(0)[0] == 2000 else 0  # unix seconds of this build's second 0
 
 
 def now():
     """Unix seconds."""
-    return int(time.time()) + EPOCH
+    return int(utime.time()) + EPOCH
 
 
 def check(s, force=False):

@@ -1,8 +1,8 @@
 """connect(): one pass over the routes of the active set, in the order that policy.py gives."""
 
 import gc
-import os
-from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
+import uos
+from utime import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
 from micropython import const
 
@@ -41,11 +41,11 @@ def state():
 def _resume():
     """After a reset that the board itself brought about, the back-off goes on where it was: a loop of resets is no way around it."""
     try:
-        import machine
+        import umachine
 
         f = stats.data()["fails"]
         # Power-on: somebody is there and waits. Deep sleep: the application paces itself.
-        if f[0] == twinroot.SET and machine.reset_cause() not in (1, 4):
+        if f[0] == twinroot.SET and umachine.reset_cause() not in (1, 4):
             _pol.fails = f[1]
             _wait()
     except Exception:  # no failures, or a build that does not tell why it starts
@@ -54,7 +54,7 @@ def _resume():
 
 def _wait():
     global _next
-    _next = ticks_add(ticks_ms(), int(1000 * _pol.wait(os.urandom(1)[0] / 255)))
+    _next = ticks_add(ticks_ms(), int(1000 * _pol.wait(uos.urandom(1)[0] / 255)))
 
 
 def pause():
@@ -126,7 +126,7 @@ def _pass(ms, prefer):
                 stats.save()
                 raise
             if j == i:
-                sleep_ms(CONFIRM_MS + os.urandom(1)[0])
+                sleep_ms(CONFIRM_MS + uos.urandom(1)[0])
             i = j
             continue
         now = clock.now()

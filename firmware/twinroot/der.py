@@ -1,7 +1,7 @@
 """PEM in flash for people, DER at the moment of loading: the only form that every build accepts. And the few fields
 of a certificate that are needed to say who signed it."""
 
-from binascii import a2b_base64
+from ubinascii import a2b_base64
 
 
 def load(path, label):

@@ -7,8 +7,8 @@
 rolled back: nothing is remembered about it, the versions in use and refused tell, so it survives resets. Messages are
 QoS 0: AWS gives a job that was not ended again."""
 
-import json
-from binascii import a2b_base64
+import ujson
+from ubinascii import a2b_base64
 
 import twinroot
 
@@ -50,7 +50,7 @@ class Jobs:
         if self.got and t == self.topic:
             self._guarded(self._chunk, msg)
         elif t in (self.base + "notify-next", self.base + "start-next/accepted"):
-            x = json.loads(msg).get("execution")
+            x = ujson.loads(msg).get("execution")
             if not x:  # there is none, or no more
                 self.got = None
             elif not self.done and not (self.got and x["jobId"] == self.id):
@@ -67,7 +67,7 @@ class Jobs:
             self.other(topic, msg)
 
     def _say(self, status, why):
-        self.c.publish("%s%s/update" % (self.base, self.id), json.dumps({"status": status, "statusDetails": {"why": why}}))
+        self.c.publish("%s%s/update" % (self.base, self.id), ujson.dumps({"status": status, "statusDetails": {"why": why}}))
 
     def _guarded(self, f, *a):
         """Whatever is wrong with the document, or the set, fails the job and not the application."""

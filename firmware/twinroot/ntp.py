@@ -1,8 +1,8 @@
 """Set the clock from the network. NTP is not authenticated: an answer before the set's floor is not believed."""
 
-import os
-import socket
-import time
+import uos
+import usocket
+import utime
 
 from . import clock
 
@@ -12,17 +12,17 @@ _NTP = 2208988800  # unix epoch, in seconds since 1900
 def put(unix):
     """Set the clock. False when this build cannot."""
     try:
-        from machine import RTC
+        from umachine import RTC
     except ImportError:
         return False
-    t = time.gmtime(unix - clock.EPOCH)
+    t = utime.gmtime(unix - clock.EPOCH)
     RTC().datetime((t[0], t[1], t[2], t[6], t[3], t[4], t[5], 0))
     return True
 
 
 def ask(server, ms, info):
     """Unix seconds from one server (RFC 4330, 48 bytes each way); OSError when it does not answer sensibly. `info`: the set."""
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s = usocket.socket(usocket.AF_INET, usocket.SOCK_DGRAM)
     try:
         s.settimeout(ms / 1000)
         a = server, 123
@@ -32,8 +32,8 @@ def ask(server, ms, info):
             a = lab.at(server, 123, info)
         b = bytearray(48)
         b[0] = 0x23  # version 4, client
-        b[40:48] = mark = os.urandom(8)  # comes back as originate timestamp: an answer to somebody else is not ours
-        s.connect(socket.getaddrinfo(a[0], a[1])[0][-1])
+        b[40:48] = mark = uos.urandom(8)  # comes back as originate timestamp: an answer to somebody else is not ours
+        s.connect(usocket.getaddrinfo(a[0], a[1])[0][-1])
         s.send(b)
         r = s.recv(48)
     finally:

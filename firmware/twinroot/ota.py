@@ -12,11 +12,11 @@ The signature is RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017, 8.2) over magic and m
 `set` replaces keys of the active set.json; identity, Wi-Fi and whatever else it does not name stay as they are.
 """
 
-import hashlib
-import json
-import os
-import struct
-from binascii import hexlify
+import uhashlib
+import ujson
+import uos
+import ustruct
+from ubinascii import hexlify
 
 import twinroot
 
@@ -43,7 +43,7 @@ def verified(key, signature, data):
     if s >= n:
         return False
     m = pow(s, key["e"], n).to_bytes(size, "big")
-    d = _INFO + hashlib.sha256(data).digest()
+    d = _INFO + uhashlib.sha256(data).digest()
     return m == b"\0\1" + b"\xff" * (size - len(d) - 3) + b"\0" + d
 
 
@@ -88,11 +88,11 @@ class Update:
         i = len(MAGIC)
         if len(b) < i + 2:
             return None
-        n = struct.unpack_from("!H", b, i)[0]
+        n = ustruct.unpack_from("!H", b, i)[0]
         i += 2 + n
         if len(b) < i + 4:
             return None
-        m = struct.unpack_from("!I", b, i)[0]
+        m = ustruct.unpack_from("!I", b, i)[0]
         if n > 1024 or m > _LIMIT:
             raise _no("too long")
         i += 4
@@ -102,7 +102,7 @@ class Update:
         key = self.old.get("vendor")
         if not key or not verified(key, b[len(MAGIC) + 2 : i - 4], MAGIC + b[i : i + m]):
             raise _no("signature")
-        self.man = json.loads(b[i : i + m])
+        self.man = ujson.loads(b[i : i + m])
         self.buf = b""
         self._check()
         return b[i + m :]
@@ -121,10 +121,10 @@ class Update:
             if ".." in name or not (own or name.startswith("/lib/twinroot/" + man["set"]["package"] + "/")):
                 raise _no(name)
         tidy()
-        self.number = 1 + max([int(d) for d in os.listdir(sets.ROOT) if d.isdigit()])
+        self.number = 1 + max([int(d) for d in uos.listdir(sets.ROOT) if d.isdigit()])
         for p in (sets.path(self.number)[:-1], "/lib", "/lib/twinroot", "/lib/twinroot/" + man["set"]["package"]):
             try:
-                os.mkdir(p)
+                uos.mkdir(p)
             except OSError:  # it is there
                 pass
 
@@ -133,7 +133,7 @@ class Update:
 
         name, self.left, digest = self.man["files"][self.i]
         self.at = name if name[0] == "/" else sets.path(self.number) + name
-        self.h = hashlib.sha256()
+        self.h = uhashlib.sha256()
         # A file of a package that is here already is not written again.
         if check.sha256(self.at, bytearray(128)) != digest:
             self.f = open(self.at + ".new", "wb")
@@ -145,7 +145,7 @@ class Update:
         if str(hexlify(self.h.digest()), "ascii") != digest:
             raise _no(name)
         if self.f:
-            os.rename(self.at + ".new", self.at)
+            uos.rename(self.at + ".new", self.at)
         self.f = self.h = None
         self.i += 1
 
@@ -153,7 +153,7 @@ class Update:
         """Identity is copied, set.json written last, then the pointer."""
         p, q = sets.path(twinroot.SET), sets.path(self.number)
         with open(p + "set.json") as f:
-            new = json.load(f)
+            new = ujson.load(f)
         files = {name: digest for name, _, digest in self.man["files"]}
         for k in ("cert", "key"):
             if k in new:
@@ -166,8 +166,8 @@ class Update:
         new["version"] = self.man["version"]
         new["files"] = files
         with open(q + "set.new", "w") as f:
-            json.dump(new, f)
-        os.rename(q + "set.new", q + "set.json")
+            ujson.dump(new, f)
+        uos.rename(q + "set.new", q + "set.json")
         from . import check
 
         if check.bad(self.number, bytearray(128))[0]:
@@ -189,9 +189,9 @@ def _copy(a, b):
 
 
 def _remove(path):
-    for name in sorted(os.listdir(path), key=lambda n: n != "set.json"):  # first what makes it a set
-        os.remove(path + "/" + name)
-    os.rmdir(path)
+    for name in sorted(uos.listdir(path), key=lambda n: n != "set.json"):  # first what makes it a set
+        uos.remove(path + "/" + name)
+    uos.rmdir(path)
 
 
 def tidy():
@@ -199,14 +199,14 @@ def tidy():
     a = slots.active()
     keep = [twinroot.SET, a, slots.previous(a), stats.data()["proven"]]
     packages = []
-    for d in os.listdir(sets.ROOT):
+    for d in uos.listdir(sets.ROOT):
         if d.isdigit():
             if int(d) in keep:
                 packages.append(sets.read(int(d))["package"])
             else:
                 _remove(sets.ROOT + d)
     home = "/lib/twinroot"
-    for d in os.listdir(home):
+    for d in uos.listdir(home):
         if "." not in d and d not in packages:
             _remove(home + "/" + d)
 

@@ -1,7 +1,7 @@
 """The sets in `/trust`: what is in one, and how its files are replaced. Which is active, and its trial: slots.py."""
 
-import json
-import os
+import ujson
+import uos
 
 import twinroot
 
@@ -18,7 +18,7 @@ def read(n):
         d = n == twinroot.SET and getattr(twinroot, "INFO", None)  # a loader of before has none
         if not d:
             with open(path(n) + "set.json") as f:
-                d = json.load(f)
+                d = ujson.load(f)
             d.pop("files", None)
         for r in d["routes"]:
             r["name"], r["host"], r["port"], r["roots"]
@@ -34,4 +34,4 @@ def replace(name, text):
     """Write a file of /trust as one step: a power cut leaves the old or the new one."""
     with open(ROOT + name + ".new", "w") as f:
         f.write(text)
-    os.rename(ROOT + name + ".new", ROOT + name)
+    uos.rename(ROOT + name + ".new", ROOT + name)

@@ -1,7 +1,7 @@
 """Which set is active, its trial, and the step back to the one before. Loaded when a set that no handshake has proven fails, by the
 self-test and by updates: not by a board that is well."""
 
-import os
+import uos
 
 import twinroot
 
@@ -24,7 +24,7 @@ def commit(n):
 
 def previous(n):
     """Number of the newest readable set below `n`, 0 when there is none."""
-    for m in sorted([int(d) for d in os.listdir(sets.ROOT) if d.isdigit() and int(d) < n], reverse=True):
+    for m in sorted([int(d) for d in uos.listdir(sets.ROOT) if d.isdigit() and int(d) < n], reverse=True):
         try:
             sets.read(m)
             return m

@@ -4,8 +4,8 @@ Counters wait in RAM. They are written together with something that matters (a s
 fails or has recovered), or when an hour has passed; never more than `_DAY` times a day. How often that was is in the file itself, so
 that a board which resets all the time has no more. What a power cut can cost is an hour of counting, never the file."""
 
-import json
-from time import ticks_diff, ticks_ms
+import ujson
+from utime import ticks_diff, ticks_ms
 
 from micropython import const
 
@@ -25,7 +25,7 @@ def data():
         _at = ticks_ms()
         try:
             with open(sets.ROOT + "health.json") as f:
-                _d = json.load(f)
+                _d = ujson.load(f)
             _d["routes"].items, _d["roots"].items, _d["proven"] + _d["since"], _d["last"]
             sum(_d.setdefault("day", [0, 0]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -68,7 +68,7 @@ def write():
     global _at
     _at = ticks_ms()
     try:
-        sets.replace("health.json", json.dumps(_d))
+        sets.replace("health.json", ujson.dumps(_d))
     except (OSError, MemoryError):
         pass
 

@@ -1,6 +1,6 @@
 """What happened, small enough for a metered uplink: compact JSON of bounded length, for the application to publish."""
 
-import json
+import ujson
 
 import twinroot
 
@@ -23,9 +23,9 @@ def text(limit=300):
             r[name[:20]] = row
         a = {n[: cut or 12]: d["roots"][n]["good"] for n in d["roots"]}
         m = {"s": twinroot.SET, "p": d["proven"], "l": d["last"], "r": r, "a": a}
-        t = json.dumps(m, separators=(",", ":"))
+        t = ujson.dumps(m, separators=(",", ":"))
         if len(t.encode()) < limit:
             return t
     del m["a"]
-    t = json.dumps(m, separators=(",", ":"))
+    t = ujson.dumps(m, separators=(",", ":"))
     return t if len(t.encode()) < limit else "{}"

@@ -2,11 +2,11 @@
 server's name."""
 
 import gc
-import hashlib
-import io
-import select
-import socket
-from time import ticks_add, ticks_diff, ticks_ms
+import uhashlib
+import uio
+import uselect
+import usocket
+from utime import ticks_add, ticks_diff, ticks_ms
 
 import tls
 from micropython import const
@@ -16,7 +16,7 @@ from . import der
 _ETIMEDOUT = const(110)
 
 
-class Wire(io.IOBase):
+class Wire(uio.IOBase):
     """The TCP socket as the TLS library sees it. A socket's own timeout bounds one read, so a server that sends a byte
     now and then could hold a handshake for ever: here the whole handshake has one deadline. Afterwards `limit` (ms, 0:
     none) bounds each wait. Nothing is raised through the C library: errors are negative numbers."""
@@ -25,8 +25,8 @@ class Wire(io.IOBase):
         self.s = sock
         self.rd = sock.readinto
         self.wr = sock.write
-        self.p = select.poll()
-        self.p.register(sock, select.POLLIN)
+        self.p = uselect.poll()
+        self.p.register(sock, uselect.POLLIN)
         self.end = ticks_add(ticks_ms(), ms)  # deadline of the handshake, None afterwards
         self.limit = ms
         self.block = True
@@ -47,13 +47,13 @@ class Wire(io.IOBase):
         return -_ETIMEDOUT if self.block else None
 
     def readinto(self, b):
-        n = self._io(select.POLLIN, self.rd, b)
+        n = self._io(uselect.POLLIN, self.rd, b)
         if n and not self.head:
             self.head = b[0]
         return n
 
     def write(self, b):
-        n = self._io(select.POLLOUT, self.wr, b)
+        n = self._io(uselect.POLLOUT, self.wr, b)
         # A server that refuses our certificate closes while we still write. Why, is what it sent before: go on to read.
         return len(b) if self.end is not None and n is not None and n < 0 else n
 
@@ -98,7 +98,7 @@ def open(route, info, path, ms):
         try:
             i, v = der.fields(crt)
             if not seen:
-                seen.append(hashlib.sha256(crt).digest())
+                seen.append(uhashlib.sha256(crt).digest())
                 seen.append(der.name(crt, i[0], i[1]))
             seen.append(bytes(crt[v[0] : v[1]]))
             if not depth:
@@ -112,7 +112,7 @@ def open(route, info, path, ms):
         ctx.verify_mode = tls.CERT_REQUIRED
         for n in route["roots"]:
             d = der.load(path + n + ".pem", b"CERTIFICATE")
-            anchors[hashlib.sha256(d).digest()] = n
+            anchors[uhashlib.sha256(d).digest()] = n
             ctx.load_verify_locations(d)
             d = None
             gc.collect()
@@ -126,9 +126,9 @@ def open(route, info, path, ms):
             from . import lab
 
             at = lab.at(host, port, info)
-        s = socket.socket()
+        s = usocket.socket()
         s.settimeout(ms / 1000)
-        s.connect(socket.getaddrinfo(*at)[0][-1])
+        s.connect(usocket.getaddrinfo(*at)[0][-1])
         s.setblocking(False)
         wire = Wire(s, ms)
         sock = ctx.wrap_socket(wire, server_hostname=host)

@@ -1,13 +1,13 @@
 """Why a chain was not accepted, for builds that give only the number -0x2700: from what the verify callback saw."""
 
-import time
+import utime
 
 from . import der
 
 
 def within(v):
     """True when now lies within the contents `v` of a certificate's Validity (X.509 UTCTime or GeneralizedTime)."""
-    t = "%04d%02d%02d%02d%02d%02d" % time.gmtime()[:6]
+    t = "%04d%02d%02d%02d%02d%02d" % utime.gmtime()[:6]
     ends = []
     i = 0
     while i < len(v):

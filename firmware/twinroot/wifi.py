@@ -1,6 +1,6 @@
 """Wi-Fi for applications that have no network code of their own; nothing else imports this."""
 
-from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
+from utime import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
 from . import core, errors
 

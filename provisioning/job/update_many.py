@@ -34,10 +34,10 @@ from provisioning.link.events import Event, Listener
 if TYPE_CHECKING:
     from provisioning.ledger.store import Ledger
 
-_WHO = """import machine,json
+_WHO = """import umachine,ujson
 try:
  with open('/trust/active') as f:_n=f.read().strip()
- with open('/trust/%s/set.json'%_n) as f:_d=json.load(f).get('device')
+ with open('/trust/%s/set.json'%_n) as f:_d=ujson.load(f).get('device')
 except Exception:_d=None
 """
 
@@ -62,7 +62,7 @@ class Ask:
         report = Report(listener=events)
         with reported(report), board(port, report) as repl:
             repl.run(_WHO)
-            uid, device = repl.value("[machine.unique_id().hex(),_d]")
+            uid, device = repl.value("[umachine.unique_id().hex(),_d]")
             report.mac, report.device = mac_text(uid), device
             report.passed("The board says who it is.")
         return report

@@ -55,7 +55,7 @@ def packed(source: str) -> bytes:
     for level, memory in itertools.product(range(4, 10), range(1, 10)):  # what is shortest as a literal is luck
         squeeze = zlib.compressobj(level, zlib.DEFLATED, 12, memory)
         made.append(literal(squeeze.compress(source.encode()) + squeeze.flush()))
-    return b"import io,deflate\nexec(deflate.DeflateIO(io.BytesIO(" + min(made, key=len) + b")).read())"
+    return b"import uio,deflate\nexec(deflate.DeflateIO(uio.BytesIO(" + min(made, key=len) + b")).read())"
 
 
 @lru_cache(maxsize=1)
@@ -100,7 +100,7 @@ def core(home_baud: int | None = None) -> bytes:
 
 def _receiver(core_small: str, home_baud: int | None) -> bytes:
     # Before the prompt comes at the old rate the host must have heard that the end was taken, and changed its own.
-    head = f"def leave():\n time.sleep_ms(3)\n r({home_baud})\n" if home_baud else "leave=gc.collect\n"
+    head = f"def leave():\n utime.sleep_ms(3)\n r({home_baud})\n" if home_baud else "leave=gc.collect\n"
     return packed("import gc\n" + head + core_small)
 
 
@@ -109,4 +109,4 @@ def raised(high: int, home: int) -> bytes:
     return small("rate").replace("HIGH", str(high)).replace("HOME", str(home)).strip().encode()
 
 
-PROOF = b"Twinroot"
+PROOF = b"Twin"

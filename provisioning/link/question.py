@@ -13,9 +13,9 @@ from provisioning.errors import BoardError
 from provisioning.link.payload import Payload
 from provisioning.link.repl import LinkBroken, RawRepl
 
-_SOURCE = """import os
+_SOURCE = """import uos
 try:
- import twinroot as w;t=w.selftest();l='/lib/twinroot';d=os.listdir
+ import twinroot as w;t=w.selftest();l='/lib/twinroot';d=uos.listdir
  t=[t,d('/trust'),d(l),[w.check.sha256(f,bytearray(99))for f in[%s]]]if t['set_sha256'][:8]=='%s'else t['device']
 except:t=0
 print([t])"""

@@ -97,7 +97,7 @@ class RawRepl:
             self.wire.write(b"\0" * (RING // 2))  # completes a frame that was broken off, so that the receiver hears what follows
             self.wire.discard(0.03, 0.2)
             if self._knock(0.12, bytearray()):
-                self.run(f"import machine\nmachine.UART(0,baudrate={self.wire.home_baud})", follow=False)
+                self.run(f"import umachine\numachine.UART(0,baudrate={self.wire.home_baud})", follow=False)
                 time.sleep(0.05)
             self.wire.baud = self.wire.home_baud
             self.wire.discard(0.01, 0.1)
@@ -161,7 +161,7 @@ class RawRepl:
     def value(self, expression: str | bytes, seconds: float = 20.0) -> Any:
         """The value of an expression on the board, as `repr` writes it, with a check sum. Raises LinkBroken when the line changed it."""
         code = expression.encode() if isinstance(expression, str) else expression
-        text = self.run(b"import binascii\n_r=repr(" + code + b")\nprint(_r,binascii.crc32(_r))", seconds)
+        text = self.run(b"import ubinascii\n_r=repr(" + code + b")\nprint(_r,ubinascii.crc32(_r))", seconds)
         body, _, check = text.strip().rpartition(b" ")
         if not check.isdigit() or int(check) != zlib.crc32(body):
             raise LinkBroken("bad-answer", f"The board's answer on {self.wire.name} came damaged: {text[-60:]!r}.", RETRY)
