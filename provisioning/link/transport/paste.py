@@ -63,7 +63,7 @@ class PasteSession:
         self._load("write", "first" if first else "sets")
         text, rest = plan_text(payload)
         more = json.dumps(rest, separators=(",", ":"))
-        answer = self._call(b"prepare(" + self.literal(text) + b",json.loads(" + self.literal(more.encode()) + b"))")
+        answer = self._call(b"prepare(" + self.literal(text) + b",ujson.loads(" + self.literal(more.encode()) + b"))")
         self._plan = first_plan(self._hello, payload) if first else Plan.of(answer)
         self._payload = payload
         return self._plan
