@@ -1,10 +1,10 @@
 """connect(): one pass over the routes of the active set, in the order that policy.py gives."""
 
 import gc
-import uos
-from utime import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
+import uos
 from micropython import const
+from utime import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
 import twinroot
 
@@ -98,7 +98,7 @@ def connect(timeout=20, prefer=False, wait=True):
 
             e = errors.make("memory", e)
             _pol.fails += 1
-        if not failed(e):
+        if not hasattr(e, "kind") or not failed(e):  # without: a module of the package is damaged, and the loader knows it
             raise e
     return twinroot.core.connect(timeout, prefer, wait)  # of the set before it, and its package
 
@@ -115,6 +115,8 @@ def _pass(ms, prefer):
             gc.collect()
             _link = tlslink.open(route, s, sets.path(twinroot.SET), ms)
         except OSError as e:
+            if not hasattr(e, "kind"):
+                raise
             if e.route:
                 stats.bad(e.route, e.kind, e.issuer)
                 if e.kind == "clock" and not asked:

@@ -2,14 +2,14 @@
 server's name."""
 
 import gc
+
+import tls
 import uhashlib
 import uio
 import uselect
 import usocket
-from utime import ticks_add, ticks_diff, ticks_ms
-
-import tls
 from micropython import const
+from utime import ticks_add, ticks_diff, ticks_ms
 
 from . import der
 

@@ -76,10 +76,10 @@ def build(product: Product, device: Device, interpreter: Interpreter | None = No
     trust = {f"{name}.pem": root.pem for name, root in product.roots.items()}
     trust[CERTIFICATE_FILE] = pair.certificate_pem
     trust[KEY_FILE] = pair.key_pem
-    modules = {f"{PACKAGE_HOME}/{package.digest}/{name}": content for name, content in package.files.items()}
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in {**trust, **modules}.items()}
+    code = {f"{PACKAGE_HOME}/{package.digest}": package.content}
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in {**trust, **code}.items()}
     trust[SET_FILE] = _line(_set(product, device, one, pair, package.digest, hashes))
-    lib = {f"{PACKAGE_HOME}/{compiler.LOADER}": package.loader, **modules}
+    lib = {f"{PACKAGE_HOME}/{compiler.LOADER}": package.loader, **code}
     lib.update({f"/{name}": file.read_bytes() for name, file in product.app.items()})
     return Bundle(
         product=product.name,
