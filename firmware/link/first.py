@@ -25,9 +25,11 @@ settle = target
 
 
 def begin():
+    for path in {f[0][: f[0].rfind("/")] for f in files} - {home(1)}:
+        folder(path)
+    folder(_TRUST[:-1])
+    point(1)
     folder(home(1))
-    for path, _ in files:
-        folder(path[: path.rfind("/")])
 
 
 def commit():

@@ -24,8 +24,10 @@ def place(n, name):
 
 
 def digest(path):
-    """SHA-256 of a file as lower-case hex, of nothing when it cannot be opened."""
+    """SHA-256 of a file as lower-case hex, of nothing when it cannot be opened. `length` is its bytes then."""
+    global length
     beat()
+    length = 0
     h = sha256()
     try:
         with open(path, "rb") as f:
@@ -34,6 +36,7 @@ def digest(path):
                 if not n:
                     break
                 h.update(window[:n])
+                length += n
     except OSError:
         pass
     return h.digest().hex()
@@ -56,12 +59,11 @@ def folder(path):
             raise
 
 
-def write(path, data):
-    """A small file as one step: written beside its place, read back, renamed."""
-    with open(path + _NEW, "wb") as f:
-        f.write(data)
-    check(path + _NEW, sha256(data).digest().hex())
-    uos.rename(path + _NEW, path)
+def point(n):
+    """The pointer to set `n` beside its place; only its rename is left to be done. Early, since the folder of a set is found faster when
+    it is the younger entry."""
+    with open(_TRUST + "active" + _NEW, "wb") as f:
+        f.write(str(n).encode())
 
 
 def activate(n, there=False):
@@ -69,6 +71,14 @@ def activate(n, there=False):
     if sha256(text).digest().hex() != whole:
         raise OSError("hash " + home(n))
     if not there:
-        write(home(n) + _SET, text)
-    write(_TRUST + "active", str(n).encode())
+        with open(home(n) + _SET, "wb") as f:  # in its place at once: until it is closed it is empty, and no set
+            f.write(text)
+        check(home(n) + _SET, whole)
+    return switch(n)
+
+
+def switch(n):
+    """The commit: one rename."""
+    check(_TRUST + "active" + _NEW, sha256(str(n).encode()).digest().hex())
+    uos.rename(_TRUST + "active" + _NEW, _TRUST + "active")
     return n

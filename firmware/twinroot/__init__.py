@@ -6,8 +6,8 @@ or its package, is not what was committed or does not load, the newest older one
 
 A package begins with its index (docs/device.md, "The package in flash"); the first 12 hex digits of the SHA-256 of the index
 are the package's name. A module is read once, when it is first needed, and proven by its hash in the index before it runs.
-MicroPython imports only from file systems, so for that moment _Pack is mounted as one, in the file's place. The packages of earlier releases
-are folders of modules, and are used as such. Frozen into firmware, or copied flat, there is no package: the modules
+MicroPython imports only from file systems, so for that moment _Pack is mounted as one, in the file's place. Packages
+of earlier releases are folders of modules, and are used as such. Frozen into firmware, or copied flat, there is no package: the modules
 beside this file are used.
 """
 
@@ -193,8 +193,8 @@ def health():
     return _need("stats").report()
 
 
-def selftest(connect=False):
-    return _call("check", "selftest", connect=connect)
+def selftest(connect=False, want=""):
+    return _need("check").selftest(connect, want)
 
 
 def __getattr__(name):

@@ -13,10 +13,10 @@ from provisioning.errors import BoardError
 from provisioning.link.payload import Payload
 from provisioning.link.repl import LinkBroken, RawRepl
 
-_SOURCE = """import uos
+_SOURCE = """import uos,sys
 try:
- import twinroot as w;t=w.selftest();l='/lib/twinroot';d=uos.listdir
- t=[t,d('/trust'),d(l),[w.check.sha256(f,bytearray(99))for f in[%s]]]if t['set_sha256'][:8]=='%s'else t['device']
+ sys.path[:]=['/lib','.frozen'];import twinroot as w;h=w.selftest(want='%s');t=h['bad']
+ t=h['device']if t is None else[h,uos.listdir('/lib/twinroot'),[w.check.sha256(f,bytearray(512))for f in[%s]]]
 except:t=0
 print([t])"""
 _LOADER = "/lib/twinroot/__init__.py"
@@ -45,11 +45,12 @@ def held(repl: RawRepl, payload: Payload, package: str) -> Held:
     paths = ",".join("w.__file__" if item.name == _LOADER else repr(item.name) for item in payload.rest)
     for _ in range(2):
         try:
-            text = repl.run(_SOURCE % (paths, payload.set_sha256[:8]), 20.0).decode("utf-8", "replace").strip()
+            text = repl.run(_SOURCE % (payload.set_sha256[:8], paths), 20.0).decode("utf-8", "replace").strip()
             [answer] = ast.literal_eval(text.splitlines()[-1])
             if not answer or isinstance(answer, str):
                 return Held(device=answer or None)
-            report, trust, lib, hashes = answer
+            report, lib, hashes = answer
+            trust = report["trust"]
             whole = report["ok"] and report["set_sha256"] == payload.set_sha256 and report["set"] == report["active"]
             if not whole or hashes != [item.sha256 for item in payload.rest]:
                 return Held(device=report["device"])

@@ -95,8 +95,8 @@ def test_damage_is_seen_and_repaired(bench: Bench) -> None:
 def test_damaged_package_is_repaired_without_touching_the_set_in_use(bench: Bench) -> None:
     product = bench.product()
     report = update(product, bench.device, bench.port)
-    module = next(path for path in report.files if path.endswith("policy.mpy"))
-    bench.run(f"f=open({module!r},'r+b');f.seek(50);f.write(b'XXXX');f.close()")
+    module = next(path for path in report.files if path.startswith("/lib/twinroot/") and "." not in path)
+    bench.run(f"f=open({module!r},'r+b');f.seek(5000);f.write(b'XXXX');f.close()")
     repaired = update(product, bench.device, bench.port)
     assert repaired.outcome == "pass", repaired.message
     assert module in repaired.written and len([path for path in repaired.written if path.startswith("/lib/")]) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Any, NamedTuple, Protocol
 
@@ -33,7 +34,7 @@ class Plan(NamedTuple):
     """The board's answer to a payload, before the first write. `need` and `free` are blocks of its file system.
 
     `send`: indices into Payload.items of what it does not hold; `copy`: of what another of its sets holds; `same`: whether the
-    set's folder holds this set.json already.
+    set's folder holds this set.json already; `begun`: (index, bytes, SHA-256 of them) of each file that a broken run may have begun.
     """
 
     number: int
@@ -42,11 +43,16 @@ class Plan(NamedTuple):
     same: bool
     need: int
     free: int
+    begun: tuple[tuple[int, int, str], ...] = ()
 
     @classmethod
     def of(cls, answer: list[Any]) -> Plan:
-        number, send, copy, same, need, free = answer
-        return cls(number, tuple(send), tuple(copy), same, need, free)
+        number, send, copy, same, need, free, begun = answer
+        return cls(number, tuple(send), tuple(copy), same, need, free, tuple((index, size, sha) for index, size, sha in begun))
+
+    def there(self, payload: Payload) -> dict[int, int]:
+        """Index -> bytes that need not travel: the beginnings that are right."""
+        return {index: size for index, size, sha in self.begun if hashlib.sha256(payload.items[index].content[:size]).hexdigest() == sha}
 
 
 def first_plan(hello: Hello, payload: Payload) -> Plan:

@@ -74,22 +74,23 @@ class PasteSession:
     def transfer(self) -> int:
         if self._payload is None or self._plan is None:
             raise ValueError("prepare() comes before transfer()")
-        self._call("begin()")
-        total = sum(len(self._payload.items[index].content) for index in self._plan.send)
+        send = self._call("begin()", 120.0) or self._plan.send  # a copy that is not what it should be is sent after all
+        there = self._plan.there(self._payload)
+        total = sum(len(self._payload.items[index].content) - there.get(index, 0) for index in send)
         started = time.monotonic()
         done = 0
-        for index in self._plan.send:
-            content = self._payload.items[index].content
-            for part in self._put(index, content):
+        for index in reversed(send):
+            at = there.get(index, 0)
+            for part in self._put(index, self._payload.items[index].content[at:], "ab" if at else "wb"):
                 done += part
                 rate = done / max(1e-6, time.monotonic() - started)
                 self.events(Event("bytes", {"done": done, "total": total, "rate": rate, "left": (total - done) / rate}))
             self._call(f"settle({index})")
         return int(self._call("commit()", 120.0))
 
-    def _put(self, index: int, content: bytes) -> Any:
-        """Write file `index`; yields the sizes of the parts as they arrive."""
-        self._run(f"_f=open(target({index}),'wb')")
+    def _put(self, index: int, content: bytes, mode: str) -> Any:
+        """Write file `index`, or with the mode "ab" its end; yields the sizes of the parts as they arrive."""
+        self._run(f"_f=open(target({index}),'{mode}')")
         for at in range(0, len(content), CHUNK):
             part = content[at : at + CHUNK]
             self._run(b"_f.write(" + self.literal(part) + b")")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 from provisioning.link import agent
@@ -19,17 +20,20 @@ def size3(length: int) -> bytes:
     return length.to_bytes(3, "little")
 
 
-def record(item: Item) -> bytes:
-    """A file in the stream: label length, label, 3 bytes of length, content. With a label, content is DER and the board writes PEM."""
-    parts = pem_parts(item.content)
-    label, body = parts or (b"", item.content)
+def record(item: Item, there: int = 0) -> bytes:
+    """A file in the stream: label length, label, 3 bytes of length, content. With a label, content is DER and the board writes PEM.
+
+    `there`: bytes of the file's beginning that the board holds.
+    """
+    parts = None if there else pem_parts(item.content)
+    label, body = parts or (b"", item.content[there:])
     return bytes((len(label),)) + label + size3(len(body)) + body
 
 
-def _records(items: list[Item]) -> list[bytes]:
-    """The records of `items`, neighbours of one kind (files, certificates, keys) joined: they deflate best with one table."""
+def _joined(records: Iterable[bytes]) -> list[bytes]:
+    """The records, neighbours of one kind (files, certificates, keys) joined: they deflate best with one table."""
     parts: list[bytes] = []
-    for made in map(record, items):
+    for made in records:
         if parts and made[: made[0] + 1] == parts[-1][: made[0] + 1]:
             parts[-1] += made
         else:
@@ -127,15 +131,23 @@ class StreamSession:
     def transfer(self) -> int:
         if self._payload is None or self._plan is None:
             raise ValueError("prepare() comes before transfer()")
-        records = _records([self._payload.items[index] for index in self._plan.send])
+        send = self._plan.send
+        if self._plan.copy:  # a copy that is not what it should be is sent after all
+            send = tuple(self._call("say(begin())"))
+            begin = ""
+        else:
+            begin = "begin()\n"
+        there = {index: size for index, size in self._plan.there(self._payload).items() if index in send}
+        records = _joined(record(self._payload.items[index], there.get(index, 0)) for index in reversed(send))
+        take = f"{begin}say(take({list(there)}))"
         if self._holds_sets:
-            parts = [self._program("say(take())", "store"), *records]
+            parts = [self._program(take, "store"), *records]
         else:
             _, rest = plan_text(self._payload)
             rest[1] = 0  # sizes, which only a board with sets needs
-            program = self._program(f"{_PREPARE}\nsay(take())", "first", "store")
+            program = self._program(f"{_PREPARE}\n{take}", "first", "store")
             parts = [program + _plan_data(self._payload.blank_set_json, rest), *records]
-        total = sum(len(self._payload.items[index].content) for index in self._plan.send)
+        total = sum(len(self._payload.items[index].content) - there.get(index, 0) for index in send)
         # The end of the session travels along: nothing comes after a commit. A lost answer is found out by asking the board anew.
         parts[-1] += _END
         self._ended = True
