@@ -6,13 +6,15 @@
     modules   .mpy files, or sources, one after the other
 
 The first 12 hex digits of the SHA-256 of the index are the package's name: the index vouches for each module, the name for the index.
-One file instead of one for each module: every file costs a device some 30 flash reads to open, and a block of 4 KB.
+One file instead of one for each module: every file costs a device some 30 flash reads to open, and a block of 4 KB. Loaders of the first
+form know packages only as folders of modules: in_folder().
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 _ROW = 14  # bytes of a row behind the module's name
 
@@ -55,3 +57,18 @@ def unpack(content: bytes) -> dict[str, bytes]:
         modules[index[at + 1 : end].decode()] = module
         at = end + 1 + _ROW
     return modules
+
+
+def in_folder(info: Mapping[str, Any], files: Mapping[str, bytes]) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """(set.json, files) with the package as a folder of modules, as the loader of the first form wants it. `info`: a rendered set.json;
+    `files`: name as it has it -> content, the device's identity left out."""
+    home = "/lib/twinroot/"
+    place = home + info["package"]
+    modules = unpack(files[place])
+    lines = "".join(f"{name} {hashlib.sha256(content).hexdigest()}\n" for name, content in sorted(modules.items()))
+    digest = hashlib.sha256(lines.encode()).hexdigest()[:12]
+    code = {f"{home}{digest}/{name}": content for name, content in modules.items()}
+    hashes = {name: sha for name, sha in info["files"].items() if name != place}
+    hashes |= {name: hashlib.sha256(content).hexdigest() for name, content in code.items()}
+    rest = {name: content for name, content in files.items() if name != place}
+    return {**info, "package": digest, "files": hashes}, {**rest, **code}

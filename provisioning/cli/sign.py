@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from provisioning.bundle.pack import in_folder
 from provisioning.cli._output import emit, say
 from provisioning.errors import InputError, StationError
 
@@ -58,14 +59,26 @@ def new_key(file: Path, passphrase_env: str) -> int:
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE", help="Where the signed set goes.")
 @click.option("--days", type=click.IntRange(1, 3650), default=30, show_default=True, help="Devices refuse it after this many days.")
 @click.option("--device", metavar="ID", help="For this device only.")
+@click.option("--first-loader", is_flag=True, help="For boards as the first form left them: code as a folder of modules.")
 @_PASS
-def sign_set(folder: Path, key: Path | None, program: str | None, out: Path, days: int, device: str | None, passphrase_env: str) -> int:
+def sign_set(
+    folder: Path,
+    key: Path | None,
+    program: str | None,
+    out: Path,
+    days: int,
+    device: str | None,
+    first_loader: bool,
+    passphrase_env: str,
+) -> int:
     """Sign what `twinroot render --out FOLDER` wrote; the identity in it is left out."""
     from provisioning.identity import signing
 
     if (key is None) == (program is None):
         raise InputError("which-signer", "Give either --key or --command.", "twinroot sign set DIR --key vendor.key.pem --out update.bin")
     info, files = signing.read_rendered(folder)
+    if first_loader:
+        info, files = in_folder(info, files)
     expires = int(time.time()) + days * _DAY
     text, contents = signing.manifest(info, files, expires=expires, device=device)
     if key is not None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from provisioning.bundle.pack import in_folder
 from provisioning.errors import InputError, StationError
 from provisioning.identity import signing
 from tests.device import pki, sets
@@ -69,6 +70,8 @@ def container(built: dict[str, bytes], number: int, signer: signing.Signer | Non
     info = json.loads(built[f"{base}set.json"])
     info.update(options.pop("info", {}))
     files = {n: built[n if n.startswith("/") else base + n] for n in info["files"]}
+    if options.pop("folder", False):
+        info, files = in_folder(info, files)
     text, contents = signing.manifest(info, files, **{"expires": SOON, **options})
     return signing.sign(text, contents, signer or vendor())
 
@@ -87,6 +90,13 @@ class Fleet:
         self.moved.device = self.world.device
         self.new = self.moved.build(2, self.ats.address, self.legacy.address, change={"extra.mpy": sets.compiled()["policy"]})
         self.folder = folder / "board"
+
+    def first_form(self, data: bytes) -> Board:
+        """A board as the first form left it: its loader, and a folder of modules."""
+        public = signing.public_numbers(vendor().public)
+        old = self.world.build(1, self.ats.address, self.legacy.address, vendor=public, package=sets.folder_package)
+        loader = {"/lib/twinroot/__init__.py": (Path(__file__).parent / "first_release" / "__init__.py").read_bytes()}
+        return Board(self.folder, sets.board(1, old) | loader | PROVEN_1 | {"/update": data})
 
     def board(self, data: bytes, **files: bytes) -> Board:
         return Board(self.folder, sets.board(1, self.old) | PROVEN_1 | {"/update": data})
@@ -269,3 +279,15 @@ def test_key_files(tmp_path: Path) -> None:
     assert echo.sign(b"abc") == b"cba"
     with pytest.raises(StationError):
         signing.CommandSigner([sys.executable, "-c", "raise SystemExit(3)"]).sign(b"abc")
+
+
+def test_a_board_of_the_first_form_takes_a_folder_of_modules_and_connects(fleet: Fleet) -> None:
+    """Its loader cannot be changed over the air, and the modules of today run under it."""
+    board = fleet.first_form(container(fleet.new, 2, folder=True))
+    assert board.run(FEED % 512).json == ["done", 2, 2]
+    fleet.ats.behaviour = fleet.moved.server(ATS, fleet.moved.ats).behaviour
+    d = board.run(TRY % 1).json
+    assert d["out"][0][:1] + d["out"][0][3:] == ["ok", 2], d
+    assert d["homes"] == [d["path"]]
+    report = board.run("import json, twinroot; print(json.dumps(twinroot.selftest()))").json
+    assert report["ok"], report
