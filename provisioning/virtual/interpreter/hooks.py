@@ -107,6 +107,8 @@ class Hooks:
             self._symbol("gc_sweep_all"),
             self._symbol("mp_deinit"),
             0,
+            self._libc_symbol("nanosleep"),
+            0,
         ]
         struct.pack_into(f"<{len(slots)}Q", self._region, _PAGE, *slots)
 
