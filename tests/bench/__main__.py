@@ -52,10 +52,8 @@ def main() -> int:
     peers = tuple(peer for peer in PEERS if peer.name.split()[0] not in options.without)
     started = time.monotonic()
     say(f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    say(
-        f"Virtual ESP32, paced UART, 1 ms a turn of direction, --flash-timing {options.flash_timing}; {options.rounds} rounds: medians (spread),"
-    )
-    say("seconds of the whole process, operations of the flash in the round that had most.")
+    say(f"Virtual ESP32, paced UART, 1 ms a turn of direction, --flash-timing {options.flash_timing}.")
+    say(f"{options.rounds} rounds: medians (spread) of the whole process, flash operations of the round that had most.")
     say("Peers: " + ", ".join(f"{name} {version(name)}" for name in ("mpremote", "mpytool", "adafruit-ampy")))
     with ExitStack() as undo:
         place = Path(undo.enter_context(tempfile.TemporaryDirectory()))

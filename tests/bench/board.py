@@ -42,6 +42,7 @@ class Board:
     def __init__(self, board: VirtualBoard, others: int = 0) -> None:
         self.board = board
         self.port = board.pty
+        self.others = others
         self._states: set[str] = set()
         with open_port(self.port) as wire:
             repl = RawRepl(wire)
