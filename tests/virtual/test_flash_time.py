@@ -11,7 +11,7 @@ from provisioning.virtual.flash import PROFILES, FlashTiming, ReadCost
 SLACK = 0.001  # s that the board may be in debt or in credit: hooks.c
 
 READS = """
-import esp, time
+import esp, utime as time
 buf = bytearray({size})
 t = time.ticks_us()
 for i in range({count}):
@@ -88,7 +88,9 @@ def test_the_seconds_are_those_of_all_operations(make_virtual_board):
     link = repl(board.pty)
     board.clear_counters()
     milliseconds = int(
-        link.run("import time\nt = time.ticks_ms()\nf = open('x', 'w')\nf.write('x' * 9000)\nf.close()\nprint(time.ticks_ms() - t)")
+        link.run(
+            "import utime as time\nt = time.ticks_ms()\nf = open('x', 'w')\nf.write('x' * 9000)\nf.close()\nprint(time.ticks_ms() - t)"
+        )
     )
     link.close()
     counters = board.counters()
@@ -105,7 +107,7 @@ def test_an_interrupt_does_not_shorten_a_read(make_virtual_board):
     board = make_virtual_board(paced=False, flash_timing="slow")
     link = repl(board.pty)
     board.clear_counters()
-    link.port.write(b"import esp, time\nb = bytearray(4)\nt = time.ticks_ms()\nprint('go')\n")
+    link.port.write(b"import esp, utime as time\nb = bytearray(4)\nt = time.ticks_ms()\nprint('go')\n")
     link.port.write(b"try:\n    while True: esp.flash_read(0, b)\nexcept KeyboardInterrupt: print('took', time.ticks_ms() - t)\n\x04")
     link.until(b"go\r\n")
     assert board.counters()["flash_reads"] < 50
@@ -138,3 +140,23 @@ def test_nobody_takes_bytes_from_the_ring_during_reads(make_virtual_board, timin
 
 def test_the_profiles_are_those_of_the_option():
     assert list(PROFILES) == ["none", "typical", "worst", "slow"]
+
+
+IMPORTED = ("os", "time", "machine", "socket", "platform", "json", "hashlib", "select", "struct", "binascii", "io", "random", "re")
+FREE = ("sys", "vfs", "gc", "micropython", "network", "esp", "esp32", "deflate", "tls", "uos", "utime", "umachine", "usocket", "ujson")
+
+
+def test_an_import_of_a_built_in_module_looks_for_a_file_first(virtual_board):
+    """Each time, in the root folder and in /lib, as MP_REGISTER_EXTENSIBLE_MODULE has it; the u names and the others do not."""
+    link = repl(virtual_board.pty)
+    for names, looks in ((IMPORTED, True), (FREE, False)):
+        for name in names:
+            virtual_board.clear_counters()
+            link.run(f"import {name}\nimport {name}")
+            reads = virtual_board.counters()["flash_reads"]
+            assert (reads >= 20) == looks, (name, reads)
+            assert looks or reads == 0, (name, reads)
+    assert link.run("import os, uos, machine, umachine\nprint(os is uos, machine is umachine)").strip() == "True True"
+    link.run("f = open('time.py', 'w')\nf.write('mine = 1')\nf.close()")
+    assert link.run("import time, utime\nprint(time.mine, hasattr(utime, 'ticks_ms'))").strip() == "1 True"
+    link.close()

@@ -32,6 +32,8 @@ struct buffer { void *buf; unsigned long len; int typecode; };
 #define BUFFER_READ 1
 #define BUFFER_WRITE 2
 
+struct map { unsigned long flags, alloc; struct { obj key, value; } *table; };  /* mp_map_t */
+
 struct data {
     struct page *page;
     long (*write)(int, const void *, unsigned long);
@@ -62,6 +64,7 @@ struct data {
     void (*deinit)(void);
     long booted;
     int (*nanosleep)(const struct timespec *, struct timespec *);
+    struct map *extensible; /* built-in modules that an import looks for in the file system first; py/objmodule.c */
     long owed;              /* ns of flash reads that are not yet waited for; negative: waited too long */
 };
 
@@ -316,6 +319,17 @@ obj h_partition(obj start, obj size) {
     d.start = s;
     d.size = z;
     return SMALL(0);
+}
+
+/* extend(name, module): the built-in module of this name. The caller keeps a reference to it. */
+obj h_extend(obj name, obj module) {
+    for (unsigned long i = 0; i < d.extensible->alloc; i++) {
+        if (d.extensible->table[i].key == name) {
+            d.extensible->table[i].value = module;
+            return SMALL(0);
+        }
+    }
+    return SMALL(-EINVAL_);
 }
 
 /* The shims' only way to the objects above: it stands where machine.mem8 was. */
