@@ -40,12 +40,13 @@ class Board:
         self.identity = Identity.load(state, self.chip, spec.seed)
         self.engine = engine
         fresh = not (state / "flash.bin").exists()
-        self.flash = Flash(state / "flash.bin", spec.flash_size, FlashTiming.named(spec.flash_timing))
+        self.flash = Flash(state / "flash.bin", spec.flash_size, FlashTiming.named(spec.flash_timing, self.chip.reads))
         self.flash.tear.seed(spec.seed)
         if fresh and not spec.blank:
             for offset, content in image.stand_in(self.chip, spec.flash_size).items():
                 self.flash.load(content, offset)
         self.page = SharedPage()
+        self.page.set_read_cost(self.flash.timing.firmware.call, self.flash.timing.firmware.byte)
         self.faults = Injection(self)
         self.uart = Uart(spec, self._received, self.faults.happen)
         self.uart.to_host.on_space = self._output_space

@@ -12,9 +12,10 @@ from provisioning.virtual import inject
 from provisioning.virtual.chips import CHIPS
 from provisioning.virtual.faults import HEAP
 from provisioning.virtual.faults import parse as parse_fault
+from provisioning.virtual.flash import PROFILES
 
 LINKS = ("rfc2217", "pty")
-FLASH_TIMINGS = ("none", "typical", "worst")
+FLASH_TIMINGS = tuple(PROFILES)
 CLOCKS = ("2000", "host")
 MOST_BOARDS = 64
 
@@ -96,7 +97,7 @@ def parse(arguments: list[str]) -> Options:
     parser.add_argument("--port", type=int, default=0, help="first TCP port; 0: any free one")
     parser.add_argument("--unpaced", dest="paced", action="store_false", help="wires without a rate: as fast as this computer")
     parser.add_argument("--latency-ms", type=float, default=0.0, help="cost of each turn of direction")
-    parser.add_argument("--flash-timing", default="none", help="none, typical or worst")
+    parser.add_argument("--flash-timing", default="none", help="none, typical, worst or slow: 20 ms for every operation")
     parser.add_argument("--blank", action="store_true", help="a chip from the factory: nothing in flash")
     parser.add_argument("--seed", type=int, default=0, help="identity and faults follow from it; 0: a new identity")
     parser.add_argument("--clock", default="2000", help="2000: the RTC starts there at power on; host: this computer's time")
