@@ -10,7 +10,7 @@ def store(i):
     """
     label = stream.read(stream.read(1)[0])
     left = number()
-    with open(target(i), "ab" if i in tails else "wb") as f:
+    with open(target(i), "a+b" if i in tails else "w+b") as f:
         if label:
             f.write(b"-----BEGIN " + label + b"-----\n")
         while left:
@@ -19,6 +19,7 @@ def store(i):
             left -= n
         if label:
             f.write(b"-----END " + label + b"-----\n")
+        got[i] = proved(f, *files[i])
     settle(i)
 
 

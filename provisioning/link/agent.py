@@ -20,6 +20,7 @@ _HOMES = (None, 115200)  # the receivers that are kept ready; of any other rate 
 KEEP = frozenset(
     [
         *("hello", "prepare", "begin", "target", "settle", "commit", "tidy", "look", "audit", "back", "take", "say", "number"),
+        *("proved", "got", "files"),
         *("stream", "leave", "beat", "r", "p", "s", "HIGH", "HOME"),
     ]
 )

@@ -55,5 +55,6 @@ def test_flash_operations(on: Board, products: Products, job: Job) -> None:
     cost = job.run(on, products, 921600)
     found = (cost.reads, cost.erases, cost.programs)
     limits = (crowded if on.others else alone, erases, programs)
+    print(job.name, "crowded" if on.others else "alone", found)
     assert all(one <= limit for one, limit in zip(found, limits, strict=True)), f"reads, erases, programs {found}, limits {limits}"
     assert cost.reads > 0

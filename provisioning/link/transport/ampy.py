@@ -50,7 +50,7 @@ class AmpySession(PasteSession):
         return repr(data).encode()
 
     def _put(self, index: int, content: bytes, mode: str) -> Iterator[int]:
-        if mode == "ab":  # ampy writes whole files only
+        if mode == "a+b":  # ampy writes whole files only
             yield from super()._put(index, content, mode)
             return
         self._files.put(self.repl.run(f"print(target({index}))").decode().strip(), content)

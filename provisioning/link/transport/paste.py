@@ -81,7 +81,7 @@ class PasteSession:
         done = 0
         for index in reversed(send):
             at = there.get(index, 0)
-            for part in self._put(index, self._payload.items[index].content[at:], "ab" if at else "wb"):
+            for part in self._put(index, self._payload.items[index].content[at:], "a+b" if at else "w+b"):
                 done += part
                 rate = done / max(1e-6, time.monotonic() - started)
                 self.events(Event("bytes", {"done": done, "total": total, "rate": rate, "left": (total - done) / rate}))
@@ -89,13 +89,13 @@ class PasteSession:
         return int(self._call("commit()", 120.0))
 
     def _put(self, index: int, content: bytes, mode: str) -> Any:
-        """Write file `index`, or with the mode "ab" its end; yields the sizes of the parts as they arrive."""
+        """Write file `index`, or with the mode "a+b" its end; yields the sizes of the parts as they arrive."""
         self._run(f"_f=open(target({index}),'{mode}')")
         for at in range(0, len(content), CHUNK):
             part = content[at : at + CHUNK]
             self._run(b"_f.write(" + self.literal(part) + b")")
             yield len(part)
-        self._run("_f.close()")
+        self._call(f"got.__setitem__({index},proved(_f,*files[{index}]))")
 
     def audit(self) -> dict[str, str]:
         self._load("write", "sets", "extra")
