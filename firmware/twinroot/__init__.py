@@ -14,6 +14,7 @@ beside this file are used.
 import gc
 import sys
 
+import ujson
 import uos
 from uhashlib import sha256
 
@@ -72,72 +73,60 @@ def _import(name):
         if not _packed or _file:
             __import__(name)
         else:
-            _file = open(__path__, "rb")
+            f = open(__path__, "rb")
+            uos.mount(_Pack, __path__)
+            _file = f
             try:
-                _index = _file.read(int.from_bytes(_file.read(2), "big"))
+                _index = f.read(int.from_bytes(f.read(2), "big"))
                 if sha256(_index).digest()[:6].hex() != __path__[-12:]:
                     raise OSError(5, __path__)
-                uos.mount(_Pack, __path__)
-                try:
-                    __import__(name)
-                finally:
-                    uos.umount(__path__)
+                __import__(name)
             finally:
-                _file = _index = _file.close()
+                uos.umount(_Pack)
+                _file = _index = f.close()
     return sys.modules[name]
 
 
-def _package(n):
-    """Where the modules of set `n` are: a file, or a folder. Files of a folder are proven here: MicroPython can hang on a .mpy file
-    that is cut short."""
-    global INFO, _packed
-    from ujson import load
-
-    with open("/trust/%d/set.json" % n) as f:
-        d = load(f)
-    path = _HOME + "/" + d["package"]
-    files = d.pop("files")
-    _packed = path in files
-    for name in files:
-        if name.startswith(path + "/"):
-            with open(name, "rb") as f:
-                if sha256(f.read()).digest().hex() != files[name]:
-                    raise OSError(5, name)
-    INFO = d
-    return path
-
-
-def _choose():
-    """Use the first set of _order that can be read; modules of another are forgotten. Too little memory says nothing about a set: the
-    same one is tried next time."""
-    global SET, INFO, __path__, _packed, _bad
+def _choose(e=None):
+    """Use the first set of _order that can be read, not the one in use when `e` says what is wrong with it. Modules of that are forgotten.
+    Too little memory says nothing about a set: the same one is tried next time."""
+    global SET, INFO, NOTE, __path__, _packed, _bad, _order
     INFO = _packed = _bad = None
     for name in list(sys.modules):
         if name.startswith("twinroot."):
             del sys.modules[name]
             globals().pop(name[9:], None)
     while _order:
-        SET = _order[0]
         try:
-            __path__ = _package(SET)
+            if e:
+                NOTE = NOTE or "set %d: %r" % (SET, e)
+                _order.pop(0)
+                if SET == _first:
+                    # Sets numbered above the active one were never committed, or were rolled back: the last resort.
+                    x = [int(d) for d in uos.listdir("/trust") if d.isdigit()]
+                    _order = sorted([n for n in x if n != SET], key=lambda n: (n > SET, -n))
+                e = None
+                continue
+            SET = _order[0]
+            with open("/trust/%d/set.json" % SET) as f:
+                d = ujson.load(f)
+            path = _HOME + "/" + d["package"]
+            files = d.pop("files")
+            _packed = path in files
+            for name in files:
+                if name.startswith(path + "/"):
+                    # MicroPython can hang on a .mpy file that is cut short: files of a folder are proven here.
+                    with open(name, "rb") as f:
+                        if sha256(f.read()).digest().hex() != files[name]:
+                            raise OSError(5, name)
+            __path__ = path
+            INFO = d
             return
         except MemoryError:
             raise
-        except Exception as e:  # whatever is wrong with this set, an older one may still connect
-            _drop(e)
+        except Exception as x:  # whatever is wrong with this set, an older one may still connect
+            e = x
     __path__ = _HOME
-
-
-def _drop(e):
-    """The set in use cannot be used. Sets above the active one were never committed, or were rolled back: the last resort."""
-    global NOTE, _order
-    NOTE = NOTE or "set %d: %r" % (SET, e)
-    _order.pop(0)
-    if SET == _first:
-        try:
-            _order = sorted([int(d) for d in uos.listdir("/trust") if d.isdigit() and int(d) != SET], key=lambda n: (n > SET, -n))
-        except OSError:
-            pass
 
 
 def load():
@@ -170,8 +159,7 @@ def _need(*names):
         except Exception as e:
             if __path__ == _HOME:
                 raise ImportError("no usable set: %s; run twinroot update" % (NOTE or e))
-            _drop(e)
-            _choose()
+            _choose(e)
 
 
 def _call(module, name, **options):

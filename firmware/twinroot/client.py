@@ -14,7 +14,9 @@ def _base(robust):
         else:
             from umqtt.simple import MQTTClient
     except ImportError:
-        from .mini import MQTTClient
+        from . import mini
+
+        return mini.MQTTClient
     return MQTTClient
 
 

@@ -19,8 +19,8 @@ from tests.bench.board import HOME_RATE, board
 from tests.bench.jobs import JOBS
 from tests.bench.payload import deflated_bytes, plain_bytes, reference
 from tests.bench.peers import PEERS
-from tests.bench.product import Products
-from tests.bench.rounds import SIX, TREE, Rounds, six_files
+from tests.bench.product import Products, count
+from tests.bench.rounds import MODULES, SIX, TREE, Rounds, six_files
 from tests.bench.tables import COUNTED, counts, spread, table
 
 LATENCIES = (1.0, 4.0, 16.0)
@@ -62,8 +62,9 @@ def main() -> int:
         found = Rounds(on, products, six_files(place / "six"), peers)
         for _ in range(options.rounds):
             found.round()
-        say(f"Example product: {products.count} files. Six files: {_wire()}.")
-        for title, files in (("Example product", TREE), ("Six files", SIX)):
+        say(f"Example product: {count(products.files)} files, {count(products.modules)} with the package's modules as files.")
+        say(f"Six files: {_wire()}.")
+        for title, files in (("Example product", TREE), ("Modules as files", MODULES), ("Six files", SIX)):
             say()
             say(_costs(found, title, files))
         rows, holds = targets.rows(found)

@@ -7,6 +7,7 @@ import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
+from provisioning.bundle.pack import unpack
 from provisioning.cloud import StandIn
 from provisioning.resources import folder
 from tests.bench.board import process
@@ -22,6 +23,28 @@ _OTHER_ROOT = (
     - {name: legacy, endpoint: a1b2c3d4e5f6g7.iot.us-east-1.amazonaws.com, roots: [VeriSign-Class3-Public-Primary-G5]}
 """
 )
+
+
+def _unpacked(files: Path, copy: Path) -> Path:
+    """The same files with the package's modules as files, as a product that does not pack them has them."""
+    shutil.copytree(files, copy)
+    home = copy / "lib" / "twinroot"
+    (packed,) = (path for path in home.iterdir() if path.suffix != ".py")
+    modules = unpack(packed.read_bytes())
+    packed.unlink()
+    packed.mkdir()
+    for name, content in modules.items():
+        (packed / name).write_bytes(content)
+    return copy
+
+
+def _entries(folder_: Path) -> list[str]:
+    return [str(path) for path in sorted(folder_.iterdir())]
+
+
+def count(entries: list[str]) -> int:
+    """How many files these are, those in folders included."""
+    return sum(path.is_file() for entry in entries for path in (Path(entry), *Path(entry).rglob("*")))
 
 
 class Products:
@@ -40,8 +63,8 @@ class Products:
         self.other_root = self.product.with_name("other-root.yaml")
         self.other_root.write_text(text.replace(_ENDPOINT, _OTHER_ROOT), "utf-8")
         process(*twinroot_command("render", self.product, "--device", DEVICE, "--out", place / "files"))
-        self.files = [str(path) for path in sorted((place / "files").iterdir())]
-        self.count = sum(path.is_file() for path in (place / "files").rglob("*"))
+        self.files = _entries(place / "files")
+        self.modules = _entries(_unpacked(place / "files", place / "modules"))
 
     @property
     def connected(self) -> Path:

@@ -15,7 +15,7 @@ from tests.bench.product import Products
 
 RAISED = 921600
 RATES = (HOME_RATE, RAISED, 2000000)
-TREE, SIX = "example product", "six files"
+TREE, MODULES, SIX = "example product", "example product, modules as files", "six files"
 AGAIN = ", nothing changed"
 
 
@@ -52,6 +52,8 @@ class Rounds:
                 for name, files in ((TREE, self._products.files), (SIX, self._six)):
                     if name == SIX or peer.folders:
                         self._copy(peer, name, files, rate)
+            if peer.folders:
+                self._add(Key(peer.name, MODULES, HOME_RATE), peer.copy(self._on, self._products.modules, HOME_RATE))
 
     def _copy(self, peer: Peer, name: str, files: list[str], rate: int) -> None:
         self._add(Key(peer.name, name, rate), peer.copy(self._on, files, rate))

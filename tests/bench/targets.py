@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tests.bench.board import HOME_RATE
-from tests.bench.rounds import AGAIN, RAISED, SIX, TREE, Key, Rounds
+from tests.bench.rounds import AGAIN, MODULES, RAISED, SIX, TREE, Key, Rounds
 from tests.bench.tables import target
 
 
@@ -18,6 +18,7 @@ class Ratio:
     files: str
     rate: int | None
     wanted: float | None = None
+    copied: str = ""  # where the peer's files are others
 
 
 # Seconds of the whole command on the example product, at RAISED.
@@ -26,6 +27,8 @@ RATIOS = (
     Ratio("first update", "mpremote cp", TREE, HOME_RATE, 4.0),
     Ratio("first update", "mpytool cp", TREE, HOME_RATE, 2.5),
     Ratio("first update", "mpytool cp", TREE, None, 2.0),
+    Ratio("first update", "mpremote cp", TREE, HOME_RATE, copied=MODULES),
+    Ratio("first update", "mpytool cp", TREE, HOME_RATE, copied=MODULES),
     Ratio("update, nothing changed", "mpremote cp" + AGAIN, TREE, HOME_RATE),
     Ratio("update, nothing changed", "mpytool cp" + AGAIN, TREE, HOME_RATE),
     Ratio("update, nothing changed", "mpytool cp" + AGAIN, TREE, None),
@@ -46,8 +49,9 @@ def rows(found: Rounds) -> tuple[list[list[str]], bool]:
 
 
 def _ratio(found: Rounds, ratio: Ratio) -> tuple[list[str], bool]:
-    ours, theirs = (ratio.rate or found.best_rate(what, ratio.files) for what in (ratio.ours, ratio.theirs))
-    mine, other = found.costs[Key(ratio.ours, ratio.files, ours)], found.costs[Key(ratio.theirs, ratio.files, theirs)]
+    copied = ratio.copied or ratio.files
+    ours, theirs = (ratio.rate or found.best_rate(what, files) for what, files in ((ratio.ours, ratio.files), (ratio.theirs, copied)))
+    mine, other = found.costs[Key(ratio.ours, ratio.files, ours)], found.costs[Key(ratio.theirs, copied, theirs)]
     values = [peer.seconds / own.seconds for own, peer in zip(mine, other, strict=True)]
     rates = f"{ours}" if ours == theirs else f"{ours} against {theirs}"
-    return target(f"{ratio.ours}: times as fast as {ratio.theirs}, {ratio.files}, {rates}", values, ratio.wanted, at_least=True)
+    return target(f"{ratio.ours}: times as fast as {ratio.theirs}, {copied}, {rates}", values, ratio.wanted, at_least=True)

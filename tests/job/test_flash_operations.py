@@ -19,12 +19,12 @@ OTHERS = 28  # files of the user's in the root folder: littlefs walks past them 
 
 # Job: most reads, the same with OTHERS beside it, most erases, most programs.
 LIMITS = {
-    "first update": (3000, 10000, 18, 300),
-    "update, nothing changed": (1400, 2400, 0, 0),
-    "update, one root changed": (6000, 17500, 8, 80),
-    "verify": (2450, 7500, 0, 0),
-    "import twinroot, after a reset": (170, 440, 0, 0),
-    "first mqtt(), after that": (700, 2250, 1, 6),
+    "first update": (2300, 6500, 18, 300),
+    "update, nothing changed": (1050, 1800, 0, 0),
+    "update, one root changed": (3300, 8100, 8, 80),
+    "verify": (1800, 3300, 0, 0),
+    "import twinroot, after a reset": (170, 420, 0, 0),
+    "first mqtt(), after that": (600, 2100, 1, 6),
 }
 
 
