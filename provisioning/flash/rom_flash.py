@@ -78,8 +78,7 @@ class RomFlash:
             return _ERASED * PIECE
         for _ in range(_TRIES):
             content = b"".join(
-                self._ask(READ_FLASH_SLOW, struct.pack("<II", address + at, _SLOW_READ))[:_SLOW_READ]
-                for at in range(0, PIECE, _SLOW_READ)
+                self._ask(READ_FLASH_SLOW, struct.pack("<II", address + at, _SLOW_READ))[:_SLOW_READ] for at in range(0, PIECE, _SLOW_READ)
             )
             self.read_bytes += PIECE
             if _digest(content) == self._md5(address, PIECE):

@@ -114,10 +114,9 @@ class Files:
 
     def write(self, path: str, content: bytes) -> None:
         """A new file, or another content in place of what is there."""
-        with _room():
-            # Unbuffered: the file is written in one call anyway.
-            with self._fs.open(path, "wb", buffering=0) as file:
-                file.write(content)
+        # Unbuffered: the file is written in one call anyway.
+        with _room(), self._fs.open(path, "wb", buffering=0) as file:
+            file.write(content)
         self._blocks.flush()
 
     def make_folder(self, path: str) -> None:

@@ -1,0 +1,68 @@
+"""Ways to the prompt of a board whose program does not give it away, beside those of every connection (repl.py).
+
+Each takes the RawRepl and what the board has said so far, and tells whether a prompt showed.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from provisioning.link.repl import RawRepl
+
+# A folder of a computer that was mounted on the board (mpremote mount, mpytool mount): the board asks with 0x18 and a command, and waits
+# for 0x18 and a result. Source: RemoteCommand in mpremote's transport_serial.py; mount.py of mpytool. The result is an error, -1, in
+# either of the two sizes that a result has.
+_ASKS = re.compile(rb"\x18[\x01-\x0e]")
+_NO_SUCH_FILE = b"\x18\xff\xff\xff\xff"
+_QUESTIONS = 40  # files that one import asks for, at most
+SLOW_RATES = (9600, 57600, 38400, 19200)  # that a program may have set for the UART of the prompt, the likely ones first
+_SLEEPS = b"DEEPSLEEP"
+_SHIFT = 1.5  # seconds of them between two looks for the prompt
+_WAKES = 12.0  # seconds of knocking at a board that sleeps and wakes
+
+
+def answer_mount(repl: RawRepl, said: bytearray) -> bool:
+    """A board that waits for files of a computer which is gone hears that there are none, until it gives up its import."""
+    if not _ASKS.search(said):
+        return False
+    for _ in range(_QUESTIONS):
+        repl.wire.write(_NO_SUCH_FILE)
+        heard = bytearray()
+        if repl.knock(0.3, heard):
+            said += heard
+            return True
+        said += heard
+        if not _ASKS.search(heard):
+            return False
+    return False
+
+
+def find_slow_rate(repl: RawRepl, said: bytearray) -> bool:
+    """The program has set the UART of the prompt to another rate: it is interrupted there, and the rate is put back."""
+    home = repl.wire.home_baud
+    for rate in SLOW_RATES:
+        repl.wire.baud = rate
+        heard = bytearray()
+        there = repl.knock(0.3 + 600 / rate, heard)
+        if there:
+            repl.run(f"import umachine\numachine.UART(0,baudrate={home})", follow=False)
+            time.sleep(0.05 + 100 / rate)  # the answer leaves at the old rate
+        repl.wire.baud = home
+        repl.wire.discard(0.02, 0.2)
+        if there and repl.knock(0.3, said):
+            return True
+    return False
+
+
+def knock_across_wakes(repl: RawRepl, said: bytearray) -> bool:
+    """A board that goes to sleep as soon as it is awake hears control-C in the moments between."""
+    if _SLEEPS not in said:
+        return False
+    ended = time.monotonic() + _WAKES
+    while time.monotonic() < ended:
+        if repl.storm(said, _SHIFT, limit=_SHIFT, burst=8):
+            return True
+    return False
