@@ -15,8 +15,8 @@ from provisioning.link.repl import LinkBroken, RawRepl
 
 _SOURCE = """import uos
 try:
- import twinroot as w;t=w.selftest();l='/lib/twinroot';d=uos.listdir
- t=[t,d('/trust'),d(l),[w.check.sha256(f,bytearray(99))for f in[%s]]]if t['set_sha256'][:8]=='%s'else t['device']
+ d=uos.listdir;k=d('/trust');print();import twinroot as w;t=w.selftest();l='/lib/twinroot'
+ t=[t,k,d(l),[w.check.sha256(f,bytearray(99))for f in[%s]]]if t['set_sha256'][:8]=='%s'else t['device']
 except:t=0
 print([t])"""
 _LOADER = "/lib/twinroot/__init__.py"
@@ -45,7 +45,7 @@ def held(repl: RawRepl, payload: Payload, package: str) -> Held:
     paths = ",".join("w.__file__" if item.name == _LOADER else repr(item.name) for item in payload.rest)
     for _ in range(2):
         try:
-            text = repl.run(_SOURCE % (paths, payload.set_sha256[:8]), 20.0).decode("utf-8", "replace").strip()
+            text = repl.run(_SOURCE % (paths, payload.set_sha256[:8]), paced=True).decode("utf-8", "replace").strip()
             [answer] = ast.literal_eval(text.splitlines()[-1])
             if not answer or isinstance(answer, str):
                 return Held(device=answer or None)
