@@ -101,7 +101,7 @@ def say(value):
 
 
 def beat():
-    """One byte that says: at work with flash, and not reading."""
+    """One byte that says: at work with flash, and not reading. Before and between all that may take long."""
     stdout.write(b"\x16")
 
 

@@ -9,6 +9,7 @@ import ujson
 
 def names(folder):
     """What a folder holds; nothing for what is no folder."""
+    beat()
     try:
         return uos.listdir(folder)
     except OSError:
@@ -16,6 +17,7 @@ def names(folder):
 
 
 def read(path):
+    beat()
     try:
         with open(path, "rb") as f:
             return f.read()
@@ -43,12 +45,14 @@ def copy(source, i):
             n = f.readinto(chunk)
             if not n:
                 break
+            beat()
             g.write(window[:n])
     settle(i)
 
 
 def size(path):
     """Bytes of a file, 0 for a folder, -1 when there is nothing."""
+    beat()
     try:
         return uos.stat(path)[6]
     except OSError:

@@ -29,11 +29,13 @@ RESET = b"rst:0x"  # the ROM's first word after a reset
 _BOOT_WORDS = (RESET, b"MPY: soft reboot")
 _ANSWER = 5.0  # seconds for what the prompt answers without looking at flash
 _MOST = 1 << 20  # bytes that a program may print
-_PROBE = 2.0  # seconds of silence of a program after which the prompt is asked for
+_TICK = 0.5  # seconds of one look at a silent line
+_PROBE = 8.0  # seconds of silence of a program after which the prompt is asked for
 # The traceback of a boot.py that a knock interrupted; called from a program, its functions stand below that program's line. The prompt
 # that follows it hides nothing: MicroPython goes on to main.py and the prompt, with half of boot.py done.
 _BOOT_BROKEN_OFF = re.compile(rb'Traceback \(most recent call last\):\s+File "_?boot\.py"(?:(?!Traceback).)*KeyboardInterrupt', re.DOTALL)
 _OUTPUT = re.compile(rb"([^\x04]*)\x04([^\x04]*)\x04>", re.DOTALL)  # what a program printed, its traceback, the prompt
+_AGAIN = 2.0  # seconds for an answer behind a late greeting, or for no answer at all
 _ASK_AGAIN = 2.0  # seconds until a prompt after a soft reset is asked for: a boot.py may take its time
 
 
@@ -220,7 +222,7 @@ class RawRepl:
         """The two bytes in which the prompt answers. A greeting before them was asked for by an earlier knock, and came late."""
         got = self.wire.take(2, _ANSWER)
         while got == PROMPT[:2] and self.wire.until(PROMPT[2:], _ANSWER).endswith(PROMPT[2:]):
-            got = self.wire.take(2, _PROBE)
+            got = self.wire.take(2, _AGAIN)
         return got
 
     def _send_paste(self, code: bytes, *, asked: bool = False) -> None:
@@ -278,17 +280,17 @@ class RawRepl:
     def _ended(self, least: float, paced: bool) -> tuple[bytes, bytes]:
         """What the program printed, and the traceback that it ended with. A control-A after each silence finds out whether the prompt is
         back: then the end of the answer was lost on the way."""
-        started = word = time.monotonic()
+        started = word = asked = time.monotonic()
         data = bytearray()
         probes = 0
         while (match := _OUTPUT.match(data)) is None:
-            more = self.wire.read(_PROBE)
+            more = self.wire.read(_TICK)
             now = time.monotonic()
             if more:
                 if paced and not data:
                     self.wire.pace.learn(now - started)
                 data += more
-                word = now
+                word = asked = now
             limit = max(least, self.wire.pace.bound(LOOK if paced and not data else PROGRAM))
             if now - word > limit or now - started > max(least, TOTAL) or len(data) > _MOST:
                 message = f"The board on {self.wire.name} gave no sign of life for {now - word:.0f} s while a program ran on it."
@@ -298,8 +300,9 @@ class RawRepl:
             if probes and data.endswith(PROMPT) and _OUTPUT.match(data) is None:
                 raise LinkBroken("answer-lost", f"The end of an answer of the board on {self.wire.name} was lost on the way.", RETRY)
             self.wire.announce(now - word, limit)
-            if not more:
+            if now - asked > _PROBE:
                 probes += 1
+                asked = now
                 self.wire.write(b"\x01")
         self.wire.unread(bytes(data[match.end() :]))
         if probes and not self._synchronise():

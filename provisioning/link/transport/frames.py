@@ -241,10 +241,9 @@ class Frames:
         self._noise = False
 
     def _marked(self, mark: int, expected: int) -> None:
-        gone = 0
-        for index, one in enumerate(self.flying):
-            if (expected - one.number - 1 & 255) < 128:
-                gone = index + 1
+        gone = expected - (self.flying[0].number if self.flying else self.sequence) & 255
+        if gone > len(self.flying):
+            return  # of no frame that is under way: a repetition, or damage that the check has missed
         self._said_something(at_work=mark == ACK and all(one.once for one in itertools.islice(self.flying, gone)))
         for _ in range(gone):
             one = self.flying.popleft()
