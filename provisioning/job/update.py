@@ -7,6 +7,7 @@ from typing import Any
 
 from provisioning.bundle.bundle import Bundle, Interpreter, build
 from provisioning.errors import BoardError
+from provisioning.job import active
 from provisioning.job.board import adopt, check, check_file_system, judge, patient, selftest
 from provisioning.job.report import Report
 from provisioning.job.running import board, reported
@@ -37,7 +38,7 @@ def update(
     `max_baud`: highest rate for the transfer; None for the board file's, 115200 for no raise. Returns a report; what goes wrong is in
     it. A control-C passes through after the board's program has been started again.
     """
-    report = Report(board=product.board.name, product=product.name, device=device.id, listener=events)
+    report = Report(board=product.board.name, product=product.name, device=device.id, listener=events, active=active.UNTOUCHED)
     with report.step("bundle"):
         bundle = build(product, device)
     with reported(report), board(port, report) as repl:
@@ -71,9 +72,18 @@ class _Update:
         self.events = events
         self.left_over = False
         self.payload: Payload | None = None  # what the last attempt was about to write
+        self.numbers: set[int] = set()  # of the sets that the attempts were about to make active
         self.planned: set[str] = set()  # paths; over all attempts, since a later one goes on where an earlier one stopped
 
     def run(self, bundle: Bundle) -> None:
+        try:
+            self._run(bundle)
+        except BoardError:
+            if self.report.active == active.UNKNOWN:
+                self.report.active = active.ask(self.repl, self.numbers)
+            raise
+
+    def _run(self, bundle: Bundle) -> None:
         with self.report.step("ask"):
             if self._unchanged(bundle):
                 return
@@ -128,6 +138,7 @@ class _Update:
     def _clear_up(self) -> None:
         session, _ = choose(self.repl, self.transport, events=self.events)
         self.report.transport = session.name
+        self._now(active.OLD)
         session.tidy()
         session.close()
 
@@ -159,6 +170,7 @@ class _Update:
         held = question.held(self.repl, payload, package)
         if held.report is None:
             return None
+        self._now(active.NEW)
         if held.left_over:
             self._clear_up()
         self.report.written = self._sorted()
@@ -185,11 +197,24 @@ class _Update:
                 f"Set {plan.number} would be written: {len(plan.send)} files to send, {len(plan.copy)} on the board already.", "dry-run"
             )
         else:
+            self.numbers.add(plan.number)
+            self._now(active.OLD)
             with self.report.step("transfer"):
-                session.transfer()
+                try:
+                    session.transfer()
+                except BaseException:
+                    if session.committing:
+                        self._now(active.UNKNOWN)
+                    raise
+            self._now(active.NEW)
             self.report.written = self._sorted()  # not before: until the commit nothing of it counts
         session.close()
         return payload, plan.number
+
+    def _now(self, state: str) -> None:
+        """What is active from here on. Once a commit may have happened, nothing but the board's own word makes it undone."""
+        if self.report.active not in (active.NEW, active.UNKNOWN) or state == active.NEW:
+            self.report.active = state
 
     def _for_interpreter(self, bundle: Bundle, session: Session) -> Payload:
         hello = session.hello()

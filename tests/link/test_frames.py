@@ -169,7 +169,13 @@ def quick(monkeypatch: pytest.MonkeyPatch, word: float, forward: float) -> None:
 
 @pytest.mark.parametrize(
     ("says", "code"),
-    [(b"", "link-silent"), (b"babble ", "link-silent"), (b"\x16", "link-stuck"), (mark(21, 77), "link-silent"), (mark(21, 0), "link-stuck")],
+    [
+        (b"", "link-silent"),
+        (b"babble ", "link-silent"),
+        (b"\x16", "link-stuck"),
+        (mark(21, 77), "link-silent"),
+        (mark(21, 0), "link-stuck"),
+    ],
     ids=["nothing", "babble", "busy for ever", "asks for what was never sent", "takes nothing"],
 )
 def test_nothing_goes_on_for_ever(monkeypatch: pytest.MonkeyPatch, says: bytes, code: str) -> None:

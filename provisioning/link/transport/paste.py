@@ -25,6 +25,7 @@ class PasteSession:
     def __init__(self, repl: RawRepl, *, events: Listener = silent) -> None:
         self.repl = repl
         self.events = events
+        self.committing = False
         self._payload: Payload | None = None
         self._plan: Plan | None = None
         self._loaded: set[str] = set()
@@ -85,6 +86,7 @@ class PasteSession:
                 rate = done / max(1e-6, time.monotonic() - started)
                 self.events(Event("bytes", {"done": done, "total": total, "rate": rate, "left": (total - done) / rate}))
             self._call(f"settle({index})")
+        self.committing = True
         return int(self._call("commit()"))
 
     def _put(self, index: int, content: bytes) -> Any:

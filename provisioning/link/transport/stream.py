@@ -57,6 +57,7 @@ class StreamSession:
         self.wire = repl.wire
         self.events = events
         self._sent: set[str] = set()
+        self._transferring = False
         self._ended = False  # whether the end of the session has been sent
         raised = bool(rate and rate != self.wire.baud)
         asked = False
@@ -142,9 +143,15 @@ class StreamSession:
         self._ended = True
         packed = self._packed(*parts)
         progress = Progress(len(packed), total, self.events)
+        self._transferring = True
         self.frames.send(packed, progress)
         self.frames.flush(progress)
         return int(self._answer())
+
+    @property
+    def committing(self) -> bool:
+        """The last frame holds little more than the end of the session."""
+        return self._transferring and len(self.frames.waiting) <= 1
 
     def audit(self) -> dict[str, str]:
         found: dict[str, str] = self._call("say(audit())", "sets", "extra")
