@@ -27,7 +27,7 @@ def sentence(active: str | None) -> str:
 
 
 def ask(repl: RawRepl, numbers: set[int]) -> str:
-    """NEW when one of the sets `numbers` is the active one, OLD when another or none is, UNKNOWN when the board cannot be asked any more."""
+    """NEW when one of the sets `numbers` is the active one, OLD when another or none is, UNKNOWN when the board cannot be asked."""
     try:
         repl.enter()
         found = repl.value(_POINTER)

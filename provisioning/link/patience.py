@@ -20,8 +20,8 @@ class Bound(NamedTuple):
     most: float
 
 
-WORD = Bound(6.0, 30.0, 30.0, 60.0)  # between two words of a receiver: the longest call of the file system in between
-LOOK = Bound(6.0, 20.0, 30.0, 60.0)  # one look into a folder, before which nothing is known of the board
+WORD = Bound(6.0, 30.0, 60.0, 60.0)  # between two words of a receiver: the longest call of the file system in between
+LOOK = Bound(6.0, 20.0, 60.0, 60.0)  # one look into a folder, before which nothing is known of the board
 PROGRAM = Bound(15.0, 60.0, 400.0, 240.0)  # a program at the raw prompt that prints at its end: an import, and hashes of a whole set
 FORWARD = Bound(30.0, 120.0, 2000.0, 600.0)  # a receiver that gives signs of life: until something is acknowledged or answered
 TOTAL = 600.0  # a program at the raw prompt, whatever it prints
@@ -31,13 +31,15 @@ class Pace:
     """What one board has needed. Kept with the line, so that each attempt of a run knows what the ones before it learned."""
 
     def __init__(self) -> None:
-        self.longest: float | None = None
+        self.longest = 0.0
+        self.known = False  # whether a look at the flash was among it
 
-    def learn(self, pause: float) -> None:
-        """The board was at work, said nothing for `pause` seconds, and then spoke."""
-        self.longest = max(self.longest or 0.0, pause)
+    def learn(self, pause: float, look: bool = False) -> None:
+        """The board was at work, said nothing for `pause` seconds, and then spoke. `look`: it looked at its flash meanwhile."""
+        self.longest = max(self.longest, pause)
+        self.known = self.known or look
 
     def bound(self, kind: Bound) -> float:
-        if self.longest is None:
+        if not self.known:
             return kind.unknown
         return min(max(kind.least, kind.times * self.longest), kind.most)

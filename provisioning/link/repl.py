@@ -288,7 +288,7 @@ class RawRepl:
             now = time.monotonic()
             if more:
                 if paced and not data:
-                    self.wire.pace.learn(now - started)
+                    self.wire.pace.learn(now - started, look=True)
                 data += more
                 word = asked = now
             limit = max(least, self.wire.pace.bound(LOOK if paced and not data else PROGRAM))

@@ -192,8 +192,8 @@ def test_nothing_goes_on_for_ever(monkeypatch: pytest.MonkeyPatch, says: bytes, 
 
 def test_a_slow_board_is_waited_for_and_a_quick_one_given_up_soon() -> None:
     quick, slow = Pace(), Pace()
-    quick.learn(0.01)
-    slow.learn(1.5)
+    quick.learn(0.01, look=True)
+    slow.learn(0.8, look=True)
     for bound in (module.WORD, module.FORWARD):
         assert bound.least == quick.bound(bound) < slow.bound(bound) <= bound.most
 

@@ -60,16 +60,18 @@ class StreamSession:
         self._transferring = False
         self._ended = False  # whether the end of the session has been sent
         raised = bool(rate and rate != self.wire.baud)
-        asked = False
+        waiting = False
         if rate and raised:
-            asked = raise_rate(repl, rate)
+            waiting = raise_rate(repl, rate)
             events(Event("baud", {"baud": rate}))
-        repl.start(agent.core(self.wire.home_baud if raised else None), asked=asked)
+        repl.start(agent.core(self.wire.home_baud if raised else None), asked=waiting)
         self.frames = Frames(self.wire, on_resend=lambda why: events(Event("resend", {"why": why})))
         self._deflate = zlib.compressobj(9, zlib.DEFLATED, -int(self._answer()), 9)
         # The line carries what every session needs while the board thinks and its answer comes back.
         self.frames.send(self._packed(self._program("say(hello())", "hello") + self._program("", "write")))
+        asked = time.monotonic()
         self._hello = Hello.of(self._answer())
+        self.wire.pace.learn(time.monotonic() - asked, look=True)
         self._payload: Payload | None = None
         self._plan: Plan | None = None
 
