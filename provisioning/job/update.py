@@ -19,6 +19,9 @@ from provisioning.link.transport.base import Plan, Session
 from provisioning.link.transport.choose import choose
 
 # Rates that UART bridges take, best first: CP2104, CP2102N and FT232R go to 2 M and beyond, CP2102 to 921600.
+_SLOW = (
+    0.25  # seconds of one look into a folder: the line carries a whole set in three times that at 115200 baud, with a dozen looks a file
+)
 LADDER = (2000000, 1500000, 921600, 460800, 230400)
 
 
@@ -144,10 +147,19 @@ class _Update:
 
     def _rates(self) -> list[int]:
         home = self.repl.wire.home_baud
-        if self.transport in ("paste", "ampy") or self.product.board.native_usb:
-            return [home, home]
         top = [rate for rate in LADDER if home < rate <= self.max_baud]
+        if not top or self.transport in ("paste", "ampy") or self.product.board.native_usb:
+            return [home, home]
+        if self._slow():
+            look = self.repl.wire.pace.longest
+            self.report.note(f"A look into a folder takes this board {look:.1f} s: it stays at {home} baud, a higher rate gains nothing.")
+            return [home, home]
         return [*top[:2], home, home]
+
+    def _slow(self) -> bool:
+        """Whether the board's flash takes longer than the line at any rate."""
+        pace = self.repl.wire.pace
+        return pace.known and pace.longest > _SLOW
 
     def _transfer_at_some_rate(self, bundle: Bundle) -> tuple[Payload, int]:
         """Transfer at the highest rate that holds; a line that gives out is tried again one step lower, going on where it stopped."""
@@ -160,6 +172,8 @@ class _Update:
             except LinkBroken as error:
                 if attempt + 1 == len(rates):
                     raise
+                if error.code == "rate-late" or self._slow():  # time was the reason, which a lower rate does not give
+                    rates[attempt + 1 :] = [self.repl.wire.home_baud] * len(rates[attempt + 1 :])
                 self.report.note(f"{error.message} Trying again at {rates[attempt + 1]} baud.")
                 self.repl.enter()
         raise AssertionError("the last rate is the one the line came with")

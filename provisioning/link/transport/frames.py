@@ -29,7 +29,8 @@ ACK, NAK, MESSAGE = 0x06, 0x15, 0x02
 MESSAGE_LIMIT = 16384
 ENDED = (b"\x04\x04>", b"\x04Traceback")  # the raw REPL's marks around the output of a program, without and with an exception
 RESTARTED = (b"\r\n>>> ", b"rst:0x", b"MPY: soft reboot")  # what a board says that runs our receiver no more
-PIECE = 0.2  # seconds: what has begun to arrive goes on sooner, or the rest of it is lost
+TICK = 0.2  # seconds of one look at a silent line
+PIECE = 2.0  # seconds in which what has begun to arrive is there, or the rest of it is lost: 16 KB take 1.4 s at 115200 baud
 RAISED_NOISE = 3.0  # seconds of nothing but noise at a raised rate: the board is back at the old one
 MOST_RESENDS = 200
 
@@ -84,6 +85,7 @@ class Frames:
         self.last_message = 0
         self.trip = Trip()
         self._owed = False  # whether the caller waits for a message
+        self._begun = 0.0  # when what is in `heard`, and is not whole yet, began to arrive
         self._due: float | None = None  # when what the board has asked for is sent again
         self._noise = False  # whether anything but words of the board came since the last of them
         self._word = self._wrote = self._forward = time.monotonic()  # the board's last word, our last, the last step forward
@@ -171,12 +173,14 @@ class Frames:
 
     def _listen(self) -> None:
         """Take in what the board says, and send again what it asks for."""
-        data = self.wire.read(PIECE if self._due is None else max(0.0, min(PIECE, self._due - time.monotonic())))
-        if data:
-            self.heard += data
-        elif self._due is None and self.heard and not self.heard.startswith(ENDED):
-            self._skip()  # the length of a message was damaged, or its rest is lost
+        data = self.wire.read(TICK if self._due is None else max(0.0, min(TICK, self._due - time.monotonic())))
+        if data and not self.heard:
+            self._begun = time.monotonic()
+        self.heard += data
         self._parse()
+        if self.heard and not self.heard.startswith(ENDED) and time.monotonic() - self._begun > PIECE:
+            self._skip()  # the length of a message was damaged, or its rest is lost
+            self._parse()
         if self.flying and not self.messages:
             self._check_ended()
         self._check_alive()
@@ -207,11 +211,11 @@ class Frames:
                     return
                 if data[1] ^ data[2] == 255:
                     self._marked(data[0], data[1])
-                    del data[:3]
+                    self._taken(3)
                     continue
             elif data[0] == BUSY[0]:
                 self._said_something(at_work=True)
-                del data[:1]
+                self._taken(1)
                 continue
             elif data[0] == MESSAGE:
                 length = int.from_bytes(data[2:4], "little")
@@ -220,7 +224,7 @@ class Frames:
                 body, check = data[: length + 4], data[length + 4 : length + 8]
                 if length <= MESSAGE_LIMIT and zlib.crc32(body) == int.from_bytes(check, "little"):
                     self._said(body[1], bytes(body[4:]))
-                    del data[: length + 8]
+                    self._taken(length + 8)
                     continue
             elif data[0] == 4 and (len(data) < 3 or data.startswith(ENDED)):
                 return  # the receiver ended: what follows is the raw REPL's
@@ -230,7 +234,11 @@ class Frames:
         """Noise, or text that another part of the firmware printed."""
         self._noise = True
         self.skipped = (self.skipped + self.heard[:1])[-80:]
-        del self.heard[:1]
+        self._taken(1)
+
+    def _taken(self, count: int) -> None:
+        del self.heard[:count]
+        self._begun = time.monotonic()
 
     def _said_something(self, at_work: bool) -> None:
         """A word of the receiver. `at_work`: it ends a pause in which the board did something, not one in which it waited for us."""

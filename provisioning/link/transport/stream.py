@@ -64,6 +64,7 @@ class StreamSession:
         if rate and raised:
             waiting = raise_rate(repl, rate)
             events(Event("baud", {"baud": rate}))
+        self.wire.carried_at = self.wire.baud
         repl.start(agent.core(self.wire.home_baud if raised else None), asked=waiting)
         self.frames = Frames(self.wire, on_resend=lambda why: events(Event("resend", {"why": why})))
         self._deflate = zlib.compressobj(9, zlib.DEFLATED, -int(self._answer()), 9)
