@@ -11,6 +11,7 @@ import ujson
 
 def names(folder):
     """[name, is a folder] of what a folder holds; nothing for what is no folder."""
+    beat()
     try:
         return [(e[0], e[1] == 0x4000) for e in uos.ilistdir(folder)]
     except OSError:
@@ -18,6 +19,7 @@ def names(folder):
 
 
 def read(path):
+    beat()
     try:
         with open(path, "rb") as f:
             return f.read()
@@ -38,6 +40,7 @@ def settle(i):
         check(target(i), sha)
         got[i] = sha
     if target(i) != path:
+        beat()
         uos.rename(target(i), path)
 
 
@@ -45,6 +48,7 @@ def copy(source, i):
     """File `i` from another set. False when it is not what it should be there: then it must be sent."""
     h = sha256()
     try:
+        beat()
         with open(source, "rb") as f, open(target(i), "w+b") as g:
             while True:
                 n = f.readinto(chunk)
@@ -66,6 +70,7 @@ def copy(source, i):
 
 def size(path):
     """Bytes of a file, 0 for a folder, -1 when there is nothing."""
+    beat()
     try:
         return uos.stat(path)[6]
     except OSError:

@@ -7,6 +7,7 @@ from typing import Any
 
 from provisioning.bundle.bundle import Bundle, Interpreter, build
 from provisioning.errors import BoardError
+from provisioning.job import active
 from provisioning.job.board import adopt, check, check_file_system, judge, patient, selftest
 from provisioning.job.report import Report
 from provisioning.job.running import board, reported
@@ -18,6 +19,9 @@ from provisioning.link.transport.base import Plan, Session
 from provisioning.link.transport.choose import choose
 
 # Rates that UART bridges take, best first: CP2104, CP2102N and FT232R go to 2 M and beyond, CP2102 to 921600.
+_SLOW = (
+    0.25  # seconds of one look into a folder: the line carries a whole set in three times that at 115200 baud, with a dozen looks a file
+)
 LADDER = (2000000, 1500000, 921600, 460800, 230400)
 
 
@@ -37,7 +41,7 @@ def update(
     `max_baud`: highest rate for the transfer; None for the board file's, 115200 for no raise. Returns a report; what goes wrong is in
     it. A control-C passes through after the board's program has been started again.
     """
-    report = Report(board=product.board.name, product=product.name, device=device.id, listener=events)
+    report = Report(board=product.board.name, product=product.name, device=device.id, listener=events, active=active.UNTOUCHED)
     with report.step("bundle"):
         bundle = build(product, device)
     with reported(report), board(port, report) as repl:
@@ -71,9 +75,18 @@ class _Update:
         self.events = events
         self.left_over = False
         self.payload: Payload | None = None  # what the last attempt was about to write
+        self.numbers: set[int] = set()  # of the sets that the attempts were about to make active
         self.planned: set[str] = set()  # paths; over all attempts, since a later one goes on where an earlier one stopped
 
     def run(self, bundle: Bundle) -> None:
+        try:
+            self._run(bundle)
+        except BoardError:
+            if self.report.active == active.UNKNOWN:
+                self.report.active = active.ask(self.repl, self.numbers)
+            raise
+
+    def _run(self, bundle: Bundle) -> None:
         with self.report.step("ask"):
             if self._unchanged(bundle):
                 return
@@ -128,15 +141,25 @@ class _Update:
     def _clear_up(self) -> None:
         session, _ = choose(self.repl, self.transport, events=self.events)
         self.report.transport = session.name
+        self._now(active.OLD)
         session.tidy()
         session.close()
 
     def _rates(self) -> list[int]:
         home = self.repl.wire.home_baud
-        if self.transport in ("paste", "ampy") or self.product.board.native_usb:
-            return [home, home]
         top = [rate for rate in LADDER if home < rate <= self.max_baud]
+        if not top or self.transport in ("paste", "ampy") or self.product.board.native_usb:
+            return [home, home]
+        if self._slow():
+            look = self.repl.wire.pace.longest
+            self.report.note(f"A look into a folder takes this board {look:.1f} s: it stays at {home} baud, a higher rate gains nothing.")
+            return [home, home]
         return [*top[:2], home, home]
+
+    def _slow(self) -> bool:
+        """Whether the board's flash takes longer than the line at any rate."""
+        pace = self.repl.wire.pace
+        return pace.known and pace.longest > _SLOW
 
     def _transfer_at_some_rate(self, bundle: Bundle) -> tuple[Payload, int]:
         """Transfer at the highest rate that holds; a line that gives out is tried again one step lower, going on where it stopped."""
@@ -149,6 +172,8 @@ class _Update:
             except LinkBroken as error:
                 if attempt + 1 == len(rates):
                     raise
+                if error.code == "rate-late" or self._slow():  # time was the reason, which a lower rate does not give
+                    rates[attempt + 1 :] = [self.repl.wire.home_baud] * len(rates[attempt + 1 :])
                 self.report.note(f"{error.message} Trying again at {rates[attempt + 1]} baud.")
                 self.repl.enter()
         raise AssertionError("the last rate is the one the line came with")
@@ -159,6 +184,7 @@ class _Update:
         held = question.held(self.repl, payload, package)
         if held.report is None:
             return None
+        self._now(active.NEW)
         if held.left_over:
             self._clear_up()
         self.report.written = self._sorted()
@@ -185,11 +211,24 @@ class _Update:
                 f"Set {plan.number} would be written: {len(plan.send)} files to send, {len(plan.copy)} on the board already.", "dry-run"
             )
         else:
+            self.numbers.add(plan.number)
+            self._now(active.OLD)
             with self.report.step("transfer"):
-                session.transfer()
+                try:
+                    session.transfer()
+                except BaseException:
+                    if session.committing:
+                        self._now(active.UNKNOWN)
+                    raise
+            self._now(active.NEW)
             self.report.written = self._sorted()  # not before: until the commit nothing of it counts
         session.close()
         return payload, plan.number
+
+    def _now(self, state: str) -> None:
+        """What is active from here on. Once a commit may have happened, nothing but the board's own word makes it undone."""
+        if self.report.active not in (active.NEW, active.UNKNOWN) or state == active.NEW:
+            self.report.active = state
 
     def _for_interpreter(self, bundle: Bundle, session: Session) -> Payload:
         hello = session.hello()

@@ -15,8 +15,7 @@ from provisioning.link.repl import LinkBroken, RawRepl
 
 _SOURCE = """import uos,sys
 try:
- sys.path[:]=['/lib','.frozen'];import twinroot as w;h=w.selftest(want='%s');t=h['bad']
- t=h['device']if t is None else[h,uos.listdir('/lib/twinroot'),[w.check.sha256(f,bytearray(512))for f in[%s]]]
+ uos.stat('/trust');print();sys.path[:]=['/lib'];import twinroot as w;t=w.check.held('%s',[%s])
 except:t=0
 print([t])"""
 _LOADER = "/lib/twinroot/__init__.py"
@@ -45,7 +44,7 @@ def held(repl: RawRepl, payload: Payload, package: str) -> Held:
     paths = ",".join("w.__file__" if item.name == _LOADER else repr(item.name) for item in payload.rest)
     for _ in range(2):
         try:
-            text = repl.run(_SOURCE % (payload.set_sha256[:8], paths), 20.0).decode("utf-8", "replace").strip()
+            text = repl.run(_SOURCE % (payload.set_sha256[:8], paths), paced=True).decode("utf-8", "replace").strip()
             [answer] = ast.literal_eval(text.splitlines()[-1])
             if not answer or isinstance(answer, str):
                 return Held(device=answer or None)

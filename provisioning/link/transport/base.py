@@ -120,6 +120,10 @@ class Session(Protocol):
     def prepare(self, payload: Payload) -> Plan:
         """Plan the payload; writes nothing."""
 
+    @property
+    def committing(self) -> bool:
+        """Whether the board may have what it needs to commit: from here on only the board knows which set is active."""
+
     def transfer(self) -> int:
         """Send what is missing, read everything back, commit, clear up. Returns the number of the active set."""
 

@@ -25,11 +25,12 @@ class PasteSession:
     def __init__(self, repl: RawRepl, *, events: Listener = silent) -> None:
         self.repl = repl
         self.events = events
+        self.committing = False
         self._payload: Payload | None = None
         self._plan: Plan | None = None
         self._loaded: set[str] = set()
         self._load("hello")
-        repl.run("beat=int")  # nobody listens for it here
+        repl.run("def beat():print(end='\\x16')")
         self._hello = Hello.of(self._call("hello()"))
 
     def _load(self, *names: str) -> None:
@@ -44,10 +45,10 @@ class PasteSession:
         except BoardError as error:
             raise device_error(error, self.repl.wire.name) from error
 
-    def _call(self, expression: str | bytes, seconds: float = 60.0) -> Any:
+    def _call(self, expression: str | bytes) -> Any:
         code = expression.encode() if isinstance(expression, str) else expression
         try:
-            return self.repl.value(code, seconds)
+            return self.repl.value(code)
         except BoardError as error:
             raise device_error(error, self.repl.wire.name) from error
 
@@ -86,7 +87,8 @@ class PasteSession:
                 rate = done / max(1e-6, time.monotonic() - started)
                 self.events(Event("bytes", {"done": done, "total": total, "rate": rate, "left": (total - done) / rate}))
             self._call(f"settle({index})")
-        return int(self._call("commit()", 120.0))
+        self.committing = True
+        return int(self._call("commit()"))
 
     def _put(self, index: int, content: bytes, mode: str) -> Any:
         """Write file `index`, or with the mode "a+b" its end; yields the sizes of the parts as they arrive."""
