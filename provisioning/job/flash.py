@@ -219,7 +219,7 @@ class _Run:
                 )
             self._is_itself(found)
             repl.leave()
-            report.wire |= {name: count for name, count in repl.wire.counters().items() if name != "seconds"}
+            report.wire |= {name: count for name, count in repl.wire.counters().items() if name not in ("seconds", "baud")}
         report.files = payload.hashes(found["set"])
         report.passed(f"{report.mac} is {report.device}: written, started, and it reads its set {found['set']} back whole.")
 
