@@ -75,7 +75,7 @@ class PasteSession:
     def transfer(self) -> int:
         if self._payload is None or self._plan is None:
             raise ValueError("prepare() comes before transfer()")
-        send = self._call("begin()", 120.0) or self._plan.send  # a copy that is not what it should be is sent after all
+        send = self._call("begin()") or self._plan.send  # a copy that is not what it should be is sent after all
         there = self._plan.there(self._payload)
         total = sum(len(self._payload.items[index].content) - there.get(index, 0) for index in send)
         started = time.monotonic()
