@@ -31,11 +31,15 @@ def refuse(name: str, version: tuple[int, ...], port: str) -> None:
 
 
 def ask(repl: RawRepl) -> None:
-    """Ask the board and refuse what it is, if need be; what it answers to nobody is no reason to refuse it."""
+    """Ask the board and refuse what it is, if need be. Asked twice: the answer has no check sum, which not every Python can make, and
+    what the line has damaged, or nobody answers, is no reason to refuse a board."""
     try:
         repl.enter()
-        name, version = ast.literal_eval(repl.run(_WHO).decode("utf-8", "replace").strip())
+        first, second = repl.run(_WHO), repl.run(_WHO)
+        name, version = ast.literal_eval(first.decode("utf-8", "replace").strip())
         version = tuple(version)
     except (TwinrootError, ValueError, SyntaxError, TypeError):
+        return
+    if first != second:
         return
     refuse(name, version, repl.wire.name)

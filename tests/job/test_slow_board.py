@@ -166,6 +166,15 @@ def test_what_cannot_be_told_is_not_refused(answer: bytes) -> None:
     kind.ask(Answers(answer))  # type: ignore[arg-type]
 
 
+def test_a_damaged_answer_is_no_other_python() -> None:
+    class Noisy(Answers):
+        def run(self, source: str) -> bytes:
+            self.answer = self.answer.swapcase()
+            return self.answer
+
+    kind.ask(Noisy(b"['micropython', (1, 24, 1)]\r\n"))  # type: ignore[arg-type]
+
+
 def test_a_broken_run_says_which_set_is_active(bench: Bench, tmp_path: Path) -> None:
     """Cut off in the middle, the old one is; the board that is gone after the commit has the new one."""
     product = bench.product()
