@@ -8,13 +8,12 @@ from typing import Any, TypeVar
 
 from provisioning.errors import BoardError
 from provisioning.job.report import Report
+from provisioning.link import kind
 from provisioning.link.repl import RawRepl
 from provisioning.link.transport.base import Hello, Session
 
 T = TypeVar("T")
 
-# The first MicroPython whose ssl module can verify a server at all (SSLContext, CERT_REQUIRED, a date check).
-OLDEST = (1, 22)
 _SELFTEST = "__import__('twinroot').selftest(%s)"
 CONNECT_SECONDS = 180.0  # of silence: Wi-Fi, time, and a handshake with every route, each with its own limit on the device
 
@@ -33,19 +32,13 @@ def check(hello: Hello, product: Any, name: str, report: Report) -> None:
     """Refuse a board that is not the product's, before the first write."""
     report.chip = chip_of(hello.machine)
     report.mac = mac_text(hello.uid)
+    kind.refuse("micropython", hello.mp, name)  # before the chip, which an old one does not tell
     wanted = product.board.chip.replace("-", "").lower()
     if report.chip != wanted:
         raise BoardError(
             "wrong-chip",
             f"The board on {name} is {report.chip or 'no ESP32'} ({hello.machine}), the product is for {wanted}.",
             "Connect the board that the product file names, or correct `board:` in the product file.",
-        )
-    version = tuple(hello.mp[:2])
-    if version < OLDEST:
-        raise BoardError(
-            "micropython-too-old",
-            f"The board on {name} runs MicroPython {version[0]}.{version[1]}, whose TLS cannot verify a server's dates.",
-            f"Write MicroPython {OLDEST[0]}.{OLDEST[1]} or later: `twinroot flash PRODUCT.yaml`.",
         )
 
 

@@ -11,7 +11,7 @@ from provisioning.job import active
 from provisioning.job.board import adopt, check, check_file_system, judge, patient, selftest
 from provisioning.job.report import Report
 from provisioning.job.running import board, reported
-from provisioning.link import question
+from provisioning.link import kind, question
 from provisioning.link.events import Listener, silent
 from provisioning.link.payload import Payload
 from provisioning.link.repl import LinkBroken, RawRepl
@@ -109,6 +109,8 @@ class _Update:
         payload = Payload(bundle.trust, bundle.lib)
         held = question.held(self.repl, payload, bundle.package)
         found = held.report
+        if held.strange:
+            kind.ask(self.repl)
         if found is None:
             if held.device not in (None, self.device.id):
                 verb = "would make" if self.dry_run else "makes"

@@ -23,11 +23,13 @@ _LOADER = "/lib/twinroot/__init__.py"
 
 class Held(NamedTuple):
     """What a board holds. `report`: its self-report when it is exactly the set that was asked for, else None; `left_over`: whether
-    something of a broken run lies beside it; `device`: whose set it is, None when the board cannot tell."""
+    something of a broken run lies beside it; `device`: whose set it is, None when the board cannot tell; `strange`: it does not even
+    understand the question."""
 
     report: dict[str, Any] | None = None
     left_over: bool = False
     device: str | None = None
+    strange: bool = False
 
 
 def holds(repl: RawRepl, payload: Payload, package: str) -> tuple[dict[str, Any], bool] | None:
@@ -60,7 +62,7 @@ def held(repl: RawRepl, payload: Payload, package: str) -> Held:
             continue  # the line changed the answer, which has no check sum: there is no room for one
         except BoardError as error:
             if error.code == "device-exception":
-                return Held()
+                return Held(strange=True)
             raise
     else:
         return Held()

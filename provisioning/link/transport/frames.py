@@ -226,7 +226,7 @@ class Frames:
                     self._said(body[1], bytes(body[4:]))
                     self._taken(length + 8)
                     continue
-            elif data[0] == 4 and (len(data) < 3 or data.startswith(ENDED)):
+            elif data.startswith(ENDED) or any(mark.startswith(data) for mark in ENDED):
                 return  # the receiver ended: what follows is the raw REPL's
             self._skip()
 

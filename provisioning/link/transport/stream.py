@@ -187,7 +187,7 @@ class StreamSession:
             self.frames.send(self._packed(_END))
             self.frames.flush()
         if raised:
-            # The board waits 5 ms after its last word, then changes its rate and shows the prompt.
+            # The board waits 3 ms after its last word, then changes its rate and shows the prompt.
             self.wire.baud = home
         self.wire.unread(bytes(self.frames.heard))
         # A prompt that came while this end still listened at the old rate is asked for again.
