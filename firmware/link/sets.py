@@ -184,7 +184,7 @@ def prepare(data, rest):
             if same or not sets[n]:
                 new = n
         for name, sha in sets[n].get("files", {}).items():
-            if n in keep:  # what goes before the first copy is no source
+            if n == now or n in keep and sha not in where:  # what goes before the first copy is no source
                 where[sha] = place(n, name)
     begun = new in sets
     fresh = [home(new) + "/"]

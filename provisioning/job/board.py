@@ -15,6 +15,7 @@ T = TypeVar("T")
 
 # The first MicroPython whose ssl module can verify a server at all (SSLContext, CERT_REQUIRED, a date check).
 OLDEST = (1, 22)
+_BYTECODE = "incompatible .mpy"  # what MicroPython says of a .mpy file of another version (py/persistentcode.c)
 _SELFTEST = "__import__('twinroot').selftest(%s)"
 SELFTEST_SECONDS = 30.0
 CONNECT_SECONDS = 180.0  # Wi-Fi, time, and a handshake with every route, each with its own limit on the device
@@ -70,6 +71,8 @@ def selftest(repl: RawRepl, connect: bool = False) -> dict[str, Any]:
     try:
         found: dict[str, Any] = repl.value(_SELFTEST % connect, CONNECT_SECONDS if connect else SELFTEST_SECONDS)
     except BoardError as error:
+        if error.code == "device-exception" and _BYTECODE in error.message:
+            raise _other_bytecode(repl.wire.name) from error
         if error.code == "device-exception":
             raise BoardError(
                 "no-package",
@@ -78,6 +81,14 @@ def selftest(repl: RawRepl, connect: bool = False) -> dict[str, Any]:
             ) from error
         raise
     return found
+
+
+def _other_bytecode(name: str) -> BoardError:
+    return BoardError(
+        "other-bytecode",
+        f"The MicroPython of the board on {name} does not take the bytecode of its set, which was made for another version of it.",
+        "Write the product to it again: `twinroot update PRODUCT.yaml`. What the board is, it stays.",
+    )
 
 
 def patient(repl: RawRepl, question: Callable[[], T], again: type[BoardError] = BoardError) -> T:
@@ -118,6 +129,8 @@ def judge(found: dict[str, Any], set_sha256: str | None, number: int | None, nam
             f"The board on {name} holds its set whole, and cannot connect ({connect['kind']}): {why}.",
             "Check the network and the endpoints that the product names: `twinroot trust probe HOST` asks one from here.",
         )
+    if _BYTECODE in str(found["error"]):
+        raise _other_bytecode(name)
     if not found["ok"]:
         raise BoardError(
             "bad-selftest", f"The board on {name} reports: {found['error']}.", "Write the product again: `twinroot update PRODUCT.yaml`."
