@@ -102,6 +102,7 @@ class _Run:
         self.attempt = uuid.uuid4().hex
         self.fields: dict[str, Any] = {}
         self.wrote = False
+        self.was: str | None = None  # the device that the ledger bound the board to before this attempt
         self.known = False  # whether the ledger has a row of this attempt
         self.log = work.log_file(self.attempt)
 
@@ -186,6 +187,7 @@ class _Run:
         from provisioning.ledger import claims
 
         mac = self.report.mac or ""
+        self.was = self._bound()
         # A row with a MAC of its own is for that board only, and that board gets no other.
         own = [device.id for device in self.devices.values() if mac_of(device) == mac]
         candidates = own or [device.id for device in self.devices.values() if mac_of(device) is None]
@@ -206,7 +208,7 @@ class _Run:
         """Whether the board may stay the device that it says it is; False where the ledger is to refuse it. Raises InputError."""
         if (held.device in own) if own else (held.device in self.devices or not self.options.only):
             return True
-        if self._bound() is not None:
+        if self.was is not None:
             return False
         raise InputError(
             "other-device",
@@ -227,7 +229,7 @@ class _Run:
         knows. One that is this board's by the ledger, or was released, is for `_bundle` to judge."""
         from provisioning.ledger import claims
 
-        if not factory.is_spent(self.product, self.devices[name]) or self._bound() == name:
+        if not factory.is_spent(self.product, self.devices[name]) or self.was == name:
             return True
         return factory.fingerprint_here(self.product, self.devices[name]) in claims.retired(self.ledger, name)
 
@@ -281,7 +283,16 @@ class _Run:
         for gone in factory.retire(self.product, device, None if self.options.new_identity else retired):
             self.report.note(f"The certificate {gone[:16]}… of {device.id} is retired; a new one was made. The old one should be revoked.")
             self.fields["replaces"] = self.fields.get("replaces") or gone
-        factory.ensure_identity(self.product, device, self.plan.authority)
+        try:
+            factory.ensure_identity(self.product, device, self.plan.authority)
+        except InputError as error:
+            if error.code != "key-gone" or self.was != device.id:
+                raise
+            raise InputError(
+                "key-gone",
+                f"The board {self.report.mac} is {device.id} by the ledger, holds nothing of it any more, and its key was nowhere else.",
+                "Nothing was written. Ask whoever made the product: docs/technician.md says what can be done with such a board.",
+            ) from None
         bundle = build(self.product, device)
         check_room(self.product, bundle)
         self.fields |= record.of_bundle(self.product, device, bundle)
