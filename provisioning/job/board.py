@@ -14,6 +14,7 @@ from provisioning.link.transport.base import Hello, Session
 
 T = TypeVar("T")
 
+_BYTECODE = "incompatible .mpy"  # what MicroPython says of a .mpy file of another version (py/persistentcode.c)
 _SELFTEST = "__import__('twinroot').selftest(%s)"
 CONNECT_SECONDS = 180.0  # of silence: Wi-Fi, time, and a handshake with every route, each with its own limit on the device
 
@@ -62,6 +63,8 @@ def selftest(repl: RawRepl, connect: bool = False) -> dict[str, Any]:
     try:
         found: dict[str, Any] = repl.value(_SELFTEST % connect, CONNECT_SECONDS if connect else 0.0)
     except BoardError as error:
+        if error.code == "device-exception" and _BYTECODE in error.message:
+            raise _other_bytecode(repl.wire.name) from error
         if error.code == "device-exception":
             raise BoardError(
                 "no-package",
@@ -70,6 +73,14 @@ def selftest(repl: RawRepl, connect: bool = False) -> dict[str, Any]:
             ) from error
         raise
     return found
+
+
+def _other_bytecode(name: str) -> BoardError:
+    return BoardError(
+        "other-bytecode",
+        f"The MicroPython of the board on {name} does not take the bytecode of its set, which was made for another version of it.",
+        "Write the product to it again: `twinroot update PRODUCT.yaml`. What the board is, it stays.",
+    )
 
 
 def patient(repl: RawRepl, question: Callable[[], T], again: type[BoardError] = BoardError) -> T:
@@ -110,6 +121,8 @@ def judge(found: dict[str, Any], set_sha256: str | None, number: int | None, nam
             f"The board on {name} holds its set whole, and cannot connect ({connect['kind']}): {why}.",
             "Check the network and the endpoints that the product names: `twinroot trust probe HOST` asks one from here.",
         )
+    if _BYTECODE in str(found["error"]):
+        raise _other_bytecode(name)
     if not found["ok"]:
         raise BoardError(
             "bad-selftest", f"The board on {name} reports: {found['error']}.", "Write the product again: `twinroot update PRODUCT.yaml`."

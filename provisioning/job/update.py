@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
-from provisioning.bundle.bundle import Bundle, Interpreter, build
-from provisioning.errors import BoardError
-from provisioning.job import active
+from provisioning.bundle.bundle import Bundle, Interpreter
+from provisioning.errors import BoardError, InputError
+from provisioning.job import active, keep
 from provisioning.job.board import adopt, check, check_file_system, judge, patient, selftest
 from provisioning.job.report import Report
 from provisioning.job.running import board, reported
@@ -15,7 +16,7 @@ from provisioning.link import kind, question
 from provisioning.link.events import Listener, silent
 from provisioning.link.payload import Payload
 from provisioning.link.repl import LinkBroken, RawRepl
-from provisioning.link.transport.base import Plan, Session
+from provisioning.link.transport.base import Plan, Session, none_lost
 from provisioning.link.transport.choose import choose
 
 # Rates that UART bridges take, best first: CP2104, CP2102N and FT232R go to 2 M and beyond, CP2102 to 921600.
@@ -34,46 +35,76 @@ def update(
     dry_run: bool = False,
     max_baud: int | None = None,
     only_mac: str | None = None,
+    new_identity: bool = False,
+    known: Known = lambda _target, _bundle: None,
     events: Listener = silent,
 ) -> Report:
-    """Write `product` for `device` to the board on `port`; with `only_mac`, to no board but the one with this MAC.
+    """Write `product` to the board on `port`; with `only_mac`, to no board but the one with this MAC.
 
+    `device`: what the board is: a Device, or a Choice of which the board says the rest. What this computer does not have of certificate and
+    key stays on the board as it is. `new_identity`: the files here replace what the board is. `known` is called before the first write.
     `max_baud`: highest rate for the transfer; None for the board file's, 115200 for no raise. Returns a report; what goes wrong is in
     it. A control-C passes through after the board's program has been started again.
     """
-    report = Report(board=product.board.name, product=product.name, device=device.id, listener=events, active=active.UNTOUCHED)
-    with report.step("bundle"):
-        bundle = build(product, device)
+    choice = device if isinstance(device, keep.Choice) else keep.Choice(device)
+    one = choice.device
+    report = Report(
+        board=product.board.name, product=product.name, device=one.id if one else None, listener=events, active=active.UNTOUCHED
+    )
+    made: tuple[keep.Target, Bundle] | None = None
+    if one is not None and (new_identity or keep.has_files(product, one)):
+        with report.step("bundle"):
+            made = keep.Target(one), keep.Target(one).bundle(product)
     with reported(report), board(port, report) as repl:
-        _Update(report, product, device, repl, transport, dry_run, max_baud or product.board.baud.max, only_mac, events).run(bundle)
+        if made is None:
+            with report.step("who"):
+                held = patient(repl, lambda: keep.ask(repl, product), LinkBroken)
+            chosen = keep.target(product, choice, held, repl.wire.name)
+            with report.step("bundle"):
+                made = chosen, chosen.bundle(product)
+        target, bundle = made
+        report.device = target.device.id
+        known(target, bundle)
+        rate = max_baud or product.board.baud.max
+        Update(report, product, target, repl, transport, dry_run, rate, only_mac, new_identity, events).run(bundle)
     return report
 
 
-class _Update:
+Known = Callable[[keep.Target, Bundle], None]
+
+
+class Update:
     """One run, with the board at its raw prompt."""
 
     def __init__(
         self,
         report: Report,
         product: Any,
-        device: Any,
+        target: keep.Target,
         repl: RawRepl,
         transport: str,
         dry_run: bool,
         max_baud: int,
         only_mac: str | None,
+        new_identity: bool,
         events: Listener,
+        before: Callable[[], None] = lambda: None,
     ) -> None:
+        """`before` is called before the first write, and only if there is one."""
         self.report = report
         self.product = product
-        self.device = device
+        self.target = target
+        self.device = target.device
         self.repl = repl
         self.transport = transport
         self.dry_run = dry_run
         self.max_baud = max_baud
         self.only_mac = only_mac
+        self.new_identity = new_identity
         self.events = events
+        self.before = before
         self.left_over = False
+        self.holds: str | None = None  # the device whose set it holds, where it could tell
         self.payload: Payload | None = None  # what the last attempt was about to write
         self.numbers: set[int] = set()  # of the sets that the attempts were about to make active
         self.planned: set[str] = set()  # paths; over all attempts, since a later one goes on where an earlier one stopped
@@ -111,8 +142,9 @@ class _Update:
         found = held.report
         if held.strange:
             kind.ask(self.repl)
+        self.holds = held.device
         if found is None:
-            if held.device not in (None, self.device.id):
+            if held.device not in (None, self.device.id) and self.new_identity:
                 verb = "would make" if self.dry_run else "makes"
                 self.report.note(f"The board holds the set of {held.device}; this update {verb} it {self.device.id}.")
             return False
@@ -141,6 +173,7 @@ class _Update:
         self.report.passed(f"Set {self.report.generation} is this product already; what a broken run had left is removed.", "tidied")
 
     def _clear_up(self) -> None:
+        self.before()
         session, _ = choose(self.repl, self.transport, events=self.events)
         self.report.transport = session.name
         self._now(active.OLD)
@@ -204,6 +237,7 @@ class _Update:
         payload = self.payload = self._for_interpreter(bundle, session)
         with self.report.step("plan"):
             plan = session.prepare(payload)
+        self._stays_who_it_is(payload, plan)
         self._room(plan)
         self.planned |= self._paths(payload, plan)
         if self.dry_run:
@@ -213,6 +247,7 @@ class _Update:
                 f"Set {plan.number} would be written: {len(plan.send)} files to send, {len(plan.copy)} on the board already.", "dry-run"
             )
         else:
+            self.before()
             self.numbers.add(plan.number)
             self._now(active.OLD)
             with self.report.step("transfer"):
@@ -237,8 +272,20 @@ class _Update:
         found = Interpreter(hello.mp, hello.mpy or None, hello.platform)
         if found.mpy != Interpreter.default().mpy:
             with self.report.step("bundle"):
-                bundle = build(self.product, self.device, found)
+                bundle = self.target.bundle(self.product, found)
         return Payload(bundle.trust, bundle.lib)
+
+    def _stays_who_it_is(self, payload: Payload, plan: Plan) -> None:
+        """Refuse, before the first write, to make a board that is somebody somebody else, or to lose what only it has."""
+        none_lost(payload, plan.send, self.repl.wire.name)
+        if plan.certificate in ("", payload.certificate_sha256) or self.new_identity:
+            return
+        holds = self.holds or "another device"
+        raise InputError(
+            "other-certificate",
+            f"The board on {self.repl.wire.name} holds a certificate of {holds} that is not the one of {self.device.id} here.",
+            "Nothing was written. The cloud knows the board by the certificate that it holds: find out which of the two is registered.",
+        )
 
     def _room(self, plan: Plan) -> None:
         if plan.need > plan.free:

@@ -1,7 +1,10 @@
-"""The one question of an update where nothing changed: does the board hold this set, whole, with nothing left over?
+"""Two questions to a board at its raw prompt, neither of which writes: does it hold this set, and who is it?
 
-The board's own package answers (twinroot.selftest hashes every file of the set). The question fits the receive ring, so it needs
-no flow control and costs two turns of the line.
+The first is the one of an update where nothing changed: whole, with nothing left over? The board's own package answers (twinroot.selftest
+hashes every file of the set). It fits the receive ring, so it needs no flow control and costs two turns of the line.
+
+The second needs nothing of ours on the board: what its set in use (the pointer's, else the newest whole one, as the loader has it) says
+of device, certificate and key, and what the two hash to. The key itself never leaves the board.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import ast
 from typing import Any, NamedTuple
 
 from provisioning.errors import BoardError
+from provisioning.identity.on_board import OnBoard
 from provisioning.link.payload import Payload
 from provisioning.link.repl import LinkBroken, RawRepl
 
@@ -19,6 +23,28 @@ try:
 except:t=0
 print([t])"""
 _LOADER = "/lib/twinroot/__init__.py"
+# Modules by their built-in names: a file of the user's never hides those.
+_WHO = """import uos,ujson,umachine,uhashlib
+def _f(p):
+ try:
+  with open(p,'rb')as f:return f.read(4096)
+ except OSError:return b''
+def _w(t):
+ u=umachine.unique_id().hex()
+ try:n=int(_f('/trust/active'))
+ except ValueError:n=0
+ try:o=[int(e)for e in uos.listdir('/trust')if e.isdigit()]
+ except OSError:o=[]
+ for m in sorted(o,key=lambda m:(m!=n,m>n,-m)):
+  p='/trust/%d/'%m
+  try:
+   with open(p+'set.json')as f:d=ujson.load(f)
+   g=d['files'];c=d['cert'];k=d['key'];b=_f(p+c)
+   return[u,m,d['product'],d['device'],d.get('board'),b,g.get(c,''),g.get(k,''),uhashlib.sha256(b).digest().hex(),\
+uhashlib.sha256(_f(p+k)).digest().hex(),d.get('client_id'),t and d.get('wifi')]
+  except(OSError,ValueError,KeyError,TypeError):0
+ return[u]
+"""
 
 
 class Held(NamedTuple):
@@ -71,3 +97,28 @@ def held(repl: RawRepl, payload: Payload, package: str) -> Held:
     left_over = bool(sets - kept or any(name.endswith(".new") for name in (*trust, *lib)))
     packages = [name for name in lib if len(name) == 12]
     return Held(report, left_over or len(packages) > len(sets) or package not in packages, report["device"])
+
+
+def who(repl: RawRepl, wifi: bool = False) -> tuple[str, OnBoard | None]:
+    """(unique id, identity) of the board; None for one that holds no set. `wifi`: whether the texts of its network are wanted, too.
+
+    Asked again when the line swallows or changes the answer. Raises BoardError when it cannot be had.
+    """
+    for _ in range(2):
+        try:
+            return _who(repl, wifi)
+        except LinkBroken:
+            repl.enter()
+    return _who(repl, wifi)
+
+
+def _who(repl: RawRepl, wifi: bool) -> tuple[str, OnBoard | None]:
+    repl.run(_WHO)
+    uid, *rest = repl.value(f"_w({int(wifi)})")
+    if not rest:
+        return uid, None
+    number, product, device, board, certificate, *hashes, client_id, network = rest
+    texts = {"client_id": client_id, **(network or {})}
+    named, found = (hashes[0], hashes[1]), (hashes[2], hashes[3])
+    known = {name: str(text) for name, text in texts.items() if text is not None}
+    return uid, OnBoard(uid, number, product, device, board, certificate, named, found, known)

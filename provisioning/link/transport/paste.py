@@ -12,7 +12,7 @@ from provisioning.link import agent
 from provisioning.link.events import Event, Listener, silent
 from provisioning.link.payload import Payload
 from provisioning.link.repl import RawRepl
-from provisioning.link.transport.base import HEAD, Hello, Plan, device_error, first_plan, plan_text
+from provisioning.link.transport.base import HEAD, Hello, Plan, device_error, first_plan, none_lost, plan_text
 
 CHUNK = 512  # bytes of content per call: one literal of at most four times that in the board's heap
 
@@ -75,7 +75,8 @@ class PasteSession:
     def transfer(self) -> int:
         if self._payload is None or self._plan is None:
             raise ValueError("prepare() comes before transfer()")
-        send = self._call("begin()") or self._plan.send  # a copy that is not what it should be is sent after all
+        # A copy that is not what it should be is sent after all.
+        send = none_lost(self._payload, self._call("begin()") or self._plan.send, self.repl.wire.name)
         there = self._plan.there(self._payload)
         total = sum(len(self._payload.items[index].content) - there.get(index, 0) for index in send)
         started = time.monotonic()

@@ -12,7 +12,7 @@ from provisioning.link import agent
 from provisioning.link.events import Event, Listener, silent
 from provisioning.link.payload import Item, Payload, pem_parts
 from provisioning.link.repl import PASTE, RETRY, LinkBroken, RawRepl
-from provisioning.link.transport.base import HEAD, Hello, Plan, device_error, first_plan, plan_text
+from provisioning.link.transport.base import HEAD, Hello, Plan, device_error, first_plan, none_lost, plan_text
 from provisioning.link.transport.frames import Frames, error_of
 
 
@@ -138,7 +138,7 @@ class StreamSession:
             raise ValueError("prepare() comes before transfer()")
         send = self._plan.send
         if self._plan.copy:  # a copy that is not what it should be is sent after all
-            send = tuple(self._call("say(begin())"))
+            send = tuple(none_lost(self._payload, self._call("say(begin())"), self.wire.name))
             begin = ""
         else:
             begin = "begin()\n"
