@@ -20,9 +20,11 @@ def hello():
     except Exception:
         pass  # before MicroPython 1.25 there is no list of mounts
     i = sys.implementation
+    beat()
     try:
         uos.stat("/trust")
         fs = [0, 0, 0, 0]
     except OSError:
+        beat()
         fs = uos.statvfs("/")
     return [i[1][:3], getattr(i, "_mpy", 0) & 255, getattr(i, "_machine", ""), sys.platform, uid, kind, fs[0], fs[3], not fs[0]]

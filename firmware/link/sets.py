@@ -11,6 +11,7 @@ import ujson
 
 def names(folder):
     """[name, is a folder] of what a folder holds; nothing for what is no folder."""
+    beat()
     try:
         return [(e[0], e[1] == 0x4000) for e in uos.ilistdir(folder)]
     except OSError:
@@ -18,6 +19,7 @@ def names(folder):
 
 
 def read(path):
+    beat()
     try:
         with open(path, "rb") as f:
             return f.read()
@@ -38,6 +40,7 @@ def settle(i):
         check(target(i), sha)
         got[i] = sha
     if target(i) != path:
+        beat()
         uos.rename(target(i), path)
 
 
@@ -45,6 +48,7 @@ def copy(source, i):
     """File `i` from another set. False when it is not what it should be there: then it must be sent."""
     h = sha256()
     try:
+        beat()
         with open(source, "rb") as f, open(target(i), "w+b") as g:
             while True:
                 n = f.readinto(chunk)
@@ -66,6 +70,7 @@ def copy(source, i):
 
 def size(path):
     """Bytes of a file, 0 for a folder, -1 when there is nothing."""
+    beat()
     try:
         return uos.stat(path)[6]
     except OSError:
@@ -163,7 +168,8 @@ def prepare(data, rest):
     that it does not name...].
 
     Returns [number, indices that must be sent, indices that another set holds, whether set.json is there, blocks needed, blocks free
-    after clearing up, [index, bytes, SHA-256 of them] of each file that a broken run may have begun]. Writes nothing.
+    after clearing up, [index, bytes, SHA-256 of them] of each file that a broken run may have begun, SHA-256 of the certificate
+    of the set in use]. Writes nothing.
     """
     global text, whole, files, missing, new, copies, fresh, same, got
     look()
@@ -174,6 +180,8 @@ def prepare(data, rest):
     new = max([0] + list(sets)) + 1
     same = False
     where = {}
+    keep = kept(0)
+    active = sets.get(now, {})
     for n in sets:
         if n > now and not same:
             # Never committed, or rolled back: this one goes on where that one stopped, or uses it again.
@@ -181,11 +189,12 @@ def prepare(data, rest):
             if same or not sets[n]:
                 new = n
         for name, sha in sets[n].get("files", {}).items():
-            where[sha] = place(n, name)
+            if n == now or n in keep and sha not in where:  # what goes before the first copy is no source
+                where[sha] = place(n, name)
     begun = new in sets
     fresh = [home(new) + "/"]
     package = _LIB + wanted["package"]
-    if wanted["package"] not in packages(kept(0)):
+    if wanted["package"] not in packages(keep):
         fresh += [package, package + "/"]
     there = [_LIB + e[0] for e in lib]
     sets[new] = wanted  # from here on its package is nobody's rubbish
@@ -214,7 +223,7 @@ def prepare(data, rest):
     for path, is_folder in junk(new):
         for e in [("",)] + (names(path) if is_folder else []):
             free += size(path + (e[0] and "/" + e[0])) // fs[0] + 1
-    return [new, missing, [c[1] for c in copies], same, need, free, begun_files]
+    return [new, missing, [c[1] for c in copies], same, need, free, begun_files, active.get("files", {}).get(active.get("cert"), "")]
 
 
 def written():

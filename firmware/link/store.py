@@ -10,12 +10,15 @@ def store(i):
     """
     label = stream.read(stream.read(1)[0])
     left = number()
+    beat()
     with open(target(i), "a+b" if i in tails else "w+b") as f:
         if label:
             f.write(b"-----BEGIN " + label + b"-----\n")
         while left:
             n = stream.readinto(window[: min(left, 48 if label else 512)])
             f.write(b2a_base64(window[:n]) if label else window[:n])
+            if not label:
+                beat()
             left -= n
         if label:
             f.write(b"-----END " + label + b"-----\n")

@@ -35,6 +35,7 @@ def digest(path):
                 n = f.readinto(chunk)
                 if not n:
                     break
+                beat()
                 h.update(window[:n])
                 length += n
     except OSError:
@@ -52,6 +53,7 @@ def proved(f, path, sha):
 
     By the open file: its path has been found once, and each time costs tens of flash reads.
     """
+    beat()
     f.flush()
     f.seek(0)
     h = sha256()
@@ -70,6 +72,7 @@ def proved(f, path, sha):
 
 def put(path, data):
     """A small file, written and read back."""
+    beat()
     f = open(path, "w+b")
     f.write(data)
     proved(f, path, sha256(data).digest().hex())
@@ -77,6 +80,7 @@ def put(path, data):
 
 def folder(path):
     """Make the folder `path`, and those on the way to it; nothing when it is there."""
+    beat()
     try:
         uos.mkdir(path)
     except OSError as e:

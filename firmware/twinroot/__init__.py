@@ -181,8 +181,8 @@ def health():
     return _need("stats").report()
 
 
-def selftest(connect=False, want=""):
-    return _need("check").selftest(connect, want)
+def selftest(connect=False):
+    return _need("check").selftest(connect)
 
 
 def __getattr__(name):

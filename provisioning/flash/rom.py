@@ -21,6 +21,7 @@ from provisioning.link.wire import Wire
 
 ROM_BAUD = 115200
 SYNC, WRITE_REG, READ_REG, SPI_SET_PARAMS, SPI_ATTACH, SPI_FLASH_MD5, GET_SECURITY_INFO = 0x08, 0x09, 0x0A, 0x0B, 0x0D, 0x13, 0x14
+READ_FLASH_SLOW = 0x0E  # the ROM's own, 64 bytes at most; esptool/loader.py, ESP_CMDS
 _ANSWER = 2.0  # seconds for one answer; the ROM answers in milliseconds, but a computer with many boards may look late
 _SYNC_ANSWER = 0.1
 _LATE_ANSWER = 0.5  # for the syncs after the last reset: by then it is the computer that is slow, or nobody is there
@@ -227,6 +228,15 @@ class RomLoader:
             return bytes(data[:16]) if len(data) < 32 else bytes.fromhex(data[:32].decode("ascii"))
         except ValueError:
             return None
+
+    def flash_bytes(self, address: int, size: int, flash_size: int) -> bytes | None:
+        """Up to 64 bytes of flash, None where the loader does not tell."""
+        try:
+            self._command(SPI_SET_PARAMS, struct.pack("<IIIIII", 0, flash_size, 0x10000, 0x1000, 0x100, 0xFFFF), _ANSWER)
+            _, data = self._command(READ_FLASH_SLOW, struct.pack("<II", address, size), _ANSWER)
+        except (_Silent, _Refused):
+            return None
+        return data[:size]
 
     def read(self, register: int) -> int:
         """The content of a 32-bit register."""

@@ -61,6 +61,18 @@ def _publish(temporary: Path, path: Path) -> None:
         os.close(folder)
 
 
+def lay_aside(path: Path, mark: str) -> None:
+    """Rename `path` so that `mark` is in its name; nothing where it is not there. What has that name already goes."""
+    try:
+        path.replace(path.with_name(f"{path.name.removesuffix('.pem')}.{mark}.pem"))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StationError(
+            "cannot-write", f"{shown(path)}: cannot be renamed: {error.strerror}.", "Check the folder's permissions and the disk."
+        ) from error
+
+
 def discard_key(path: Path) -> bool:
     """Remove a key from this host once its device has proven that it holds it. False where there was none.
 

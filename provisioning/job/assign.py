@@ -61,7 +61,7 @@ class _Round:
                 decided[board.port] = error
         for board in nobodies:
             free = next((device for device in self._rows.values() if self._is_free(device)), None)
-            decided[board.port] = self._give(free, board) if free else _none_left(len(self._rows))
+            decided[board.port] = self._give(free, board) if free else none_left(len(self._rows))
         return decided
 
     def _own(self, board: Found) -> Device | None:
@@ -102,5 +102,12 @@ def _twice(board: Found, first: str) -> InputError:
     return InputError("board-twice", f"The board {board.mac} is on {first} and on {board.port}.", "Two ports lead to it: name one of them.")
 
 
-def _none_left(count: int) -> InputError:
+def none_left(count: int) -> InputError:
+    """No device is free for a board that is nobody yet."""
+    if not count:
+        return InputError(
+            "no-device",
+            "The board is nobody yet, and nothing says which device it is to be.",
+            "Add --device ID, or --devices CSV for a list.",
+        )
     return InputError("no-device-left", f"All {count} devices have a board already.", "Add rows to the CSV of devices.")

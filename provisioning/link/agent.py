@@ -101,7 +101,7 @@ def core(home_baud: int | None = None) -> bytes:
 
 def _receiver(core_small: str, home_baud: int | None) -> bytes:
     # Before the prompt comes at the old rate the host must have heard that the end was taken, and changed its own.
-    head = f"def leave():\n utime.sleep_ms(3)\n r({home_baud})\n" if home_baud else "leave=gc.collect\n"
+    head = f"def leave():\n p.poll(3)\n r({home_baud})\n" if home_baud else "leave=gc.collect\n"
     return packed("import gc\n" + head + core_small)
 
 

@@ -20,7 +20,7 @@ class Bound(NamedTuple):
     most: float
 
 
-WORD = Bound(6.0, 30.0, 60.0, 60.0)  # between two words of a receiver: the longest call of the file system in between
+WORD = Bound(6.0, 30.0, 100.0, 60.0)  # between two words of a receiver: the longest call of the file system in between
 LOOK = Bound(6.0, 20.0, 60.0, 60.0)  # one look into a folder, before which nothing is known of the board
 PROGRAM = Bound(15.0, 60.0, 400.0, 240.0)  # a program at the raw prompt that prints at its end: an import, and hashes of a whole set
 FORWARD = Bound(30.0, 120.0, 2000.0, 600.0)  # a receiver that gives signs of life: until something is acknowledged or answered

@@ -40,6 +40,7 @@ class Wire:
         self.sent = 0
         self.received = 0
         self.turns = 0
+        self.carried_at = baud  # the rate of the last transfer
         self.started = time.monotonic()
         self.pace = Pace()  # of the board at the other end
         self.events: Listener = silent
@@ -160,7 +161,8 @@ class Wire:
 
     def counters(self) -> dict[str, Any]:
         """The report's `wire` field."""
-        return {"sent": self.sent, "received": self.received, "turns": self.turns, "seconds": round(self.seconds(), 3)}
+        counts = {"sent": self.sent, "received": self.received, "turns": self.turns, "seconds": round(self.seconds(), 3)}
+        return {**counts, "baud": self.carried_at}
 
     def reset_board(self) -> bool:
         """Pulse EN through RTS (the wiring of ESP32 boards with a UART bridge): the board boots its firmware.

@@ -35,8 +35,7 @@ def clear(board: Board) -> None:
     """All counters start again at zero."""
     board.flash.counters = FlashCounters()
     board.page.clear_counters()
-    board.uart.turnaround.turns = 0
-    board.uart.to_board.carried = board.uart.to_host.carried = 0
+    board.uart.clear_counters()
     board.resets = board.boots = board.dropped = 0
     if board.interpreter is not None:
         board.interpreter.clear_dropped()

@@ -200,9 +200,14 @@ def test_another_device_is_said(bench: Bench) -> None:
     assert not update(product, bench.device, bench.port).notes
     write_identity(bench.folder, "ws-0002")
     other = single_device("ws-0002")
-    planned = update(product, other, bench.port, dry_run=True)
+    writes = bench.flash_writes()
+    refused = update(product, other, bench.port)
+    assert (refused.outcome, refused.code, refused.exit_code) == ("error", "other-certificate", 2)
+    assert "ws-0001" in refused.message and "identity" not in refused.hint
+    planned = update(product, other, bench.port, dry_run=True, new_identity=True)
     assert any("ws-0001" in note and "would make" in note for note in planned.notes)
-    report = update(product, other, bench.port)
+    assert bench.flash_writes() == writes
+    report = update(product, other, bench.port, new_identity=True)
     assert (report.outcome, report.device) == ("pass", "ws-0002"), report.message
     assert any("ws-0001" in note and "ws-0002" in note for note in report.notes)
 
