@@ -16,12 +16,12 @@ from provisioning.flash.line import Line, open_line
 from provisioning.job.board import chip_of, mac_text
 from provisioning.job.report import Report
 from provisioning.job.running import reported
-from provisioning.link import answers
+from provisioning.link import answers, grip
 from provisioning.link.events import Listener, silent
 from provisioning.link.port import is_native_usb, resolve
 from provisioning.link.repl import RawRepl
 from provisioning.link.wire import Wire
-from provisioning.rescue import blocks, cause, loader, programs, prompt
+from provisioning.rescue import blocks, cause, copies, loader, programs
 from provisioning.rescue.programs import Files, Renamed
 from provisioning.rescue.prompt_files import PromptFiles
 
@@ -31,6 +31,7 @@ _BOOT = 4.0  # seconds of control-C after a reset; a board that needs longer to 
 _PROOF = 30.0  # seconds from the restart to a prompt that nobody asked for
 _IDENTITY = "(__import__('umachine').unique_id().hex(),__import__('sys').implementation._machine)"
 _PROMPT = b">>> "
+_RESTART = "import umachine\numachine.reset()"  # a watchdog, a mount and a rate that were left do not outlive a reset of the chip
 
 
 def rescue(port: str | None, board: str | None = None, events: Listener = silent) -> Report:
@@ -89,44 +90,22 @@ class _Rescue:
         """None when nothing holds the board, which starts its program again then."""
         self.report.transport = "prompt"
         with self.report.step("look"):
-            if watched := prompt.calm(repl):
-                self.held.append(answers.HOLDS["watchdog"])
-            if prompt.heap(repl) < prompt.LITTLE:
-                repl.hold = "heap"
-                repl.soft_reset(_BOOT)
+            left = grip.settle(repl, _BOOT)
             uid, machine = repl.value(_IDENTITY)
             self.report.mac, self.report.chip = mac_text(uid), chip_of(machine)
             files = PromptFiles(repl)
             found = programs.programs(files)
-        if repl.hold is None and not watched and not cause.starts_watchdog(found):
+        if repl.hold is None and not left and not cause.starts_watchdog(found):
             repl.leave()
             return None
-        if repl.hold is not None:
-            self.held.append(answers.HOLDS[repl.hold])
-        return self._rename(files, found, lambda: prompt.restart(repl))
+        self.held += [answers.HOLDS[word] for word in (repl.hold, *left) if word]
+        return self._rename(files, found, lambda: repl.run(_RESTART, follow=False))
 
     def _by_loader(self, wire: Wire, refusal: BoardError) -> Renamed:
         """Through the ROM loader; `refusal`: why the prompt could not be had."""
-        self.report.transport = "loader"
-        if not wire.reset_board():
-            raise BoardError(
-                refusal.code,
-                refusal.message,
-                "This port has no reset lines, so the ROM loader cannot be entered from here: use the board's own USB port, or an adapter "
-                "with DTR and RTS, and run the same command again.",
-            )
-        try:
-            with self.report.step("loader"):
-                held = loader.look(self.line.enter(wire), self.line.name)
-                self.report.mac, self.report.chip = held.facts.mac, held.facts.chip
-                files = blocks.mount(held.flash, held.partition)
-                found = programs.programs(files)
-            renamed = self._rename(files, found, lambda: None)
-            self.report.wire |= {"flash_read": held.flash.read_bytes, "sectors_written": len(held.flash.written)}
-            return renamed
-        finally:
-            wire.baud = wire.home_baud
-            wire.reset_board()
+        with _loader(self.line, wire, self.report, refusal) as held:
+            files = blocks.mount(held.flash, held.partition)
+            return self._rename(files, programs.programs(files), lambda: None)
 
     def _rename(self, files: Files, found: dict[str, bytes], restart: Callable[[], None]) -> Renamed:
         self.held += cause.in_source(found)
@@ -159,8 +138,76 @@ def _sentence(text: str) -> str:
 
 
 def backup(port: str | None, folder: Path, board: str | None = None, events: Listener = silent) -> Report:
-    raise NotImplementedError
+    """Copy the files of the board on `port` into `folder`. Writes nothing to the board."""
+    report = Report(listener=events)
+    with reported(report), _line(port, board, report) as line, _files(line, report) as files:
+        with report.step("copy"):
+            report.files = copies.save(files, folder, copies.Whose(report.mac, report.chip))
+        report.passed(f"{len(report.files)} files of {report.mac} are in {folder}, keys among them: keep it private.", "backup")
+    return report
 
 
 def restore(port: str | None, folder: Path, board: str | None = None, events: Listener = silent) -> Report:
-    raise NotImplementedError
+    """Write the files in `folder` to the board on `port`, each whole or not at all; others on the board stay."""
+    report = Report(listener=events)
+    with reported(report):
+        contents, folders, whose = copies.load(folder)
+        with _line(port, board, report) as line, _files(line, report) as files:
+            if whose.mac != report.mac and any(path.startswith(copies.TRUST) for path in contents):
+                raise BoardError(
+                    "other-board",
+                    f"{folder} holds the identity of {whose.mac or 'a board that it does not name'}, and this is {report.mac}: "
+                    "two boards must not be one device.",
+                    "Take the folder `trust` out of a copy of it to bring over the other files; nothing was written.",
+                )
+            with report.step("write"):
+                report.written = copies.restore(files, contents, folders)
+        report.passed(
+            f"{len(report.written)} of {len(contents)} files were written to {report.mac}; the others were there already.", "restored"
+        )
+    return report
+
+
+@contextmanager
+def _files(line: Line, report: Report) -> Iterator[Files]:
+    """The board's files by its prompt, else through its loader; its program is started again at the end."""
+    with line.wire() as wire:
+        repl = RawRepl(wire)
+        try:
+            with report.step("connect"):
+                repl.enter(_PATIENCE, make_up=False, boot=_BOOT)
+                grip.settle(repl, _BOOT)
+                uid, machine = repl.value(_IDENTITY)
+        except BoardError as error:
+            report.note(f"{error.message} Its files are reached through the ROM loader.")
+            with _loader(line, wire, report, error) as held:
+                yield blocks.mount(held.flash, held.partition)
+            return
+        report.transport = "prompt"
+        report.mac, report.chip = mac_text(uid), chip_of(machine)
+        try:
+            yield PromptFiles(repl)
+        finally:
+            repl.leave()
+
+
+@contextmanager
+def _loader(line: Line, wire: Wire, report: Report, refusal: BoardError) -> Iterator[loader.Held]:
+    """The chip in its ROM loader, its files found; it starts its program at the end. `refusal`: why the prompt could not be had."""
+    report.transport = "loader"
+    if not wire.reset_board():
+        raise BoardError(
+            refusal.code,
+            refusal.message,
+            "This port has no reset lines, so the ROM loader cannot be entered from here: use the board's own USB port, or an adapter "
+            "with DTR and RTS, and run the same command again.",
+        )
+    try:
+        with report.step("loader"):
+            held = loader.look(line.enter(wire), line.name)
+        report.mac, report.chip = held.facts.mac, held.facts.chip
+        yield held
+        report.wire |= {"flash_read": held.flash.read_bytes, "sectors_written": len(held.flash.written)}
+    finally:
+        wire.baud = wire.home_baud
+        wire.reset_board()

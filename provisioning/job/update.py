@@ -12,7 +12,7 @@ from provisioning.job import active, keep
 from provisioning.job.board import adopt, check, check_file_system, judge, patient, selftest
 from provisioning.job.report import Report
 from provisioning.job.running import board, reported
-from provisioning.link import kind, question
+from provisioning.link import answers, grip, kind, question
 from provisioning.link.events import Listener, silent
 from provisioning.link.payload import Payload
 from provisioning.link.repl import LinkBroken, RawRepl
@@ -207,10 +207,14 @@ class Update:
             except LinkBroken as error:
                 if attempt + 1 == len(rates):
                     raise
+                self.repl.enter()
+                if "watchdog" in (grip.settle(self.repl) if grip.restarted(self.repl) else ()):
+                    rates[attempt + 1] = rate  # the rate is not to blame
+                    self.report.note(f"{answers.HOLDS['watchdog']} Going on at {rate} baud.")
+                    continue
                 if error.code == "rate-late" or self._slow():  # time was the reason, which a lower rate does not give
                     rates[attempt + 1 :] = [self.repl.wire.home_baud] * len(rates[attempt + 1 :])
                 self.report.note(f"{error.message} Trying again at {rates[attempt + 1]} baud.")
-                self.repl.enter()
         raise AssertionError("the last rate is the one the line came with")
 
     def _committed(self, payload: Payload, package: str) -> int | None:

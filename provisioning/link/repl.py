@@ -137,7 +137,8 @@ class RawRepl:
     def _find_rate(self, said: bytearray) -> bool:
         """A broken run may have left the board at a raised rate: at a prompt, or in a receiver that still waits for its host."""
         for rate in self._other_rates():
-            self.wire.baud = rate
+            if not self.wire.takes(rate):
+                continue  # no host on this adapter has left the board there
             self.wire.write(b"\0" * (RING // 2))  # completes a frame that was broken off, so that the receiver hears what follows
             self.wire.discard(0.03, 0.2)
             if self.knock(0.12, bytearray()):

@@ -37,7 +37,7 @@ def one_of_both(found: dict[str, bytes], whole: dict[str, bytes]) -> bool:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("step", [pytest.param(7, id="some"), pytest.param(1, id="every", marks=pytest.mark.long)])
+@pytest.mark.parametrize("step", [pytest.param(11, id="some"), pytest.param(1, id="every", marks=pytest.mark.long)])
 def test_rename(board: VirtualBoard, tmp_path: Path, step: int) -> None:
     put(board, OWN | HELD)
     whole = files_of(board)
