@@ -58,8 +58,8 @@ def settle(repl: RawRepl, boot: float = 30.0) -> list[str]:
 
 def answer_mount(repl: RawRepl, said: bytearray) -> bool:
     """A board that waits for files of a computer which is gone hears that there are none, until it gives up its import."""
-    if not _ASKS.search(said):
-        return False
+    if said and not _ASKS.search(said):
+        return False  # it says something, and not that; a silent board may have asked before this port was opened
     for _ in range(_QUESTIONS):
         repl.wire.write(_NO_SUCH_FILE)
         heard = bytearray()

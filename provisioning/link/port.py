@@ -218,6 +218,7 @@ def _open(spec: str, baud: int) -> Any:
         if _NO_LINES in str(error) and _DEAF_LINES not in spec:
             # A server whose port has no reset lines, or which never says that it has set them: everything else works there.
             port.close()
+            time.sleep(_SERVER_PAUSE)
             return _open(f"{spec}{'&' if '?' in spec else '?'}{_DEAF_LINES}", baud)
         raise _why(spec, error) from error
     return port

@@ -35,7 +35,7 @@ class RateRefused(StationError):
 def _refuses_rate(error: Exception) -> bool:
     """EINVAL ("Invalid argument") on Linux and macOS; on Windows error 31 or 87, which pyserial puts into its text."""
     text = str(error)
-    return getattr(error, "errno", None) == errno.EINVAL or "Invalid argument" in text or bool(re.search(r"\((?:31|87),", text))
+    return getattr(error, "errno", None) == errno.EINVAL or "Invalid argument" in text or bool(re.search(r", (?:31|87)\)", text))
 
 
 class Wire:
