@@ -6,7 +6,6 @@ Protocol: docs.micropython.org/en/latest/reference/repl.html, "Raw mode and raw-
 from __future__ import annotations
 
 import ast
-import json
 import os
 import re
 import time
@@ -30,6 +29,8 @@ _BOOT_WORDS = (RESET, b"MPY: soft reboot")
 _ANSWER = 5.0  # seconds for what the prompt answers without looking at flash
 _MOST = 1 << 20  # bytes that a program may print
 _TICK = 0.5  # seconds of one look at a silent line
+_PIECE = 96  # bytes
+_TRIES = 60  # a self-report has a dozen pieces
 _PROBE = 8.0  # seconds of silence of a program after which the prompt is asked for
 # The traceback of a boot.py that a knock interrupted; called from a program, its functions stand below that program's line. The prompt
 # that follows it hides nothing: MicroPython goes on to main.py and the prompt, with half of boot.py done.
@@ -190,22 +191,33 @@ class RawRepl:
             self.run(source, follow=False)
 
     def value(self, expression: str | bytes, seconds: float = 0.0) -> Any:
-        """The value of an expression on the board, as `repr` writes it, with a check sum. Raises LinkBroken when the line changed it."""
+        """The value of an expression on the board, as `repr` writes it, with a check sum. An answer that came damaged is asked for once
+        more, piece by piece. Raises LinkBroken when the line lets no piece through."""
         code = expression.encode() if isinstance(expression, str) else expression
-        text = self.run(b"import ubinascii\n_r=repr(" + code + b")\nprint(_r,ubinascii.crc32(_r))", seconds)
+        text = self.run(b"import binascii\n_r=repr(" + code + b")\nprint(_r,binascii.crc32(_r))", seconds)
         body, _, check = text.strip().rpartition(b" ")
         if not check.isdigit() or int(check) != zlib.crc32(body):
-            raise LinkBroken("bad-answer", f"The board's answer on {self.wire.name} came damaged: {text[-60:]!r}.", RETRY)
+            body = self._in_pieces()
         return ast.literal_eval(body.decode())
 
-    def ask(self, source: str | bytes, seconds: float = 20.0) -> Any:
-        """Run `source`, which prints one JSON value, and return that value, unchecked."""
-        text = self.run(source, seconds)
-        try:
-            return json.loads(text.decode("utf-8", "replace").strip().splitlines()[-1])
-        except (ValueError, IndexError) as error:
-            message = f"The board's answer on {self.wire.name} cannot be read: {text[-80:]!r}."
-            raise LinkBroken("bad-answer", message, RETRY) from error
+    def _in_pieces(self) -> bytes:
+        """What value() has left on the board, in pieces so short that even a bad line lets one through now and then."""
+        done = b""
+        for _ in range(_TRIES):
+            at = len(done)
+            code = b"_p=_r[%d:%d]\nprint(_p,binascii.crc32(_p),binascii.crc32(_r))" % (at, at + _PIECE)
+            try:
+                piece, check, whole = self.run(code).rstrip(b"\r\n").rsplit(b" ", 2)
+                if int(check) != zlib.crc32(piece):
+                    continue
+                done += piece
+                if int(whole) == zlib.crc32(done):
+                    return done
+            except ValueError:
+                continue
+            except BoardError:
+                self.enter()  # the line changed the request, or swallowed a part of the answer
+        raise LinkBroken("bad-answer", f"The line to the board on {self.wire.name} damages every answer.", RETRY)
 
     def _send_plain(self, code: bytes) -> None:
         """The raw REPL without flow control: fit for what the receive ring holds; longer code goes slowly."""
