@@ -24,6 +24,8 @@ BUSY = b"\x16"  # what our code on the board says between pieces of work: a sign
 PATIENCE = 4.5  # seconds without a byte until a receiver gives the board back: firmware/link/core.py
 _BOOT = 3.0  # seconds from a reset to the first word of the boot loader
 _BOOTING = 12.0  # seconds from a reset to main.py when the boot loader speaks: PSRAM is tested, slow flash is mounted
+_QUIET_BOOT = 30.0  # the same when nothing but the boot loader has spoken so far
+_SILENT_BOOT = 10.0  # seconds for the end of a boot whose beginning was not heard
 RESET = b"rst:0x"  # the ROM's first word after a reset
 _BOOT_WORDS = (RESET, b"MPY: soft reboot")
 _ANSWER = 5.0  # seconds for what the prompt answers without looking at flash
@@ -45,6 +47,11 @@ class LinkBroken(BoardError):
 
 
 RETRY = "Run the same command again: it goes on with what has arrived. If it repeats, use a shorter cable or a lower rate."
+
+
+def _booting(heard: bytearray) -> float:
+    """Seconds that a boot may take. The boot loader says some 600 bytes; who has said more runs, and is no board with slow flash."""
+    return _QUIET_BOOT if len(heard) < 1500 else _BOOTING
 
 
 class RawRepl:
@@ -128,11 +135,12 @@ class RawRepl:
             return False
         heard = bytearray()
         started = time.monotonic()
-        limit = PATIENCE + 0.5
+        limit = PATIENCE + 0.5 if said else _SILENT_BOOT
         while time.monotonic() - started < limit and not heard.endswith(PROMPT) and heard.count(RESET) < 3:
             heard += self.wire.read(0.2)
             if any(word in heard for word in _BOOT_WORDS):
-                limit = _BOOTING
+                limit = _booting(heard)
+            self.wire.announce(time.monotonic() - started, limit)
         said += heard
         return heard.endswith(PROMPT) or self._knock(0.3, said)
 
@@ -162,7 +170,7 @@ class RawRepl:
             self.wire.write(b"\x03")
             heard += self.wire.read(0.004)
             if RESET in heard:
-                seconds = max(seconds, _BOOTING)
+                seconds = max(seconds, _booting(heard))
         said += heard + self.wire.discard(0.03, 0.3)
         return self._knock(0.3, said)
 
