@@ -19,7 +19,7 @@ from provisioning.bundle.bundle import Bundle, build
 from provisioning.bundle.image import image
 from provisioning.bundle.room import check_room
 from provisioning.config.device import Device
-from provisioning.errors import BoardError, InputError, TwinrootError
+from provisioning.errors import BoardError, InputError, StationError, TwinrootError
 from provisioning.flash import esptool, preflight, record, work
 from provisioning.flash.line import open_line
 from provisioning.flash.parts import firmware_parts, written_parts
@@ -42,6 +42,7 @@ from provisioning.link.port import resolve
 if TYPE_CHECKING:
     from provisioning.flash.line import Examined, Line
     from provisioning.flash.process import Source
+    from provisioning.flash.rom import Facts
     from provisioning.identity.on_board import OnBoard
     from provisioning.ledger.store import Ledger
 
@@ -73,7 +74,7 @@ def flash(
             line.source = ready
             run.go(line)
     except TwinrootError as error:
-        report.failed(error)
+        report.failed(_not_the_boards(error) if run.noisy and isinstance(error, BoardError) else error)
     finally:
         report.wire["seconds"] = round(time.monotonic() - started, 4)
         run.close()
@@ -102,6 +103,7 @@ class _Run:
         self.attempt = uuid.uuid4().hex
         self.fields: dict[str, Any] = {}
         self.wrote = False
+        self.noisy = False  # whether the line damages bytes: what goes wrong then is not the board's fault
         self.was: str | None = None  # the device that the ledger bound the board to before this attempt
         self.known = False  # whether the ledger has a row of this attempt
         self.log = work.log_file(self.attempt)
@@ -113,10 +115,13 @@ class _Run:
     def go(self, line: Line) -> None:
         report = self.report
         with report.step("identify"):
-            examined = line.examine(self.plan.firmware, self.product.board.partition)
+            examined = line.examine(
+                self.plan.firmware, self.product.board.partition, lambda facts: preflight.fits(self._about(facts, line))
+            )
         self._facts(examined, line.name)
         with self._board_released(line):
-            self._refuse(examined, line.name)
+            preflight.refuse(self._about(examined.facts, line))
+            self.noisy = examined.noisy
             self.plan = self.plan.on(examined.facts.flash)
             self.product = self.plan.product
             seen = self._who(line) if examined.file_system else Seen()
@@ -179,9 +184,8 @@ class _Run:
                 _leave_quietly(line)
             raise
 
-    def _refuse(self, examined: Examined, port: str) -> None:
-        board = self.product.board
-        preflight.refuse(preflight.Question(board, examined.facts, self.plan.firmware, port, self.plan.end, self.options.allowed))
+    def _about(self, facts: Facts, line: Line) -> preflight.Question:
+        return preflight.Question(self.product.board, facts, self.plan.firmware, line.name, self.plan.end, self.options.allowed)
 
     def _claim(self, held: OnBoard | None) -> Device:
         from provisioning.ledger import claims
@@ -388,6 +392,14 @@ class _Run:
                 report.note("The device's key is on the device only: this host's copy was removed.")
         except TwinrootError as error:
             report.note(f"{error.message} {error.hint}")
+
+
+def _not_the_boards(error: BoardError) -> StationError:
+    return StationError(
+        "line-errors",
+        f"The line damages bytes, so nothing is said about the board: {error.message}",
+        "Use a shorter cable, another port or hub, then run the command again.",
+    )
 
 
 def _leave_quietly(line: Line) -> None:
