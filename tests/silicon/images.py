@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provisioning.flash import image
-from provisioning.job.board import OLDEST
+from provisioning.link.kind import OLDEST
 from provisioning.virtual import partition
 from provisioning.virtual.qemu import firmware
 from provisioning.virtual.qemu.machines import MACHINES
