@@ -7,7 +7,7 @@ DEMO   := $(VENV)/.installed-virtual
 STAMP  := $(VENV)/.installed-dev
 WORKERS ?= auto
 
-.PHONY: demo test test-long check lint bench bench-link bench-flash conformance footprint clean
+.PHONY: demo test test-long check lint silicon bench bench-link bench-flash conformance footprint clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed-%: pyproject.toml provisioning/_bootstrap.py
@@ -46,6 +46,11 @@ bench-flash: $(STAMP)
 # esptool's own test-suite against the virtual board: make conformance ESPTOOL=path/of/a/checkout
 conformance: $(STAMP)
 	$(BIN)/python -m tests.virtual.conformance --esptool $(ESPTOOL)
+
+# Every job on emulated chips that run your images: make silicon QEMU=DIR FIRMWARE="FILE…" [ROWS=update,verify REPEAT=10 JSON=1]
+silicon: $(STAMP)
+	@test -n "$(QEMU)" -a -n "$(FIRMWARE)" || { echo 'Give QEMU=DIR and FIRMWARE="FILE…"; see docs/virtual-board.md.' >&2; exit 2; }
+	$(BIN)/python -m tests.silicon --qemu $(QEMU) $(if $(ROWS),--rows $(ROWS)) $(if $(REPEAT),--repeat $(REPEAT)) $(if $(JSON),--json) $(FIRMWARE)
 
 # make footprint MICROPYTHON=path/of/a/32-bit/build measures that beside the usual one.
 footprint: $(STAMP)

@@ -103,8 +103,7 @@ def _choose(e=None):
                 _order.pop(0)
                 if SET == _first:
                     # Sets numbered above the active one were never committed, or were rolled back: the last resort.
-                    x = [int(d) for d in uos.listdir("/trust") if d.isdigit()]
-                    _order = sorted([n for n in x if n != SET], key=lambda n: (n > SET, -n))
+                    _order = sorted([int(d) for d in uos.listdir("/trust") if d.isdigit() and int(d) != SET], key=lambda n: (n > SET, -n))
                 e = None
                 continue
             SET = _order[0]

@@ -86,7 +86,7 @@ def build(product: Product, device: Device, interpreter: Interpreter | None = No
     """Everything that `device` gets, `kept` but for what its board keeps. Raises InputError, with the product's line, for files and fields
     that do not fit."""
     interpreter = interpreter or Interpreter.default()
-    package = compiler.package(interpreter.mpy)
+    package = compiler.package(interpreter.mpy, without=_useless(product))
     one = texts(product, device, kept.texts if kept else {})
     pair = kept.pair if kept else _identity(product, device)
     trust = {f"{name}.pem": root.pem for name, root in product.roots.items()}
@@ -107,6 +107,12 @@ def build(product: Product, device: Device, interpreter: Interpreter | None = No
         lib=dict(sorted(lib.items())),
         set_sha256=hashlib.sha256(trust[SET_FILE]).hexdigest(),
     )
+
+
+def _useless(product: Product) -> frozenset[str]:
+    """Modules that this product cannot use."""
+    found = frozenset() if product.vendor is not None else compiler.OVER_THE_AIR
+    return found if product.lab_resolve else found | compiler.BENCH
 
 
 def _line(value: dict[str, Any]) -> bytes:

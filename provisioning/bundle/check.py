@@ -27,12 +27,12 @@ def check_devices(product: Product, device: str | None = None, devices: Path | N
     """Id -> where its identity is, of the devices whose files were built and found good.
 
     Devices that the command names are checked to the last byte. Without any, what can be known is checked: the rows of the product's own
-    CSV, and the identity when it is the same for every device; files that the line issues later may be missing then.
+    CSV, and the identity when it is the same for every device; files that the line issues later, and that CSV, may be missing then.
     Raises InputError for the first problem.
     """
     if device is None and devices is None:
         if needs_device(product):
-            for row in own_devices(product):
+            for row in own_devices(product) if product.devices is None or is_file(product.devices) else []:
                 unit(product, row)
             return {}
         chosen: list[Device] = own_devices(product)[:1] or [single_device("any")]

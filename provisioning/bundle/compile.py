@@ -36,23 +36,29 @@ class Package:
     loader: bytes
 
 
-def package(mpy: int | None, source: Path | None = None) -> Package:
-    """The package for an interpreter of bytecode version `mpy` (None: it takes no .mpy). Raises StationError."""
+# Modules that only some products have a use for. A board without them reads and holds 6 KB less.
+OVER_THE_AIR = frozenset({"ota", "jobs"})  # without a vendor's key every update is refused
+BENCH = frozenset({"lab"})  # without a `lab` table nothing is redirected
+
+
+def package(mpy: int | None, source: Path | None = None, without: frozenset[str] = frozenset()) -> Package:
+    """The package for an interpreter of bytecode version `mpy` (None: it takes no .mpy), without some modules. Raises StationError."""
     directory = source or folder("firmware") / "twinroot"
     files = sorted(directory.glob("*.py"))
     if LOADER not in [file.name for file in files] or len(files) < 2:
         raise StationError("no-package", f"{directory} does not hold the connection package.", "Install twinroot again.")
     # Read again only what changed: a line builds hundreds of bundles from the same sources.
     stamps = tuple((str(file), stat.st_mtime_ns, stat.st_size) for file in files for stat in (file.stat(),))
-    return _package(stamps, mpy == MPY_VERSION)
+    return _package(stamps, mpy == MPY_VERSION, without)
 
 
 @lru_cache(maxsize=8)
-def _package(stamps: tuple[tuple[str, int, int], ...], compiled: bool) -> Package:
+def _package(stamps: tuple[tuple[str, int, int], ...], compiled: bool, without: frozenset[str]) -> Package:
     # Line ends as in the repository, whatever the checkout made of them: the bytes decide about the digest.
     modules = {path.name: path.read_bytes().replace(b"\r\n", b"\n") for path in (Path(name) for name, _, _ in stamps)}
     loader = modules.pop(LOADER)
     made = _compiled(modules) if compiled else modules
+    made = {name: content for name, content in made.items() if name.split(".")[0] not in without}
     return Package(*pack(made), made, without_comments(loader.decode()).encode())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from provisioning.config.product import Product
+from provisioning.config.text_file import is_file
 from provisioning.config.unit import needs_device
 
 
@@ -24,6 +25,7 @@ def summary(product: Product, devices: dict[str, str]) -> dict[str, Any]:
         "app": sorted(product.app),
         "devices_checked": list(devices),
         "identities": devices,
+        "list_missing": product.devices is not None and not is_file(product.devices),
         "identity_checked": bool(devices) or not needs_device(product),
     }
 
@@ -46,4 +48,6 @@ def text(made: dict[str, Any]) -> str:
             lines.append(f"    {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {where}")
     elif not made["identity_checked"]:
         lines.append("  certificates and keys: not checked; add --device ID or --devices CSV")
+    if made["list_missing"]:
+        lines.append("  devices: the list is not here; update, verify and flash take each board as what it says it is, station needs it")
     return "\n".join(lines)

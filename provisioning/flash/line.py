@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,11 +36,12 @@ _COMES_BACK = 10.0  # seconds for a native USB port to appear again after a rese
 @dataclass(frozen=True)
 class Examined:
     """`same_firmware`: the flash seems to hold the product's firmware already; esptool's MD5 decides. `file_system`: there may be a
-    littlefs in the partition, and so a board that is somebody."""
+    littlefs in the partition, and so a board that is somebody. `noisy`: the line damages bytes."""
 
     facts: Facts
     same_firmware: bool
     file_system: bool = True
+    noisy: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,16 +73,20 @@ class Line:
         """How the loader is entered: a plain TCP socket has no control lines, so the board must be in its loader there."""
         return "no-reset" if self.name.startswith("socket://") else self.board.reset.before
 
-    def examine(self, firmware: Firmware | None, place: Partition | None = None) -> Examined:
-        """Bring the board into its loader and read its facts; it stays there. `place`: where the file system lies.
+    def examine(
+        self, firmware: Firmware | None, place: Partition | None = None, plain: Callable[[Facts], bool] = lambda facts: True
+    ) -> Examined:
+        """Bring the board into its loader and read its facts; it stays there. `place`: where the file system lies; `plain`: whether facts
+        need no second look.
 
         Raises BoardError or StationError.
         """
         with self.wire() as wire:
             loader = self.enter(wire)
-            facts = loader.identify(self.board.chip)
+            facts = loader.identify(self.board.chip, plain)
             same = firmware is not None and _has(loader, facts, firmware)
-            return Examined(facts, same, place is None or _may_hold_files(loader, facts, place, self.board.littlefs.block_size))
+            files = place is None or _may_hold_files(loader, facts, place, self.board.littlefs.block_size)
+            return Examined(facts, same, files, loader.noisy)
 
     def enter(self, wire: Wire) -> RomLoader:
         """The loader, entered by a reset."""

@@ -32,7 +32,7 @@ def write_new(path: Path, content: bytes, mode: int) -> None:
             try:
                 _publish(temporary, path)
             except FileExistsError:
-                hint = "Nothing is overwritten here: move it away first if a new one is wanted."
+                hint = "Nothing is overwritten here: what devices or the cloud know by this file would be lost. Name another folder."
                 raise wrong("file-exists", f"{shown(path)}: is there already", hint) from None
         finally:
             temporary.unlink(missing_ok=True)

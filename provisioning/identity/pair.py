@@ -197,7 +197,7 @@ def _check_dates(not_before: datetime, not_after: datetime, path: Path, now: dat
         raise wrong(
             "certificate-expired",
             f"{shown(path)}: the device certificate expired on {not_after:%Y-%m-%d}",
-            "Issue a new one for this device.",
+            "A board that holds it keeps it; a new one has to be registered with the cloud before a device gets it.",
         )
     if not_before > now:
         raise wrong(

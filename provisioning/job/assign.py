@@ -89,7 +89,7 @@ class _Round:
             raise InputError(
                 "serial-used",
                 f"The board {board.mac} on {board.port} says that it is {device.id}, and {device.id} is the board {mac}.",
-                f"One of them is a copy: flash it as another device, or free {device.id} with `twinroot ledger release`.",
+                "One of them is a copy of the other: keep the one that the ledger and the cloud know, and put the copy aside.",
             )
         self._given[device.id] = board
         return device

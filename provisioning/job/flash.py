@@ -19,16 +19,15 @@ from provisioning.bundle.bundle import Bundle, build
 from provisioning.bundle.image import image
 from provisioning.bundle.room import check_room
 from provisioning.config.device import Device
-from provisioning.errors import BoardError, InputError, TwinrootError
+from provisioning.errors import BoardError, InputError, StationError, TwinrootError
 from provisioning.flash import esptool, preflight, record, work
 from provisioning.flash.line import open_line
 from provisioning.flash.parts import firmware_parts, written_parts
 from provisioning.flash.warm import Warm
 from provisioning.identity import factory
 from provisioning.job import keep, settle
-from provisioning.job.allow import mac_of
-from provisioning.job.assign import none_left
 from provisioning.job.board import adopt, judge, selftest
+from provisioning.job.claimant import Claimant
 from provisioning.job.plan import Options, Plan
 from provisioning.job.report import Report
 from provisioning.job.seen import Seen, ask
@@ -42,6 +41,7 @@ from provisioning.link.port import resolve
 if TYPE_CHECKING:
     from provisioning.flash.line import Examined, Line
     from provisioning.flash.process import Source
+    from provisioning.flash.rom import Facts
     from provisioning.identity.on_board import OnBoard
     from provisioning.ledger.store import Ledger
 
@@ -73,7 +73,7 @@ def flash(
             line.source = ready
             run.go(line)
     except TwinrootError as error:
-        report.failed(error)
+        report.failed(_not_the_boards(error) if run.noisy and isinstance(error, BoardError) else error)
     finally:
         report.wire["seconds"] = round(time.monotonic() - started, 4)
         run.close()
@@ -102,7 +102,7 @@ class _Run:
         self.attempt = uuid.uuid4().hex
         self.fields: dict[str, Any] = {}
         self.wrote = False
-        self.was: str | None = None  # the device that the ledger bound the board to before this attempt
+        self.noisy = False  # whether the line damages bytes: what goes wrong then is not the board's fault
         self.known = False  # whether the ledger has a row of this attempt
         self.log = work.log_file(self.attempt)
 
@@ -113,20 +113,24 @@ class _Run:
     def go(self, line: Line) -> None:
         report = self.report
         with report.step("identify"):
-            examined = line.examine(self.plan.firmware, self.product.board.partition)
+            examined = line.examine(
+                self.plan.firmware, self.product.board.partition, lambda facts: preflight.fits(self._about(facts, line))
+            )
         self._facts(examined, line.name)
         with self._board_released(line):
-            self._refuse(examined, line.name)
+            preflight.refuse(self._about(examined.facts, line))
+            self.noisy = examined.noisy
             self.plan = self.plan.on(examined.facts.flash)
             self.product = self.plan.product
             seen = self._who(line) if examined.file_system else Seen()
             in_loader = not examined.file_system
-            if seen.silent and not self._is_ours_to_write():
+            self.claimant = Claimant(self.product, self.devices, self.options, self.ledger, examined.facts.mac, line.name)
+            if seen.silent and not self.claimant.can_be_made_again():
                 # Whose file system that is, only the board can say, and it does not run: with its firmware it will.
                 self._firmware(line, in_loader=False)
                 line.start()
                 seen = self._who(line, BOOT_SECONDS)
-            held = None if self.options.new_identity or self._is_released() else seen.held
+            held = None if self.options.new_identity or self.claimant.is_released() else seen.held
             device = self._claim(held)
             settle.settle(self.ledger, examined.facts.mac, self.attempt, seen.report, report)
             if held is not None:
@@ -147,16 +151,6 @@ class _Run:
         if seen.uid:
             self._is_itself({"uid": seen.uid})
         return seen
-
-    def _is_ours_to_write(self) -> bool:
-        """Whether the ledger knows the board as a device whose key is here: what is on it can be made again."""
-        device = self.devices.get(self._bound() or "")
-        return self.options.new_identity or (device is not None and factory.can_make(self.product, device))
-
-    def _is_released(self) -> bool:
-        from provisioning.ledger import claims
-
-        return claims.is_released(self.ledger, self.report.mac or "")
 
     def _facts(self, examined: Examined, port: str) -> None:
         facts = examined.facts
@@ -179,59 +173,14 @@ class _Run:
                 _leave_quietly(line)
             raise
 
-    def _refuse(self, examined: Examined, port: str) -> None:
-        board = self.product.board
-        preflight.refuse(preflight.Question(board, examined.facts, self.plan.firmware, port, self.plan.end, self.options.allowed))
+    def _about(self, facts: Facts, line: Line) -> preflight.Question:
+        return preflight.Question(self.product.board, facts, self.plan.firmware, line.name, self.plan.end, self.options.allowed)
 
     def _claim(self, held: OnBoard | None) -> Device:
-        from provisioning.ledger import claims
-
-        mac = self.report.mac or ""
-        self.was = self._bound()
-        # A row with a MAC of its own is for that board only, and that board gets no other.
-        own = [device.id for device in self.devices.values() if mac_of(device) == mac]
-        candidates = own or [device.id for device in self.devices.values() if mac_of(device) is None]
-        if held is not None and self._is_meant(held, own):
-            candidates = [self.devices.setdefault(held.device, held.unit).id]
-        elif held is not None:
-            pass  # the ledger knows the board as well, and says whose it is
-        elif len(candidates) > 1:
-            candidates = [name for name in candidates if self._is_free(name)]
-        if not candidates:
-            raise none_left(len(self.devices))
-        chosen = claims.claim(self.ledger, self.attempt, mac, candidates, self.fields)
+        device = self.claimant.claim(self.attempt, held, self.fields)
         self.known = True
-        self.report.device = self.fields["device"] = chosen
-        return self.devices[chosen]
-
-    def _is_meant(self, held: OnBoard, own: Sequence[str]) -> bool:
-        """Whether the board may stay the device that it says it is; False where the ledger is to refuse it. Raises InputError."""
-        if (held.device in own) if own else (held.device in self.devices or not self.options.only):
-            return True
-        if self.was is not None:
-            return False
-        raise InputError(
-            "other-device",
-            f"The board {self.report.mac} on {self.fields['port']} is {held.device}, and {(own or [*self.devices])[0]} is meant here.",
-            "Nothing was written. Take another board: one that was delivered stays who it is.",
-        )
-
-    def _bound(self) -> str | None:
-        """The device that the ledger binds to the board."""
-        from provisioning.ledger import claims
-
-        with self.ledger.transaction() as connection:
-            found = claims.device_of(connection, self.report.mac or "")
-        return found.device if found else None
-
-    def _is_free(self, name: str) -> bool:
-        """Whether nothing here says that the device is a board already: a certificate without its key is on a board, whatever the ledger
-        knows. One that is this board's by the ledger, or was released, is for `_bundle` to judge."""
-        from provisioning.ledger import claims
-
-        if not factory.is_spent(self.product, self.devices[name]) or self.was == name:
-            return True
-        return factory.fingerprint_here(self.product, self.devices[name]) in claims.retired(self.ledger, name)
+        self.report.device = self.fields["device"] = device.id
+        return device
 
     def _keep(self, line: Line, device: Device, held: OnBoard, examined: Examined) -> None:
         """The board stays who it is: its firmware is written where that differs, and its set is brought up to date at its prompt."""
@@ -286,7 +235,7 @@ class _Run:
         try:
             factory.ensure_identity(self.product, device, self.plan.authority)
         except InputError as error:
-            if error.code != "key-gone" or self.was != device.id:
+            if error.code != "key-gone" or self.claimant.was != device.id:
                 raise
             raise InputError(
                 "key-gone",
@@ -388,6 +337,14 @@ class _Run:
                 report.note("The device's key is on the device only: this host's copy was removed.")
         except TwinrootError as error:
             report.note(f"{error.message} {error.hint}")
+
+
+def _not_the_boards(error: BoardError) -> StationError:
+    return StationError(
+        "line-errors",
+        f"The line damages bytes, so nothing is said about the board: {error.message}",
+        "Use a shorter cable, another port or hub, then run the command again.",
+    )
 
 
 def _leave_quietly(line: Line) -> None:

@@ -107,7 +107,7 @@ class _Rescue:
             files = blocks.mount(held.flash, held.partition)
             return self._rename(files, programs.programs(files), lambda: None)
 
-    def _rename(self, files: Files, found: dict[str, bytes], restart: Callable[[], None]) -> Renamed:
+    def _rename(self, files: Files, found: dict[str, bytes], restart: Callable[[], object]) -> Renamed:
         self.held += cause.in_source(found)
         with self.report.step("rename"):
             renamed = programs.rename(files, found)

@@ -316,7 +316,7 @@ class Update:
             raise BoardError(
                 "flash-full",
                 f"The set needs {plan.need} blocks of the board's flash, {plan.free} are free ({self.repl.wire.name}).",
-                "Remove files from the board, then run the command again; nothing was written.",
+                "Remove files of your own from the board (not /trust, not /lib/twinroot), then run the command again; nothing was written.",
             )
 
     def _paths(self, payload: Payload, plan: Plan) -> set[str]:

@@ -119,8 +119,16 @@ class Minifier:
 
 
 def without_comments(source: str) -> str:
-    """The source without comments, docstrings, empty lines and spaces that the interpreter does not need; every name as it is."""
-    return "".join(" " * depth + text + "\n" for depth, text in _lines(source, {}, []))
+    """The source without comments, docstrings, empty lines and spaces that the interpreter does not need. Names stay as they are, but for
+    the module's own that begin with an underscore: each of those stands in the file and in the heap."""
+    tree = ast.parse(source)
+    own = {name for node in tree.body for name in _defined(node) if name[0] == "_" and name[:2] != "__"}
+    names = dict(zip(sorted(own), ("_" + letters for letters in _letters(string.ascii_lowercase, set())), strict=False))
+    return "".join(" " * depth + text + "\n" for depth, text in _lines(source, names, []))
+
+
+def _defined(node: ast.stmt) -> set[str]:
+    return {node.name} if isinstance(node, ast.FunctionDef | ast.ClassDef) else _bound(node)
 
 
 def _lines(source: str, outer: Names, scopes: list[_Scope]) -> list[tuple[int, str]]:

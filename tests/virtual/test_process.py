@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import serial
-from board_io import repl
+from board_io import gone, repl
 
 from provisioning.errors import StationError
 from provisioning.virtual import VirtualBoard
@@ -32,19 +32,6 @@ def stop(process: subprocess.Popen[str]) -> int:
         process.kill()
         process.stdout.close()
         process.stderr.close()
-
-
-def gone(pid: int, within: float = 5.0) -> bool:
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        if state == "Z":
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def children(pid: int) -> list[int]:

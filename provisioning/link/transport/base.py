@@ -93,13 +93,13 @@ _DEVICE = (
         r"ENOSPC|Errno 28\b|OSError(\(|: )28\b",
         "flash-full",
         "The flash of the board is full",
-        "Remove files from the board, then run it again.",
+        "Remove files of your own from the board (not /trust, not /lib/twinroot), then run it again.",
     ),
     (
         r"EROFS|Errno 30\b|OSError(\(|: )30\b",
         "read-only",
         "The board's file system is read-only",
-        "Make a new one: `twinroot flash PRODUCT.yaml`.",
+        "Press RESET and run it again; if it repeats, the flash is bad.",
     ),
     (r"\bhash /", "readback", "A file on the board does not read back as it was written", "Run it again; if it repeats, the flash is bad."),
     (

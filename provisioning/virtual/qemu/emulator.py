@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provisioning.errors import InputError, StationError
-from provisioning.virtual.qemu.machines import ETHERNET, WIFI_MACHINES, Machine
+from provisioning.virtual.qemu.machines import ALL_NAMES, ETHERNET, WIFI_MACHINES, Machine
 
 _ANSWER = 20.0  # s for a question; an answer takes a few hundredths
 _WHERE = "Give --qemu the folder of Espressif's QEMU (with ESP-IDF: `idf_tools.py install qemu-xtensa qemu-riscv32`) or of a fork of it."
@@ -37,7 +37,8 @@ def find(folder: Path, wanted: Machine) -> Emulator:
     listed = {line.split()[0] for line in _ask(binary, "-machine", "help").splitlines() if line.strip()}
     machine = next((name for name in wanted.names if name in listed), None)
     if machine is None:
-        raise InputError("qemu-machine", f"{binary} has no machine {wanted.names[-1]}: it is not Espressif's QEMU, or an old one", _WHERE)
+        others = ", ".join(name for name in ALL_NAMES if name in listed) or "none of an ESP32"
+        raise InputError("qemu-machine", f"{binary} has no machine {wanted.names[-1]} (it has {others})", _WHERE)
     if machine in WIFI_MACHINES and _knows(binary, wanted.wifi_type):
         return Emulator(binary.absolute(), machine, wanted.wifi, True)
     return Emulator(binary.absolute(), machine, ETHERNET if _knows(binary, ETHERNET) else "", False)
