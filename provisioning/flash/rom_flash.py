@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable
 
 from provisioning.errors import StationError
 from provisioning.flash.rom import NO_ANSWER, RomLoader
@@ -37,7 +36,7 @@ class RomFlash:
         self._pieces: dict[int, bytes] = {}
         self.read_bytes = 0  # that came over the line
         self.written: list[int] = []  # addresses of sectors, in the order in which they were written
-        self.before_write: Callable[[int], None] = lambda _address: None
+        self._gone: StationError | None = None  # a file system that is being left asks again and again: it is answered at once
         # Identity 0, size, block, sector, page, status mask.
         self._ask(SPI_SET_PARAMS, struct.pack("<IIIIII", 0, size or 4 << 20, 0x10000, SECTOR, 0x100, 0xFFFF))
 
@@ -51,7 +50,8 @@ class RomFlash:
         """Erase the sector at `address` and write `content`, one sector long; read back as an MD5."""
         if address % SECTOR or len(content) != SECTOR:
             raise ValueError("a sector is written as a whole")
-        self.before_write(address)
+        if self._gone is not None:
+            raise self._gone
         for at in range(address, address + SECTOR, PIECE):
             self._pieces.pop(at, None)
         for _ in range(_TRIES):
@@ -105,6 +105,8 @@ class RomFlash:
 
     def _ask(self, code: int, data: bytes) -> bytes:
         """The answer to a question, which changes nothing and so may be asked again."""
+        if self._gone is not None:
+            raise self._gone
         for _ in range(_TRIES):
             try:
                 return self._loader.command(code, data, ANSWER)
@@ -113,11 +115,12 @@ class RomFlash:
         raise self._damaged()
 
     def _damaged(self) -> StationError:
-        return StationError(
+        self._gone = StationError(
             "line-errors",
-            "The line to the ROM loader loses or damages too many bytes.",
-            "Try another cable or USB port, then run the same command again: it goes on where this one stopped.",
+            "The ROM loader fell silent, or the line to it loses or damages too many bytes.",
+            "Check power and cable, then run the same command again: it goes on where this one stopped.",
         )
+        return self._gone
 
 
 def _checksum(block: bytes) -> int:

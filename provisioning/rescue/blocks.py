@@ -21,7 +21,10 @@ BLOCK = 4096  # bytes, as MicroPython's ESP32 port has it
 _READ_SIZE = 32
 _CACHE_SIZE = 128
 _CORRUPT = -84  # LFS_ERR_CORRUPT
+_IO = -5  # LFS_ERR_IO
 _NO_SPACE = -28  # LFS_ERR_NOSPC
+_ABSENT = (-2, -20)  # LFS_ERR_NOENT, LFS_ERR_NOTDIR
+_FOLDER = 2  # LFS_TYPE_DIR
 _VERSIONS = (0x0002_0000, 0x0002_0001)  # the oldest that mounts is the disk's own: a newer one would be raised by a write
 
 
@@ -34,44 +37,79 @@ class Flash(Protocol):
 
 class Blocks:
     """A partition behind littlefs-python's four callbacks. `fresh` is the block that is erased and filled now, in memory, until littlefs
-    turns to another one or asks for everything to be in the flash."""
+    turns to another one or asks for everything to be in the flash.
+
+    The library drops exceptions of a callback and goes on with whatever was in its buffer. So none leaves here: the first one is kept in
+    `error`, from then on nothing reaches the flash, every block reads as zeros, which no check sum fits, and Files raises it.
+    """
 
     def __init__(self, flash: Flash, offset: int) -> None:
         self._flash = flash
         self._offset = offset
         self._block = -1
         self._content = bytearray()
+        self.error: Exception | None = None
 
     def read(self, _config: Any, block: int, offset: int, size: int) -> bytes:
         if block == self._block:
             return bytes(self._content[offset : offset + size])
-        return self._flash.read(self._offset + block * BLOCK + offset, size)
+        if self.error is None:
+            try:
+                return self._flash.read(self._offset + block * BLOCK + offset, size)
+            except Exception as error:  # noqa: BLE001 - raised again by Files
+                self.error = error
+        return bytes(size)
 
     def erase(self, _config: Any, block: int) -> int:
-        self.flush()
+        if failed := self.flush():
+            return failed
         self._block = block
         self._content = bytearray(b"\xff" * BLOCK)
         return 0
 
     def prog(self, _config: Any, block: int, offset: int, data: bytes) -> int:
+        if self.error is not None:
+            return _IO
         if block != self._block:
             return _CORRUPT
         self._content[offset : offset + len(data)] = data
         return 0
 
     def sync(self, _config: Any) -> int:
-        self.flush()
-        return 0
+        return self.flush()
 
-    def flush(self) -> None:
-        """What is in memory only goes to the flash; from then on the block is as untouchable as any."""
-        if self._block >= 0:
+    def flush(self) -> int:
+        """What is in memory only goes to the flash; from then on the block is as untouchable as any. 0, or littlefs's error."""
+        if self.error is None and self._block >= 0:
             block, self._block = self._block, -1
-            self._flash.write(self._offset + block * BLOCK, bytes(self._content))
+            try:
+                self._flash.write(self._offset + block * BLOCK, bytes(self._content))
+            except Exception as error:  # noqa: BLE001 - raised again by Files
+                self.error = error
+        return 0 if self.error is None else _IO
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """One call of the library: everything it wrote is in the flash at its end, or what went wrong is raised."""
+        from littlefs import LittleFSError
+
+        try:
+            yield
+            self.flush()
+        except LittleFSError as error:
+            if self.error is not None:
+                raise self.error from None
+            if error.code != _NO_SPACE:
+                raise
+            raise BoardError(
+                "flash-full", "The board's file system has no room for this.", "Write less, or write the board anew with `twinroot flash`."
+            ) from error
+        if self.error is not None:
+            raise self.error
 
 
 class Files:
-    """The files of a mounted littlefs. Paths are absolute."""
+    """The files of a mounted littlefs. Paths are absolute. Raises what the flash raised (rom_flash.py), and BoardError("flash-full")."""
 
     def __init__(self, filesystem: Any, blocks: Blocks) -> None:
         self._fs = filesystem
@@ -80,10 +118,13 @@ class Files:
     def exists(self, path: str) -> bool:
         from littlefs import LittleFSError
 
-        try:
-            self._fs.stat(path)
-        except LittleFSError:
-            return False
+        with self._blocks.heard():
+            try:
+                self._fs.stat(path)
+            except LittleFSError as error:
+                if error.code not in _ABSENT:
+                    raise
+                return False
         return True
 
     def walk(self) -> Iterator[tuple[str, bool, int]]:
@@ -91,52 +132,37 @@ class Files:
         yield from self._walk("/")
 
     def _walk(self, folder: str) -> Iterator[tuple[str, bool, int]]:
-        for entry in self._fs.scandir(folder):
+        with self._blocks.heard():
+            entries = list(self._fs.scandir(folder))
+        for entry in entries:
             path = f"{folder.rstrip('/')}/{entry.name}"
-            inside = entry.type == 2  # LFS_TYPE_DIR
+            inside = entry.type == _FOLDER
             yield path, inside, 0 if inside else entry.size
             if inside:
                 yield from self._walk(path)
 
     def read(self, path: str) -> bytes:
-        with self._fs.open(path, "rb") as file:
+        with self._blocks.heard(), self._fs.open(path, "rb") as file:
             content: bytes = file.read()
         return content
 
     def rename(self, old: str, new: str) -> None:
-        with _room():
+        with self._blocks.heard():
             self._fs.rename(old, new)
-        self._blocks.flush()
 
     def remove(self, path: str) -> None:
-        self._fs.remove(path)
-        self._blocks.flush()
+        with self._blocks.heard():
+            self._fs.remove(path)
 
     def write(self, path: str, content: bytes) -> None:
         """A new file, or another content in place of what is there."""
         # Unbuffered: the file is written in one call anyway.
-        with _room(), self._fs.open(path, "wb", buffering=0) as file:
+        with self._blocks.heard(), self._fs.open(path, "wb", buffering=0) as file:
             file.write(content)
-        self._blocks.flush()
 
     def make_folder(self, path: str) -> None:
-        with _room():
+        with self._blocks.heard():
             self._fs.mkdir(path)
-        self._blocks.flush()
-
-
-@contextmanager
-def _room() -> Iterator[None]:
-    from littlefs import LittleFSError
-
-    try:
-        yield
-    except LittleFSError as error:
-        if error.code != _NO_SPACE:
-            raise
-        raise BoardError(
-            "flash-full", "The board's file system has no room for this.", "Write less, or write the board anew with `twinroot flash`."
-        ) from error
 
 
 def mount(flash: Flash, partition: Partition) -> Files:
@@ -160,7 +186,11 @@ def mount(flash: Flash, partition: Partition) -> Files:
         try:
             filesystem.mount()
         except LittleFSError:
+            if blocks.error is not None:
+                raise blocks.error from None
             continue
+        if blocks.error is not None:
+            raise blocks.error
         return Files(filesystem, blocks)
     raise BoardError(
         "no-file-system",
