@@ -74,6 +74,16 @@ def _ports() -> Finding:
     return Finding("serial ports", True, ", ".join(ports))
 
 
+def _services() -> Finding:
+    from provisioning.link.holders import SERVICES, meddlers
+
+    found = meddlers()
+    if not found:
+        return Finding("other services", True, "none that takes serial ports", needed=False)
+    said = "; ".join(f"{name} {SERVICES[name][0]}" for name in found)
+    return Finding("other services", False, said, " ".join(SERVICES[name][1] for name in found), needed=False)
+
+
 def _roots() -> Finding:
     from provisioning.errors import TwinrootError
     from provisioning.trust.roots import load_roots
@@ -99,7 +109,7 @@ def _mosquitto() -> Finding:
     return Finding("mosquitto", True, path or "not installed; the stand-in uses its own broker", needed=False)
 
 
-CHECKS: tuple[Callable[[], Finding], ...] = (_python, _esptool, _mpy_cross, _roots, _ports, _virtual_board, _mosquitto)
+CHECKS: tuple[Callable[[], Finding], ...] = (_python, _esptool, _mpy_cross, _roots, _ports, _services, _virtual_board, _mosquitto)
 
 
 def examine() -> Iterator[Finding]:

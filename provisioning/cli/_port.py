@@ -25,7 +25,7 @@ port_option: Decorator = click.option(
     "--port",
     metavar="PORT",
     envvar=["TWINROOT_PORT", "ESPPORT"],
-    help="Device, rfc2217://…, socket://…, auto, mac:…, usb:SERIAL or virtual. Default: TWINROOT_PORT, then ESPPORT.",
+    help="Device, rfc2217://…, socket://…, auto, mac:…, usb:SERIAL, usbpath:1-2.3 or virtual. Default: TWINROOT_PORT, then ESPPORT.",
 )
 transport_option: Decorator = click.option(
     "--transport",

@@ -27,6 +27,7 @@ COMMANDS = {
     "update": "Write a product to a board that runs MicroPython.",
     "verify": "Read back, hash, and ask the board for its own report.",
     "rollback": "Go back to the set before the active one.",
+    "rescue": "A board whose program holds it, got back with all its files; backup and restore.",
     "station": "A row of boards from a CSV of devices.",
     "ledger": "What was done to which board: show, verify, export.",
     "endpoint": "Class, region, roots and the other endpoint of the pair of a host.",
@@ -87,7 +88,7 @@ def _is_there(name: str) -> bool:
 
 
 # Commands whose result is a job's report.
-JOBS = frozenset({"flash", "update", "verify", "rollback"})
+JOBS = frozenset({"flash", "update", "verify", "rollback", "rescue"})
 
 
 class LazyCommands(click.Group):

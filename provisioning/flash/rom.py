@@ -74,8 +74,12 @@ class _Silent(Exception):
     """No answer in time."""
 
 
+<<<<<<< HEAD
+NO_ANSWER = (_Refused, _Silent)  # what RomLoader.command raises
+=======
 class _UnknownChip(Exception):
     """The chip says of itself what no chip of ours does; the arguments are what it said."""
+>>>>>>> main
 
 
 class RomLoader:
@@ -309,19 +313,23 @@ class RomLoader:
         """Set a 32-bit register."""
         self._command(WRITE_REG, struct.pack("<IIII", register, value & 0xFFFFFFFF, 0xFFFFFFFF, 0), _ANSWER)
 
-    def _command(self, code: int, data: bytes, seconds: float) -> tuple[int, bytes]:
+    def command(self, code: int, data: bytes, seconds: float = _ANSWER, check: int = 0) -> bytes:
+        """The data of the answer to any command, for rom_flash.py. `check`: checksum of a command's data. Raises NO_ANSWER."""
+        return self._command(code, data, seconds, check)[1]
+
+    def _command(self, code: int, data: bytes, seconds: float, check: int = 0) -> tuple[int, bytes]:
         """(value, data without status) of the answer. Raises _Silent or _Refused."""
         try:
-            return self._exchange(code, data, seconds)
+            return self._exchange(code, data, seconds, check)
         except _Unknown:
             if code == GET_SECURITY_INFO:
                 raise
         # A refusal does not say of what. This one may be a late echo of one before, so: silence, and the question once more.
         self._drain(_QUIET)
-        return self._exchange(code, data, seconds)
+        return self._exchange(code, data, seconds, check)
 
-    def _exchange(self, code: int, data: bytes, seconds: float) -> tuple[int, bytes]:
-        packet = struct.pack("<BBHI", 0, code, len(data), 0) + data
+    def _exchange(self, code: int, data: bytes, seconds: float, check: int) -> tuple[int, bytes]:
+        packet = struct.pack("<BBHI", 0, code, len(data), check) + data
         self._wire.write(b"\xc0" + packet.replace(b"\xdb", b"\xdb\xdd").replace(b"\xc0", b"\xdb\xdc") + b"\xc0")
         deadline = time.monotonic() + seconds
         while True:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from provisioning.errors import TwinrootError
 from provisioning.job.report import Report
-from provisioning.link import agent
+from provisioning.link import agent, answers, grip
 from provisioning.link.port import open_port
 from provisioning.link.repl import RING, RawRepl
 
@@ -31,6 +31,11 @@ def board(port: str | None, report: Report) -> Iterator[RawRepl]:
         try:
             with report.step("connect"):
                 repl.enter()
+                holds = [repl.hold] if repl.hold else []
+                if grip.restarted(repl):
+                    holds += grip.settle(repl)
+                for hold in holds:
+                    report.note(f"What held the board: {answers.HOLDS[hold]}")
             yield repl
             repl.leave()
         except BaseException:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from provisioning.bundle.bundle import Bundle, Interpreter
 from provisioning.errors import BoardError, InputError
@@ -12,7 +12,7 @@ from provisioning.job import active, keep
 from provisioning.job.board import adopt, check, check_file_system, judge, patient, selftest
 from provisioning.job.report import Report
 from provisioning.job.running import board, reported
-from provisioning.link import kind, question
+from provisioning.link import answers, grip, kind, question
 from provisioning.link.events import Listener, silent
 from provisioning.link.payload import Payload
 from provisioning.link.repl import LinkBroken, RawRepl
@@ -58,7 +58,7 @@ def update(
     with reported(report), board(port, report) as repl:
         if made is None:
             with report.step("who"):
-                held = patient(repl, lambda: keep.ask(repl, product), LinkBroken)
+                held = patient(repl, lambda: _with_room(repl, report, lambda: keep.ask(repl, product)), LinkBroken)
             chosen = keep.target(product, choice, held, repl.wire.name)
             with report.step("bundle"):
                 made = chosen, chosen.bundle(product)
@@ -70,6 +70,25 @@ def update(
     return report
 
 
+def _with_room(repl: RawRepl, report: Report, question: Callable[[], T]) -> T:
+    """The answer to a question; when the board has no heap left for it, what its program has left goes first."""
+    try:
+        return question()
+    except BoardError as error:
+        if error.code != "device-exception" or not _settle(repl, report):
+            raise
+    return question()
+
+
+def _settle(repl: RawRepl, report: Report) -> bool:
+    """Whether there was something to put right before code of ours runs on the board (link/grip.py); the report says what."""
+    found = grip.settle(repl)
+    for hold in found:
+        report.note(f"What held the board: {answers.HOLDS[hold]}")
+    return bool(found)
+
+
+T = TypeVar("T")
 Known = Callable[[keep.Target, Bundle], None]
 
 
@@ -124,6 +143,7 @@ class Update:
             if self.left_over:
                 self._tidy()
                 return
+        _settle(self.repl, self.report)
         payload, number = self._transfer_at_some_rate(bundle)
         if self.dry_run:
             return
@@ -207,10 +227,14 @@ class Update:
             except LinkBroken as error:
                 if attempt + 1 == len(rates):
                     raise
+                self.repl.enter()
+                if "watchdog" in (grip.settle(self.repl) if grip.restarted(self.repl) else ()):
+                    rates[attempt + 1] = rate  # the rate is not to blame
+                    self.report.note(f"{answers.HOLDS['watchdog']} Going on at {rate} baud.")
+                    continue
                 if error.code == "rate-late" or self._slow():  # time was the reason, which a lower rate does not give
                     rates[attempt + 1 :] = [self.repl.wire.home_baud] * len(rates[attempt + 1 :])
                 self.report.note(f"{error.message} Trying again at {rates[attempt + 1]} baud.")
-                self.repl.enter()
         raise AssertionError("the last rate is the one the line came with")
 
     def _committed(self, payload: Payload, package: str) -> int | None:

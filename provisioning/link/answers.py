@@ -15,6 +15,19 @@ class Answer(NamedTuple):
     hint: str
 
 
+# What held a board whose prompt could be had, by the word that RawRepl.hold has for it.
+HOLDS = {
+    "mount": "It waited for a computer that had mounted a folder on it, and is gone.",
+    "rate": "Its program had set the UART of the prompt to another rate.",
+    "sleep": "Its program puts the chip to sleep as soon as it is awake.",
+    "program": "Its program catches control-C or takes the prompt away, and was stopped between two of its steps or while it started.",
+    "boot": "Its boot.py had not ended, and was interrupted.",
+    "heap": "Its program had left next to no heap, and was ended by a soft reset.",
+    "watchdog": "Its watchdog reset it in the middle; it has been given more patience until the next reset.",
+}
+
+RESCUE = "`twinroot rescue --port PORT` gets it back and keeps every file."
+_ASIDE = "`twinroot rescue --port PORT` takes its program out of the way and keeps every file; if it goes on, the firmware is damaged."
 FLASH = "Write the firmware first: `twinroot flash PRODUCT.yaml --port PORT`."
 
 ANSWERS = (
@@ -37,10 +50,16 @@ ANSWERS = (
         FLASH,
     ),
     Answer(
+        rb"DEEPSLEEP",
+        "asleep",
+        "The board goes to deep sleep as soon as it is awake, before its prompt can be had.",
+        RESCUE,
+    ),
+    Answer(
         rb"Guru Meditation|abort\(\) was called|assert failed",
         "crash-loop",
-        "The board's firmware crashes while it starts.",
-        FLASH,
+        "The board crashes while it starts: its firmware, or its own program.",
+        _ASIDE,
     ),
     Answer(
         rb"CircuitPython",
@@ -52,19 +71,19 @@ ANSWERS = (
         rb"raw REPL|MicroPython |>>> |Traceback \(most recent call last\)|MPY: soft reboot",
         "repl-unreachable",
         "The board runs MicroPython, but its program does not give the prompt away: it catches control-C or has taken the REPL.",
-        "Rename its main.py from the program itself, or write the firmware anew with `twinroot flash PRODUCT.yaml --port PORT`.",
+        RESCUE,
     ),
     Answer(
         rb"rst:0x.*rst:0x",
         "crash-loop",
         "The board restarts over and over: its firmware, or its boot.py, resets it while it starts.",
-        FLASH,
+        _ASIDE,
     ),
     Answer(
         rb"[\x20-\x7e\r\n\t]{24,}",
         "other-firmware",
         "Something runs on the board and prints, but gives no MicroPython prompt: another firmware, or a program that keeps control-C.",
-        "Write the firmware: `twinroot flash PRODUCT.yaml --port PORT`; a MicroPython program of your own has to let control-C through.",
+        "A MicroPython board: `twinroot rescue --port PORT` gets it back with every file. Another firmware: `twinroot flash PRODUCT.yaml`.",
     ),
     Answer(
         rb".",

@@ -14,6 +14,38 @@ _LSOF_LIMIT = 5.0  # seconds
 _PTY = re.compile(r"/dev/pts/(\d+)")
 
 
+# Services that take serial ports which are not theirs, by the name of their process: what they do, and how they leave a port alone.
+SERVICES = {
+    "brltty": (
+        "takes CH340 and CP210x adapters for Braille displays: their ports vanish or are busy",
+        "sudo systemctl mask --now brltty.service brltty-udev.service, or remove the package brltty; then plug the board in again.",
+    ),
+    "ModemManager": (
+        "opens each new port for some seconds to look for a modem, and writes to it",
+        "Wait ten seconds and run the command again; for good: sudo systemctl mask --now ModemManager.service, if no modem is used.",
+    ),
+}
+
+
+def meddlers() -> list[str]:
+    """Which of SERVICES run on this computer; empty where the system does not tell."""
+    found = set()
+    for comm in _PROC.glob("[0-9]*/comm"):
+        try:
+            found.add(comm.read_text(encoding="utf-8").strip())
+        except (OSError, UnicodeDecodeError):
+            continue  # processes end
+    return [name for name in SERVICES if name in found]
+
+
+def advice(programs: list[str]) -> str:
+    """What to do about the first of these holders of a port that is such a service; "" for none."""
+    for name, (does, cure) in SERVICES.items():
+        if any(program.split(" (")[0] == name for program in programs):
+            return f"{name} {does}. {cure}"
+    return ""
+
+
 def holders(device: str) -> list[str]:
     """The programs but this one that have `device` open, as "name (pid N)", by pid; empty when the system does not tell.
 

@@ -3,7 +3,8 @@
     /dev/ttyUSB0  COM5  rfc2217://host:port  socket://host:port     what pyserial opens
     auto                   the only board that is plugged in, told by its USB ids
     mac:24:0a:c4:00:00:01  the board with this MAC (asked over the REPL)
-    usb:SERIALNUMBER       the adapter with this USB serial number
+    usb:SERIALNUMBER       the adapter with this USB serial number, if no other has the same
+    usbpath:1-2.3          the adapter in this USB socket, whatever its serial number
     virtual                a virtual board, started for this run
 
 Opening leaves the control lines as the operating system sets them (both asserted), which an ESP32's auto-reset circuit takes as
@@ -32,6 +33,8 @@ DEFAULT_BAUD = 115200
 READ_SLICE = 0.02  # seconds one read may block: how fast a deadline is noticed
 _HANG_UP = 0.05  # seconds in which pyserial closes its socket
 _SERVER_PAUSE = 0.3  # seconds that an RFC 2217 server gets between two clients; pyserial's own
+_NO_LINES = "timeout while waiting for option 'control'"  # pyserial's words for an RFC 2217 server that does not answer about DTR and RTS
+_DEAF_LINES = "ign_set_control"  # pyserial's option not to wait for that answer
 WRITE_LIMIT = 10.0  # seconds until a write that nobody takes is given up
 _left: dict[str, float] = {}  # when this process closed a remote port
 _MAC = r"[0-9a-fA-F]{2}([:-]?[0-9a-fA-F]{2}){5}"
@@ -87,7 +90,13 @@ def is_native_usb(spec: str) -> bool:
 
 
 def _listed(ports: list[ListPortInfo]) -> str:
-    return ", ".join(f"{port.device} ({port.description}, usb:{port.serial_number or '?'})" for port in ports)
+    return ", ".join(f"{port.device} ({', '.join(_said_of(port))})" for port in ports)
+
+
+def _said_of(port: ListPortInfo) -> list[str]:
+    """What a person can tell it by, and name it by."""
+    found = [port.description, f"usb:{port.serial_number or '?'}"]
+    return [*found, f"usbpath:{port.location}"] if port.location else found
 
 
 def _auto() -> str:
@@ -100,14 +109,30 @@ def _auto() -> str:
             "No ESP32 board is plugged in: no port has one of the known USB ids.",
             _PLUG_IN,
         )
-    raise StationError("many-boards", f"More than one board is plugged in: {_listed(ports)}.", "Name one of them with --port.")
+    raise _several("More than one board is plugged in", ports)
 
 
 def _by_usb(serial_number: str) -> str:
-    for port in candidates():
-        if (port.serial_number or "").lower() == serial_number.lower():
-            return str(port.device)
-    raise _absent(f"No port has the USB serial number {serial_number}.")
+    found = [port for port in candidates() if (port.serial_number or "").lower() == serial_number.lower()]
+    if len(found) > 1:
+        raise _several(f"{len(found)} adapters have the USB serial number {serial_number}", found)
+    if not found:
+        raise _absent(f"No port has the USB serial number {serial_number}.")
+    return str(found[0].device)
+
+
+def _by_usb_path(location: str) -> str:
+    found = [port for port in candidates() if port.location and port.location.split(":")[0] == location]
+    if len(found) > 1:  # an adapter with two UARTs has both in one socket
+        raise _several(f"{len(found)} ports are in the USB socket {location}", found)
+    if not found:
+        raise _absent(f"No port is in the USB socket {location}.")
+    return str(found[0].device)
+
+
+def _several(sentence: str, ports: list[ListPortInfo]) -> StationError:
+    hint = "Name one by its port, or by its USB socket: --port usbpath:…"
+    return StationError("many-boards", f"{sentence}: {_listed(ports)}.", hint)
 
 
 def _absent(sentence: str) -> StationError:
@@ -121,7 +146,8 @@ def _bad(spec: str, what: str) -> InputError:
     return InputError(
         "bad-port",
         f"{spec!r} {what}.",
-        "Name a device (/dev/ttyUSB0, COM5), rfc2217://HOST:PORT, socket://HOST:PORT, auto, mac:24:0a:c4:00:00:01 or usb:SERIALNUMBER.",
+        "Name a device (/dev/ttyUSB0, COM5), rfc2217://HOST:PORT, socket://HOST:PORT, auto, mac:24:0a:c4:00:00:01, usb:SERIALNUMBER or "
+        "usbpath:1-2.3.",
     )
 
 
@@ -154,6 +180,10 @@ def resolve(spec: str | None) -> str:
         if not spec[4:].strip():
             raise _bad(spec, "lacks the USB serial number")
         return _by_usb(spec[4:])
+    if spec.startswith("usbpath:"):
+        if not spec[8:].strip():
+            raise _bad(spec, "lacks the USB socket, as in usbpath:1-2.3")
+        return _by_usb_path(spec[8:])
     if spec.startswith("mac:"):
         if not re.fullmatch(_MAC, spec[4:]):
             raise _bad(spec, "is not a MAC: six pairs of hexadecimal digits")
@@ -185,6 +215,11 @@ def _open(spec: str, baud: int) -> Any:
             port.dtr = port.rts = False
         port.open()
     except (OSError, ValueError) as error:
+        if _NO_LINES in str(error) and _DEAF_LINES not in spec:
+            # A server whose port has no reset lines, or which never says that it has set them: everything else works there.
+            port.close()
+            time.sleep(_SERVER_PAUSE)
+            return _open(f"{spec}{'&' if '?' in spec else '?'}{_DEAF_LINES}", baud)
         raise _why(spec, error) from error
     return port
 
@@ -212,7 +247,7 @@ _ABSENT = {
 def _why(spec: str, error: Exception) -> StationError | InputError:
     import socket
 
-    from provisioning.link.holders import holders
+    from provisioning.link.holders import advice, holders, meddlers
 
     text = str(error)
     number = _cause(error)
@@ -231,7 +266,7 @@ def _why(spec: str, error: Exception) -> StationError | InputError:
         return StationError(
             "port-busy",
             f"{who} {'use' if len(others) > 1 else 'uses'} {spec}.",
-            f"Close {'them' if len(others) > 1 else 'it'} (a serial monitor?) and run the command again.",
+            advice(others) or f"Close {'them' if len(others) > 1 else 'it'} (a serial monitor?) and run the command again.",
         )
     if number == errno.EACCES:
         return StationError(
@@ -246,10 +281,11 @@ def _why(spec: str, error: Exception) -> StationError | InputError:
     else:
         words = re.split(r"\[Errno \d+\] |: ", text.splitlines()[0] if text else type(error).__name__)[-1].rstrip(".")
         sentence = _ABSENT.get(number or 0, "{0} cannot be opened: " + words.replace("{", "").replace("}", "") + ".")
+    taken = advice(meddlers()) if "brltty" in meddlers() and "://" not in spec else ""
     return StationError(
         "port-not-found",
         sentence.format(spec),
-        "Check the name and the cable; `twinroot doctor` lists the ports, --port auto finds a single board.",
+        taken or "Check the name and the cable; `twinroot doctor` lists the ports, --port auto finds a single board.",
     )
 
 
@@ -271,8 +307,11 @@ def open_port(spec: str | None, baud: int = DEFAULT_BAUD) -> Iterator[Wire]:
 def _opened(spec: str, baud: int) -> Iterator[Wire]:
     time.sleep(max(0.0, _left.pop(spec, 0.0) + _SERVER_PAUSE - time.monotonic()))
     port = _open(spec, baud)
+    wire = Wire(port, spec, baud)
+    if _DEAF_LINES in str(port.port) and _DEAF_LINES not in spec:
+        wire.has_lines = False
     try:
-        yield Wire(port, spec, baud)
+        yield wire
     finally:
         if spec.startswith("rfc2217://"):
             # pyserial hangs up, then sleeps so that a server may notice before the next client comes: that pause is ours to keep.

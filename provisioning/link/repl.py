@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import ast
 import os
+import random
 import re
 import time
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 from provisioning.errors import BoardError
+from provisioning.link import grip
 from provisioning.link.patience import LOOK, PROGRAM, TOTAL
 from provisioning.link.wire import Wire
 
@@ -28,8 +31,11 @@ _QUIET_BOOT = 30.0  # the same when nothing but the boot loader has spoken so fa
 _SILENT_BOOT = 10.0  # seconds for the end of a boot whose beginning was not heard
 RESET = b"rst:0x"  # the ROM's first word after a reset
 _BOOT_WORDS = (RESET, b"MPY: soft reboot")
+_BURST = 8  # control-Cs at once where the moment that has to be hit is short: a boot, a wake
+_DENSE = 0.003  # seconds between two bursts
 _ANSWER = 5.0  # seconds for what the prompt answers without looking at flash
 _MOST = 1 << 20  # bytes that a program may print
+_KEPT = 4096  # bytes of what the board said
 _TICK = 0.5  # seconds of one look at a silent line
 _PIECE = 96  # bytes
 _TRIES = 60  # a self-report has a dozen pieces
@@ -61,40 +67,63 @@ class RawRepl:
         self.wire = wire
         self.paste: bool | None = None  # whether raw paste is there; None until asked
         self._knocked = False  # whether an answer to an earlier knock may still be on its way
+        self.hold: str | None = None  # why the first knock was not enough: a word of answers.HOLDS
+        self.said = b""  # what the board said while it was knocked at, its end
 
     # -- entering ----------------------------------------------------------------------------------------------------
 
-    def enter(self, patience: float = 8.0) -> None:
-        """Interrupt what runs and get the raw prompt.
+    def enter(self, patience: float = 8.0, *, make_up: bool = True, boot: float = _BOOTING) -> None:
+        """Interrupt what runs and get the raw prompt. Sets `hold` when it took more than a knock, and `said`.
 
-        Tries, in this order: interrupt once; repeat for about a second, which also ends a receiver of ours whose host died; the rates
-        that such a host may have left; the silence after which its receiver ends by itself; a storm of interrupts, of which one may hit
-        the handler of a program that catches them; a reset through the control lines with interrupts while it boots. A boot that the
-        interrupt broke off is made up for.
+        Tries, in this order: interrupt once; repeat for about a second, which also ends a receiver of ours whose host died; the answer that
+        a mounted folder's reader waits for; the rates that such a host may have left; the silence after which its receiver ends by
+        itself; a storm of interrupts, of which one may hit the handler of a program that catches them; lower rates; the moments between
+        two sleeps; a reset through the control lines with interrupts while it boots. A boot that the interrupt broke off is made up for,
+        unless `make_up` is False. `boot`: seconds that a boot may take.
         Raises BoardError with what the board says instead (link/answers.py) after about `patience` seconds.
         """
         said = bytearray()
-        self._enter(patience, said)
-        if _BOOT_BROKEN_OFF.search(said):
-            self.soft_reset()  # the job before this one had just let go: what boot.py did not come to is missing
+        try:
+            self._enter(patience, said, boot)
+        finally:
+            self.said = bytes(said[-_KEPT:])
+        broken_off = _BOOT_BROKEN_OFF.search(said)
+        if broken_off and self.hold is None:
+            self.hold = "boot"
+        if make_up and (broken_off or self.hold == "mount"):
+            self.soft_reset()  # what boot.py did not come to is missing; a mounted folder is still in the way
 
-    def _enter(self, patience: float, said: bytearray) -> None:
+    def _enter(self, patience: float, said: bytearray, boot: float = _BOOTING) -> None:
         started = time.monotonic()
         again, self._knocked = self._knocked, True
         self.wire.baud = self.wire.home_baud
-        if self._knock(0.35, said) and (not again or self._synchronise()):
+        if self.knock(0.35, said) and (not again or self._synchronise()):
             return
-        for attempt in (self._again, self._find_rate, self._outwait, self._storm):
+        for hold, attempt in self._attempts():
             if attempt(said) and self._synchronise():
+                self.hold = hold or self.hold
                 return
         self.wire.baud = self.wire.home_baud
-        while not (self.wire.reset_board() and self._storm(said, _BOOT) and self._synchronise()):
+        while not (self.wire.reset_board() and self.storm(said, _BOOT, limit=boot, burst=_BURST) and self._synchronise()):
             if time.monotonic() - started > patience or not self.wire.has_lines:
                 from provisioning.link.answers import explain
 
                 self.wire.write(b"\r\nAT\r\n")  # what a modem's firmware answers to; it says nothing otherwise
                 said += self.wire.discard(0.2, 0.5)
-                raise explain(bytes(said[-4096:]), self.wire.name)
+                raise explain(bytes(said[-_KEPT:]), self.wire.name)
+        self.hold = "program"
+
+    def _attempts(self) -> tuple[tuple[str | None, Callable[[bytearray], bool]], ...]:
+        """What is tried after the first knock, in this order: what held the board when it helps, None for nothing worth a word."""
+        return (
+            (None, self._again),
+            ("mount", lambda said: grip.answer_mount(self, said)),
+            (None, self._find_rate),
+            (None, self._outwait),
+            ("program", self.storm),
+            ("rate", lambda said: grip.find_slow_rate(self, said)),
+            ("sleep", lambda said: grip.knock_across_wakes(self, said)),
+        )
 
     def _synchronise(self, seconds: float = 2.0) -> bool:
         """Whether the board runs what it is sent, and everything that it had to say before that is read.
@@ -108,23 +137,24 @@ class RawRepl:
 
     def resume(self) -> bool:
         """Whether the prompt is there, after what else may be on its way."""
-        return self._knock(0.5, bytearray()) and self._synchronise()
+        return self.knock(0.5, bytearray()) and self._synchronise()
 
     def _again(self, said: bytearray) -> bool:
-        return any(self._knock(0.3, said) for _ in range(3))
+        return any(self.knock(0.3, said) for _ in range(3))
 
     def _find_rate(self, said: bytearray) -> bool:
         """A broken run may have left the board at a raised rate: at a prompt, or in a receiver that still waits for its host."""
         for rate in self._other_rates():
-            self.wire.baud = rate
+            if not self.wire.takes(rate):
+                continue  # no host on this adapter has left the board there
             self.wire.write(b"\0" * (RING // 2))  # completes a frame that was broken off, so that the receiver hears what follows
             self.wire.discard(0.03, 0.2)
-            if self._knock(0.12, bytearray()):
+            if self.knock(0.12, bytearray()):
                 self.run(f"import umachine\numachine.UART(0,baudrate={self.wire.home_baud})", follow=False)
                 time.sleep(0.05)
             self.wire.baud = self.wire.home_baud
             self.wire.discard(0.01, 0.1)
-            if self._knock(0.12, said):  # a receiver that is ended sets the old rate by itself
+            if self.knock(0.12, said):  # a receiver that is ended sets the old rate by itself
                 return True
         return False
 
@@ -142,12 +172,12 @@ class RawRepl:
                 limit = _booting(heard)
             self.wire.announce(time.monotonic() - started, limit)
         said += heard
-        return heard.endswith(PROMPT) or self._knock(0.3, said)
+        return heard.endswith(PROMPT) or self.knock(0.3, said)
 
     def _other_rates(self) -> tuple[int, ...]:
         return tuple(rate for rate in (2000000, 1500000, 921600, 460800, 230400) if rate != self.wire.home_baud)
 
-    def _knock(self, seconds: float, said: bytearray) -> bool:
+    def knock(self, seconds: float, said: bytearray) -> bool:
         self.wire.write(INTERRUPT + b"\x01")
         deadline = time.monotonic() + seconds
         heard = bytearray()
@@ -159,20 +189,25 @@ class RawRepl:
         said += heard
         return False
 
-    def _storm(self, said: bytearray, seconds: float = 0.5) -> bool:
+    def storm(self, said: bytearray, seconds: float = 0.5, *, limit: float = _BOOTING, burst: int = 1) -> bool:
         """Control-C for `seconds`, or until a prompt shows, the next one as soon as the board says something, then a knock.
 
-        A board whose boot loader speaks gets the time of a slow boot, unless it starts over and over.
+        The pauses differ, so that not each of them hits the same place of a loop. `burst`: how many at once. A board whose boot loader
+        speaks gets the time of a slow boot, `limit`, unless it starts over and over.
         """
         started = time.monotonic()
         heard = bytearray()
         while time.monotonic() - started < seconds and b">>> " not in heard and heard.count(RESET) < 3:
-            self.wire.write(b"\x03")
-            heard += self.wire.read(0.004)
+            self.wire.write(b"\x03" * (random.choice((1, 1, 2, 3)) if burst == 1 else burst))
+            heard += self.wire.glance(random.uniform(0.001, 0.025) if burst == 1 else _DENSE)
             if RESET in heard:
+<<<<<<< HEAD
+                seconds = max(seconds, limit)
+=======
                 seconds = max(seconds, _booting(heard))
+>>>>>>> main
         said += heard + self.wire.discard(0.03, 0.3)
-        return self._knock(0.3, said)
+        return self.knock(0.3, said)
 
     # -- running code ------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import time
 from typing import Any
 
@@ -25,6 +26,16 @@ def lost(name: str, error: Exception) -> StationError:
         f"The connection on {name} went away while it was in use{_cause(error)}.",
         "Check the cable, plug the board in again, and run the same command: it goes on where this one stopped.",
     )
+
+
+class RateRefused(StationError):
+    """The adapter's driver does not set this rate; the line is as it was before."""
+
+
+def _refuses_rate(error: Exception) -> bool:
+    """EINVAL ("Invalid argument") on Linux and macOS; on Windows error 31 or 87, which pyserial puts into its text."""
+    text = str(error)
+    return getattr(error, "errno", None) == errno.EINVAL or "Invalid argument" in text or bool(re.search(r", (?:31|87)\)", text))
 
 
 class Wire:
@@ -57,10 +68,26 @@ class Wire:
     def baud(self, rate: int) -> None:
         if rate == self.baud:
             return
+        before = self.baud
         try:
             self.serial.baudrate = rate
         except (OSError, ValueError) as error:
-            raise lost(self.name, error) from error
+            if not (isinstance(error, ValueError) or _refuses_rate(error)):
+                raise lost(self.name, error) from error
+            self.serial.baudrate = before
+            raise RateRefused(
+                "rate-refused",
+                f"The adapter on {self.name} does not take {rate} baud.",
+                "Lower `baud: {max: …}` in the board file, or use another adapter.",
+            ) from error
+
+    def takes(self, rate: int) -> bool:
+        """Set `rate`, where the adapter's driver has it."""
+        try:
+            self.baud = rate
+        except RateRefused:
+            return False
+        return True
 
     def write(self, data: bytes) -> None:
         """Send `data`. Raises StationError when the port is gone or takes no bytes any more."""
@@ -92,6 +119,18 @@ class Wire:
                 return data
             if time.monotonic() >= deadline:
                 return b""
+
+    def glance(self, seconds: float) -> bytes:
+        """What has arrived, b"" after `seconds`, which may be less than the port's own slice of a read."""
+        deadline = time.monotonic() + seconds
+        try:
+            while not self._kept and not self.serial.in_waiting:
+                if time.monotonic() >= deadline:
+                    return b""
+                time.sleep(0.001)
+        except (OSError, TypeError) as error:
+            raise lost(self.name, error) from error
+        return self.read(0.0)
 
     def take(self, count: int, seconds: float) -> bytes:
         """Exactly `count` bytes, fewer when `seconds` pass without them. What came after them is kept for the next read."""
@@ -157,6 +196,8 @@ class Wire:
 
         False when the port has no control lines, as a pseudo-terminal.
         """
+        if not self.has_lines:
+            return False
         try:
             if self.serial.dtr:  # a change costs a round trip and more over RFC 2217
                 self.serial.dtr = False

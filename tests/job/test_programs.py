@@ -9,6 +9,7 @@ import pytest
 
 from provisioning.job.update import update
 from provisioning.job.verify import verify
+from provisioning.link.answers import HOLDS
 from provisioning.link.events import Event
 from tests.job.conftest import Bench, blank, started
 
@@ -79,7 +80,14 @@ def refused(bench: Bench, name: str, text: str, codes: tuple[str, ...], transpor
 
 
 def test_a_program_that_takes_the_rate_away(bench: Bench) -> None:
-    refused(bench, "/main.py", AWAY, ("board-silent", "garbled"))
+    """It is found at its own rate, and the report says so."""
+    put(bench, "/main.py", AWAY)
+    bench.board.power_off()
+    bench.board.power_on()
+    time.sleep(0.5)
+    report = update(bench.product(), bench.device, bench.port)
+    assert report.outcome == "pass", report.message
+    assert any(HOLDS["rate"] in note for note in report.notes), report.notes
 
 
 @pytest.mark.parametrize("transport", ["stream", "paste", "ampy"])

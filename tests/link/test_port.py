@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pty
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+from serial.tools.list_ports_common import ListPortInfo
 
+from provisioning import doctor
 from provisioning.errors import InputError, StationError
 from provisioning.link import holders, port
 from provisioning.link.port import open_port
+from provisioning.link.wire import RateRefused, Wire
 
 HOLD = "import sys; f = open(sys.argv[1], 'r+b', buffering=0); print('open', flush=True); sys.stdin.read()"
 
@@ -102,3 +107,85 @@ def test_all_holders_are_named_but_not_the_board() -> None:
         board.communicate()
         os.close(master)
         os.close(slave)
+
+
+def _adapter(device: str, serial: str, location: str) -> ListPortInfo:
+    found = ListPortInfo(device)
+    found.vid, found.pid, found.serial_number, found.location, found.description = 0x10C4, 0xEA60, serial, location, "CP2102"
+    return found
+
+
+def test_two_adapters_with_one_serial_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CP2102 leave the factory as 0001, all of them: never the first one, and the message says how to tell them apart."""
+    plugged = [_adapter("/dev/ttyUSB0", "0001", "1-2.3"), _adapter("/dev/ttyUSB1", "0001", "1-2.4")]
+    monkeypatch.setattr(port, "candidates", lambda: plugged)
+    with pytest.raises(StationError) as caught:
+        port.resolve("usb:0001")
+    assert caught.value.code == "many-boards"
+    assert "usbpath:1-2.3" in caught.value.message and "usbpath:1-2.4" in caught.value.message and "usbpath:" in caught.value.hint
+    assert port.resolve("usbpath:1-2.4") == "/dev/ttyUSB1"
+    with pytest.raises(StationError) as caught:
+        port.resolve("usbpath:1-9")
+    assert caught.value.code == "no-board"
+
+
+@pytest.mark.parametrize(("service", "word"), [("brltty", "Braille"), ("ModemManager", "modem")])
+def test_services_that_take_ports(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, service: str, word: str) -> None:
+    """port-busy and doctor say what such a service does and how it leaves a port alone."""
+    (tmp_path / "77").mkdir()
+    (tmp_path / "77" / "comm").write_text(f"{service}\n")
+    monkeypatch.setattr(holders, "_PROC", tmp_path)
+    assert holders.meddlers() == [service]
+    monkeypatch.setattr(holders, "holders", lambda _device: [f"{service} (pid 77)"])
+    error = port._why("/dev/ttyUSB0", OSError(errno.EBUSY, "busy"))
+    assert error.code == "port-busy" and word in error.hint and "systemctl" in error.hint
+    finding = doctor._services()
+    assert not finding.ok and not finding.needed and service in finding.found and "systemctl" in finding.hint
+
+
+class _Choosy:
+    """A port whose driver knows some rates only, as a CP2102's or one on Windows."""
+
+    def __init__(self, error: Exception) -> None:
+        self._rate, self._error = 115200, error
+
+    @property
+    def baudrate(self) -> int:
+        return self._rate
+
+    @baudrate.setter
+    def baudrate(self, rate: int) -> None:
+        self._rate = rate  # pyserial, too, remembers what it could not set
+        if rate > 921600:
+            raise self._error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EINVAL, "Invalid argument"),
+        OSError("Cannot configure port, something went wrong. Original message: PermissionError(13, 'not working', None, 31)"),
+        ValueError("Failed to set custom baud rate (2000000): [Errno 22] Invalid argument"),
+    ],
+)
+def test_a_rate_that_the_driver_refuses(error: Exception) -> None:
+    wire = Wire(_Choosy(error), "/dev/ttyUSB0")
+    with pytest.raises(RateRefused) as caught:
+        wire.baud = 2000000
+    assert caught.value.code == "rate-refused" and "2000000" in caught.value.message
+    assert wire.baud == 115200 and not wire.takes(1500000) and wire.takes(460800)
+
+
+def test_a_port_that_is_gone_is_no_refused_rate() -> None:
+    class Gone(_Choosy):
+        @property
+        def baudrate(self) -> int:
+            return 115200
+
+        @baudrate.setter
+        def baudrate(self, rate: int) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(StationError) as caught:
+        Wire(Gone(OSError()), "/dev/ttyUSB0").baud = 460800
+    assert caught.value.code == "port-lost"

@@ -14,6 +14,7 @@ from provisioning.link.payload import Item, Payload, pem_parts
 from provisioning.link.repl import PASTE, RETRY, LinkBroken, RawRepl
 from provisioning.link.transport.base import HEAD, Hello, Plan, device_error, first_plan, none_lost, plan_text
 from provisioning.link.transport.frames import Frames, error_of
+from provisioning.link.wire import RateRefused
 
 
 def size3(length: int) -> bytes:
@@ -210,7 +211,12 @@ def raise_rate(repl: RawRepl, rate: int) -> bool:
     wire = repl.wire
     home = wire.baud
     repl.start(agent.raised(rate, home))
-    wire.baud = rate
+    try:
+        wire.baud = rate
+    except RateRefused as error:
+        wire.until(_DONE, _HOME)  # the board hears no proof, and comes back
+        repl.enter()
+        raise LinkBroken(error.code, error.message, error.hint) from error
     time.sleep(_SETTLES)
     started = time.monotonic()
     wire.write(agent.PROOF + PASTE)

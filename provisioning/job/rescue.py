@@ -1,0 +1,213 @@
+"""Get a board back from its own program: by its prompt where that can be had, else through its ROM loader. No file is lost."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from provisioning.config.board import Board
+from provisioning.config.load import load_board
+from provisioning.errors import BoardError
+from provisioning.flash import work
+from provisioning.flash.line import Line, open_line
+from provisioning.job.board import chip_of, mac_text
+from provisioning.job.report import Report
+from provisioning.job.running import reported
+from provisioning.link import answers, grip
+from provisioning.link.events import Listener, silent
+from provisioning.link.port import is_native_usb, resolve
+from provisioning.link.repl import RawRepl
+from provisioning.link.wire import Wire
+from provisioning.rescue import blocks, cause, copies, loader, programs
+from provisioning.rescue.programs import Files, Renamed
+from provisioning.rescue.prompt_files import PromptFiles
+
+_ANY_BRIDGE, _ANY_NATIVE = "esp32-generic", "esp32-s3"  # board files whose reset wiring most boards have
+_PATIENCE = 6.0  # seconds that the prompt is asked for before the loader is
+_BOOT = 4.0  # seconds of control-C after a reset; a board that needs longer to boot is reached through its loader
+_PROOF = 30.0  # seconds from the restart to a prompt that nobody asked for
+_IDENTITY = "(__import__('umachine').unique_id().hex(),__import__('sys').implementation._machine)"
+_PROMPT = b">>> "
+_RESTART = "import umachine\numachine.reset()"  # a watchdog, a mount and a rate that were left do not outlive a reset of the chip
+
+
+def rescue(port: str | None, board: str | None = None, events: Listener = silent) -> Report:
+    """Rename the programs that hold the board on `port`, restart it, and see its prompt. Returns a report; what goes wrong is in it."""
+    report = Report(listener=events)
+    with reported(report), _line(port, board, report) as line:
+        _Rescue(line, report).run()
+    return report
+
+
+@contextmanager
+def _line(port: str | None, board: str | None, report: Report) -> Iterator[Line]:
+    name = resolve(port)
+    started = time.monotonic()
+    try:
+        with open_line(_wiring(name, board), name, work.log_file(uuid.uuid4().hex)) as line:
+            yield line
+    finally:
+        report.wire["seconds"] = round(time.monotonic() - started, 4)
+
+
+def _wiring(port: str, board: str | None) -> Board:
+    """How the loader of the board is entered. Without a board file: as on most boards."""
+    return load_board(board or (_ANY_NATIVE if is_native_usb(port) else _ANY_BRIDGE))
+
+
+class _Rescue:
+    """One run on one board."""
+
+    def __init__(self, line: Line, report: Report) -> None:
+        self.line = line
+        self.report = report
+        self.held: list[str] = []  # sentences: what held the board, as far as is known
+
+    def run(self) -> None:
+        with self.line.wire() as wire:
+            repl = RawRepl(wire)
+            try:
+                with self.report.step("connect"):
+                    repl.enter(_PATIENCE, make_up=False, boot=_BOOT)
+                renamed = self._by_prompt(repl)
+            except BoardError as error:
+                self.report.note(f"{error.message} Its files are reached through the ROM loader.")
+                self.held += cause.heard(repl.said)
+                renamed = self._by_loader(wire, error)
+        if renamed is None:
+            self.report.passed(
+                f"Nothing holds {self.report.mac or self.line.name}: it gives its prompt, and nothing was renamed.", "unchanged"
+            )
+            return
+        with self.report.step("restart"):
+            self._prove()
+        self._pass(renamed)
+
+    def _by_prompt(self, repl: RawRepl) -> Renamed | None:
+        """None when nothing holds the board, which starts its program again then."""
+        self.report.transport = "prompt"
+        with self.report.step("look"):
+            left = grip.settle(repl, _BOOT)
+            uid, machine = repl.value(_IDENTITY)
+            self.report.mac, self.report.chip = mac_text(uid), chip_of(machine)
+            files = PromptFiles(repl)
+            found = programs.programs(files)
+        if repl.hold is None and not left and not cause.starts_watchdog(found):
+            repl.leave()
+            return None
+        self.held += [answers.HOLDS[word] for word in (repl.hold, *left) if word]
+        return self._rename(files, found, lambda: repl.run(_RESTART, follow=False))
+
+    def _by_loader(self, wire: Wire, refusal: BoardError) -> Renamed:
+        """Through the ROM loader; `refusal`: why the prompt could not be had."""
+        with _loader(self.line, wire, self.report, refusal) as held:
+            files = blocks.mount(held.flash, held.partition)
+            return self._rename(files, programs.programs(files), lambda: None)
+
+    def _rename(self, files: Files, found: dict[str, bytes], restart: Callable[[], object]) -> Renamed:
+        self.held += cause.in_source(found)
+        with self.report.step("rename"):
+            renamed = programs.rename(files, found)
+        self.report.written = sorted(renamed.values())
+        restart()
+        return renamed
+
+    def _prove(self) -> None:
+        """The board starts, and shows a prompt that nobody asked for."""
+        with self.line.wire() as wire:
+            if wire.until(_PROMPT, _PROOF).endswith(_PROMPT):
+                return
+        raise BoardError(
+            "still-held",
+            f"The board on {self.line.name} does not show its prompt after a restart, although none of its programs starts any more.",
+            "Run the same command again; if it repeats, its firmware is damaged: `twinroot rescue --backup DIR` keeps its files, then "
+            "`twinroot flash PRODUCT.yaml` writes it anew.",
+        )
+
+    def _pass(self, renamed: Renamed) -> None:
+        moved = ", ".join(f"{old} is {new} now" for old, new in renamed.items()) or "it had no program of its own"
+        why = f" What held it: {' '.join(_sentence(text) for text in dict.fromkeys(self.held))}" if self.held else ""
+        self.report.passed(f"{self.report.mac or self.line.name} is at its prompt; {moved}.{why}")
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(".") else f"{text}."
+
+
+def backup(port: str | None, folder: Path, board: str | None = None, events: Listener = silent) -> Report:
+    """Copy the files of the board on `port` into `folder`. Writes nothing to the board."""
+    report = Report(listener=events)
+    with reported(report), _line(port, board, report) as line, _files(line, report) as files:
+        with report.step("copy"):
+            report.files = copies.save(files, folder, copies.Whose(report.mac, report.chip))
+        report.passed(f"{len(report.files)} files of {report.mac} are in {folder}, keys among them: keep it private.", "backup")
+    return report
+
+
+def restore(port: str | None, folder: Path, board: str | None = None, events: Listener = silent) -> Report:
+    """Write the files in `folder` to the board on `port`, each whole or not at all; others on the board stay."""
+    report = Report(listener=events)
+    with reported(report):
+        contents, folders, whose = copies.load(folder)
+        with _line(port, board, report) as line, _files(line, report) as files:
+            if whose.mac != report.mac and any(path.startswith(copies.TRUST) for path in contents):
+                raise BoardError(
+                    "other-board",
+                    f"{folder} holds the identity of {whose.mac or 'a board that it does not name'}, and this is {report.mac}: "
+                    "two boards must not be one device.",
+                    "Take the folder `trust` out of a copy of it to bring over the other files; nothing was written.",
+                )
+            with report.step("write"):
+                report.written = copies.restore(files, contents, folders)
+        report.passed(
+            f"{len(report.written)} of {len(contents)} files were written to {report.mac}; the others were there already.", "restored"
+        )
+    return report
+
+
+@contextmanager
+def _files(line: Line, report: Report) -> Iterator[Files]:
+    """The board's files by its prompt, else through its loader; its program is started again at the end."""
+    with line.wire() as wire:
+        repl = RawRepl(wire)
+        try:
+            with report.step("connect"):
+                repl.enter(_PATIENCE, make_up=False, boot=_BOOT)
+                grip.settle(repl, _BOOT)
+                uid, machine = repl.value(_IDENTITY)
+        except BoardError as error:
+            report.note(f"{error.message} Its files are reached through the ROM loader.")
+            with _loader(line, wire, report, error) as held:
+                yield blocks.mount(held.flash, held.partition)
+            return
+        report.transport = "prompt"
+        report.mac, report.chip = mac_text(uid), chip_of(machine)
+        try:
+            yield PromptFiles(repl)
+        finally:
+            repl.leave()
+
+
+@contextmanager
+def _loader(line: Line, wire: Wire, report: Report, refusal: BoardError) -> Iterator[loader.Held]:
+    """The chip in its ROM loader, its files found; it starts its program at the end. `refusal`: why the prompt could not be had."""
+    report.transport = "loader"
+    if not wire.reset_board():
+        raise BoardError(
+            refusal.code,
+            refusal.message,
+            "This port has no reset lines, so the ROM loader cannot be entered from here: use the board's own USB port, or an adapter "
+            "with DTR and RTS, and run the same command again.",
+        )
+    try:
+        with report.step("loader"):
+            held = loader.look(line.enter(wire), line.name)
+        report.mac, report.chip = held.facts.mac, held.facts.chip
+        yield held
+        report.wire |= {"flash_read": held.flash.read_bytes, "sectors_written": len(held.flash.written)}
+    finally:
+        wire.baud = wire.home_baud
+        wire.reset_board()

@@ -1,0 +1,129 @@
+"""The files of a board at its raw prompt, with the same calls as blocks.Files: what is read and written is proven by a SHA-256 there."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterator
+
+from provisioning.errors import BoardError
+from provisioning.link.repl import RETRY, LinkBroken, RawRepl
+
+_FOLDER = 0x4000  # type of an entry that is a folder
+_LINE = 384  # bytes of a file in one line of base64
+_LINES = 256  # in one program: 96 KB, well below what a program may print
+_CHUNK = 768  # bytes that one program brings; as base64 it fits a small heap
+_TRIES = 3
+_SEND = """import ubinascii
+f=open(%r,'rb')
+f.seek(%d)
+for _ in range(%d):
+ b=f.read(%d)
+ if not b:break
+ print(ubinascii.b2a_base64(b).decode().strip())
+f.close()"""
+_HASH = """import uhashlib
+h=uhashlib.sha256()
+b=bytearray(512)
+m=memoryview(b)
+f=open(%r,'rb')
+n=1
+while n:
+ n=f.readinto(b)
+ h.update(m[:n])
+f.close()"""
+
+
+class PromptFiles:
+    """Paths are absolute."""
+
+    def __init__(self, repl: RawRepl) -> None:
+        self._repl = repl
+
+    def exists(self, path: str) -> bool:
+        folder, _, name = path.rpartition("/")
+        try:
+            return name in self._names(folder or "/")
+        except BoardError as error:
+            if error.code == "device-exception":
+                return False  # there is no such folder
+            raise
+
+    def _names(self, folder: str) -> list[str]:
+        return [entry[0] for entry in self._entries(folder)]
+
+    def _entries(self, folder: str) -> list[tuple[str, int, int]]:
+        """(name, type, size) of each."""
+        found: list[tuple[str, int, int]] = self._repl.value(f"[(e[0],e[1],e[3])for e in __import__('uos').ilistdir({folder!r})]")
+        return found
+
+    def walk(self) -> Iterator[tuple[str, bool, int]]:
+        """(path, whether it is a folder, size in bytes) of everything, folders before what is in them."""
+        yield from self._walk("/")
+
+    def _walk(self, folder: str) -> Iterator[tuple[str, bool, int]]:
+        for name, kind, size in self._entries(folder):
+            path = f"{folder.rstrip('/')}/{name}"
+            yield path, kind == _FOLDER, size
+            if kind == _FOLDER:
+                yield from self._walk(path)
+
+    def read(self, path: str) -> bytes:
+        for _ in range(_TRIES):
+            content = bytearray()
+            try:
+                while True:
+                    piece = self._piece(path, len(content))
+                    content += piece
+                    if len(piece) < _LINES * _LINE:
+                        break
+                if self.sha256(path) == hashlib.sha256(content).digest():
+                    return bytes(content)
+            except (LinkBroken, binascii.Error):
+                self._repl.enter()
+        raise self._damaged(path)
+
+    def _piece(self, path: str, offset: int) -> bytes:
+        lines = self._repl.run(_SEND % (path, offset, _LINES, _LINE)).split()
+        return b"".join(base64.b64decode(line, validate=True) for line in lines)
+
+    def sha256(self, path: str) -> bytes:
+        """Of a file as the board reads it from its flash."""
+        self._repl.run(_HASH % path)
+        digest: bytes = self._repl.value("h.digest()")
+        return digest
+
+    def rename(self, old: str, new: str) -> None:
+        self._repl.run(f"import uos\nuos.rename({old!r},{new!r})")
+
+    def remove(self, path: str) -> None:
+        self._repl.run(f"import uos\nuos.remove({path!r})")
+
+    def make_folder(self, path: str) -> None:
+        self._repl.run(f"import uos\nuos.mkdir({path!r})")
+
+    def write(self, path: str, content: bytes) -> None:
+        """A new file, or another content in place of what is there."""
+        wanted = hashlib.sha256(content).digest()
+        for _ in range(_TRIES):
+            try:
+                self._repl.run(f"import ubinascii\nf=open({path!r},'wb')")
+                for at in range(0, len(content), _CHUNK):
+                    text = base64.b64encode(content[at : at + _CHUNK]).decode()
+                    self._repl.run(f"f.write(ubinascii.a2b_base64('{text}'))")
+                self._repl.run("f.close()")
+                if self.sha256(path) == wanted:
+                    return
+            except LinkBroken:
+                self._repl.enter()
+            except BoardError as error:
+                if "ENOSPC" in error.message or "OSError: 28" in error.message:
+                    raise BoardError(
+                        "flash-full", f"The board has no room for {path}.", "Remove files from it, then run the same command again."
+                    ) from error
+                raise
+        raise self._damaged(path)
+
+    def _damaged(self, path: str) -> LinkBroken:
+        return LinkBroken("line-noisy", f"{path} cannot be carried whole over {self._repl.wire.name}: the line damages it.", RETRY)

@@ -1,0 +1,164 @@
+"""What people's boards do to an update, and mpremote gets through: so does the update, and it says what held the board."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from provisioning.job.update import update
+from provisioning.job.verify import verify
+from provisioning.link.answers import HOLDS
+from provisioning.link.port import open_port
+from provisioning.link.repl import RawRepl
+from tests.job.conftest import Bench, blank, started
+from tests.rescue.states import FULL_HEAP, WATCHED
+
+HIDING = ("json", "hashlib", "io", "binascii", "os", "struct", "machine", "time", "socket", "select", "collections", "deflate")
+# A folder of a computer that is gone, as `mpremote mount` and `mpytool mount` leave it: each look at a file asks, and waits without Ctrl-C.
+MOUNTED = """import sys, os, micropython, io
+class Remote:
+    def mount(self, ro, mkfs): pass
+    def umount(self): pass
+    def chdir(self, path): pass
+    def getcwd(self): return '/'
+    def stat(self, path):
+        micropython.kbd_intr(-1)
+        sys.stdout.buffer.write(bytes([0x18, 1, 0]))
+        while sys.stdin.buffer.read(1)[0] != 0x18: pass
+        result = sys.stdin.buffer.read(1)[0]
+        micropython.kbd_intr(3)
+        if result & 0x80: raise OSError(256 - result)
+        return (0x8000, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    def ilistdir(self, path): self.stat(path)
+    def open(self, path, mode): self.stat(path)
+os.mount(Remote(), '/remote')
+os.chdir('/remote')
+"""
+
+
+def put(bench: Bench, name: str, text: str) -> None:
+    bench.run(f"f=open({name!r},'w');f.write({text!r});f.close()")
+
+
+def power_cycle(bench: Bench, pause: float = 0.7) -> None:
+    bench.board.power_off()
+    bench.board.power_on()
+    time.sleep(pause)  # the program gets going; nothing tells when
+
+
+def test_the_users_modules(bench: Bench) -> None:
+    """Files of the user's with the names of built-in modules hide none from the code that is sent."""
+    for name in HIDING:
+        put(bench, f"/{name}.py", "x = 1\n")
+    power_cycle(bench)
+    report = update(bench.product(), bench.device, bench.port)
+    assert report.outcome == "pass", report.message
+    assert verify(bench.port).outcome == "pass"
+    for transport in ("paste", "ampy"):
+        assert update(bench.product("time: {servers: [ntp.example]}"), bench.device, bench.port, transport=transport).outcome == "pass"
+
+
+def test_a_full_heap(bench: Bench) -> None:
+    put(bench, "/main.py", FULL_HEAP)
+    power_cycle(bench)
+    report = update(bench.product(), bench.device, bench.port)
+    assert report.outcome == "pass", report.message
+    assert any(HOLDS["heap"] in note for note in report.notes)
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["mounted", "waiting"])
+def test_a_mount_that_was_left(bench: Bench, asked: bool) -> None:
+    """`asked`: an import has asked the computer that is gone, and control-C is dead."""
+    with open_port(bench.port) as wire:
+        repl = RawRepl(wire)
+        repl.enter()
+        repl.run(MOUNTED)
+        if asked:
+            repl.run("import nothing_there", follow=False)
+            assert wire.until(b"\x18\x01", 3.0).endswith(b"\x18\x01")
+    began = time.monotonic()
+    report = update(bench.product(), bench.device, bench.port)
+    assert report.outcome == "pass", report.message
+    assert time.monotonic() - began < 15.0
+    if asked:
+        assert any(HOLDS["mount"] in note for note in report.notes), report.notes
+
+
+@pytest.fixture(scope="module")
+def paced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    board = started(paced=True, latency_ms=1)
+    try:
+        yield Bench(board, tmp_path_factory.mktemp("paced"))
+    finally:
+        board.close()
+
+
+@pytest.mark.timeout(120)
+def test_a_watchdog_is_not_the_rate(paced: Bench) -> None:
+    """90 KB take longer than the dog waits: the report names the dog, and the rate stays."""
+    blank(paced.board)
+    put(paced, "/main.py", WATCHED)
+    (paced.folder / "app").mkdir(exist_ok=True)
+    power_cycle(paced, 1.2)
+    report = update(paced.product(), paced.device, paced.port, max_baud=115200)
+    assert report.outcome == "pass", report.message
+    assert any("watchdog" in note for note in report.notes), report.notes
+    assert not any("Trying again" in note for note in report.notes), report.notes
+
+
+def test_a_server_without_reset_lines(bench: Bench) -> None:
+    """A server that never answers about DTR and RTS is used all the same, and no reset is believed in."""
+    with _Silent(bench.board.rfc2217) as port, open_port(port) as wire:
+        assert wire.reset_board() is False
+        repl = RawRepl(wire)
+        repl.enter()
+        assert repl.run("print(6*7)").strip() == b"42"
+
+
+class _Silent:
+    """In front of an RFC 2217 server: swallows its answers about control lines (option 44, command 105)."""
+
+    _ANSWER = b"\xff\xfa\x2c\x69"
+
+    def __init__(self, url: str) -> None:
+        host, _, port = url.removeprefix("rfc2217://").rpartition(":")
+        self._to = (host, int(port))
+
+    def __enter__(self) -> str:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._serve, daemon=True).start()
+        return f"rfc2217://127.0.0.1:{self._server.getsockname()[1]}"
+
+    def __exit__(self, *_: object) -> None:
+        self._server.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            behind = socket.create_connection(self._to)
+            threading.Thread(target=_pump, args=(client, behind, lambda data: data), daemon=True).start()
+            threading.Thread(target=_pump, args=(behind, client, self._swallow), daemon=True).start()
+
+    def _swallow(self, data: bytes) -> bytes:
+        while (at := data.find(self._ANSWER)) >= 0:
+            data = data[:at] + data[at + 7 :]  # command, value, IAC SE
+        return data
+
+
+def _pump(source: socket.socket, target: socket.socket, change: object) -> None:
+    try:
+        while data := source.recv(4096):
+            target.sendall(change(data))  # type: ignore[operator]
+    except OSError:
+        pass
+    for end in (source, target):
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)  # a close alone would not wake the other direction

@@ -1,0 +1,129 @@
+"""`rescue --backup` and `--restore`: every file, by the prompt and through the loader, and the power may go in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from provisioning.config.load import load_board
+from provisioning.errors import TwinrootError
+from provisioning.flash.line import open_line
+from provisioning.job.rescue import backup, restore
+from provisioning.rescue import blocks, copies, loader
+from provisioning.virtual import VirtualBoard
+from tests.rescue.conftest import OWN, files_of, put
+from tests.rescue.states import DEAF
+
+KEY = b"-----BEGIN EC PRIVATE KEY-----\nno real one\n-----END EC PRIVATE KEY-----\n"
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {"/" + path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("way", ["prompt", "loader"])
+def test_there_and_back(board: VirtualBoard, tmp_path: Path, way: str) -> None:
+    """The files of a board come back after they were changed and removed; what was added stays."""
+    put(board, OWN | {"/main.py": DEAF.encode() if way == "loader" else b"x = 1\n", "/key.pem": KEY})
+    whole = files_of(board)
+    board.power_on()
+    folder = tmp_path / "copy"
+    report = backup(board.rfc2217, folder)
+    assert (report.outcome, report.transport) == ("pass", way), report.message
+    saved = tree(folder)
+    about = json.loads(saved.pop(f"/{copies.ABOUT}"))
+    assert saved == whole and about["mac"] == board.mac
+    if os.name == "posix":
+        assert {stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*") if path.is_file()} == {0o600}
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+    put_more = {"/data/settings.json": b"{}", "/new.txt": b"added"}
+    with _by_loader(board, tmp_path) as files:
+        for path, content in put_more.items():
+            files.write(path, content)
+        files.remove("/lib/driver.py")
+    report = restore(board.rfc2217, folder)
+    assert (report.outcome, report.transport) == ("pass", way), report.message
+    assert report.written == ["/data/settings.json", "/lib/driver.py"]
+    assert files_of(board) == {**whole, "/new.txt": b"added"}
+
+
+def _by_loader(board: VirtualBoard, folder: Path):  # type: ignore[no-untyped-def]
+    from contextlib import contextmanager
+
+    @contextmanager
+    def opened():  # type: ignore[no-untyped-def]
+        with open_line(load_board("virtual-esp32"), board.rfc2217, folder / "log") as line, line.wire() as wire:
+            held = loader.look(line.enter(wire), line.name)
+            yield blocks.mount(held.flash, held.partition)
+            wire.reset_board()
+
+    return opened()
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("step", [pytest.param(61, id="some"), pytest.param(1, id="every", marks=pytest.mark.long)])
+def test_power_cut_in_a_restore(board: VirtualBoard, tmp_path: Path, step: int) -> None:
+    """Through the loader: each file has its old content or its new one, and running it again ends it."""
+    put(board, OWN | {"/main.py": DEAF.encode()})
+    old = files_of(board)
+    board.snapshot("old")
+    new = {"/data/settings.json": b'{"rate": 6}', "/lib/driver.py": b"VALUE = 8\n" * 500, "/main.py": b"print('mended')\n"}
+    cuts = 0
+    for operation in count(0, step):
+        board.restore("old")
+        board.power_on()
+        board.cut(operation, seed=operation + 1)
+        try:
+            with _by_loader(board, tmp_path) as files:
+                copies.restore(files, new, [])
+        except TwinrootError:
+            assert not board.powered
+        if board.powered:
+            break
+        cuts += 1
+        found = {path: content for path, content in files_of(board).items() if not path.endswith(".new")}
+        assert found.keys() == old.keys(), f"after a cut in operation {operation}"
+        assert all(found[path] in (old[path], new.get(path)) for path in old), f"after a cut in operation {operation}"
+        board.heal()
+        board.power_on()
+        with _by_loader(board, tmp_path) as files:
+            copies.restore(files, new, [])
+        assert {**files_of(board)} == {**old, **new}
+        board.power_off()
+    assert cuts > 100 // step
+
+
+def test_the_identity_of_another_board(board: VirtualBoard, tmp_path: Path) -> None:
+    """A backup with a /trust of another board is refused before the first write: two boards would be one device."""
+    folder = tmp_path / "copy"
+    (folder / "trust" / "1").mkdir(parents=True)
+    (folder / "trust" / "1" / "device.key.pem").write_bytes(KEY)
+    (folder / copies.ABOUT).write_text(json.dumps({"mac": "24:0a:c4:ff:ff:ff", "chip": "esp32", "files": {}}))
+    before = files_of(board)
+    report = restore(board.pty, folder)
+    assert (report.code, report.exit_code) == ("other-board", 1)
+    assert files_of(board) == before
+
+
+@pytest.mark.parametrize("what", ["full-folder", "no-folder", "link"])
+def test_wrong_folders(board: VirtualBoard, tmp_path: Path, what: str) -> None:
+    folder = tmp_path / "folder"
+    if what != "no-folder":
+        folder.mkdir()
+        (folder / "mine").write_text("mine")
+    if what == "full-folder":
+        report = backup(board.pty, folder)
+        assert (report.code, report.exit_code) == ("backup-exists", 2)
+        assert [path.name for path in tmp_path.iterdir()] == ["folder"] and (folder / "mine").read_text() == "mine"
+        return
+    if what == "link":
+        (folder / "passwd").symlink_to("/etc/hostname")
+    report = restore(board.pty, folder)
+    assert (report.code, report.exit_code) == ("no-backup" if what == "no-folder" else "bad-backup", 2)
