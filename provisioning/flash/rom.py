@@ -74,12 +74,11 @@ class _Silent(Exception):
     """No answer in time."""
 
 
-<<<<<<< HEAD
 NO_ANSWER = (_Refused, _Silent)  # what RomLoader.command raises
-=======
+
+
 class _UnknownChip(Exception):
     """The chip says of itself what no chip of ours does; the arguments are what it said."""
->>>>>>> main
 
 
 class RomLoader:

@@ -72,7 +72,7 @@ class RawRepl:
 
     # -- entering ----------------------------------------------------------------------------------------------------
 
-    def enter(self, patience: float = 8.0, *, make_up: bool = True, boot: float = _BOOTING) -> None:
+    def enter(self, patience: float = 8.0, *, make_up: bool = True, boot: float = _QUIET_BOOT) -> None:
         """Interrupt what runs and get the raw prompt. Sets `hold` when it took more than a knock, and `said`.
 
         Tries, in this order: interrupt once; repeat for about a second, which also ends a receiver of ours whose host died; the answer that
@@ -93,7 +93,7 @@ class RawRepl:
         if make_up and (broken_off or self.hold == "mount"):
             self.soft_reset()  # what boot.py did not come to is missing; a mounted folder is still in the way
 
-    def _enter(self, patience: float, said: bytearray, boot: float = _BOOTING) -> None:
+    def _enter(self, patience: float, said: bytearray, boot: float = _QUIET_BOOT) -> None:
         started = time.monotonic()
         again, self._knocked = self._knocked, True
         self.wire.baud = self.wire.home_baud
@@ -189,7 +189,7 @@ class RawRepl:
         said += heard
         return False
 
-    def storm(self, said: bytearray, seconds: float = 0.5, *, limit: float = _BOOTING, burst: int = 1) -> bool:
+    def storm(self, said: bytearray, seconds: float = 0.5, *, limit: float = _QUIET_BOOT, burst: int = 1) -> bool:
         """Control-C for `seconds`, or until a prompt shows, the next one as soon as the board says something, then a knock.
 
         The pauses differ, so that not each of them hits the same place of a loop. `burst`: how many at once. A board whose boot loader
@@ -201,11 +201,7 @@ class RawRepl:
             self.wire.write(b"\x03" * (random.choice((1, 1, 2, 3)) if burst == 1 else burst))
             heard += self.wire.glance(random.uniform(0.001, 0.025) if burst == 1 else _DENSE)
             if RESET in heard:
-<<<<<<< HEAD
-                seconds = max(seconds, limit)
-=======
-                seconds = max(seconds, _booting(heard))
->>>>>>> main
+                seconds = max(seconds, min(limit, _booting(heard)))
         said += heard + self.wire.discard(0.03, 0.3)
         return self.knock(0.3, said)
 
