@@ -51,20 +51,22 @@ def _next():
         try:
             __path__ = _package(SET)
             return
+        except MemoryError:  # says nothing about the set
+            raise
         except Exception as e:  # whatever is wrong with this set, an older one may still connect
             NOTE = NOTE or "set %d: %r" % (SET, e)
     __path__ = _HOME
 
 
-def load():
-    """Choose the set; at import, and after the active one has changed."""
+def load(first=0):
+    """Choose the set; at import, and after the active one has changed. `first`: begin with this one instead of the active one."""
     global _order, NOTE, SET
     NOTE = None
     SET = 0
     try:
         _order = sorted([int(d) for d in uos.listdir("/trust") if d.isdigit()], reverse=True)
         with open("/trust/active") as f:
-            n = int(f.read())
+            n = first or int(f.read(9))
         # Sets numbered above the active one were never committed, or were rolled back: the last resort.
         _order = [n] + [x for x in _order if x < n] + [x for x in _order if x > n]
     except (OSError, ValueError) as e:

@@ -15,6 +15,8 @@ def kind(e, verified=False):
     if isinstance(e, MemoryError):
         return "memory"
     a = e.args[0] if e.args else 0
+    if not isinstance(e, (OSError, ValueError)):
+        return "set" if isinstance(e, (AttributeError, TypeError, KeyError)) else "network"
     if not isinstance(e, OSError):
         a = str(a)
         for row in _TEXT.split("|"):
@@ -50,8 +52,8 @@ def error(e, route, seen, wire):
     from . import errors
 
     k = kind(e, bool(seen))
-    what = ""
-    if isinstance(e, AttributeError):
+    what = issuer = ""
+    if isinstance(e, AttributeError) and not wire:
         what = "this TLS library cannot verify servers (axTLS on ESP8266): refused, use an ESP32"
     if not wire:
         if k == "network":
@@ -64,4 +66,8 @@ def error(e, route, seen, wire):
         k = verify.kind(seen, route["host"])
     if wire and wire is not True and wire.head not in (0, 0x15, 0x16):  # TLS begins with an alert or a handshake
         what = "the server does not speak TLS, a captive portal?"
-    return errors.make(k, e, route["name"], seen[1] if seen and k == "trust" else None, what)
+    if k == "trust" and len(seen) > 1:
+        from . import verify
+
+        issuer = verify.issuer(seen[1])
+    return errors.make(k, e, route.get("name"), issuer or None, what)

@@ -24,7 +24,9 @@ def read(n):
             r["name"], r["host"], r["port"], r["roots"]
         d["routes"][0]
         return d
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as e:
+    except MemoryError:
+        raise
+    except Exception as e:
         from . import errors
 
         raise errors.make("set", e, None, None, "set %d" % n)

@@ -67,7 +67,7 @@ class LookUp:
         raise OSError(LookUp.error)
 def run(c):
     LookUp.error, LookUp.asked = c["look_up"], []
-    twinroot.tlslink.socket = LookUp if LookUp.error else LookUp.real
+    twinroot.tlslink.usocket = LookUp if LookUp.error else LookUp.real
     with open("/trust/1/set.json", "w") as f:
         json.dump(c["set"], f)
     core._set = core._next = stats._d = twinroot.INFO = None

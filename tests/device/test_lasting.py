@@ -28,7 +28,7 @@ import json, twinroot
 class Json:
     def dumps(d):
         raise MemoryError("memory allocation failed")
-twinroot.stats.json = Json
+twinroot.stats.ujson = Json
 link = twinroot.connect()
 link.sock.write(b"ping")
 print(json.dumps([link.route, str(link.sock.read(4), "ascii"), "health.json" in __import__("os").listdir("/trust")]))
@@ -78,7 +78,7 @@ class Socket:
     from socket import socket
     def getaddrinfo(*_):
         return []
-twinroot.tlslink.socket = Socket
+twinroot.tlslink.usocket = Socket
 try:
     twinroot.connect()
 except OSError as e:
