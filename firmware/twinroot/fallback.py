@@ -24,7 +24,6 @@ def failed(p, kind):
         if kind == "trust":
             p.any = True
         elif kind != "network":
-            p.fails += 1
             return -1
         elif p.quiet is None:
             p.quiet = p.now
@@ -36,7 +35,6 @@ def failed(p, kind):
         if not p.tried >> j & 1 and (j == p.last or p.any or silent(p) and _opens(p, j)):
             p.i = j
             return j
-    p.fails += 1
     return -1
 
 
