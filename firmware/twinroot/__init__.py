@@ -8,10 +8,11 @@ Frozen into firmware, or copied flat, there is no such folder: the modules besid
 """
 
 import gc
+import sys
+
 import uhashlib
 import ujson
 import uos
-import sys
 from ubinascii import hexlify
 
 SET = 0  # number of the set in use; 0: there is none

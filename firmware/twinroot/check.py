@@ -1,9 +1,10 @@
 """selftest(): what is on this board, for `twinroot verify`: every file of the set hashed, and a connection if asked."""
 
 import gc
+import sys
+
 import uhashlib
 import ujson
-import sys
 from ubinascii import hexlify
 from utime import ticks_diff, ticks_ms
 

@@ -3,7 +3,6 @@ valid. The floor is a time that has certainly passed: it comes with the set and 
 beyond it a clock, or a time server, is wrong, and builds of before 1.26 cannot reckon with times past 2068."""
 
 import utime
-
 from micropython import const
 
 _SPAN = const(788400000)  # 25 years

@@ -2,7 +2,7 @@
 in failing.py."""
 
 import gc
-import uos
+
 from utime import sleep_ms, ticks_diff, ticks_ms
 
 import twinroot

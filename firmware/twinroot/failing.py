@@ -2,10 +2,10 @@
 Loaded with the first failure."""
 
 import gc
-import uos
-from utime import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
+import uos
 from micropython import const
+from utime import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
 import twinroot
 

@@ -4,9 +4,8 @@ Loaded when a set proves itself, is on trial or is updated."""
 
 import uhashlib
 import ujson
-from ubinascii import hexlify
-
 from micropython import const
+from ubinascii import hexlify
 
 import twinroot
 

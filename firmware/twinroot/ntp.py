@@ -4,9 +4,8 @@ and no answer does more than set the clock."""
 import uos
 import usocket
 import utime
-from utime import ticks_add, ticks_diff, ticks_ms
-
 from micropython import const
+from utime import ticks_add, ticks_diff, ticks_ms
 
 from . import clock
 

@@ -5,9 +5,8 @@ fails or has recovered), or when an hour has passed; never more than `_DAY` time
 that a board which resets all the time has no more. What a power cut can cost is an hour of counting, never the file."""
 
 import ujson
-from utime import ticks_diff, ticks_ms
-
 from micropython import const
+from utime import ticks_diff, ticks_ms
 
 from . import sets
 

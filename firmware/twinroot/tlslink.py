@@ -2,14 +2,14 @@
 server's name."""
 
 import gc
+
+import tls
 import uhashlib
 import uio
 import uselect
 import usocket
-from utime import ticks_add, ticks_diff, ticks_ms
-
-import tls
 from micropython import const
+from utime import ticks_add, ticks_diff, ticks_ms
 
 import twinroot
 
@@ -51,6 +51,7 @@ class Wire(uio.IOBase):
         if self.block:
             self.dead = True
             return -_ETIMEDOUT
+        return None
 
     def readinto(self, b):
         n = self._io(uselect.POLLIN, self.rd, b)

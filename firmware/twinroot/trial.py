@@ -3,11 +3,11 @@ the board is online by that, and tries again in an hour. When that has gone on f
 version is refused from then on. With no set before there is no trial."""
 
 import sys
+
 import uhashlib
 import uos
-from ubinascii import hexlify
-
 from micropython import const
+from ubinascii import hexlify
 
 import twinroot
 

@@ -78,7 +78,7 @@ def build(product: Product, device: Device, interpreter: Interpreter | None = No
     trust[KEY_FILE] = pair.key_pem
     modules = {f"{PACKAGE_HOME}/{package.digest}/{name}": content for name, content in package.files.items()}
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in {**trust, **modules}.items()}
-    trust[SET_FILE] = _line(_set(product, device, one, pair, package.digest, hashes))
+    trust[SET_FILE] = sealed(_set(product, device, one, pair, package.digest, hashes))
     lib = {f"{PACKAGE_HOME}/{compiler.LOADER}": package.loader, **modules}
     lib.update({f"/{name}": file.read_bytes() for name, file in product.app.items()})
     return Bundle(
@@ -92,8 +92,10 @@ def build(product: Product, device: Device, interpreter: Interpreter | None = No
     )
 
 
-def _line(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+def sealed(value: dict[str, Any]) -> bytes:
+    """set.json of `value`, its last key the hash of what stands before it: firmware/twinroot/guard.py asks it after a failure."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()[:-1]
+    return text + b',"sum":"' + hashlib.sha256(text).hexdigest()[:16].encode() + b'"}'
 
 
 def _set(product: Product, device: Device, one: Unit, pair: Pair, package: str, hashes: dict[str, str]) -> dict[str, Any]:
@@ -105,7 +107,10 @@ def _set(product: Product, device: Device, one: Unit, pair: Pair, package: str, 
         "board": product.board.name,
         "chip": product.board.chip,
         "package": package,
-        "routes": [{"name": r.name, "host": r.host, "port": r.port, "roots": list(r.roots)} for r in product.routes],
+        "routes": [
+            {"name": r.name, "host": r.host, "port": r.port, "roots": list(r.roots), "standing": product.standing(r)}
+            for r in product.routes
+        ],
         "client_id": one.client_id,
         "cert": CERTIFICATE_FILE,
         "key": KEY_FILE,
@@ -114,8 +119,11 @@ def _set(product: Product, device: Device, one: Unit, pair: Pair, package: str, 
     }
     if one.ssid is not None:
         made["wifi"] = {"ssid": one.ssid.reveal(), **({"password": one.password.reveal()} if one.password else {})}
-    if product.return_after is not None:
-        made["policy"] = {"return": product.return_after}
+    policy = {"return": product.return_after, "silence": None if product.on_silence == "upward" else product.on_silence}
+    # There in any case: over the air, what a set does not name stays as it was.
+    made["policy"] = {key: value for key, value in policy.items() if value is not None}
+    if product.retired:
+        made["retired"] = sorted(product.retired.values())
     if product.vendor is not None:
         made["vendor"] = product.vendor
     if product.lab_resolve:

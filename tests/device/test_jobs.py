@@ -44,7 +44,17 @@ print(json.dumps({"set": twinroot.SET, "active": twinroot.slots.active(), "kinds
 """
 
 
-UNUSED = ("adapter", "ntp", "telemetry", "wifi", "trial", "verify", "classify", "failing", "fallback")  # by an application that meets no failure
+UNUSED = (
+    "adapter",
+    "ntp",
+    "telemetry",
+    "wifi",
+    "trial",
+    "verify",
+    "classify",
+    "failing",
+    "fallback",
+)  # by an application that meets no failure
 
 
 class Jobs:

@@ -256,7 +256,7 @@ def test_an_adversary_that_silences_any_route_at_any_time(standing: bytes, cuts:
     device = Device(standing, works)
     device.run(8000, rnd)
     last = 0
-    for (begin, end), (_, before, route) in zip(device.offline, [*device.used, (0, device.policy.last, 0)], strict=False):
+    for (begin, end), (_, before, _) in zip(device.offline, [*device.used, (0, device.policy.last, 0)], strict=False):
         last = before
         for r in permitted(standing, last):
             assert stretches(works, r, begin, end) <= 300, f"route {r} worked, and the device was offline from {begin} to {end}"

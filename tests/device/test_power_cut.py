@@ -26,7 +26,8 @@ twinroot.stats.data()
 twinroot.stats.good("ats", "Ats", 800000000)
 twinroot.stats.save(True)
 """
-TRIAL_2 = {"/trust/health.json": b'{"v":1,"proven":1,"last":"ats","since":0,"routes":{"ats":{"good":5,"bad":0}},"roots":{},"trial":[2,3,1700000000]}'}
+ROUTES = b'"routes":{"ats":{"good":5,"bad":0}},"roots":{}'
+TRIAL_2 = {"/trust/health.json": b'{"v":1,"proven":1,"last":"ats","since":0,%s,"trial":[2,3,1700000000]}' % ROUTES}
 
 
 def state(board: Board) -> tuple[int, dict[str, Any]]:

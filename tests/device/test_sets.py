@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.device import pki, sets
-from tests.device.jail import Board
 from tests.device.behaviours import at_once, sequence
+from tests.device.jail import Board
 from tests.device.server import Server, echo
 from tests.device.world import ATS, LEGACY, World
 
