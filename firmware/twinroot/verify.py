@@ -44,7 +44,7 @@ def issuer(b):
         s = last + 2
         e = len(b)
     step = {0x1E: 2, 0x1C: 4}.get(b[last], 1)  # BMPString, UniversalString: the last byte of each character
-    v = bytes(b[s:e])[step - 1 :: step][: 40 if step > 1 else 160]
+    v = bytes([b[i] for i in range(s + step - 1, min(e, len(b), s + 40 * step), step)])
     for n in range(40, 36, -1):  # a character may have been cut
         try:
             t = str(v[:n], "utf-8")
