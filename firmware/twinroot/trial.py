@@ -87,7 +87,8 @@ def _count(n, m, version):
         d["trial"] = [n, 0, now]
     elif ntp and ntp.moved or now < t[2]:  # hours do not pass by a time server's word
         t[2] = now
-        ntp.moved = False
+        if ntp:
+            ntp.moved = False
         stats.save(True)
         return
     elif now - t[2] < policy.RETURN_S:

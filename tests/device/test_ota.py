@@ -275,3 +275,38 @@ def test_key_files(tmp_path: Path) -> None:
     assert echo.sign(b"abc") == b"cba"
     with pytest.raises(StationError):
         signing.CommandSigner([sys.executable, "-c", "raise SystemExit(3)"]).sign(b"abc")
+
+
+BETWEEN = """
+import json, twinroot
+from twinroot import ota
+out = []
+for name in ("/newer", "/update"):
+    try:
+        with open(name, "rb") as f:
+            ota.Update().feed(f.read())
+        out.append("done")
+    except OSError as e:
+        out.append(str(e))
+print(json.dumps([out, twinroot.SET, twinroot.slots.active()]))
+"""
+
+
+def test_between_commit_and_restart_an_older_one_is_refused(fleet: Fleet) -> None:
+    """The newest of active and in use counts: version 3 is active, 1 in use, and 2 is old."""
+    board = fleet.board(container(fleet.new, 2))
+    board.put({"/newer": container(fleet.new, 2, info={"version": 3})})
+    out, in_use, active = board.run(BETWEEN).json
+    assert (out[0], in_use, active) == ("done", 1, 2)
+    assert "not newer" in out[1]
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"package": 5}'])
+def test_a_damaged_set_that_is_kept_does_not_stop_updates(fleet: Fleet, damage: bytes) -> None:
+    """The proven set is kept; when it cannot be read any more, it is of no use to anybody."""
+    three = fleet.world.build(3, fleet.ats.address, fleet.legacy.address, vendor=signing.public_numbers(vendor().public))
+    proven = {"/trust/health.json": PROVEN_1["/trust/health.json"].replace(b'"proven":1', b'"proven":2')}
+    tree = sets.board(3, fleet.old, three) | proven | {"/update": container(fleet.new, 2, info={"version": 4}), "/trust/2/set.json": damage}
+    board = Board(fleet.folder, tree)
+    assert board.run(FEED % 512).json[0] == "done"
+    assert "/trust/2/set.json" not in board.tree()
