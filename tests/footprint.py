@@ -28,14 +28,14 @@ from tests.device.jail import MICROPYTHON, Board  # noqa: E402
 from tests.device.world import ATS, LEGACY, World  # noqa: E402
 
 CORE = ("__init__", "core", "policy", "sets", "slots", "stats", "clock", "der", "tlslink")
-FAILURE = ("errors", "classify", "verify")
+FAILURE = ("errors", "classify", "verify", "failing", "fallback")
 
 # What may not be exceeded on the 64-bit build: 8, 9, 4 and 48 KB are promises of the package, the rest is today's number and a little
 # room.
 LIMITS = {
     "mpy_core": 8192,
-    "mpy_failure": 2700,
-    "mpy_total": 24000,
+    "mpy_failure": 5200,
+    "mpy_total": 30500,
     "heap_import": 9 * 1024,
     "heap_core": 21000,
     "heap_set": 3000,

@@ -107,7 +107,21 @@ def types(value: Any) -> list[bytes]:
     return made
 
 
-ODD = [b"", b"\0" * 300, b"[]", b"5", b"null", b'"x"', b"{}", b"[" * 3000, b'{"a":' * 700, b"9" * 3000, b'{"routes":1}', b"\xff" * 4096, b" " * 9000]
+ODD = [
+    b"",
+    b"\0" * 300,
+    b"[]",
+    b"5",
+    b"null",
+    b'"x"',
+    b"{}",
+    b"[" * 3000,
+    b'{"a":' * 700,
+    b"9" * 3000,
+    b'{"routes":1}',
+    b"\xff" * 4096,
+    b" " * 9000,
+]
 
 
 def run(tmp_path: Path, choose: Any) -> tuple[list[tuple[str, bytes]], list[list[Any]]]:
@@ -120,7 +134,11 @@ def run(tmp_path: Path, choose: Any) -> tuple[list[tuple[str, bytes]], list[list
             files |= built | {path: sealed(json.loads(built[path]))}
         guard = json.dumps({"proven": 2, "refused": 7, "retired": []})
         guarded = (hashlib.sha256(guard.encode()).hexdigest()[:16] + guard).encode()
-        tree = sets.board(2, files) | {"/trust/health.json": json.dumps(HEALTH).encode(), "/trust/guard.0": guarded, "/trust/guard.1": guarded}
+        tree = sets.board(2, files) | {
+            "/trust/health.json": json.dumps(HEALTH).encode(),
+            "/trust/guard.0": guarded,
+            "/trust/guard.1": guarded,
+        }
         cases = choose({p: d for p, d in tree.items() if p.startswith("/trust/")})
         tree["/cases"] = b"".join(data for _, data in cases)
         tree["/sizes"] = b"".join(json.dumps([path, len(data)]).encode() + b"\n" for path, data in cases)

@@ -75,7 +75,9 @@ def meet(tmp_path: Path, chains: Iterator[list[bytes]], count: int, numbers: boo
         board = world.board(ats, legacy)
         out = board.run(RUN % (numbers, count), timeout=300).json
         ats.behaviour = world.server(ATS, world.ats).behaviour
-        assert board.run("import json, twinroot; print(json.dumps(twinroot.connect(prefer=True).route))").json == "ats", "the next one works"
+        assert board.run("import json, twinroot; print(json.dumps(twinroot.connect(prefer=True).route))").json == "ats", (
+            "the next one works"
+        )
     return out
 
 
@@ -106,7 +108,14 @@ TAGS = (0x0C, 0x12, 0x13, 0x14, 0x16, 0x1A, 0x1C, 0x1E)
 TEXTS = ["信頼" * 9 + "局", "信頼局" * 4 + "認", "Zürich Ä" * 7, "", "x", "\x1b[2J\r\n\0", "a" * 64, "n" * 300]
 TEXTS += ["é" * n + "x" * (41 - n) for n in range(12, 42, 3)]  # a cut falls into a character
 VALUES = [f for t in TEXTS for f in (t.encode(), t.encode("utf-16-be"), t.encode("utf-32-be"), t.encode("latin-1", "replace"))]
-SANS = (b"", b"\x30\x00", b"\x30\x06\x82\x04\xff\xfe\xfd\xfc", b"\x30\x07\x82\x05\xe4\xb8\xadaa", b"\x30\x02\x82\x00", b"\x30\x05\x82\x82\x00\x01x")
+SANS = (
+    b"",
+    b"\x30\x00",
+    b"\x30\x06\x82\x04\xff\xfe\xfd\xfc",
+    b"\x30\x07\x82\x05\xe4\xb8\xadaa",
+    b"\x30\x02\x82\x00",
+    b"\x30\x05\x82\x82\x00\x01x",
+)
 
 
 def names(like: bytes) -> Iterator[bytes]:
@@ -144,7 +153,14 @@ def broken(tmp_path: Path, count: int, numbers: bool, seed: int) -> None:
     ats = pki.root("Test ATS Root")
     nobody = pki.root("Nobody")
     middle = pki.make(pki.name("Middle"), nobody, ca=True)
-    seeds = [pki.server(ATS, ats).der, pki.server(ATS, nobody).der, pki.server(ATS, middle, kind="rsa").der, ats.der, middle.der, *soup(ats.der)]
+    seeds = [
+        pki.server(ATS, ats).der,
+        pki.server(ATS, nobody).der,
+        pki.server(ATS, middle, kind="rsa").der,
+        ats.der,
+        middle.der,
+        *soup(ats.der),
+    ]
     r = random.Random(seed)
     source = mutants(seeds, r)
 

@@ -1,5 +1,6 @@
-"""Back-off belongs to sessions: whatever a server, or a broker, does after the handshake, a device makes some 600 attempts a day; and a
-session that has proven itself is worth a new one at once. A day is simulated on the real interpreter: time passes where it is waited for."""
+"""Back-off belongs to sessions: whatever a server, or a broker, does after the handshake, a device makes some 600 attempts a day; and
+a session that has proven itself is worth a new one at once. A day is simulated on the real interpreter: time passes where it is waited
+for."""
 
 from __future__ import annotations
 

@@ -47,7 +47,14 @@ def legacy_first(world: World, ats: str, legacy: str, standing: tuple[int, int] 
 
 @pytest.mark.parametrize(
     ("standing", "policy", "moves"),
-    [((0, 2), {}, True), ((1, 2), {}, True), ((2, 2), {}, False), ((2, 0), {}, False), ((0, 2), {"silence": "never"}, False), ((2, 0), {"silence": "any"}, True)],
+    [
+        ((0, 2), {}, True),
+        ((1, 2), {}, True),
+        ((2, 2), {}, False),
+        ((2, 0), {}, False),
+        ((0, 2), {"silence": "never"}, False),
+        ((2, 0), {"silence": "any"}, True),
+    ],
 )
 def test_a_closed_endpoint(tmp_path: Path, standing: tuple[int, int], policy: dict[str, Any], moves: bool) -> None:
     """Legacy first, and its endpoint is switched off: online over ats after a minute, and never down without evidence."""
