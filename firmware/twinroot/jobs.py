@@ -12,7 +12,7 @@ from ubinascii import a2b_base64
 
 import twinroot
 
-from . import errors, guard, ota, sets, slots
+from . import errors, ota, sets, slots
 
 
 class _Update(ota.Update):
@@ -96,7 +96,7 @@ class Jobs:
             return
         if v < have:
             raise ota._no("version %d is not newer" % v)
-        if v <= guard.read()["refused"]:
+        if v <= ota.refused():
             raise ota._no("version %d was rolled back" % v)
         a = slots.active()
         if a != twinroot.SET and sets.read(a).get("version") == v:  # an older one stands in for it

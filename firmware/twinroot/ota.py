@@ -20,7 +20,7 @@ from ubinascii import hexlify
 
 import twinroot
 
-from . import clock, errors, guard, sets, slots, stats
+from . import clock, errors, guard, seal, sets, slots, stats
 
 MAGIC = b"TWSET1\n"
 _LIMIT = 8192  # bytes of manifest
@@ -48,9 +48,15 @@ def verified(key, signature, data):
     return m == b"\0\1" + b"\xff" * (size - len(d) - 3) + b"\0" + d
 
 
+def refused():
+    """The highest version that was rolled back."""
+    old = stats.data().get("refused")  # where releases before guard.py kept it
+    return max(guard.read()["refused"], old if isinstance(old, int) else 0)
+
+
 def newest():
     """The highest version that is no news: of the set in use, of the active one, of those that were rolled back."""
-    v = max(sets.read(twinroot.SET).get("version", 0), guard.read()["refused"])
+    v = max(sets.read(twinroot.SET).get("version", 0), refused())
     try:
         return max(v, sets.read(slots.active()).get("version", 0))
     except OSError:  # the active one cannot be read: an update is what it needs
@@ -192,7 +198,7 @@ class Update:
         new["files"] = files
         new.pop("sum", None)
         with open(q + "set.new", "wb") as f:
-            f.write(guard.seal(ujson.dumps(new).encode()))
+            f.write(seal.seal(ujson.dumps(new).encode()))
         uos.rename(q + "set.new", q + "set.json")
         from . import check
 

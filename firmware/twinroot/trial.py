@@ -11,7 +11,7 @@ from ubinascii import hexlify
 
 import twinroot
 
-from . import clock, core, der, errors, guard, policy, sets, slots, stats
+from . import clock, core, der, errors, guard, policy, seal, sets, slots, stats
 
 _HOURS = const(4)  # comparisons, an hour or more apart, that a set has to lose; no portal lasts that long
 
@@ -25,7 +25,7 @@ def _judged():
     if stats.data()["proven"] != n and guard.read()["proven"] != n:
         return True
     if _whole is None:
-        _whole = guard.whole(n)
+        _whole = seal.whole(n)
     return not _whole
 
 
@@ -33,7 +33,7 @@ def _before(n):
     """The set to compare with: the one that has proven itself, or the newest whole one before."""
     p = stats.data()["proven"] or guard.read()["proven"]
     for m in [p] + sorted([int(d) for d in uos.listdir(sets.ROOT) if d.isdigit()], reverse=True):
-        if 0 < m < n and guard.whole(m):
+        if 0 < m < n and seal.whole(m):
             return m
     return 0
 
@@ -98,7 +98,9 @@ def _count(n, m, version):
         t[2] = now
         if t[1] >= _HOURS:
             if d["proven"] != n:  # not merely damaged
-                guard.refuse(version)
+                g = guard.read()
+                g["refused"] = max(version, g["refused"])
+                guard.write(g)
             del d["trial"]
             slots.commit(m)
             twinroot.NOTE = None

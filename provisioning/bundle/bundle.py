@@ -93,7 +93,7 @@ def build(product: Product, device: Device, interpreter: Interpreter | None = No
 
 
 def sealed(value: dict[str, Any]) -> bytes:
-    """set.json of `value`, its last key the hash of what stands before it: firmware/twinroot/guard.py asks it after a failure."""
+    """set.json of `value`, its last key the hash of what stands before it: firmware/twinroot/seal.py asks it after a failure."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()[:-1]
     return text + b',"sum":"' + hashlib.sha256(text).hexdigest()[:16].encode() + b'"}'
 

@@ -218,7 +218,8 @@ def judge(found: list[dict[str, Any]]) -> None:
         heap = row["heap"]
         assert not heap or max(heap) - min(heap[:3]) < 4096, heap
     routes = {row["epoch"]: set(row["routes"]) for row in found}
-    assert all(r == {"legacy Old"} for e, r in routes.items() if e < LEGACY_ENDS)
+    # Wi-Fi that comes back between two attempts of a pass leads upward, too: for an hour.
+    assert all("legacy Old" in r and r <= {"legacy Old", "ats A"} for e, r in routes.items() if e < LEGACY_ENDS)
     assert all(r == {"ats A"} for e, r in routes.items() if LEGACY_ENDS < e < ROOT_B)
     assert all(r == {"ats B"} for e, r in routes.items() if ROOT_B <= e < ROOT_C)
     assert all(r == {"ats C"} for e, r in routes.items() if e >= ROOT_C)
