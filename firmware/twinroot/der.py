@@ -9,7 +9,7 @@ def load(path, label):
     d = None
     with open(path, "rb") as f:
         for line in f:
-            if line[:1] == b"\x30" and d is None:
+            if line[:2] == b"\x30\x82" and d is None:  # 0 alone may begin a line of base64
                 return line + f.read()
             if line[:5] == b"-----":
                 if d:

@@ -221,8 +221,8 @@ def test_on_the_virtual_board(tmp_path: Path, jobs: Jobs, make_virtual_board: An
     assert read(board)["/trust/active"] == b"2"
 
 
-def test_in_112_kb_of_heap(jobs: Jobs) -> None:
+def test_in_128_kb_of_heap(jobs: Jobs) -> None:
     """On the 64-bit build, with every module that this needs loaded."""
     jobs.cloud.jobs["j1"] = topic(container(jobs.next_set(), 2), jobs.cloud)
-    done = Board(jobs.fleet.folder, jobs.tree()).run(APP % "other", heap="112K")
+    done = Board(jobs.fleet.folder, jobs.tree()).run(APP % "other", heap="128K")
     assert done.json["set"] == 2

@@ -166,7 +166,7 @@ def test_a_client_outlives_the_package_it_came_with(world: World) -> None:
         world.server(LEGACY, world.legacy) as legacy,
     ):
         one = world.build(1, ats.address, legacy.address)
-        two = bad_set(world, 2, ats, legacy, change={"extra.mpy": sets.compiled()["policy"]})
+        two = bad_set(world, 2, ats, legacy, change={"extra.mpy": sets.compiled()["core"]})
         out, proven, trial = Board(world.folder / "board", sets.board(2, one, two) | PROVEN_1).run(SURVIVOR).json
     assert out == [[1, "ats", True]] * 6 + [[False, True]]
     assert (proven, trial) == (1, True)

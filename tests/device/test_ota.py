@@ -91,7 +91,7 @@ class Fleet:
         self.moved = World(folder / "moved")
         self.moved.ats = pki.root("Next ATS Root")
         self.moved.device = self.world.device
-        self.new = self.moved.build(2, self.ats.address, self.legacy.address, change={"extra.mpy": sets.compiled()["policy"]})
+        self.new = self.moved.build(2, self.ats.address, self.legacy.address, change={"extra.mpy": sets.compiled()["core"]})
         self.folder = folder / "board"
 
     def board(self, data: bytes, **files: bytes) -> Board:

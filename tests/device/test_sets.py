@@ -69,7 +69,7 @@ def test_a_new_set_that_never_connects_is_rolled_back_after_hours(world: World) 
     """The board is online by the set before in the first pass, with that set's code; the new one is given up in the fifth comparison."""
     with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy:
         old = world.build(1, ats.address, legacy.address)
-        new = bad_set(world, 2, ats, legacy, change={"extra.mpy": sets.compiled()["policy"]})
+        new = bad_set(world, 2, ats, legacy, change={"extra.mpy": sets.compiled()["core"]})
         board = Board(world.folder / "board", sets.board(2, old, new) | PROVEN_1)
         package = json.loads(old["/trust/1/set.json"])["package"]
         d = board.run(HOURLY % 4).json
