@@ -33,11 +33,12 @@ lint: $(STAMP)
 
 check: lint test
 
-# Speed, peers in the same run. bench-link: update against mpremote and ampy; bench-flash: blank board to PASS against esptool and mpremote.
+# Speed, peers in the same run. bench-link: every job, against mpremote, mpytool and ampy (BENCH="--quick": two rounds); bench-flash: blank
+# board to PASS against esptool and mpremote.
 bench: bench-link bench-flash
 
 bench-link: $(STAMP)
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(BENCH)
 
 bench-flash: $(STAMP)
 	$(BIN)/python -m tests.flash.bench

@@ -21,10 +21,9 @@ one = bytearray(1)
 at = 0  # next payload byte in frame
 end = 0  # end of the payload in frame
 expected = 0  # sequence number of the next frame
-bad = 0  # damaged frames since the last good one
+bad = 0  # times that nothing good came since the last good frame: damage, or a quarter of a second of silence
 count = 0  # number of the last message
 last = b""  # last message, for a host that asks again
-patience = 4000  # ms of silence after which the board is given back
 
 
 def heard(ms):
@@ -35,44 +34,48 @@ def heard(ms):
     return n
 
 
+def mark(kind):
+    """A word about frames: 6, taken; 21, send again; and which one is expected."""
+    stdout.write(bytes((kind, expected, expected ^ 255)))
+
+
 def receive():
-    """Next frame into `frame`. It is acknowledged when it has left the receive ring, before anything is done with it."""
+    """Next frame into `frame`. It is acknowledged when it has left the receive ring, before anything is done with it.
+
+    Whoever waits here says so, again and again: the host sends nothing twice before it has heard that.
+    """
     global at, end, expected, bad
-    while bad < 40:
-        if not heard(patience):
-            break
-        n = one[0]
-        if n == 3:
-            raise KeyboardInterrupt
-        if n == 2:
-            stdout.write(last)
-        if n < 4 or n == 13:
-            continue
-        if n < 124:
-            frame[0] = n
-            i = 1
-            while i < n + 5 and heard(250):
-                frame[i] = one[0]
-                i += 1
-            if i == n + 5 and crc32(body[: n + 2]) & 0xFFFFFF == int.from_bytes(body[n + 2 : n + 5], "little"):
-                n = expected - frame[1] & 255
-                if not n:
-                    at = 2
-                    end = frame[0] + 2
-                    expected = expected + 1 & 255
-                    bad = 0
-                if n < 9:  # expected, or here before: its acknowledgement was lost
-                    stdout.write(bytes((6, expected, expected ^ 255)))
-                    if n:
-                        continue
-                    return
-            else:
-                n = 9
-        if n > 8:
+    while bad < 16:
+        if heard(250):
+            n = one[0]
+            if n == 3:
+                raise KeyboardInterrupt
+            if n == 2:
+                stdout.write(last)
+            if n < 4 or n == 13:
+                continue
+            if n < 124:
+                frame[0] = n
+                i = 1
+                while i < n + 5 and heard(250):
+                    frame[i] = one[0]
+                    i += 1
+                if i == n + 5 and crc32(body[: n + 2]) & 0xFFFFFF == int.from_bytes(body[n + 2 : n + 5], "little"):
+                    n = expected - frame[1] & 255
+                    if not n:
+                        at = 2
+                        end = frame[0] + 2
+                        expected = expected + 1 & 255
+                        bad = 0
+                    if n < 9:  # expected, or here before: its acknowledgement was lost
+                        mark(6)
+                        if n:
+                            continue
+                        return
             while heard(20):
                 pass
-            bad += 1
-            stdout.write(bytes((21, expected, expected ^ 255)))
+        bad += 1
+        mark(21)
     raise OSError(110)
 
 
@@ -98,7 +101,7 @@ def say(value):
 
 
 def beat():
-    """One byte that says: busy with flash, but here."""
+    """One byte that says: at work with flash, and not reading. Before and between all that may take long."""
     stdout.write(b"\x16")
 
 

@@ -4,9 +4,12 @@
 def audit():
     """Hashes of the active set as they are in flash: {path: sha256} of every file that set.json names, set.json, the loader."""
     look()
-    found = [place(now, name) for name in sets[now]["files"]] + [home(now) + _SET] if now else []
-    found += [_LIB + name for name in names("/lib/twinroot") if name[:9] == "__init__."]
-    return {path: digest(path) for path in found}
+    found = [place(now, name) for name in sets[now]["files"]] if now else []
+    found += [_LIB + e[0] for e in lib if e[0][:9] == "__init__."]
+    found = {path: digest(path) for path in found}
+    if now:
+        found[home(now) + _SET] = heads[now]
+    return found
 
 
 def back():
@@ -16,5 +19,6 @@ def back():
     for name, sha in sets[n]["files"].items() if n else ():
         check(place(n, name), sha)
     if n:
-        write(_TRUST + "active", str(n).encode())
+        point(n)
+        switch(n)
     return [now, n]

@@ -5,7 +5,10 @@ import sys
 
 
 def hello():
-    """[version, mpy, machine, platform, unique id, list of mounts, bytes of a block, blocks free, whether we have a folder there]"""
+    """[version, mpy, machine, platform, unique id, list of mounts, bytes of a block, blocks free, whether we have a folder there]
+
+    Counting free blocks walks the whole file system: only prepare() does it on a board that holds something of ours.
+    """
     kind = uid = ""
     try:
         import umachine
@@ -17,6 +20,11 @@ def hello():
     except Exception:
         pass  # before MicroPython 1.25 there is no list of mounts
     i = sys.implementation
-    fs = uos.statvfs("/")
-    ours = "trust" in uos.listdir("/")
-    return [i[1][:3], getattr(i, "_mpy", 0) & 255, getattr(i, "_machine", ""), sys.platform, uid, kind, fs[0], fs[3], ours]
+    beat()
+    try:
+        uos.stat("/trust")
+        fs = [0, 0, 0, 0]
+    except OSError:
+        beat()
+        fs = uos.statvfs("/")
+    return [i[1][:3], getattr(i, "_mpy", 0) & 255, getattr(i, "_machine", ""), sys.platform, uid, kind, fs[0], fs[3], not fs[0]]

@@ -5,7 +5,7 @@ import sys
 
 import uhashlib
 import ujson
-from ubinascii import hexlify
+import uos
 from utime import ticks_diff, ticks_ms
 
 import twinroot
@@ -21,35 +21,45 @@ def sha256(path, buf):
             while True:
                 n = f.readinto(buf)
                 if not n:
-                    return str(hexlify(h.digest()), "ascii")
+                    return h.digest().hex()
                 h.update(memoryview(buf)[:n])
     except OSError:
         return None
 
 
-def bad(n, buf):
-    """(paths whose hash differs or that are missing, hash of set.json) of the set `n`."""
+def bad(n, want=""):
+    """(paths whose hash differs or that are missing, hash of set.json) of the set `n`; (None, hash) of one that is not `want`."""
     p = sets.path(n)
-    with open(p + "set.json") as f:
-        files = ujson.load(f)["files"]
+    with open(p + "set.json", "rb") as f:
+        files = f.read()
+    sha = uhashlib.sha256(files).digest().hex()
+    if not sha.startswith(want):
+        return None, sha
+    files = ujson.loads(files)["files"]
+    gc.collect()
+    try:
+        buf = bytearray(4096)  # littlefs reads a whole block at once into that, else 128 bytes
+    except MemoryError:
+        buf = bytearray(256)
     out = []
     for name in sorted(files):
         q = name if name[0] == "/" else p + name
         if sha256(q, buf) != files[name]:
             out.append(q)
-    return out, sha256(p + "set.json", buf)
+    return out, sha
 
 
 def _uid():
     try:
         from umachine import unique_id
 
-        return str(hexlify(unique_id()), "ascii")
+        return unique_id().hex()
     except ImportError:
         return None
 
 
-def selftest(connect=False):
+def selftest(connect=False, want=""):
+    """What the board holds. `want`: the beginning of the SHA-256 of set.json; of another set only that is read, and "bad" is None."""
     n = twinroot.SET
     d = {
         "ok": False,
@@ -74,14 +84,16 @@ def selftest(connect=False):
         "error": twinroot.NOTE,
     }
     try:
+        d["bad"], d["set_sha256"] = bad(n, want)
         s = sets.read(n)
-        d["previous"] = slots.previous(n) or None
+        if d["bad"] is not None:
+            d["trust"] = uos.listdir("/trust")
+            d["previous"] = slots.previous(n, d["trust"]) or None
         for k in ("product", "device", "board", "version", "package"):
             d[k] = s.get(k)
         d["routes"] = [r["name"] for r in s["routes"]]
         d["lab"] = "lab" in s
-        d["bad"], d["set_sha256"] = bad(n, bytearray(256))
-        d["ok"] = not d["bad"] and not d["error"]
+        d["ok"] = d["bad"] == [] and not d["error"]
     except (OSError, ValueError, KeyError) as e:
         d["error"] = d["error"] or str(e)
     if connect:
@@ -91,6 +103,15 @@ def selftest(connect=False):
     gc.collect()
     d["free"] = gc.mem_free()
     return d
+
+
+def held(want, paths):
+    """For the host's question whether there is anything to do: [self-report, what lies in /lib/twinroot, hashes of `paths`] when set.json
+    is `want`; else whose set it is."""
+    d = selftest(False, want)
+    if d["bad"] is None:
+        return d["device"]
+    return [d, uos.listdir("/lib/twinroot"), [sha256(p, bytearray(512)) for p in paths]]
 
 
 def _connect():

@@ -46,6 +46,21 @@ def kind(e, verified=False):
     return "network"
 
 
+def ended(e, link):
+    """The package's error for what a call met in the session of `link` (None: there is none yet), which it ends: where the next packet
+    begins is not known any more. A subscription that is refused ends nothing."""
+    from . import errors
+
+    if not isinstance(e, errors.TwinrootError):
+        if e.args and e.args[0] == 0x80:
+            return errors.make("refused", "subscription", link.route)
+        e = errors.make(kind(e, True) if isinstance(e, (OSError, MemoryError)) else "network", e, link and link.route)
+    if link:
+        link.wire.dead = True
+        link.close()
+    return e
+
+
 def error(e, route, seen, wire):
     """The package's error for `e`, raised while the set's files were loaded (`wire` None), on the way to the server
     (True), or in a handshake over that Wire. `seen`: what the verify callback collected."""

@@ -14,7 +14,9 @@ def _base(robust):
         else:
             from umqtt.simple import MQTTClient
     except ImportError:
-        from .mini import MQTTClient
+        from . import mini
+
+        return mini.MQTTClient
     return MQTTClient
 
 
@@ -42,10 +44,9 @@ def _refused(what, route):
 
 
 def _core(name, *a):
-    """A call to the core in use, which after a rollback may be an older one that does not have it."""
+    """What the core in use answers to a call; None from an older one, which stands in and does not have it."""
     f = getattr(twinroot.core, name, None)
-    if f:
-        f(*a)
+    return f and f(*a)
 
 
 class _Whole:
@@ -96,7 +97,9 @@ def _kind(base):
                 e = self._end(e, False, k)
                 if e.route:
                     twinroot.stats.bad(e.route, e.kind, None)
-                _core("refused")
+                f = _core("_failing")
+                if f:
+                    f.refused()
                 raise e
 
         def _hello(self, k, clean):
@@ -126,20 +129,13 @@ def _kind(base):
             over: where the next packet begins is not known any more."""
             own = self.inside
             self.inside = was
-            if own:
-                return e
-            k = k or self.link
-            try:
-                from . import classify, errors
+            if not own:
+                try:
+                    from . import classify
 
-                if not isinstance(e, errors.TwinrootError):
-                    kind = classify.kind(e, True) if isinstance(e, (OSError, MemoryError)) else "network"
-                    e = errors.make(kind, e, k and k.route)
-            except MemoryError:  # not even what would explain it fits
-                e = OSError(12, "out of memory")
-            if k:
-                k.wire.dead = True
-                k.close()
+                    e = classify.ended(e, k or self.link)
+                except Exception:  # not even what would explain it fits, or an older package stands in
+                    e = OSError(12, "out of memory")
             return e
 
         def set_callback(self, f):
@@ -162,9 +158,6 @@ def _kind(base):
             try:
                 base.subscribe(self, topic, qos)
             except Exception as e:
-                if e.args and e.args[0] == 0x80:
-                    self.inside = was
-                    raise _refused("subscription", self.link.route)
                 raise self._end(e, was)
             self.inside = was
             self.subs = [t for t in self.subs if t[0] != topic] + [(topic, qos)]

@@ -19,12 +19,13 @@ def check(s, force=False):
     disagree with the clock, so ask even if it is plausible. True when the clock was changed."""
     t = s.get("time", {})
     floor = t.get("floor", 0)
+    top = floor + _SPAN
     moved = None
-    if force or not floor <= now() < floor + _SPAN:
+    if force or not floor <= now() < top:
         from . import ntp
 
-        moved = ntp.sync(t.get("servers", ()), floor, floor + _SPAN, s)
-        if not floor <= now() < floor + _SPAN:
+        moved = ntp.sync(t.get("servers", ()), floor, top, s)
+        if not floor <= now() < top:
             from . import errors
 
             raise errors.make("clock", "no time server answered")

@@ -2,7 +2,6 @@
 in failing.py."""
 
 import gc
-import sys
 
 from utime import sleep_ms, ticks_diff, ticks_ms
 
@@ -12,6 +11,7 @@ from . import clock, policy, sets, stats, tlslink
 
 CONFIRM_MS = 1000  # between two handshakes that must agree
 
+_FULL = OSError(12, "out of memory")  # made while there is memory for it
 _set = None
 _pol = policy.Policy(1)  # until a set has been read
 _link = None
@@ -63,19 +63,18 @@ def _failing():
 
         return failing
     except MemoryError:  # not even what would explain it fits
-        raise OSError(12, "out of memory")
+        raise _FULL
 
 
-def _trial(now):
+def _trial():
     """True when an older set stands in for one on trial, and that may be tried again."""
     t = stats.data().get("trial")
-    return t and t[0] != twinroot.SET and not 0 <= now - t[2] < policy.RETURN_S
+    return t and t[0] != twinroot.SET and not 0 <= clock.now() - t[2] < policy.RETURN_S
 
 
 def due():
     """True when something better than what is in use may be tried: the preferred route, or the set that is on trial."""
-    now = clock.now()
-    return _pol.due(now) or _trial(now)
+    return _pol.due(clock.now()) or _trial()
 
 
 def close():
@@ -99,11 +98,6 @@ def proved(link):
             stats.save(True)
 
 
-def refused():
-    """The broker does not want this device, after a handshake that was good."""
-    _failing().refused()
-
-
 def connect(timeout=20, prefer=False, wait=True):
     """A verified Link over the best route. `timeout`: seconds for TCP, and again for the handshake. `prefer`: try the
     preferred route first, whatever worked last. `wait`: sleep first for as long as what failed demands.
@@ -116,7 +110,7 @@ def connect(timeout=20, prefer=False, wait=True):
             close()
         while wait and pause():
             sleep_ms(min(pause(), 1000))
-        if _trial(clock.now()):
+        if _trial():
             from . import trial
 
             trial.again()
@@ -152,7 +146,6 @@ def _pass(ms, prefer):
         from . import guard
 
         guard.proved(s)
-        del twinroot.guard, sys.modules["twinroot.guard"]  # 2 KB, for once in the life of a set
     else:
         stats.save(matters)
     return k

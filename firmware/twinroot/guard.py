@@ -2,6 +2,8 @@
 in two files, each with a hash in front, and apart from the counters of health.json. Loaded when a set proves itself (and let go again),
 is on trial or is updated."""
 
+import sys
+
 import uhashlib
 import ujson
 from ubinascii import hexlify
@@ -49,3 +51,4 @@ def proved(s):
     except OSError:  # a file system that cannot be written costs this, never the connection
         pass
     stats.write()
+    del twinroot.guard, sys.modules[__name__]  # 2 KB, for once in the life of a set

@@ -147,13 +147,17 @@ class Update:
         clock.check(old)
         if clock.now() >= man["expires"]:
             raise _no("expired")
+        code = "/lib/twinroot/" + man["set"]["package"] + "/"
         for name, _, _ in man["files"]:
             own = "/" not in name and name.endswith(".pem") and name not in (old.get("cert"), old.get("key"))
-            if ".." in name or not (own or name.startswith("/lib/twinroot/" + man["set"]["package"] + "/")):
+            if ".." in name or not (own or (name + "/").startswith(code)):
                 raise _no(name)
         tidy()
         self.number = 1 + max([int(d) for d in uos.listdir(sets.ROOT) if d.isdigit()])
-        for p in (sets.path(self.number)[:-1], "/lib", "/lib/twinroot", "/lib/twinroot/" + man["set"]["package"]):
+        folders = [sets.path(self.number)[:-1], "/lib", "/lib/twinroot"]
+        if [1 for f in man["files"] if f[0].startswith(code)]:  # a package for the loader of an earlier release
+            folders.append(code[:-1])
+        for p in folders:
             try:
                 uos.mkdir(p)
             except OSError:  # it is there
@@ -202,7 +206,7 @@ class Update:
         uos.rename(q + "set.new", q + "set.json")
         from . import check
 
-        if check.bad(self.number, bytearray(128))[0]:
+        if check.bad(self.number)[0]:
             raise _no("written wrongly")
         if stats.data().pop("trial", None):  # of another set that had this number
             stats.save(True)
@@ -221,9 +225,12 @@ def _copy(a, b):
 
 
 def _remove(path):
-    for name in sorted(uos.listdir(path), key=lambda n: n != "set.json"):  # first what makes it a set
-        uos.remove(path + "/" + name)
-    uos.rmdir(path)
+    try:
+        for name in sorted(uos.listdir(path), key=lambda n: n != "set.json"):  # first what makes it a set
+            uos.remove(path + "/" + name)
+        uos.rmdir(path)
+    except OSError:  # a package is a file
+        uos.remove(path)
 
 
 def tidy():

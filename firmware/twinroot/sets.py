@@ -20,9 +20,7 @@ def read(n):
             with open(path(n) + "set.json") as f:
                 d = ujson.load(f)
             d.pop("files", None)
-        for r in d["routes"]:
-            r["name"], r["host"], r["port"], r["roots"]
-        d["routes"][0]
+        d["routes"][0]["name"]
         return d
     except MemoryError:
         raise

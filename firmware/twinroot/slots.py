@@ -17,9 +17,9 @@ def commit(n):
     sets.replace("active", str(n))
 
 
-def previous(n):
-    """Number of the newest readable set below `n`, 0 when there is none."""
-    for m in sorted([int(d) for d in uos.listdir(sets.ROOT) if d.isdigit() and int(d) < n], reverse=True):
+def previous(n, names=None):
+    """Number of the newest readable set below `n`, 0 when there is none. `names`: what lies in /trust, when that is known."""
+    for m in sorted([int(d) for d in names or uos.listdir(sets.ROOT) if d.isdigit() and int(d) < n], reverse=True):
         try:
             sets.read(m)
             return m

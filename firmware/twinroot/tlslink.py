@@ -41,23 +41,21 @@ class Wire(uio.IOBase):
             ms = self.limit or -1
             if self.end is not None:
                 ms = max(0, ticks_diff(self.end, ticks_ms()))
+        n = -_ETIMEDOUT if self.block else None
         try:
             self.p.modify(self.s, what)
             for _ in self.p.ipoll(ms):
-                return f(b)
+                n = f(b)
+                break
         except OSError as e:
+            n = -e.args[0]
+        if n is not None and n <= 0:
             self.dead = True
-            return -e.args[0]
-        if self.block:
-            self.dead = True
-            return -_ETIMEDOUT
-        return None
+        return n
 
     def readinto(self, b):
         n = self._io(uselect.POLLIN, self.rd, b)
-        if n == 0:
-            self.dead = True
-        elif n and not self.head:
+        if n and not self.head:
             self.head = b[0]
         return n
 

@@ -59,7 +59,7 @@ def _instead(e, ms):
     except (OSError, KeyError):
         version = 0
     try:
-        twinroot.load(m)
+        _use(m)
         if twinroot.SET != m:
             raise ValueError
         twinroot.NOTE = "set %d: %s" % (n, e)
@@ -75,6 +75,15 @@ def _instead(e, ms):
     d["trial"] = t
     _count(n, m, version)
     return k
+
+
+def _use(m):
+    """Turn to the set `m`, whatever is active."""
+    try:
+        twinroot.load(m)
+    except TypeError:  # the loader of the first release, which no update over the air replaces
+        twinroot._order = [m]
+        twinroot._next()
 
 
 def _count(n, m, version):

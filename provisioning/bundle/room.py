@@ -28,7 +28,7 @@ def check_room(product: Product, bundle: Bundle) -> None:
     board = product.board
     size = board.littlefs.block_size
     whole = blocks(bundle.tree(), size)
-    package = {path: content for path, content in bundle.lib.items() if f"/{bundle.package}/" in path}
+    package = {path: content for path, content in bundle.lib.items() if path.endswith(f"/{bundle.package}")}
     one_set = blocks({**package, **{f"/trust/1/{name}": content for name, content in bundle.trust.items()}}, size)
     needed = (whole + (SETS_AT_ONCE - 1) * one_set) * size
     usable = board.partition.size // _FREE_PART * (_FREE_PART - 1)

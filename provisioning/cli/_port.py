@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from provisioning.cli._output import emit, mode, say
-from provisioning.link.events import Event, Listener, silent
+from provisioning.link.events import Event, Listener
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,11 +36,16 @@ transport_option: Decorator = click.option(
 )
 
 
+def _quiet(event: Event) -> None:
+    if event.kind == "quiet":
+        say(event.data["text"])
+
+
 @contextmanager
 def progress() -> Iterator[Listener]:
-    """A listener that draws a progress bar on a terminal; silent elsewhere."""
+    """A listener that draws a progress bar on a terminal; elsewhere it only tells when a board gives no sign of life."""
     if not sys.stderr.isatty():
-        yield silent
+        yield _quiet
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -62,7 +67,7 @@ def progress() -> Iterator[Listener]:
                 bar.update(task, description=event.data["name"])
             elif event.kind == "bytes":
                 bar.update(task, completed=event.data["done"], total=event.data["total"])
-            elif event.kind == "note":
+            elif event.kind in ("note", "quiet"):
                 console.print(event.data["text"])
 
         yield listen

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from provisioning.cli._many import count_option, named, no_single_device, only, ports_option, retries_option, several
+from provisioning.cli._new_identity import needs_device, new_identity_option, no_new_identity
 from provisioning.cli._output import emit, say
 from provisioning.cli._path import PATH
-from provisioning.cli._port import finish, one_device, progress
+from provisioning.cli._port import finish, progress
 from provisioning.cli.ledger import ledger_option
 from provisioning.cli.station import flash_row
 from provisioning.errors import InputError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 @count_option
 @click.option("--device", "device_id", metavar="ID", help="The unit: a name for the product file's {device}, or a row of its CSV.")
 @click.option("--devices", type=PATH, help="A CSV; the board gets the row it had before, or the first free one.")
+@new_identity_option
 @click.option("--baud", type=int, metavar="RATE", help="Exactly this rate; by default the highest that works is found and remembered.")
 @click.option("--allow", type=PATH, help="A list of MACs, one a line; every other board is refused.")
 @click.option("--efuses", is_flag=True, help="Only show the chip's security fuses. Reads, and writes nothing.")
@@ -45,6 +47,7 @@ def command(
     count: int | None,
     device_id: str | None,
     devices: Path | None,
+    new_identity: bool,
     baud: int | None,
     allow: Path | None,
     efuses: bool,
@@ -55,7 +58,7 @@ def command(
     """Firmware, partition table and file system in one session; then the board starts, and its own report ends the run.
 
     Refused before the first write: wrong chip, revision or flash size, a locked chip, a board or device that the ledger knows otherwise,
-    a firmware file that is not the one the board file means.
+    a firmware file that is not the one the board file means. A board that is somebody already stays that, and its key stays on it.
     """
     from provisioning.config.load import load_product
 
@@ -67,9 +70,11 @@ def command(
             raise InputError("bad-arguments", "Fuses are shown and burned one board at a time.", "Name one port.")
         return _burn(loaded.board, only(ports)) if burn_efuses else _show(look(loaded.board, only(ports)))
     if many:
+        no_new_identity(new_identity)
         no_single_device(device_id)
         return flash_row(product, devices, ports or ("auto",), count, retries, baud, allow, location)
-    return _one(loaded, only(ports), device_id, devices, baud, allow, location)
+    needs_device(new_identity, device_id)
+    return _one(loaded, only(ports), device_id, devices, new_identity, baud, allow, location)
 
 
 def _one(
@@ -77,21 +82,24 @@ def _one(
     port: str | None,
     device_id: str | None,
     devices: Path | None,
+    new_identity: bool,
     baud: int | None,
     allow: Path | None,
     location: str | None,
 ) -> int:
-    from provisioning.config.unit import choose
     from provisioning.job.allow import allowed_macs
     from provisioning.job.flash import flash
+    from provisioning.job.keep import Choice
     from provisioning.job.plan import Options, Plan, one_of
     from provisioning.ledger.opening import Opening
 
-    units: list[Device] = choose(product, device_id, devices) if devices else [one_device(product, device_id)]
+    choice = Choice.of(product, device_id, devices)
+    units: list[Device] = [choice.device] if choice.device else list(choice.rows) if choice.only or len(choice.rows) == 1 else []
     plan = Plan.of(product)
     if len(units) == 1:
         one_of(plan, units[0])
-    options = Options(allowed=allowed_macs(allow, units), baud=baud)
+    named_here = device_id is not None or choice.only
+    options = Options(allowed=allowed_macs(allow, units), baud=baud, only=named_here, new_identity=new_identity)
     with Opening(location) as ledger, progress() as events:
         report = flash(plan, units, port, ledger, options, events)
     return finish(report)

@@ -141,7 +141,7 @@ def export(location: str | None, form: str, out: Path | None) -> None:
 @click.option("--device", help="The device to free.")
 @click.option("--reason", required=True, help="Why; kept in the ledger.")
 def release(location: str | None, mac: str | None, device: str | None, reason: str) -> None:
-    """Free a board and its device, such as a device whose board was scrapped. Adds a row; nothing is removed."""
+    """Free a board and its device, when the board was scrapped, and retire its certificate. Adds a row; nothing is removed."""
     from provisioning import __version__
     from provisioning.errors import InputError
     from provisioning.ledger.claims import release as free
@@ -156,5 +156,6 @@ def release(location: str | None, mac: str | None, device: str | None, reason: s
     }
     with _open(location) as ledger:
         freed = free(ledger, uuid.uuid4().hex, mac=mac.lower() if mac else None, device=device, fields=about)
-    say(f"Board {freed[0]} and device {freed[1]} are free. A board that was written before still holds its key: erase or scrap it.")
+    say(f"Board {freed[0]} and device {freed[1]} are free. The next board gets the number with a certificate of its own.")
+    say("The old certificate is retired here: revoke it in the cloud. The old board still holds its key: scrap it.")
     emit({"mac": freed[0], "device": freed[1], "reason": reason})

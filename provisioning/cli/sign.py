@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from provisioning.bundle.pack import in_folder
 from provisioning.cli._output import emit, say
 from provisioning.errors import InputError, StationError
 
@@ -65,6 +66,7 @@ _OUT = click.option(
 )
 _DAYS = click.option("--days", type=click.IntRange(1, 3650), default=30, show_default=True, help="Devices refuse it after this many days.")
 _DEVICE = click.option("--device", metavar="ID", help="For this device only.")
+_FIRST = click.option("--first-loader", is_flag=True, help="For boards as the first form left them: code as a folder of modules.")
 
 
 @command.command("set")
@@ -74,15 +76,25 @@ _DEVICE = click.option("--device", metavar="ID", help="For this device only.")
 @_OUT
 @_DAYS
 @_DEVICE
+@_FIRST
 @_PASS
-def sign_set(folder: Path, key: Path | None, program: str | None, out: Path, days: int, device: str | None, passphrase_env: str) -> int:
+def sign_set(
+    folder: Path,
+    key: Path | None,
+    program: str | None,
+    out: Path,
+    days: int,
+    device: str | None,
+    first_loader: bool,
+    passphrase_env: str,
+) -> int:
     """Sign what `twinroot render --out FOLDER` wrote; the identity in it is left out.
 
     The signature is checked with the product's vendor key, as devices will, before anything is written.
     """
     from provisioning.identity import signing
 
-    info, files = _rendered(folder, key, program)
+    info, files = _rendered(folder, key, program, first_loader)
     signer = _signer(key, program, passphrase_env)
     return _sign(info, files, signing.vendor_of(info), signer, out, days, device)
 
@@ -95,9 +107,18 @@ def sign_set(folder: Path, key: Path | None, program: str | None, out: Path, day
 @_OUT
 @_DAYS
 @_DEVICE
+@_FIRST
 @_PASS
 def rotate(
-    folder: Path, old: Path, key: Path | None, program: str | None, out: Path, days: int, device: str | None, passphrase_env: str
+    folder: Path,
+    old: Path,
+    key: Path | None,
+    program: str | None,
+    out: Path,
+    days: int,
+    device: str | None,
+    first_loader: bool,
+    passphrase_env: str,
 ) -> int:
     """Sign a set that brings another vendor key, with the key that devices have now.
 
@@ -105,7 +126,7 @@ def rotate(
     """
     from provisioning.identity import signing
 
-    info, files = _rendered(folder, key, program)
+    info, files = _rendered(folder, key, program, first_loader)
     before, after = signing.load_public(old), signing.vendor_of(info)
     if before == after:
         raise InputError("same-key", f"The set in {folder} brings the key of {old}.", "`twinroot sign set` signs a set that keeps the key.")
@@ -114,12 +135,13 @@ def rotate(
     return _sign(info, files, before, signer, out, days, device)
 
 
-def _rendered(folder: Path, key: Path | None, program: str | None) -> tuple[dict[str, Any], dict[str, bytes]]:
+def _rendered(folder: Path, key: Path | None, program: str | None, first_loader: bool) -> tuple[dict[str, Any], dict[str, bytes]]:
     from provisioning.identity import signing
 
     if (key is None) == (program is None):
         raise InputError("which-signer", "Give either --key or --command.", "twinroot sign set DIR --key vendor.key.pem --out update.bin")
-    return signing.read_rendered(folder)
+    info, files = signing.read_rendered(folder)
+    return in_folder(info, files) if first_loader else (info, files)
 
 
 def _signer(key: Path | None, program: str | None, passphrase_env: str) -> Signer:

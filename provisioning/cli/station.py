@@ -69,7 +69,7 @@ def flash_row(
     loaded = load_product(product)
     units = choose(loaded, None, devices)
     plan = Plan.of(loaded)
-    options = Options(allowed=allowed_macs(allow, units), baud=baud)
+    options = Options(allowed=allowed_macs(allow, units), baud=baud, only=devices is not None)
     Ledger.open(location).close()
     job = Job(product, devices, location, options)
     rows: list[Row] = []

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from provisioning.cli._many import count_option, finish_all, named, no_single_device, only, ports_option, retries_option, screen, several
+from provisioning.cli._new_identity import needs_device, new_identity_option, no_new_identity
 from provisioning.cli._path import PATH
-from provisioning.cli._port import finish, one_device, progress, transport_option
+from provisioning.cli._port import finish, progress, transport_option
 from provisioning.cli.ledger import ledger_option
 
 
@@ -20,6 +21,7 @@ from provisioning.cli.ledger import ledger_option
 @transport_option
 @click.option("--device", "device_id", metavar="ID", help="The unit: a name for the product file's {device}, or a row of its CSV.")
 @click.option("--devices", type=PATH, help="The CSV of devices; default: the product's own.")
+@new_identity_option
 @click.option("--dry-run", is_flag=True, help="Say what would be written; write nothing.")
 @click.option(
     "--baud",
@@ -37,6 +39,7 @@ def command(
     transport: str,
     device_id: str | None,
     devices: Path | None,
+    new_identity: bool,
     dry_run: bool,
     max_baud: int | None,
     retries: int,
@@ -44,22 +47,30 @@ def command(
 ) -> int:
     """Write PRODUCT to the board on PORT: what is missing is sent, hashes are read back, one rename makes it active.
 
-    On several ports at once every board stays the device that it is; the ledger knows which, and is read and written only then.
+    A board that holds a set stays the device that it is, and keeps its certificate and key: neither --device nor their files are needed.
+    On several ports at once the ledger is read and written, too; otherwise only with --new-identity.
     """
     from provisioning.config.load import load_product
 
     loaded = load_product(product)
     ports = named(ports)
     if not several(ports, count):
+        from provisioning.job.keep import Choice
         from provisioning.job.update import update
 
-        device = one_device(loaded, device_id, devices)
+        needs_device(new_identity, device_id)
+        choice = Choice.of(loaded, device_id, devices)
         with progress() as events:
-            report = update(loaded, device, only(ports), transport=transport, dry_run=dry_run, max_baud=max_baud, events=events)
+            if new_identity and choice.device:
+                from provisioning.job.renew import renew
+
+                return finish(renew(loaded, choice.device, only(ports), location, transport, dry_run, max_baud, events))
+            report = update(loaded, choice, only(ports), transport=transport, dry_run=dry_run, max_baud=max_baud, events=events)
         return finish(report)
     from provisioning.job.ports import expand
     from provisioning.job.update_many import Job, update_many
 
+    no_new_identity(new_identity)
     no_single_device(device_id)
     job = Job(product, devices, location, transport, dry_run, max_baud)
     began = time.monotonic()

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from provisioning.cli._path import PATH
-from provisioning.cli._port import finish, one_device, port_option, progress, transport_option
+from provisioning.cli._port import finish, port_option, progress, transport_option
 
 
 @click.command()
@@ -23,9 +23,10 @@ def command(product: Path | None, port: str | None, transport: str, device_id: s
     loaded = device = None
     if product is not None:
         from provisioning.config.load import load_product
+        from provisioning.job.keep import Choice
 
         loaded = load_product(product)
-        device = one_device(loaded, device_id)
+        device = Choice.of(loaded, device_id, None)
     with progress() as events:
         report = verify(port, loaded, device, connect, transport=transport, events=events)
     return finish(report)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from provisioning.config.product import Product
+from provisioning.config.text_file import is_file
 from provisioning.config.unit import needs_device
 
 
-def summary(product: Product, devices: list[str]) -> dict[str, Any]:
-    """The product as plain JSON values; nothing secret among them. `devices`: those whose files were checked."""
+def summary(product: Product, devices: dict[str, str]) -> dict[str, Any]:
+    """The product as plain JSON values; nothing secret among them. `devices`: those that were checked -> where the identity is."""
     return {
         "outcome": "pass",
         "product": product.name,
@@ -22,7 +23,9 @@ def summary(product: Product, devices: list[str]) -> dict[str, Any]:
         "time": list(product.time_servers),
         "lab": dict(product.lab_resolve),
         "app": sorted(product.app),
-        "devices_checked": devices,
+        "devices_checked": list(devices),
+        "identities": devices,
+        "list_missing": product.devices is not None and not is_file(product.devices),
         "identity_checked": bool(devices) or not needs_device(product),
     }
 
@@ -39,7 +42,12 @@ def text(made: dict[str, Any]) -> str:
     if made["app"]:
         lines.append(f"  app: {', '.join(made['app'])} will be written")
     if made["devices_checked"]:
-        lines.append(f"  devices: {len(made['devices_checked'])} checked with certificate and key")
+        lines.append(f"  devices: {len(made['devices_checked'])} checked")
+        for where in dict.fromkeys(made["identities"].values()):
+            names = [name for name, at in made["identities"].items() if at == where]
+            lines.append(f"    {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {where}")
     elif not made["identity_checked"]:
         lines.append("  certificates and keys: not checked; add --device ID or --devices CSV")
+    if made["list_missing"]:
+        lines.append("  devices: the list is not here; update, verify and flash take each board as what it says it is, station needs it")
     return "\n".join(lines)

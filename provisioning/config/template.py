@@ -26,3 +26,18 @@ def fill(template: str, fields: Mapping[str, str]) -> str:
         return fields[piece.group(1)] if piece.group(1) else piece.group()[0]
 
     return _PIECE.sub(value, template)
+
+
+def fits(template: str, fields: Mapping[str, str], text: str) -> bool:
+    """Whether `text` is `template` filled in: with `fields`, and with anything printable for a field that `fields` does not have."""
+
+    def pattern(name: str) -> str:
+        return re.escape(fields[name]) if name in fields else r"[^\x00-\x1f\x7f]+"
+
+    made = ""
+    at = 0
+    for piece in _PIECE.finditer(template):
+        made += re.escape(template[at : piece.start()])
+        made += pattern(piece.group(1)) if piece.group(1) else re.escape(piece.group()[0])
+        at = piece.end()
+    return re.fullmatch(made + re.escape(template[at:]), text) is not None

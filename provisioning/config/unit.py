@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from provisioning.config.device import Device, load_devices, single_device
 from provisioning.config.document import Loc, shown, wrong
 from provisioning.config.nearest import did_you_mean
 from provisioning.config.product import Product, wrong_length
-from provisioning.config.template import fields_of, fill
+from provisioning.config.template import fields_of, fill, fits
 from provisioning.config.text_file import is_file
 from provisioning.config.values import Secret
 
@@ -28,22 +30,49 @@ class Unit:
     password: Secret | None
 
 
+@dataclass(frozen=True)
+class Texts:
+    """What of a unit is written to the device and differs from unit to unit."""
+
+    client_id: str
+    ssid: Secret | None
+    password: Secret | None
+
+
 def unit(product: Product, device: Device) -> Unit:
     """`product` for `device`. Raises InputError, with the product's line, for a field that the device does not have."""
-    client_id = _filled(product, device, ("client_id",), product.client_id)
+    made = texts(product, device)
+    return Unit(made.client_id, *files(product, device), made.ssid, made.password)
+
+
+def files(product: Product, device: Device) -> tuple[Path, Path]:
+    """Where certificate and key of `device` are, if they are on this computer. Raises InputError as `unit`."""
+    certificate, key = (_file(product, device, name, getattr(product.identity, name)) for name in ("certificate", "key"))
+    return certificate, key
+
+
+def texts(product: Product, device: Device, kept: Mapping[str, str] = MappingProxyType({})) -> Texts:
+    """The texts of `device`; one with a field that it does not have is the one of `kept` (client_id, ssid, password of the set that its
+    board holds), if that is of the product's form. Raises InputError with the product's line."""
+    client_id = _filled(product, device, ("client_id",), product.client_id, kept.get("client_id"))
     if len(client_id.encode()) > _CLIENT_ID_BYTES:
         raise product.error(
             ("client_id",),
             "bad-client-id",
             f"is {len(client_id.encode())} bytes for device {device.id}, expected at most {_CLIENT_ID_BYTES}",
         )
-    return Unit(
-        client_id=client_id,
-        certificate=_file(product, device, "certificate", product.identity.certificate),
-        key=_file(product, device, "key", product.identity.key),
-        ssid=_secret(product, device, "ssid", product.wifi.ssid if product.wifi else None),
-        password=_secret(product, device, "password", product.wifi.password if product.wifi else None),
+    wifi = product.wifi
+    return Texts(
+        client_id,
+        _secret(product, device, "ssid", wifi.ssid if wifi else None, kept.get("ssid")),
+        _secret(product, device, "password", wifi.password if wifi else None, kept.get("password")),
     )
+
+
+def asks_for_wifi(product: Product) -> bool:
+    """Whether the network of `product` differs from device to device."""
+    wifi = product.wifi
+    return wifi is not None and any(_has_fields(text) for text in (wifi.ssid, wifi.password) if text is not None)
 
 
 def needs_device(product: Product) -> bool:
@@ -94,10 +123,12 @@ def _file(product: Product, device: Device, key: str, template: str) -> Path:
     return path
 
 
-def _filled(product: Product, device: Device, loc: Loc, template: str) -> str:
+def _filled(product: Product, device: Device, loc: Loc, template: str, kept: str | None = None) -> str:
     try:
         text = fill(template, device.fields)
     except KeyError as error:
+        if kept is not None and fits(template, device.fields, kept):
+            return kept
         name = str(error.args[0])
         if loc[0] == "wifi":  # never repeat a piece of what may be a password
             raise product.error(
@@ -126,17 +157,18 @@ def _filled(product: Product, device: Device, loc: Loc, template: str) -> str:
     return text
 
 
-def _secret(product: Product, device: Device, key: str, secret: Secret | None) -> Secret | None:
+def _has_fields(secret: Secret) -> bool:
     """Only a text written in the product itself has fields: a password from elsewhere may hold any brace."""
-    if secret is None or secret.label.startswith("!"):
-        return secret
     try:
-        has_fields = bool(fields_of(secret.reveal()))
+        return not secret.label.startswith("!") and bool(fields_of(secret.reveal()))
     except ValueError:
+        return False
+
+
+def _secret(product: Product, device: Device, key: str, secret: Secret | None, kept: str | None = None) -> Secret | None:
+    if secret is None or not _has_fields(secret):
         return secret
-    if not has_fields:
-        return secret
-    filled = Secret(_filled(product, device, ("wifi", key), secret.reveal()), secret.label)
+    filled = Secret(_filled(product, device, ("wifi", key), secret.reveal(), kept), secret.label)
     complaint = wrong_length(key, filled)
     if complaint:
         raise wrong("bad-wifi", f"{device.where or device.id}: for 'wifi.{key}' the columns give {complaint}", "Correct that row.")

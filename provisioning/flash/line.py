@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from provisioning.config.board import Board
 from provisioning.errors import StationError, TwinrootError
@@ -24,16 +25,23 @@ from provisioning.link.port import open_port
 from provisioning.link.repl import RawRepl
 from provisioning.link.wire import Wire
 
+if TYPE_CHECKING:
+    from provisioning.config.board_file import Partition
+
 _SECTOR = 4096
+_HEAD = 16  # bytes: revision, tag, and at 8 the name (littlefs SPEC.md, superblock)
 _COMES_BACK = 10.0  # seconds for a native USB port to appear again after a reset
 
 
 @dataclass(frozen=True)
 class Examined:
-    """`same_firmware`: the flash seems to hold the product's firmware already; esptool's MD5 decides."""
+    """`same_firmware`: the flash seems to hold the product's firmware already; esptool's MD5 decides. `file_system`: there may be a
+    littlefs in the partition, and so a board that is somebody. `noisy`: the line damages bytes."""
 
     facts: Facts
     same_firmware: bool
+    file_system: bool = True
+    noisy: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,12 +73,20 @@ class Line:
         """How the loader is entered: a plain TCP socket has no control lines, so the board must be in its loader there."""
         return "no-reset" if self.name.startswith("socket://") else self.board.reset.before
 
-    def examine(self, firmware: Firmware | None) -> Examined:
-        """Bring the board into its loader and read its facts; it stays there. Raises BoardError or StationError."""
+    def examine(
+        self, firmware: Firmware | None, place: Partition | None = None, plain: Callable[[Facts], bool] = lambda facts: True
+    ) -> Examined:
+        """Bring the board into its loader and read its facts; it stays there. `place`: where the file system lies; `plain`: whether facts
+        need no second look.
+
+        Raises BoardError or StationError.
+        """
         with self.wire() as wire:
             loader = self.enter(wire)
-            facts = loader.identify(self.board.chip)
-            return Examined(facts, firmware is not None and _has(loader, facts, firmware))
+            facts = loader.identify(self.board.chip, plain)
+            same = firmware is not None and _has(loader, facts, firmware)
+            files = place is None or _may_hold_files(loader, facts, place, self.board.littlefs.block_size)
+            return Examined(facts, same, files, loader.noisy)
 
     def enter(self, wire: Wire) -> RomLoader:
         """The loader, entered by a reset."""
@@ -193,6 +209,14 @@ def open_line(board: Board, port: str, log: Path) -> Iterator[Line]:
         return
     with open_port(port) as wire:
         yield BridgedLine(board, wire, log)
+
+
+def _may_hold_files(loader: RomLoader, facts: Facts, place: Partition, block_size: int) -> bool:
+    """Whether one of the two blocks of a littlefs's superblock is in the partition, or the loader does not tell."""
+    if facts.flash is None or facts.secure_download or place.offset + 2 * block_size > facts.flash:
+        return True
+    heads = [loader.flash_bytes(place.offset + block * block_size, _HEAD, facts.flash) for block in (0, 1)]
+    return any(head is None or head[8:] == b"littlefs" for head in heads)
 
 
 def _has(loader: RomLoader, facts: Facts, firmware: Firmware) -> bool:

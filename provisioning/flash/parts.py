@@ -21,11 +21,16 @@ def written_parts(own: Firmware, place: Partition, made: Image, folder: Path, sk
     `place`: where the file system lies (bytes). `skip_same`: the board has this firmware; what is there already is then not written
     again, piece by piece, so the image is cut where the flash erases.
     """
-    parts = [esptool.Part(own.offset, _with_table(own, place, folder))]
+    parts = firmware_parts(own, place, folder)
     for offset, content in made.pieces(gap=2, cut=_ERASED_AT_ONCE if skip_same else 0):
         at = place.offset + offset
         parts.append(esptool.Part(at, esptool.private_file(folder, f"fs-{at:06x}.bin", content)))
     return sorted(parts, key=lambda part: part.offset)
+
+
+def firmware_parts(own: Firmware, place: Partition, folder: Path) -> list[esptool.Part]:
+    """The firmware alone: the file system stays as it is."""
+    return [esptool.Part(own.offset, _with_table(own, place, folder))]
 
 
 def _with_table(own: Firmware, place: Partition, folder: Path) -> Path:

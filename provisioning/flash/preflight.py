@@ -111,3 +111,8 @@ def refuse(question: Question) -> None:
         sentence = refusal.says(question)
         if sentence is not None:
             raise refusal.error(refusal.code, sentence, refusal.hint)
+
+
+def fits(question: Question) -> bool:
+    """Whether no refusal applies."""
+    return all(refusal.says(question) is None for refusal in REFUSALS)

@@ -1,7 +1,9 @@
 """The ROM loader, asked before anything is written: which chip is this, whose MAC, how much flash, is it locked?
 
-Reads only. It speaks the few commands it needs by itself, so that a refusal costs a tenth of a second and no flasher is sent; esptool then
-takes the chip over in the loader where it is (`--before no-reset`). Source of the protocol: "Serial Protocol" in esptool's documentation.
+Reads only. Answers have no check sum, so what a board would be refused by, and the MAC that it is known by, is asked until two answers
+agree; a line that damages bytes is the station's fault, whatever they then say. It speaks the few commands it needs by itself, so that a
+refusal costs a tenth of a second and no flasher is sent; esptool then takes the chip over in the loader where it is (`--before no-reset`).
+Source of the protocol: "Serial Protocol" in esptool's documentation.
 
     request   0xC0, 0x00, command, length (2), checksum (4, only for data), data, 0xC0     little endian, SLIP-escaped
     answer    0xC0, 0x01, command, length (2), value (4), data with 2 or 4 bytes of status at its end, 0xC0
@@ -12,21 +14,30 @@ from __future__ import annotations
 import os
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from provisioning.errors import BoardError, StationError, TwinrootError
 from provisioning.flash.chips import CHIPS, MAGIC_REGISTER, Bits, Chip, flash_bytes
 from provisioning.link.wire import Wire
 
+T = TypeVar("T")
+
 ROM_BAUD = 115200
 SYNC, WRITE_REG, READ_REG, SPI_SET_PARAMS, SPI_ATTACH, SPI_FLASH_MD5, GET_SECURITY_INFO = 0x08, 0x09, 0x0A, 0x0B, 0x0D, 0x13, 0x14
+READ_FLASH_SLOW = 0x0E  # the ROM's own, 64 bytes at most; esptool/loader.py, ESP_CMDS
 _ANSWER = 2.0  # seconds for one answer; the ROM answers in milliseconds, but a computer with many boards may look late
 _SYNC_ANSWER = 0.1
 _LATE_ANSWER = 0.5  # for the syncs after the last reset: by then it is the computer that is slow, or nobody is there
 _QUIET = 0.2  # seconds without an answer after which no late one comes
 _ATTEMPTS = 4  # resets until it is given up
 _SYNCS = 5  # per reset
+_TRIES = 5  # for one question on a line that loses or damages bytes
+_TRY = 0.3  # seconds for each of them but the last
+_ROUNDS = 6  # for all questions, until two in a row are answered alike
+_LONGEST = 8.0  # seconds for all rounds
 _UNKNOWN_COMMAND = 0x05  # the ROM's reason in the second status byte
 _RDID = 0x9F  # JEDEC: read identification
 
@@ -63,6 +74,10 @@ class _Silent(Exception):
     """No answer in time."""
 
 
+class _UnknownChip(Exception):
+    """The chip says of itself what no chip of ours does; the arguments are what it said."""
+
+
 class RomLoader:
     """The loader at the other end of a Wire."""
 
@@ -71,6 +86,7 @@ class RomLoader:
         self._name = wire.name
         self._pending = bytearray()
         self.is_stub = False
+        self.noisy = False  # whether the line has damaged an answer, or lost a question
 
     def connect(self, before: str = "default-reset") -> None:
         """Reset into the loader and synchronise. Raises BoardError or StationError with what the board said instead."""
@@ -116,17 +132,67 @@ class RomLoader:
             "Check power and cable (some carry no data), or hold the BOOT button while the run begins.",
         )
 
-    def identify(self, expected: str = "") -> Facts:
-        """Everything a refusal may depend on. Raises BoardError for a chip that is not known or stops answering.
+    def identify(self, expected: str = "", plain: Callable[[Facts], bool] = lambda facts: True) -> Facts:
+        """Everything a refusal may depend on. Raises BoardError for a chip that is not known or stops answering, StationError for a line
+        that damages what it says.
 
-        `expected`: the chip that this ought to be, which decides what is asked first and nothing else.
+        `expected`: the chip that this ought to be, which decides what is asked first and nothing else. `plain`: whether the facts need no
+        second look.
         """
-        try:
-            return self._identify(CHIPS.get(expected))
-        except (_Silent, _Refused) as error:
-            raise BoardError(
-                "rom-confused", f"The ROM loader on {self._name} stopped answering: {error}.", "Run the command again."
-            ) from None
+        before: Facts | tuple[object, ...] | None = None
+        deadline = time.monotonic() + _LONGEST
+        for _ in range(_ROUNDS):
+            found: Facts | tuple[object, ...] | None = None
+            try:
+                found = self._identify(CHIPS.get(expected))
+                if not self.noisy and plain(found):
+                    return found
+            except _UnknownChip as unknown:
+                found = unknown.args
+            except (_Silent, _Refused) as error:
+                if not self.noisy:
+                    raise BoardError(
+                        "rom-confused", f"The ROM loader on {self._name} stopped answering: {error}.", "Run the command again."
+                    ) from None
+            if found is not None and found == before:
+                if isinstance(found, Facts):
+                    return found
+                raise BoardError("unknown-chip", f"The chip on {self._name} is not one of {', '.join(CHIPS)}.", "Take another board.")
+            before = found
+            if time.monotonic() > deadline:
+                break
+        raise StationError(
+            "line-errors",
+            f"The line to {self._name} loses or damages bytes: what the chip says of itself comes differently each time.",
+            "Use a shorter cable, another port or hub, then run the command again. The board may be good.",
+        )
+
+    def _patient(self, question: Callable[[float], T]) -> T:
+        """The answer to a question that may be asked again; it is given the seconds to wait."""
+        for tried in range(_TRIES):
+            try:
+                found = question(_TRY if tried + 1 < _TRIES else _ANSWER)
+            except (_Silent, _Refused) as error:
+                if tried + 1 == _TRIES or isinstance(error, _Unknown):
+                    raise
+                self._drain(_QUIET)
+            else:
+                self.noisy = self.noisy or tried > 0
+                if tried:
+                    self._drain(_QUIET)  # a late answer to the question before must not be taken for the next one's
+                return found
+        raise AssertionError("the last try returns or raises")
+
+    def _agreed(self, question: Callable[[], T]) -> T:
+        """The answer that comes twice in a row. Raises _Silent when none does."""
+        before = question()
+        for _ in range(2 * _TRIES):
+            found = question()
+            if found == before:
+                return found
+            self.noisy = True
+            before = found
+        raise _Silent("it answers differently each time")
 
     def _identify(self, expected: Chip | None) -> Facts:
         flags = crypt_count = None
@@ -139,7 +205,7 @@ class RomLoader:
             else:
                 chip = self._older_chip()
         if chip is None:
-            raise BoardError("unknown-chip", f"The chip on {self._name} is not one of {', '.join(CHIPS)}.", "Take another board.")
+            raise _UnknownChip(chip_id)
         if flags is not None and flags & _SECURE_DOWNLOAD:
             # Registers cannot be read in this mode.
             return Facts(chip.name, 0, "", None, bool(flags & _SECURE_BOOT), _odd(crypt_count or 0), True)
@@ -165,7 +231,7 @@ class RomLoader:
     def _security_info(self) -> tuple[int | None, int | None, int | None]:
         """(flags, crypt count, chip id), each None where the chip does not tell."""
         try:
-            _, data = self._command(GET_SECURITY_INFO, b"", _ANSWER)
+            _, data = self._patient(lambda seconds: self._command(GET_SECURITY_INFO, b"", seconds))
         except _Refused:
             self._drain()
             return None, None, None
@@ -189,13 +255,13 @@ class RomLoader:
         return major * 100 + self._bits(chip.minor)
 
     def _mac(self, chip: Chip) -> str:
-        low, high = (self.read(register) for register in chip.mac)
+        low, high = (self._agreed(partial(self.read, register)) for register in chip.mac)
         raw = struct.pack(">II", high, low)[2:]
         return ":".join(f"{byte:02x}" for byte in raw)
 
     def _flash_id(self, chip: Chip) -> int:
         """The flash chip's JEDEC id, manufacturer in the lowest byte: one user command of the SPI controller."""
-        self._command(SPI_ATTACH, bytes(4 if self.is_stub else 8), _ANSWER * 2)
+        self._patient(lambda seconds: self._command(SPI_ATTACH, bytes(4 if self.is_stub else 8), seconds * 2))
         spi = chip.spi
         usr, usr2 = spi.base + spi.usr, spi.base + spi.usr2
         saved = self.read(usr), self.read(usr2)
@@ -225,10 +291,19 @@ class RomLoader:
         except ValueError:
             return None
 
+    def flash_bytes(self, address: int, size: int, flash_size: int) -> bytes | None:
+        """Up to 64 bytes of flash, None where the loader does not tell."""
+        geometry = struct.pack("<IIIIII", 0, flash_size, 0x10000, 0x1000, 0x100, 0xFFFF)
+        place = struct.pack("<II", address, size)
+        try:
+            self._patient(lambda seconds: self._command(SPI_SET_PARAMS, geometry, seconds))
+            return self._agreed(lambda: self._patient(lambda seconds: self._command(READ_FLASH_SLOW, place, seconds))[1][:size])
+        except (_Silent, _Refused):
+            return None
+
     def read(self, register: int) -> int:
         """The content of a 32-bit register."""
-        value, _ = self._command(READ_REG, struct.pack("<I", register), _ANSWER)
-        return value
+        return self._patient(lambda seconds: self._command(READ_REG, struct.pack("<I", register), seconds))[0]
 
     def write(self, register: int, value: int) -> None:
         """Set a 32-bit register."""
@@ -251,7 +326,8 @@ class RomLoader:
         deadline = time.monotonic() + seconds
         while True:
             frame = self._frame(deadline - time.monotonic())
-            if len(frame) < 10 or frame[0] != 1:
+            if len(frame) < 10 or frame[0] != 1 or struct.unpack_from("<H", frame, 2)[0] != len(frame) - 8:
+                self.noisy = self.noisy or frame[:1] == b"\x01"
                 continue
             if frame[1] != code:
                 if frame[8] != 0 and frame[9] == _UNKNOWN_COMMAND:

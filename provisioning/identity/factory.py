@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Collection
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from provisioning.config.device import Device
 from provisioning.config.document import shown
 from provisioning.config.product import Product
-from provisioning.config.unit import unit
+from provisioning.config.text_file import is_file
+from provisioning.config.unit import files
 from provisioning.errors import InputError
-from provisioning.identity.files import KEY_MODE, PUBLIC_MODE, discard_key, write_new
+from provisioning.identity import pem
+from provisioning.identity.files import KEY_MODE, PUBLIC_MODE, discard_key, lay_aside, write_new
 from provisioning.identity.issue import Issued, issue
 from provisioning.identity.keys import KeyKind, make_key, to_pem
+from provisioning.identity.pair import load_certificate
 from provisioning.identity.pkcs11 import from_token
 from provisioning.identity.signer import Authority, from_command, from_files
 
@@ -34,7 +39,8 @@ def authority(product: Product) -> Authority | None:
         return from_command(policy.ca, policy.signer, env, product.folder)
     except InputError as error:
         key = "ca_key" if policy.ca_key is not None and error.message.startswith(shown(policy.ca_key)) else "ca"
-        hint = "Check the path; `twinroot identity ca --out FOLDER` makes a CA." if error.code == "file-missing" else error.hint
+        hint = "It lies where boards are made, and the cloud knows it; only a board that is nobody yet needs it."
+        hint = hint if error.code == "file-missing" else error.hint
         raise product.error(("identity", "issue", key), error.code, error.message, hint) from None
 
 
@@ -49,8 +55,7 @@ def ensure_identity(product: Product, device: Device, ca: Authority | None = Non
     signer = ca or authority(product)
     if policy is None or signer is None:
         return None
-    one = unit(product, device)
-    return issue(device.id, one.certificate, one.key, signer, kind=policy.kind, days=policy.days)
+    return issue(device.id, *files(product, device), signer, kind=policy.kind, days=policy.days)
 
 
 def forget_key(product: Product, device: Device) -> bool:
@@ -59,7 +64,49 @@ def forget_key(product: Product, device: Device) -> bool:
     True where one was removed.
     """
     policy = product.identity.issue
-    return policy is not None and not policy.keep_key and discard_key(unit(product, device).key)
+    return policy is not None and not policy.keep_key and discard_key(files(product, device)[1])
+
+
+def is_spent(product: Product, device: Device) -> bool:
+    """Whether the device's certificate was made here and its key has left: it is on a board that passed."""
+    certificate, key = files(product, device)
+    return product.identity.issue is not None and is_file(certificate) and not is_file(key)
+
+
+def can_make(product: Product, device: Device) -> bool:
+    """Whether all that the device's board needs is here, or is still to be made."""
+    certificate, key = files(product, device)
+    return is_file(key) or (product.identity.issue is not None and not is_file(certificate))
+
+
+def fingerprint_here(product: Product, device: Device) -> str | None:
+    """SHA-256 of the DER of the device's certificate, None where it is not here. Raises InputError when it is no certificate."""
+    certificate = files(product, device)[0]
+    return hashlib.sha256(pem.blocks(load_certificate(certificate))[0][1]).hexdigest() if is_file(certificate) else None
+
+
+def retire(product: Product, device: Device, gone: Collection[str] | None) -> list[str]:
+    """Lay the device's certificate and key aside when the certificate is among `gone` (fingerprints; None: in any case), so that the next
+    one is made; returns the fingerprint. Raises InputError where it is not made here, StationError when the files cannot be renamed.
+
+    Nothing is deleted: each gets the beginning of the fingerprint into its name. The key goes first, so that a run which was cut off
+    leaves a certificate that is retired again, never a key that a new certificate would be made for.
+    """
+    found = fingerprint_here(product, device)
+    if found is None or (gone is not None and found not in gone):
+        return []
+    if product.identity.issue is None:
+        if gone is None:
+            return []  # the files that are here are the new ones
+        raise product.error(
+            ("identity", "certificate"),
+            "certificate-retired",
+            f"the certificate of {device.id} (SHA-256 {found[:16]}…) was retired with the board that was released",
+            "Put a new certificate and its key in their place.",
+        )
+    for path in reversed(files(product, device)):
+        lay_aside(path, f"retired-{found[:16]}")
+    return [found]
 
 
 def make_ca(name: str, folder: Path, kind: KeyKind = "p256", days: int = 7305) -> tuple[Path, Path]:

@@ -32,7 +32,7 @@ def write_new(path: Path, content: bytes, mode: int) -> None:
             try:
                 _publish(temporary, path)
             except FileExistsError:
-                hint = "Nothing is overwritten here: move it away first if a new one is wanted."
+                hint = "Nothing is overwritten here: what devices or the cloud know by this file would be lost. Name another folder."
                 raise wrong("file-exists", f"{shown(path)}: is there already", hint) from None
         finally:
             temporary.unlink(missing_ok=True)
@@ -59,6 +59,18 @@ def _publish(temporary: Path, path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def lay_aside(path: Path, mark: str) -> None:
+    """Rename `path` so that `mark` is in its name; nothing where it is not there. What has that name already goes."""
+    try:
+        path.replace(path.with_name(f"{path.name.removesuffix('.pem')}.{mark}.pem"))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StationError(
+            "cannot-write", f"{shown(path)}: cannot be renamed: {error.strerror}.", "Check the folder's permissions and the disk."
+        ) from error
 
 
 def discard_key(path: Path) -> bool:

@@ -42,8 +42,8 @@ def issue(name: str, certificate: Path, key: Path, authority: Authority, *, kind
     if made_key and not made_certificate:
         raise wrong(
             "key-gone",
-            f"{shown(key)}: the certificate {shown(certificate)} is there and its key is not; it was removed after its device had passed",
-            "Remove the certificate, too, if this device shall get a new identity.",
+            f"{shown(key)}: the certificate {shown(certificate)} is there and its key is not; it is on the board that passed as {name}",
+            f"Nothing has to be made: connect the board that is {name}; docs/technician.md says what to do when that board is scrapped.",
         )
     if made_key:
         write_new(key, to_pem(make_key(kind)), KEY_MODE)

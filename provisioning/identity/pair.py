@@ -18,20 +18,24 @@ from provisioning.identity import pem
 ACCEPTED_KEYS = "EC P-256, EC P-384, or RSA of 2048 to 4096 bits"
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # fromtimestamp ends in 3000 on Windows; certificates end in 9999
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # fromtimestamp ends in 3000 on Windows; certificates end in 9999
 _SLOT_DIGITS = 3  # hex digits of the hash in a kept file's name: a bound for the folder, however many devices pass by
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One device's identity. PEM texts are canonical: one block, 64 columns, newline ends, nothing around it."""
+    """One device's identity. PEM texts are canonical: one block, 64 columns, newline ends, nothing around it.
+
+    `key_pem` is None where the key stays on the board that holds it; `key_sha256` is the SHA-256 of the PEM text either way.
+    """
 
     certificate_pem: bytes
-    key_pem: bytes = field(repr=False)
+    key_pem: bytes | None = field(repr=False)
     not_before: datetime  # UTC
     not_after: datetime  # UTC
     serial: int
     sha256: str  # fingerprint of the certificate, lower-case hex
+    key_sha256: str
 
 
 def load_pair(certificate: Path, key: Path, now: datetime | None = None) -> Pair:
@@ -41,16 +45,39 @@ def load_pair(certificate: Path, key: Path, now: datetime | None = None) -> Pair
     """
     leaf_der = _certificate_block(certificate)
     label, key_der, facts = _facts(leaf_der, certificate, key)
-    not_before, not_after = (_EPOCH + timedelta(seconds=facts[name]) for name in ("not_before", "not_after"))
+    not_before, not_after = (EPOCH + timedelta(seconds=facts[name]) for name in ("not_before", "not_after"))
     _check_dates(not_before, not_after, certificate, now or datetime.now(timezone.utc))
+    key_pem = pem.encode(label, key_der)
     return Pair(
         certificate_pem=pem.encode("CERTIFICATE", leaf_der),
-        key_pem=pem.encode(label, key_der),
+        key_pem=key_pem,
         not_before=not_before,
         not_after=not_after,
         serial=facts["serial"],
         sha256=hashlib.sha256(leaf_der).hexdigest(),
+        key_sha256=hashlib.sha256(key_pem).hexdigest(),
     )
+
+
+def load_certificate(certificate: Path) -> bytes:
+    """The device's certificate alone, as canonical PEM, whatever its dates say. Raises InputError."""
+    return pem.encode("CERTIFICATE", _certificate_block(certificate))
+
+
+def facts_of_certificate(leaf_der: bytes, where: Path) -> dict[str, int]:
+    """not_before, not_after (Unix seconds) and serial; remembered by its hash, as pairs are. Raises InputError."""
+    key = kept.key_of(Path(__file__).read_bytes(), b"certificate", leaf_der)
+    slot = f"certificate-{key[:_SLOT_DIGITS]}.json"
+    found: dict[str, int] | None = kept.read(slot, key)
+    if found is None:
+        found = _facts_of(_certificate(leaf_der, where))
+        kept.write(slot, key, found)
+    return found
+
+
+def _facts_of(leaf: Any) -> dict[str, int]:
+    dates = {"not_before": leaf.not_valid_before_utc, "not_after": leaf.not_valid_after_utc}
+    return {**{name: int(date.timestamp()) for name, date in dates.items()}, "serial": leaf.serial_number}
 
 
 def _facts(leaf_der: bytes, certificate: Path, key: Path) -> tuple[str, bytes, dict[str, int]]:
@@ -68,8 +95,7 @@ def _facts(leaf_der: bytes, certificate: Path, key: Path) -> tuple[str, bytes, d
     leaf = _certificate(leaf_der, certificate)
     private, label, key_der = _key(key)
     _check_belongs(leaf, certificate, private, key)
-    dates = {"not_before": leaf.not_valid_before_utc, "not_after": leaf.not_valid_after_utc}
-    facts = {**{name: int(date.timestamp()) for name, date in dates.items()}, "serial": leaf.serial_number}
+    facts = _facts_of(leaf)
     pair = kept.key_of(Path(__file__).read_bytes(), leaf_der, label.encode(), key_der)
     kept.write(f"pair-{pair[:_SLOT_DIGITS]}.json", pair, facts)
     return label, key_der, facts
@@ -171,7 +197,7 @@ def _check_dates(not_before: datetime, not_after: datetime, path: Path, now: dat
         raise wrong(
             "certificate-expired",
             f"{shown(path)}: the device certificate expired on {not_after:%Y-%m-%d}",
-            "Issue a new one for this device.",
+            "A board that holds it keeps it; a new one has to be registered with the cloud before a device gets it.",
         )
     if not_before > now:
         raise wrong(

@@ -61,7 +61,7 @@ class _Round:
                 decided[board.port] = error
         for board in nobodies:
             free = next((device for device in self._rows.values() if self._is_free(device)), None)
-            decided[board.port] = self._give(free, board) if free else _none_left(len(self._rows))
+            decided[board.port] = self._give(free, board) if free else none_left(len(self._rows))
         return decided
 
     def _own(self, board: Found) -> Device | None:
@@ -89,7 +89,7 @@ class _Round:
             raise InputError(
                 "serial-used",
                 f"The board {board.mac} on {board.port} says that it is {device.id}, and {device.id} is the board {mac}.",
-                f"One of them is a copy: flash it as another device, or free {device.id} with `twinroot ledger release`.",
+                "One of them is a copy of the other: keep the one that the ledger and the cloud know, and put the copy aside.",
             )
         self._given[device.id] = board
         return device
@@ -102,5 +102,12 @@ def _twice(board: Found, first: str) -> InputError:
     return InputError("board-twice", f"The board {board.mac} is on {first} and on {board.port}.", "Two ports lead to it: name one of them.")
 
 
-def _none_left(count: int) -> InputError:
+def none_left(count: int) -> InputError:
+    """No device is free for a board that is nobody yet."""
+    if not count:
+        return InputError(
+            "no-device",
+            "The board is nobody yet, and nothing says which device it is to be.",
+            "Add --device ID, or --devices CSV for a list.",
+        )
     return InputError("no-device-left", f"All {count} devices have a board already.", "Add rows to the CSV of devices.")

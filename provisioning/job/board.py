@@ -8,16 +8,15 @@ from typing import Any, TypeVar
 
 from provisioning.errors import BoardError
 from provisioning.job.report import Report
+from provisioning.link import kind
 from provisioning.link.repl import RawRepl
 from provisioning.link.transport.base import Hello, Session
 
 T = TypeVar("T")
 
-# The first MicroPython whose ssl module can verify a server at all (SSLContext, CERT_REQUIRED, a date check).
-OLDEST = (1, 22)
+_BYTECODE = "incompatible .mpy"  # what MicroPython says of a .mpy file of another version (py/persistentcode.c)
 _SELFTEST = "__import__('twinroot').selftest(%s)"
-SELFTEST_SECONDS = 30.0
-CONNECT_SECONDS = 180.0  # Wi-Fi, time, and a handshake with every route, each with its own limit on the device
+CONNECT_SECONDS = 180.0  # of silence: Wi-Fi, time, and a handshake with every route, each with its own limit on the device
 
 
 def chip_of(machine: str) -> str | None:
@@ -34,19 +33,13 @@ def check(hello: Hello, product: Any, name: str, report: Report) -> None:
     """Refuse a board that is not the product's, before the first write."""
     report.chip = chip_of(hello.machine)
     report.mac = mac_text(hello.uid)
+    kind.refuse("micropython", hello.mp, name)  # before the chip, which an old one does not tell
     wanted = product.board.chip.replace("-", "").lower()
     if report.chip != wanted:
         raise BoardError(
             "wrong-chip",
             f"The board on {name} is {report.chip or 'no ESP32'} ({hello.machine}), the product is for {wanted}.",
             "Connect the board that the product file names, or correct `board:` in the product file.",
-        )
-    version = tuple(hello.mp[:2])
-    if version < OLDEST:
-        raise BoardError(
-            "micropython-too-old",
-            f"The board on {name} runs MicroPython {version[0]}.{version[1]}, whose TLS cannot verify a server's dates.",
-            f"Write MicroPython {OLDEST[0]}.{OLDEST[1]} or later: `twinroot flash PRODUCT.yaml`.",
         )
 
 
@@ -68,8 +61,10 @@ def check_file_system(session: Session, name: str) -> None:
 def selftest(repl: RawRepl, connect: bool = False) -> dict[str, Any]:
     """The device's own report. Raises BoardError("no-package") when the connection package is missing there."""
     try:
-        found: dict[str, Any] = repl.value(_SELFTEST % connect, CONNECT_SECONDS if connect else SELFTEST_SECONDS)
+        found: dict[str, Any] = repl.value(_SELFTEST % connect, CONNECT_SECONDS if connect else 0.0)
     except BoardError as error:
+        if error.code == "device-exception" and _BYTECODE in error.message:
+            raise _other_bytecode(repl.wire.name) from error
         if error.code == "device-exception":
             raise BoardError(
                 "no-package",
@@ -78,6 +73,14 @@ def selftest(repl: RawRepl, connect: bool = False) -> dict[str, Any]:
             ) from error
         raise
     return found
+
+
+def _other_bytecode(name: str) -> BoardError:
+    return BoardError(
+        "other-bytecode",
+        f"The MicroPython of the board on {name} does not take the bytecode of its set, which was made for another version of it.",
+        "Write the product to it again: `twinroot update PRODUCT.yaml`. What the board is, it stays.",
+    )
 
 
 def patient(repl: RawRepl, question: Callable[[], T], again: type[BoardError] = BoardError) -> T:
@@ -118,6 +121,8 @@ def judge(found: dict[str, Any], set_sha256: str | None, number: int | None, nam
             f"The board on {name} holds its set whole, and cannot connect ({connect['kind']}): {why}.",
             "Check the network and the endpoints that the product names: `twinroot trust probe HOST` asks one from here.",
         )
+    if _BYTECODE in str(found["error"]):
+        raise _other_bytecode(name)
     if not found["ok"]:
         raise BoardError(
             "bad-selftest", f"The board on {name} reports: {found['error']}.", "Write the product again: `twinroot update PRODUCT.yaml`."

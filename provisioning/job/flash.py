@@ -2,6 +2,9 @@
 
 The ledger has a row before the first write and a row after the last; a run that was killed leaves an open intent, which the next run on
 that board settles by asking the board itself.
+
+A board whose file system may hold a set is asked who it is before anything else. One that is somebody stays that: its file system is left
+where it is, and what has to change in it is changed as `update` does, so that its key never leaves it.
 """
 
 from __future__ import annotations
@@ -16,17 +19,20 @@ from provisioning.bundle.bundle import Bundle, build
 from provisioning.bundle.image import image
 from provisioning.bundle.room import check_room
 from provisioning.config.device import Device
-from provisioning.errors import BoardError, TwinrootError
+from provisioning.errors import BoardError, InputError, StationError, TwinrootError
 from provisioning.flash import esptool, preflight, record, work
 from provisioning.flash.line import open_line
-from provisioning.flash.parts import written_parts
+from provisioning.flash.parts import firmware_parts, written_parts
 from provisioning.flash.warm import Warm
 from provisioning.identity import factory
-from provisioning.job import settle
+from provisioning.job import keep, settle
 from provisioning.job.allow import mac_of
+from provisioning.job.assign import none_left
 from provisioning.job.board import adopt, judge, selftest
 from provisioning.job.plan import Options, Plan
 from provisioning.job.report import Report
+from provisioning.job.seen import Seen, ask
+from provisioning.job.update import Update
 from provisioning.ledger.entry import OUTCOME
 from provisioning.link import question
 from provisioning.link.events import Listener, silent
@@ -36,8 +42,11 @@ from provisioning.link.port import resolve
 if TYPE_CHECKING:
     from provisioning.flash.line import Examined, Line
     from provisioning.flash.process import Source
+    from provisioning.flash.rom import Facts
+    from provisioning.identity.on_board import OnBoard
     from provisioning.ledger.store import Ledger
 
+_PATIENCE = 6.0  # seconds for a board that may or may not start
 BOOT_SECONDS = 20.0  # reset to the first answer of the prompt; a real board takes 1 to 3
 
 
@@ -65,7 +74,7 @@ def flash(
             line.source = ready
             run.go(line)
     except TwinrootError as error:
-        report.failed(error)
+        report.failed(_not_the_boards(error) if run.noisy and isinstance(error, BoardError) else error)
     finally:
         report.wire["seconds"] = round(time.monotonic() - started, 4)
         run.close()
@@ -94,6 +103,8 @@ class _Run:
         self.attempt = uuid.uuid4().hex
         self.fields: dict[str, Any] = {}
         self.wrote = False
+        self.noisy = False  # whether the line damages bytes: what goes wrong then is not the board's fault
+        self.was: str | None = None  # the device that the ledger bound the board to before this attempt
         self.known = False  # whether the ledger has a row of this attempt
         self.log = work.log_file(self.attempt)
 
@@ -104,21 +115,53 @@ class _Run:
     def go(self, line: Line) -> None:
         report = self.report
         with report.step("identify"):
-            examined = line.examine(self.plan.firmware)
+            examined = line.examine(
+                self.plan.firmware, self.product.board.partition, lambda facts: preflight.fits(self._about(facts, line))
+            )
         self._facts(examined, line.name)
         with self._board_released(line):
-            self._refuse(examined, line.name)
+            preflight.refuse(self._about(examined.facts, line))
+            self.noisy = examined.noisy
             self.plan = self.plan.on(examined.facts.flash)
             self.product = self.plan.product
-            device = self._claim()
+            seen = self._who(line) if examined.file_system else Seen()
+            in_loader = not examined.file_system
+            if seen.silent and not self._is_ours_to_write():
+                # Whose file system that is, only the board can say, and it does not run: with its firmware it will.
+                self._firmware(line, in_loader=False)
+                line.start()
+                seen = self._who(line, BOOT_SECONDS)
+            held = None if self.options.new_identity or self._is_released() else seen.held
+            device = self._claim(held)
+            settle.settle(self.ledger, examined.facts.mac, self.attempt, seen.report, report)
+            if held is not None:
+                self._keep(line, device, held, examined)
+                return
+            if seen.held is not None:
+                self.fields["replaces"] = seen.held.fingerprint()
             with report.step("bundle"):
                 bundle = self._bundle(device)
-            asked = settle.settle(self.ledger, examined.facts.mac, self.attempt, line, report)
-            if asked and self._is_whole_already(line, bundle):
-                return
-            self._write(line, bundle, examined, in_loader=not asked)
+            self._write(line, bundle, examined, in_loader=in_loader)
             line.start()
             self._confirm(line, bundle)
+
+    def _who(self, line: Line, seconds: float = _PATIENCE) -> Seen:
+        """Who the board is, asked at its prompt. Raises BoardError when another board answers."""
+        with self.report.step("who"):
+            seen = ask(line, self.product, self.report, seconds)
+        if seen.uid:
+            self._is_itself({"uid": seen.uid})
+        return seen
+
+    def _is_ours_to_write(self) -> bool:
+        """Whether the ledger knows the board as a device whose key is here: what is on it can be made again."""
+        device = self.devices.get(self._bound() or "")
+        return self.options.new_identity or (device is not None and factory.can_make(self.product, device))
+
+    def _is_released(self) -> bool:
+        from provisioning.ledger import claims
+
+        return claims.is_released(self.ledger, self.report.mac or "")
 
     def _facts(self, examined: Examined, port: str) -> None:
         facts = examined.facts
@@ -141,37 +184,123 @@ class _Run:
                 _leave_quietly(line)
             raise
 
-    def _refuse(self, examined: Examined, port: str) -> None:
-        board = self.product.board
-        preflight.refuse(preflight.Question(board, examined.facts, self.plan.firmware, port, self.plan.end, self.options.allowed))
+    def _about(self, facts: Facts, line: Line) -> preflight.Question:
+        return preflight.Question(self.product.board, facts, self.plan.firmware, line.name, self.plan.end, self.options.allowed)
 
-    def _claim(self) -> Device:
+    def _claim(self, held: OnBoard | None) -> Device:
         from provisioning.ledger import claims
 
         mac = self.report.mac or ""
+        self.was = self._bound()
         # A row with a MAC of its own is for that board only, and that board gets no other.
         own = [device.id for device in self.devices.values() if mac_of(device) == mac]
         candidates = own or [device.id for device in self.devices.values() if mac_of(device) is None]
+        if held is not None and self._is_meant(held, own):
+            candidates = [self.devices.setdefault(held.device, held.unit).id]
+        elif held is not None:
+            pass  # the ledger knows the board as well, and says whose it is
+        elif len(candidates) > 1:
+            candidates = [name for name in candidates if self._is_free(name)]
+        if not candidates:
+            raise none_left(len(self.devices))
         chosen = claims.claim(self.ledger, self.attempt, mac, candidates, self.fields)
         self.known = True
         self.report.device = self.fields["device"] = chosen
         return self.devices[chosen]
 
+    def _is_meant(self, held: OnBoard, own: Sequence[str]) -> bool:
+        """Whether the board may stay the device that it says it is; False where the ledger is to refuse it. Raises InputError."""
+        if (held.device in own) if own else (held.device in self.devices or not self.options.only):
+            return True
+        if self.was is not None:
+            return False
+        raise InputError(
+            "other-device",
+            f"The board {self.report.mac} on {self.fields['port']} is {held.device}, and {(own or [*self.devices])[0]} is meant here.",
+            "Nothing was written. Take another board: one that was delivered stays who it is.",
+        )
+
+    def _bound(self) -> str | None:
+        """The device that the ledger binds to the board."""
+        from provisioning.ledger import claims
+
+        with self.ledger.transaction() as connection:
+            found = claims.device_of(connection, self.report.mac or "")
+        return found.device if found else None
+
+    def _is_free(self, name: str) -> bool:
+        """Whether nothing here says that the device is a board already: a certificate without its key is on a board, whatever the ledger
+        knows. One that is this board's by the ledger, or was released, is for `_bundle` to judge."""
+        from provisioning.ledger import claims
+
+        if not factory.is_spent(self.product, self.devices[name]) or self.was == name:
+            return True
+        return factory.fingerprint_here(self.product, self.devices[name]) in claims.retired(self.ledger, name)
+
+    def _keep(self, line: Line, device: Device, held: OnBoard, examined: Examined) -> None:
+        """The board stays who it is: its firmware is written where that differs, and its set is brought up to date at its prompt."""
+        from provisioning.ledger import claims
+
+        report = self.report
+        target = keep.target(self.product, keep.Choice(device), held, line.name)
+        with report.step("bundle"):
+            bundle = target.bundle(self.product)
+            check_room(self.product, bundle)
+        self.fields |= record.of_bundle(self.product, device, bundle)
+        if not examined.same_firmware and not self.wrote:
+            self._firmware(line, in_loader=False)
+            line.start()
+        renewed = self.wrote
+
+        def before() -> None:
+            claims.intend(self.ledger, self.attempt, self.fields)
+            self.wrote = True
+
+        with ExitStack() as stack:
+            with report.step("boot"):
+                repl = stack.enter_context(line.repl(BOOT_SECONDS))
+            rate = self.options.baud or self.product.board.baud.max
+            Update(report, self.product, target, repl, "auto", False, rate, None, False, self.events, before).run(bundle)
+            self._is_itself(report.selftest)
+            repl.leave()
+            report.wire |= {name: count for name, count in repl.wire.counters().items() if name != "seconds"}
+        if renewed:
+            report.passed(f"{report.mac} stays {device.id}: firmware written, started, and it reads its set back whole.")
+        elif report.code == "unchanged":
+            report.passed(f"Nothing to do: {report.mac} is {device.id}, and it reads its set {report.generation} back whole.", "unchanged")
+
+    def _firmware(self, line: Line, *, in_loader: bool) -> None:
+        """Write the firmware alone; the file system stays."""
+        from provisioning.ledger.entry import INTENT
+
+        with work.folder(self.attempt) as folder:
+            parts = firmware_parts(self.plan.firmware, self.product.board.partition, folder)
+            self.ledger.append(INTENT, self.attempt, self.fields)
+            self.wrote = self.known = True
+            with self.report.step("write"):
+                self._session(line, parts, in_loader, True)
+
     def _bundle(self, device: Device) -> Bundle:
-        factory.ensure_identity(self.product, device, self.plan.authority)
+        from provisioning.ledger import claims
+
+        retired = claims.retired(self.ledger, device.id)
+        for gone in factory.retire(self.product, device, None if self.options.new_identity else retired):
+            self.report.note(f"The certificate {gone[:16]}… of {device.id} is retired; a new one was made. The old one should be revoked.")
+            self.fields["replaces"] = self.fields.get("replaces") or gone
+        try:
+            factory.ensure_identity(self.product, device, self.plan.authority)
+        except InputError as error:
+            if error.code != "key-gone" or self.was != device.id:
+                raise
+            raise InputError(
+                "key-gone",
+                f"The board {self.report.mac} is {device.id} by the ledger, holds nothing of it any more, and its key was nowhere else.",
+                "Nothing was written. Ask whoever made the product: docs/technician.md says what can be done with such a board.",
+            ) from None
         bundle = build(self.product, device)
         check_room(self.product, bundle)
         self.fields |= record.of_bundle(self.product, device, bundle)
         return bundle
-
-    def _is_whole_already(self, line: Line, bundle: Bundle) -> bool:
-        """After a run that died: when the board says that it has all of it, the work is done."""
-        report = self.report
-        if report.selftest.get("set_sha256") != bundle.set_sha256 or not report.selftest.get("ok"):
-            return False
-        self._confirm(line, bundle)
-        report.passed(f"Nothing to do: a run that was interrupted had finished this board as {report.device}.", "unchanged")
-        return True
 
     def _write(self, line: Line, bundle: Bundle, examined: Examined, *, in_loader: bool) -> None:
         from provisioning.ledger import claims
@@ -219,7 +348,7 @@ class _Run:
                 )
             self._is_itself(found)
             repl.leave()
-            report.wire |= {name: count for name, count in repl.wire.counters().items() if name != "seconds"}
+            report.wire |= {name: count for name, count in repl.wire.counters().items() if name not in ("seconds", "baud")}
         report.files = payload.hashes(found["set"])
         report.passed(f"{report.mac} is {report.device}: written, started, and it reads its set {found['set']} back whole.")
 
@@ -263,6 +392,14 @@ class _Run:
                 report.note("The device's key is on the device only: this host's copy was removed.")
         except TwinrootError as error:
             report.note(f"{error.message} {error.hint}")
+
+
+def _not_the_boards(error: BoardError) -> StationError:
+    return StationError(
+        "line-errors",
+        f"The line damages bytes, so nothing is said about the board: {error.message}",
+        "Use a shorter cable, another port or hub, then run the command again.",
+    )
 
 
 def _leave_quietly(line: Line) -> None:

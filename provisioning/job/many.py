@@ -6,7 +6,9 @@ What a worker does is a task: plain values that can be sent to a process that wa
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -158,6 +160,7 @@ def _ended(row: Row, process: Any) -> None:
 
 def _work(task: Task, port: str, pipe: Connection) -> None:
     """A worker: one board on one port, then its report."""
+    _end_with_parent()
     report = Report()
     try:
         report = task.run(port, lambda event: _tell(pipe, event))
@@ -171,8 +174,21 @@ def _work(task: Task, port: str, pipe: Connection) -> None:
     pipe.close()
 
 
+def _end_with_parent() -> None:
+    """A command that is killed takes its workers with it: the next run finds the port free, and asks the board how far this one came."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)  # as killed as the command: what has begun is in the ledger already
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _tell(pipe: Connection, message: object) -> None:
     try:
         pipe.send(message)
     except OSError:
-        return  # nobody listens any more: the board is finished all the same, and the ledger has it
+        return  # nobody listens any more

@@ -9,9 +9,11 @@ from provisioning.bundle.bundle import build
 from provisioning.bundle.room import check_room
 from provisioning.config.device import Device
 from provisioning.config.product import Product
+from provisioning.errors import InputError
 from provisioning.flash import firmware, partition
 from provisioning.flash.firmware import Firmware
 from provisioning.identity import factory
+from provisioning.job.keep import has_files
 
 if TYPE_CHECKING:
     from provisioning.identity.signer import Authority
@@ -31,7 +33,7 @@ class Plan:
         """Load and check the firmware. Raises InputError, StationError for a download."""
         loaded = firmware.load(product.board)
         place = firmware.file_system(product.board, loaded)
-        return cls(_with_partition(product, place), loaded, place, factory.authority(product))
+        return cls(_with_partition(product, place), loaded, place, _authority(product))
 
     def on(self, flash: int | None) -> Plan:
         """For a chip with so many bytes of flash: firmware that makes its own file system gives it all that is left, to the last block."""
@@ -46,6 +48,16 @@ class Plan:
         return max(self.firmware.offset + self.firmware.size, self.partition.offset + self.partition.size)
 
 
+def _authority(product: Product) -> Authority | None:
+    """None, too, where its files are not here: only a board that is nobody yet needs them, and is refused then."""
+    try:
+        return factory.authority(product)
+    except InputError as error:
+        if error.code != "file-missing":
+            raise
+        return None
+
+
 def _with_partition(product: Product, place: partition.Partition) -> Product:
     """The table in the image decides where the file system lies, not the board file."""
     own = product.board.partition.model_copy(update={"offset": place.offset, "size": place.size})
@@ -54,15 +66,18 @@ def _with_partition(product: Product, place: partition.Partition) -> Product:
 
 @dataclass(frozen=True)
 class Options:
-    """How a run differs from the default. `allowed`: MACs; None for every board. `baud`: a fixed rate."""
+    """How a run differs from the default. `allowed`: MACs; None for every board. `baud`: a fixed rate. `only`: whether a board that is
+    none of the devices is refused. `new_identity`: whether a board that is somebody gets a certificate and a key all the same."""
 
     allowed: frozenset[str] | None = None
     baud: int | None = None
     operator: str | None = None
+    only: bool = True
+    new_identity: bool = False
 
 
 def one_of(plan: Plan, device: Device) -> None:
     """What is wrong with this device's files, before a port is opened. Raises InputError."""
-    if plan.authority is not None:
-        return  # they are made once the board is known
+    if plan.product.identity.issue is not None or not has_files(plan.product, device):
+        return  # they are made once the board is known, or are on it
     check_room(plan.product, build(plan.product, device))

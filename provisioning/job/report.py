@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from provisioning.errors import TwinrootError
+from provisioning.job.active import UNTOUCHED, sentence
 from provisioning.link.events import Event, Listener, silent
 
 
@@ -17,6 +18,7 @@ class Report:
     """Field names are fixed (scripts rely on them). `outcome` is "pass", "fail" (the board) or "error" (input or station).
 
     `written`: what was written and committed, or for code "dry-run" what would be; empty when no commit is known.
+    `active`: of a run that was to change the active set and did not pass, "untouched", "old", "new" or "unknown" (job/active.py).
     """
 
     outcome: str = "error"
@@ -37,6 +39,7 @@ class Report:
     steps: list[dict[str, Any]] = field(default_factory=list)
     selftest: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    active: str | None = None
     exit_code: int = field(default=3, repr=False)
     listener: Listener = field(default=silent, repr=False, compare=False)
 
@@ -57,11 +60,14 @@ class Report:
 
     def passed(self, message: str, code: str = "pass") -> Report:
         self.outcome, self.code, self.message, self.hint, self.exit_code = "pass", code, message, "", 0
+        self.active = None
         return self
 
     def failed(self, error: TwinrootError) -> Report:
         self.outcome, self.code, self.message, self.hint = error.outcome, error.code, error.message, error.hint
         self.exit_code = error.exit_code
+        if self.outcome == "fail" or self.active != UNTOUCHED:
+            self.message = f"{self.message} {sentence(self.active)}".strip()
         return self
 
     def as_dict(self) -> dict[str, Any]:

@@ -26,6 +26,7 @@ def board(port: str | None, report: Report) -> Iterator[RawRepl]:
     """The raw prompt of the board on `port`."""
     agent.ready()
     with open_port(port) as wire:
+        wire.events = report.listener
         repl = RawRepl(wire)
         try:
             with report.step("connect"):

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from provisioning.errors import TwinrootError
 from provisioning.flash import record, work
-from provisioning.flash.line import Line
-from provisioning.job.board import adopt, mac_text, selftest
+from provisioning.job.board import mac_text
 from provisioning.job.report import Report
 from provisioning.ledger.entry import OUTCOME
 
@@ -15,54 +13,17 @@ if TYPE_CHECKING:
     from provisioning.ledger.claims import Attempt
     from provisioning.ledger.store import Ledger
 
-_PATIENCE = 6.0  # seconds for a board that may or may not start
 
-
-def settle(ledger: Ledger, mac: str, own: str, line: Line, report: Report) -> bool:
-    """Give every open attempt on this board (but `own`) its outcome. True when the board was asked, and so left its loader.
-
-    The board's self-report is in `report.selftest` then, when it gave one.
-    """
-    still_open = _open(ledger, mac, own)
-    intended = any(attempt.intended for attempt in still_open)
-    found: dict[str, Any] | None = None
-    if intended:
-        with report.step("settle"):
-            found = _ask(line, report)
-    _close(ledger, still_open, found, own, report)
-    return intended
-
-
-def close(ledger: Ledger, mac: str, own: str, found: dict[str, Any], report: Report) -> None:
-    """The same for a board that has just told what it holds: `found` is its self-report."""
-    _close(ledger, _open(ledger, mac, own), found, own, report)
-
-
-def _open(ledger: Ledger, mac: str, own: str) -> list[Attempt]:
+def settle(ledger: Ledger, mac: str, own: str, found: dict[str, Any] | None, report: Report) -> None:
+    """Give every open attempt on this board (but `own`) its outcome. `found`: the board's self-report, None when it has none to give."""
     from provisioning.ledger.claims import open_attempts
 
-    return [attempt for attempt in open_attempts(ledger, mac) if attempt.id != own]
-
-
-def _close(ledger: Ledger, attempts: list[Attempt], found: dict[str, Any] | None, own: str, report: Report) -> None:
-    for attempt in attempts:
+    for attempt in open_attempts(ledger, mac):
+        if attempt.id == own:
+            continue
         ledger.append(OUTCOME, attempt.id, _outcome(attempt, found, own))
         work.discard(attempt.id)
         report.note(f"An attempt of {attempt.began[:19]} on this board was interrupted; the ledger has its outcome now.")
-
-
-def _ask(line: Line, report: Report) -> dict[str, Any] | None:
-    """The board's own report, None when it has none to give: it does not start, or not far enough."""
-    try:
-        line.start()
-        with line.repl(_PATIENCE) as repl:
-            found = selftest(repl)
-            repl.leave()
-    except TwinrootError as error:
-        report.note(f"The board was asked what it holds: {error.message}")
-        return None
-    adopt(report, found)
-    return found
 
 
 def _outcome(attempt: Attempt, found: dict[str, Any] | None, by: str) -> dict[str, Any]:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
-from provisioning.bundle.bundle import Bundle, Interpreter, build
-from provisioning.errors import BoardError
+from provisioning.bundle.bundle import Bundle, Interpreter
+from provisioning.errors import BoardError, InputError
+from provisioning.job import active, keep
 from provisioning.job.board import adopt, check, check_file_system, judge, patient, selftest
 from provisioning.job.report import Report
 from provisioning.job.running import board, reported
-from provisioning.link import question
+from provisioning.link import kind, question
 from provisioning.link.events import Listener, silent
 from provisioning.link.payload import Payload
 from provisioning.link.repl import LinkBroken, RawRepl
-from provisioning.link.transport.base import Plan, Session
+from provisioning.link.transport.base import Plan, Session, none_lost
 from provisioning.link.transport.choose import choose
 
 # Rates that UART bridges take, best first: CP2104, CP2102N and FT232R go to 2 M and beyond, CP2102 to 921600.
+_SLOW = (
+    0.25  # seconds of one look into a folder: the line carries a whole set in three times that at 115200 baud, with a dozen looks a file
+)
 LADDER = (2000000, 1500000, 921600, 460800, 230400)
 
 
@@ -30,50 +35,89 @@ def update(
     dry_run: bool = False,
     max_baud: int | None = None,
     only_mac: str | None = None,
+    new_identity: bool = False,
+    known: Known = lambda _target, _bundle: None,
     events: Listener = silent,
 ) -> Report:
-    """Write `product` for `device` to the board on `port`; with `only_mac`, to no board but the one with this MAC.
+    """Write `product` to the board on `port`; with `only_mac`, to no board but the one with this MAC.
 
+    `device`: what the board is: a Device, or a Choice of which the board says the rest. What this computer does not have of certificate and
+    key stays on the board as it is. `new_identity`: the files here replace what the board is. `known` is called before the first write.
     `max_baud`: highest rate for the transfer; None for the board file's, 115200 for no raise. Returns a report; what goes wrong is in
     it. A control-C passes through after the board's program has been started again.
     """
-    report = Report(board=product.board.name, product=product.name, device=device.id, listener=events)
-    with report.step("bundle"):
-        bundle = build(product, device)
+    choice = device if isinstance(device, keep.Choice) else keep.Choice(device)
+    one = choice.device
+    report = Report(
+        board=product.board.name, product=product.name, device=one.id if one else None, listener=events, active=active.UNTOUCHED
+    )
+    made: tuple[keep.Target, Bundle] | None = None
+    if one is not None and (new_identity or keep.has_files(product, one)):
+        with report.step("bundle"):
+            made = keep.Target(one), keep.Target(one).bundle(product)
     with reported(report), board(port, report) as repl:
-        _Update(report, product, device, repl, transport, dry_run, max_baud or product.board.baud.max, only_mac, events).run(bundle)
+        if made is None:
+            with report.step("who"):
+                held = patient(repl, lambda: keep.ask(repl, product), LinkBroken)
+            chosen = keep.target(product, choice, held, repl.wire.name)
+            with report.step("bundle"):
+                made = chosen, chosen.bundle(product)
+        target, bundle = made
+        report.device = target.device.id
+        known(target, bundle)
+        rate = max_baud or product.board.baud.max
+        Update(report, product, target, repl, transport, dry_run, rate, only_mac, new_identity, events).run(bundle)
     return report
 
 
-class _Update:
+Known = Callable[[keep.Target, Bundle], None]
+
+
+class Update:
     """One run, with the board at its raw prompt."""
 
     def __init__(
         self,
         report: Report,
         product: Any,
-        device: Any,
+        target: keep.Target,
         repl: RawRepl,
         transport: str,
         dry_run: bool,
         max_baud: int,
         only_mac: str | None,
+        new_identity: bool,
         events: Listener,
+        before: Callable[[], None] = lambda: None,
     ) -> None:
+        """`before` is called before the first write, and only if there is one."""
         self.report = report
         self.product = product
-        self.device = device
+        self.target = target
+        self.device = target.device
         self.repl = repl
         self.transport = transport
         self.dry_run = dry_run
         self.max_baud = max_baud
         self.only_mac = only_mac
+        self.new_identity = new_identity
         self.events = events
+        self.before = before
         self.left_over = False
+        self.holds: str | None = None  # the device whose set it holds, where it could tell
         self.payload: Payload | None = None  # what the last attempt was about to write
+        self.numbers: set[int] = set()  # of the sets that the attempts were about to make active
         self.planned: set[str] = set()  # paths; over all attempts, since a later one goes on where an earlier one stopped
 
     def run(self, bundle: Bundle) -> None:
+        try:
+            self._run(bundle)
+        except BoardError:
+            if self.report.active == active.UNKNOWN:
+                self.report.active = active.ask(self.repl, self.numbers)
+            raise
+
+    def _run(self, bundle: Bundle) -> None:
         with self.report.step("ask"):
             if self._unchanged(bundle):
                 return
@@ -96,8 +140,11 @@ class _Update:
         payload = Payload(bundle.trust, bundle.lib)
         held = question.held(self.repl, payload, bundle.package)
         found = held.report
+        if held.strange:
+            kind.ask(self.repl)
+        self.holds = held.device
         if found is None:
-            if held.device not in (None, self.device.id):
+            if held.device not in (None, self.device.id) and self.new_identity:
                 verb = "would make" if self.dry_run else "makes"
                 self.report.note(f"The board holds the set of {held.device}; this update {verb} it {self.device.id}.")
             return False
@@ -126,17 +173,28 @@ class _Update:
         self.report.passed(f"Set {self.report.generation} is this product already; what a broken run had left is removed.", "tidied")
 
     def _clear_up(self) -> None:
+        self.before()
         session, _ = choose(self.repl, self.transport, events=self.events)
         self.report.transport = session.name
+        self._now(active.OLD)
         session.tidy()
         session.close()
 
     def _rates(self) -> list[int]:
         home = self.repl.wire.home_baud
-        if self.transport in ("paste", "ampy") or self.product.board.native_usb:
-            return [home, home]
         top = [rate for rate in LADDER if home < rate <= self.max_baud]
+        if not top or self.transport in ("paste", "ampy") or self.product.board.native_usb:
+            return [home, home]
+        if self._slow():
+            look = self.repl.wire.pace.longest
+            self.report.note(f"A look into a folder takes this board {look:.1f} s: it stays at {home} baud, a higher rate gains nothing.")
+            return [home, home]
         return [*top[:2], home, home]
+
+    def _slow(self) -> bool:
+        """Whether the board's flash takes longer than the line at any rate."""
+        pace = self.repl.wire.pace
+        return pace.known and pace.longest > _SLOW
 
     def _transfer_at_some_rate(self, bundle: Bundle) -> tuple[Payload, int]:
         """Transfer at the highest rate that holds; a line that gives out is tried again one step lower, going on where it stopped."""
@@ -149,6 +207,8 @@ class _Update:
             except LinkBroken as error:
                 if attempt + 1 == len(rates):
                     raise
+                if error.code == "rate-late" or self._slow():  # time was the reason, which a lower rate does not give
+                    rates[attempt + 1 :] = [self.repl.wire.home_baud] * len(rates[attempt + 1 :])
                 self.report.note(f"{error.message} Trying again at {rates[attempt + 1]} baud.")
                 self.repl.enter()
         raise AssertionError("the last rate is the one the line came with")
@@ -159,6 +219,7 @@ class _Update:
         held = question.held(self.repl, payload, package)
         if held.report is None:
             return None
+        self._now(active.NEW)
         if held.left_over:
             self._clear_up()
         self.report.written = self._sorted()
@@ -176,6 +237,7 @@ class _Update:
         payload = self.payload = self._for_interpreter(bundle, session)
         with self.report.step("plan"):
             plan = session.prepare(payload)
+        self._stays_who_it_is(payload, plan)
         self._room(plan)
         self.planned |= self._paths(payload, plan)
         if self.dry_run:
@@ -185,26 +247,52 @@ class _Update:
                 f"Set {plan.number} would be written: {len(plan.send)} files to send, {len(plan.copy)} on the board already.", "dry-run"
             )
         else:
+            self.before()
+            self.numbers.add(plan.number)
+            self._now(active.OLD)
             with self.report.step("transfer"):
-                session.transfer()
+                try:
+                    session.transfer()
+                except BaseException:
+                    if session.committing:
+                        self._now(active.UNKNOWN)
+                    raise
+            self._now(active.NEW)
             self.report.written = self._sorted()  # not before: until the commit nothing of it counts
         session.close()
         return payload, plan.number
+
+    def _now(self, state: str) -> None:
+        """What is active from here on. Once a commit may have happened, nothing but the board's own word makes it undone."""
+        if self.report.active not in (active.NEW, active.UNKNOWN) or state == active.NEW:
+            self.report.active = state
 
     def _for_interpreter(self, bundle: Bundle, session: Session) -> Payload:
         hello = session.hello()
         found = Interpreter(hello.mp, hello.mpy or None, hello.platform)
         if found.mpy != Interpreter.default().mpy:
             with self.report.step("bundle"):
-                bundle = build(self.product, self.device, found)
+                bundle = self.target.bundle(self.product, found)
         return Payload(bundle.trust, bundle.lib)
+
+    def _stays_who_it_is(self, payload: Payload, plan: Plan) -> None:
+        """Refuse, before the first write, to make a board that is somebody somebody else, or to lose what only it has."""
+        none_lost(payload, plan.send, self.repl.wire.name)
+        if plan.certificate in ("", payload.certificate_sha256) or self.new_identity:
+            return
+        holds = self.holds or "another device"
+        raise InputError(
+            "other-certificate",
+            f"The board on {self.repl.wire.name} holds a certificate of {holds} that is not the one of {self.device.id} here.",
+            "Nothing was written. The cloud knows the board by the certificate that it holds: find out which of the two is registered.",
+        )
 
     def _room(self, plan: Plan) -> None:
         if plan.need > plan.free:
             raise BoardError(
                 "flash-full",
                 f"The set needs {plan.need} blocks of the board's flash, {plan.free} are free ({self.repl.wire.name}).",
-                "Remove files from the board, then run the command again; nothing was written.",
+                "Remove files of your own from the board (not /trust, not /lib/twinroot), then run the command again; nothing was written.",
             )
 
     def _paths(self, payload: Payload, plan: Plan) -> set[str]:

@@ -14,32 +14,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provisioning.bundle import compile as compiler
-from provisioning.bundle.bundle import build
-from provisioning.config.device import Device
+from provisioning.bundle.bundle import Bundle
+from provisioning.config.device import Device, single_device
 from provisioning.config.load import load_product
 from provisioning.config.product import Product
-from provisioning.config.unit import choose
 from provisioning.errors import InputError, TwinrootError
 from provisioning.flash import record
 from provisioning.job import many, settle
 from provisioning.job.assign import Bindings, Found, assign
 from provisioning.job.board import mac_text
+from provisioning.job.keep import Choice, Target
 from provisioning.job.many import Row, Watch
 from provisioning.job.report import Report
 from provisioning.job.running import board, reported
-from provisioning.job.update import update
+from provisioning.job.update import Known, update
 from provisioning.ledger.entry import OUTCOME
+from provisioning.link import question
 from provisioning.link.events import Event, Listener
 
 if TYPE_CHECKING:
     from provisioning.ledger.store import Ledger
-
-_WHO = """import umachine,ujson
-try:
- with open('/trust/active') as f:_n=f.read().strip()
- with open('/trust/%s/set.json'%_n) as f:_d=ujson.load(f).get('device')
-except Exception:_d=None
-"""
 
 
 @dataclass(frozen=True)
@@ -61,9 +55,8 @@ class Ask:
     def run(self, port: str, events: Listener) -> Report:
         report = Report(listener=events)
         with reported(report), board(port, report) as repl:
-            repl.run(_WHO)
-            uid, device = repl.value("[umachine.unique_id().hex(),_d]")
-            report.mac, report.device = mac_text(uid), device
+            uid, held = question.who(repl)
+            report.mac, report.device = mac_text(uid), held.device if held else None
             report.passed("The board says who it is.")
         return report
 
@@ -76,30 +69,35 @@ class UpdateTask:
     device: Device
     mac: str
     ready: Product | None
+    new_identity: bool = False
+    replaces: str | None = None  # fingerprint of the certificate that is the board's no more
 
     def run(self, port: str, events: Listener) -> Report:
         product = self.ready or load_product(self.job.product)
         if self.job.dry_run:
-            return self._update(product, port, events)
+            return self._update(product, port, events, lambda _target, _bundle: None)
         from provisioning.ledger import claims
         from provisioning.ledger.store import Ledger
 
         attempt = uuid.uuid4().hex
-        fields = record.about(product) | {"mac": self.mac, "port": port}
+        fields = record.about(product) | {"mac": self.mac, "port": port, "replaces": self.replaces}
         with Ledger.open(self.job.ledger) as ledger:
             claims.claim(ledger, attempt, self.mac, [self.device.id], fields)
             report = Report(board=product.board.name, product=product.name, device=self.device.id, mac=self.mac)
-            try:
-                fields |= record.of_bundle(product, self.device, build(product, self.device))
+
+            def known(_target: Target, bundle: Bundle) -> None:
+                fields.update(record.of_bundle(product, self.device, bundle))
                 claims.intend(ledger, attempt, fields)
-                report = self._update(product, port, events)
+
+            try:
+                report = self._update(product, port, events, known)
             except TwinrootError as error:
                 report.failed(error)
             finally:
                 _end(ledger, attempt, fields, report)
         return report
 
-    def _update(self, product: Product, port: str, events: Listener) -> Report:
+    def _update(self, product: Product, port: str, events: Listener, known: Known) -> Report:
         job = self.job
         return update(
             product,
@@ -109,6 +107,8 @@ class UpdateTask:
             dry_run=job.dry_run,
             max_baud=job.max_baud,
             only_mac=self.mac,
+            new_identity=self.new_identity,
+            known=known,
             events=events,
         )
 
@@ -126,15 +126,16 @@ def _end(ledger: Ledger, attempt: str, fields: dict[str, Any], report: Report) -
     }
     ledger.append(OUTCOME, attempt, row)
     if report.outcome == "pass":
-        settle.close(ledger, str(fields["mac"]), attempt, report.selftest, report)
+        settle.settle(ledger, str(fields["mac"]), attempt, report.selftest, report)
 
 
 def update_many(job: Job, product: Product, ports: Sequence[str], retries: int, watch: Watch) -> list[Row]:
     """Update the boards on `ports`, none of them as a device that another one is. Raises InputError for a list that is wrong."""
-    devices = choose(product, None, job.devices)
+    choice = Choice.of(product, None, job.devices)
     compiler.package(compiler.MPY_VERSION)  # once here instead of once in each worker
     rows = {row.port: row for row in many.run(dict.fromkeys(ports, Ask()), retries, _only_failures(watch))}
     boards = [Found(row.port, row.report["mac"], row.report["device"]) for row in rows.values() if row.passed]
+    devices = _devices(choice, boards)
     tasks: dict[str, many.Task] = {}
     with _bindings(job) as bindings:
         decided = assign(devices, boards, bindings)
@@ -148,6 +149,15 @@ def update_many(job: Job, product: Product, ports: Sequence[str], retries: int, 
     for row in many.run(tasks, retries, watch):
         rows[row.port] = row
     return list(rows.values())
+
+
+def _devices(choice: Choice, boards: Sequence[Found]) -> list[Device]:
+    """The rows that are known, and, unless the command named a list, what the boards say they are."""
+    devices = {row.id: row for row in choice.rows}
+    for found in [] if choice.only else boards:
+        if found.holds is not None:
+            devices.setdefault(found.holds, single_device(found.holds))
+    return list(devices.values())
 
 
 def _only_failures(watch: Watch) -> Watch:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from provisioning.bundle.bundle import Interpreter, build
-from provisioning.errors import BoardError
+from provisioning.bundle.bundle import Interpreter
+from provisioning.errors import BoardError, InputError
+from provisioning.job import keep
 from provisioning.job.board import adopt, check, chip_of, judge, mac_text, patient, selftest
 from provisioning.job.report import Report
 from provisioning.job.running import board, reported
@@ -21,8 +22,10 @@ def verify(
 ) -> Report:
     """Read back, hash, self-report; with `connect` a real handshake by the device. Writes nothing.
 
-    With `product` (and `device`) the board must hold exactly that; without, what its own set.json says.
+    With `product` the board must hold exactly that, as `device`: a Device, a Choice, or None for the one that it is. What this computer
+    does not have of certificate and key is taken from the board. Without a product, it must hold what its own set.json says.
     """
+    choice = device if isinstance(device, keep.Choice) else keep.Choice(device)
     report = Report(listener=events)
     with reported(report), board(port, report) as repl:
         with report.step("restart"):
@@ -34,7 +37,13 @@ def verify(
         adopt(report, found)
         wanted = None
         if product is not None:
-            bundle = build(product, device, Interpreter(hello.mp, hello.mpy or None, hello.platform))
+            if choice.device is not None and keep.has_files(product, choice.device):
+                target = keep.Target(choice.device)  # nothing has to be learned from the board, and each look costs it flash reads
+            else:
+                with report.step("who"):
+                    held = patient(repl, lambda: keep.ask(repl, product), LinkBroken)
+                target = _meant(product, choice, held, repl.wire.name)
+            bundle = target.bundle(product, _interpreter(hello))
             payload = Payload(bundle.trust, bundle.lib)
             wanted = payload.set_sha256
             _compare(report.files, payload.hashes(found["set"]), wanted, repl.wire.name)
@@ -42,6 +51,20 @@ def verify(
         how = f", connected over {found['connect']['route']}" if connect else ""
         report.passed(f"Set {found['set']} of {found['product']} for {found['device']} is whole{how}.")
     return report
+
+
+def _interpreter(hello: Hello) -> Interpreter:
+    return Interpreter(hello.mp, hello.mpy or None, hello.platform)
+
+
+def _meant(product: Any, choice: keep.Choice, held: Any, name: str) -> keep.Target:
+    """What the board should be. Another device than that is no mistake of the input here: it is what was asked."""
+    try:
+        return keep.target(product, choice, held, name)
+    except InputError as error:
+        if error.code not in ("other-device", "other-certificate"):
+            raise
+        raise BoardError(error.code, error.message, error.hint) from None
 
 
 def _read_back(repl: RawRepl, report: Report, product: Any, transport: str, events: Listener) -> Hello:

@@ -99,6 +99,27 @@ def board_of(connection: Connection, device: str) -> Attempt | None:
     return bound[-1] if bound else None
 
 
+def is_released(ledger: Ledger, mac: str) -> bool:
+    """Whether a person freed this board, and nothing has bound it since: what it holds is nobody's any more."""
+    with ledger.transaction() as connection:
+        if device_of(connection, mac) is not None:
+            return False
+        return any(entry.kind == RELEASE for entry in select(connection, mac=mac))
+
+
+def retired(ledger: Ledger, device: str) -> frozenset[str]:
+    """Fingerprints of the certificates that boards of this device had when they were released: no other board gets them."""
+    seen: set[str] = set()
+    gone: set[str] = set()
+    with ledger.transaction() as connection:
+        for entry in select(connection, device=device):
+            if entry.kind == RELEASE:
+                gone |= seen
+            elif entry.fields.get("certificate_sha256"):
+                seen.add(entry.fields["certificate_sha256"])
+    return frozenset(gone)
+
+
 def claim(ledger: Ledger, attempt: str, mac: str, candidates: Sequence[str], fields: Mapping[str, Any]) -> str:
     """Promise one of the devices to this board and return it: the one that it has already, else the first that is free.
 
@@ -123,7 +144,7 @@ def _choose(connection: Connection, mac: str, candidates: Sequence[str]) -> str:
         raise InputError(
             "mac-used",
             f"The board {mac} is device {own.device} already ({own.outcome or 'unfinished'}, {own.began[:10]}).",
-            f"Use another board, `--device {own.device}`, or free it with `twinroot ledger release --mac {mac}`.",
+            f"Take another board; this one stays {own.device}. Only when it is scrapped does `twinroot ledger release` free it.",
         )
     for device in candidates:
         other = board_of(connection, device)
@@ -133,7 +154,7 @@ def _choose(connection: Connection, mac: str, candidates: Sequence[str]) -> str:
             raise InputError(
                 "serial-used",
                 f"Device {device} is the board {other.mac} already ({other.outcome or 'unfinished'}, {other.began[:10]}).",
-                f"Use another device, or free it with `twinroot ledger release --device {device}`.",
+                f"Use another device, or connect that board. Only when it is scrapped does `twinroot ledger release` free {device}.",
             )
     raise InputError("no-device-left", f"All {len(candidates)} devices have a board already.", "Add rows to the CSV of devices.")
 
@@ -167,7 +188,7 @@ def release(
         if bound is None:
             raise InputError("not-bound", f"The ledger binds nothing to {mac or device}.", "`twinroot ledger show` lists what it knows.")
         freed = (bound.mac, bound.device)
-        return RELEASE, attempt, {**fields, "mac": bound.mac, "device": bound.device}
+        return RELEASE, attempt, {**fields, "mac": bound.mac, "device": bound.device, "replaces": bound.certificate}
 
     ledger.append_checked(decide)
     return freed

@@ -48,6 +48,7 @@ FIELDS = {
     "set_sha256": "SHA-256 of the set",
     "roots": "root name -> SHA-256 fingerprint",
     "certificate_sha256": "fingerprint of the device certificate",
+    "replaces": "fingerprint of the certificate that is the device's no more",
     "certificate_not_before": "UTC",
     "certificate_not_after": "UTC",
     "endpoints": "host:port of each route",

@@ -23,6 +23,8 @@ from provisioning.ledger import anchor
 from provisioning.ledger.entry import GENESIS, Entry, checked, parse
 
 BUSY_SECONDS = 30.0
+# Never another ledger: it would not know which serial numbers are taken, and give them to second boards.
+MEND = "Make it usable again (disk, permissions, database), then run the same command: only this ledger knows which numbers are taken."
 
 _metadata = sa.MetaData()
 # `body` and `hash` are the record; the other columns are copies of fields of the body for queries, and `verify` compares them.
@@ -98,13 +100,12 @@ class Ledger:
             shown = str(path)
             anchor_file = path.with_name(path.name + ".anchor")
             if not create and not path.is_file():
-                raise InputError("no-ledger", f"There is no ledger at {shown}.", "`--ledger PATH` or TWINROOT_LEDGER names another.")
+                hint = "Check the path: the ledger lies where boards are flashed (--ledger, TWINROOT_LEDGER)."
+                raise InputError("no-ledger", f"There is no ledger at {shown}.", hint)
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise StationError(
-                    "ledger-unusable", f"The ledger's folder cannot be made: {error}.", "`--ledger PATH` names another."
-                ) from None
+                raise StationError("ledger-unusable", f"The ledger's folder cannot be made: {error}.", MEND) from None
         try:
             ledger = cls(_engine(url), shown, anchor_file)
             if create:
@@ -216,9 +217,7 @@ def _sentences(location: str) -> Iterator[None]:
                 f"The ledger {location} was locked by another program for {BUSY_SECONDS:.0f} s.",
                 "Close the program that has it open.",
             ) from None
-        raise StationError("ledger-unusable", f"The ledger {location} cannot be used: {text}.", "`--ledger PATH` names another.") from None
+        raise StationError("ledger-unusable", f"The ledger {location} cannot be used: {text}.", MEND) from None
     except (sa.exc.DatabaseError, ValueError) as error:
         text = str(getattr(error, "orig", error))
-        raise StationError(
-            "ledger-unusable", f"{location} is not a ledger of this toolkit: {text}.", "`--ledger PATH` names another."
-        ) from None
+        raise StationError("ledger-unusable", f"{location} is not a ledger of this toolkit: {text}.", MEND) from None

@@ -20,6 +20,7 @@ _HOMES = (None, 115200)  # the receivers that are kept ready; of any other rate 
 KEEP = frozenset(
     [
         *("hello", "prepare", "begin", "target", "settle", "commit", "tidy", "look", "audit", "back", "take", "say", "number"),
+        *("proved", "got", "files"),
         *("stream", "leave", "beat", "r", "p", "s", "HIGH", "HOME"),
     ]
 )
@@ -100,7 +101,7 @@ def core(home_baud: int | None = None) -> bytes:
 
 def _receiver(core_small: str, home_baud: int | None) -> bytes:
     # Before the prompt comes at the old rate the host must have heard that the end was taken, and changed its own.
-    head = f"def leave():\n utime.sleep_ms(3)\n r({home_baud})\n" if home_baud else "leave=gc.collect\n"
+    head = f"def leave():\n p.poll(3)\n r({home_baud})\n" if home_baud else "leave=gc.collect\n"
     return packed("import gc\n" + head + core_small)
 
 

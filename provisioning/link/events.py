@@ -14,6 +14,7 @@ class Event(NamedTuple):
     resend    a block was sent again: {"why"}
     transport a transport was chosen: {"transport", "why"}
     baud      the line runs at another rate: {"baud"}
+    quiet     the board gives no sign of life: {"seconds"} for how long, {"limit"} after how many it is given up, {"text"}
     note      something a person should know: {"text"}
     """
 

@@ -118,6 +118,11 @@ class Minifier:
         return "".join(" " * depth + text + "\n" for depth, text in (_folded(lines) if folded else lines))
 
 
+def without_comments(source: str) -> str:
+    """The source without comments, docstrings, empty lines and spaces that the interpreter does not need; every name as it is."""
+    return "".join(" " * depth + text + "\n" for depth, text in _lines(source, {}, []))
+
+
 def _lines(source: str, outer: Names, scopes: list[_Scope]) -> list[tuple[int, str]]:
     """Depth and text of each line."""
     out: list[tuple[int, str]] = []

@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 SET_FILE = "set.json"
@@ -15,15 +15,19 @@ _PEM_LINE = 48  # bytes of one base64 line of 64 characters
 
 
 class Item:
-    """One file. `name` as set.json has it: relative to the set's folder, or an absolute path."""
+    """One file. `name` as set.json has it: relative to the set's folder, or an absolute path.
 
-    def __init__(self, name: str, content: bytes) -> None:
+    `kept`: the SHA-256 of a file that only the board has, as the device's key; there is no content then, and nothing to be sent.
+    """
+
+    def __init__(self, name: str, content: bytes, kept: str = "") -> None:
         self.name = name
         self.content = content
+        self.kept = kept
 
     @cached_property
     def sha256(self) -> str:
-        return hashlib.sha256(self.content).hexdigest()
+        return self.kept or hashlib.sha256(self.content).hexdigest()
 
     def path(self, number: int) -> str:
         return self.name if self.name.startswith("/") else f"/trust/{number}/{self.name}"
@@ -48,9 +52,19 @@ class Payload:
     def items(self) -> tuple[Item, ...]:
         """Files of set.json by name, then the files that it does not name (the loader, the product's app). Not set.json itself."""
         content = {**self.trust, **self.lib}
-        named = sorted(json.loads(self.set_json)["files"])
+        named = json.loads(self.set_json)["files"]
         rest = sorted(set(content) - set(named) - {SET_FILE})
-        return tuple(Item(name, content[name]) for name in (*named, *rest))
+        return tuple(Item(name, content[name]) if name in content else Item(name, b"", named[name]) for name in (*sorted(named), *rest))
+
+    @cached_property
+    def certificate_sha256(self) -> str:
+        """Of the device's certificate, as a file."""
+        info = json.loads(self.set_json)
+        return str(info["files"][info["cert"]])
+
+    def lost(self, send: Iterable[int]) -> str:
+        """Of the items that have to be sent, the name of one that only the board had; an empty text where there is none."""
+        return next((self.items[index].name for index in send if self.items[index].kept), "")
 
     @cached_property
     def rest(self) -> tuple[Item, ...]:

@@ -1,7 +1,10 @@
-"""The one question of an update where nothing changed: does the board hold this set, whole, with nothing left over?
+"""Two questions to a board at its raw prompt, neither of which writes: does it hold this set, and who is it?
 
-The board's own package answers (twinroot.selftest hashes every file of the set). The question fits the receive ring, so it needs
-no flow control and costs two turns of the line.
+The first is the one of an update where nothing changed: whole, with nothing left over? The board's own package answers (twinroot.selftest
+hashes every file of the set). It fits the receive ring, so it needs no flow control and costs two turns of the line.
+
+The second needs nothing of ours on the board: what its set in use (the pointer's, else the newest whole one, as the loader has it) says
+of device, certificate and key, and what the two hash to. The key itself never leaves the board.
 """
 
 from __future__ import annotations
@@ -10,25 +13,49 @@ import ast
 from typing import Any, NamedTuple
 
 from provisioning.errors import BoardError
+from provisioning.identity.on_board import OnBoard
 from provisioning.link.payload import Payload
 from provisioning.link.repl import LinkBroken, RawRepl
 
-_SOURCE = """import uos
+_SOURCE = """import uos,sys
 try:
- import twinroot as w;t=w.selftest();l='/lib/twinroot';d=uos.listdir
- t=[t,d('/trust'),d(l),[w.check.sha256(f,bytearray(99))for f in[%s]]]if t['set_sha256'][:8]=='%s'else t['device']
+ uos.stat('/trust');print();sys.path[:]=['/lib'];import twinroot as w;t=w.check.held('%s',[%s])
 except:t=0
 print([t])"""
 _LOADER = "/lib/twinroot/__init__.py"
+# Modules by their built-in names: a file of the user's never hides those.
+_WHO = """import uos,ujson,umachine,uhashlib
+def _f(p):
+ try:
+  with open(p,'rb')as f:return f.read(4096)
+ except OSError:return b''
+def _w(t):
+ u=umachine.unique_id().hex()
+ try:n=int(_f('/trust/active'))
+ except ValueError:n=0
+ try:o=[int(e)for e in uos.listdir('/trust')if e.isdigit()]
+ except OSError:o=[]
+ for m in sorted(o,key=lambda m:(m!=n,m>n,-m)):
+  p='/trust/%d/'%m
+  try:
+   with open(p+'set.json')as f:d=ujson.load(f)
+   g=d['files'];c=d['cert'];k=d['key'];b=_f(p+c)
+   return[u,m,d['product'],d['device'],d.get('board'),b,g.get(c,''),g.get(k,''),uhashlib.sha256(b).digest().hex(),\
+uhashlib.sha256(_f(p+k)).digest().hex(),d.get('client_id'),t and d.get('wifi')]
+  except(OSError,ValueError,KeyError,TypeError):0
+ return[u]
+"""
 
 
 class Held(NamedTuple):
     """What a board holds. `report`: its self-report when it is exactly the set that was asked for, else None; `left_over`: whether
-    something of a broken run lies beside it; `device`: whose set it is, None when the board cannot tell."""
+    something of a broken run lies beside it; `device`: whose set it is, None when the board cannot tell; `strange`: it does not even
+    understand the question."""
 
     report: dict[str, Any] | None = None
     left_over: bool = False
     device: str | None = None
+    strange: bool = False
 
 
 def holds(repl: RawRepl, payload: Payload, package: str) -> tuple[dict[str, Any], bool] | None:
@@ -45,11 +72,12 @@ def held(repl: RawRepl, payload: Payload, package: str) -> Held:
     paths = ",".join("w.__file__" if item.name == _LOADER else repr(item.name) for item in payload.rest)
     for _ in range(2):
         try:
-            text = repl.run(_SOURCE % (paths, payload.set_sha256[:8]), 20.0).decode("utf-8", "replace").strip()
+            text = repl.run(_SOURCE % (payload.set_sha256[:8], paths), paced=True).decode("utf-8", "replace").strip()
             [answer] = ast.literal_eval(text.splitlines()[-1])
             if not answer or isinstance(answer, str):
                 return Held(device=answer or None)
-            report, trust, lib, hashes = answer
+            report, lib, hashes = answer
+            trust = report["trust"]
             whole = report["ok"] and report["set_sha256"] == payload.set_sha256 and report["set"] == report["active"]
             if not whole or hashes != [item.sha256 for item in payload.rest]:
                 return Held(device=report["device"])
@@ -60,7 +88,7 @@ def held(repl: RawRepl, payload: Payload, package: str) -> Held:
             continue  # the line changed the answer, which has no check sum: there is no room for one
         except BoardError as error:
             if error.code == "device-exception":
-                return Held()
+                return Held(strange=True)
             raise
     else:
         return Held()
@@ -69,3 +97,28 @@ def held(repl: RawRepl, payload: Payload, package: str) -> Held:
     left_over = bool(sets - kept or any(name.endswith(".new") for name in (*trust, *lib)))
     packages = [name for name in lib if len(name) == 12]
     return Held(report, left_over or len(packages) > len(sets) or package not in packages, report["device"])
+
+
+def who(repl: RawRepl, wifi: bool = False) -> tuple[str, OnBoard | None]:
+    """(unique id, identity) of the board; None for one that holds no set. `wifi`: whether the texts of its network are wanted, too.
+
+    Asked again when the line swallows or changes the answer. Raises BoardError when it cannot be had.
+    """
+    for _ in range(2):
+        try:
+            return _who(repl, wifi)
+        except LinkBroken:
+            repl.enter()
+    return _who(repl, wifi)
+
+
+def _who(repl: RawRepl, wifi: bool) -> tuple[str, OnBoard | None]:
+    repl.run(_WHO)
+    uid, *rest = repl.value(f"_w({int(wifi)})")
+    if not rest:
+        return uid, None
+    number, product, device, board, certificate, *hashes, client_id, network = rest
+    texts = {"client_id": client_id, **(network or {})}
+    named, found = (hashes[0], hashes[1]), (hashes[2], hashes[3])
+    known = {name: str(text) for name, text in texts.items() if text is not None}
+    return uid, OnBoard(uid, number, product, device, board, certificate, named, found, known)

@@ -6,7 +6,6 @@ Protocol: docs.micropython.org/en/latest/reference/repl.html, "Raw mode and raw-
 from __future__ import annotations
 
 import ast
-import json
 import os
 import re
 import time
@@ -14,17 +13,32 @@ import zlib
 from typing import Any
 
 from provisioning.errors import BoardError
+from provisioning.link.patience import LOOK, PROGRAM, TOTAL
 from provisioning.link.wire import Wire
 
 PROMPT = b"raw REPL; CTRL-B to exit\r\n>"
 RING = 256  # bytes that may be under way: the receive ring of an ESP32 holds 260 and drops the rest silently
 INTERRUPT = b"\r\x03\x03"
 PASTE = b"\x05A\x01"  # asks for raw paste mode
-PATIENCE = 4.0  # seconds without a byte until a receiver gives the board back: firmware/link/core.py
-_BOOT = 3.0  # seconds from a reset to main.py: with PSRAM to test, or a computer that is busy, a boot takes its time
+BUSY = b"\x16"  # what our code on the board says between pieces of work: a sign of life, and no part of any answer
+PATIENCE = 4.5  # seconds without a byte until a receiver gives the board back: firmware/link/core.py
+_BOOT = 3.0  # seconds from a reset to the first word of the boot loader
+_BOOTING = 12.0  # seconds from a reset to main.py when the boot loader speaks: PSRAM is tested, slow flash is mounted
+_QUIET_BOOT = 30.0  # the same when nothing but the boot loader has spoken so far
+_SILENT_BOOT = 10.0  # seconds for the end of a boot whose beginning was not heard
+RESET = b"rst:0x"  # the ROM's first word after a reset
+_BOOT_WORDS = (RESET, b"MPY: soft reboot")
+_ANSWER = 5.0  # seconds for what the prompt answers without looking at flash
+_MOST = 1 << 20  # bytes that a program may print
+_TICK = 0.5  # seconds of one look at a silent line
+_PIECE = 96  # bytes
+_TRIES = 60  # a self-report has a dozen pieces
+_PROBE = 8.0  # seconds of silence of a program after which the prompt is asked for
 # The traceback of a boot.py that a knock interrupted; called from a program, its functions stand below that program's line. The prompt
 # that follows it hides nothing: MicroPython goes on to main.py and the prompt, with half of boot.py done.
 _BOOT_BROKEN_OFF = re.compile(rb'Traceback \(most recent call last\):\s+File "_?boot\.py"(?:(?!Traceback).)*KeyboardInterrupt', re.DOTALL)
+_OUTPUT = re.compile(rb"([^\x04]*)\x04([^\x04]*)\x04>", re.DOTALL)  # what a program printed, its traceback, the prompt
+_AGAIN = 2.0  # seconds for an answer behind a late greeting, or for no answer at all
 _ASK_AGAIN = 2.0  # seconds until a prompt after a soft reset is asked for: a boot.py may take its time
 
 
@@ -33,6 +47,11 @@ class LinkBroken(BoardError):
 
 
 RETRY = "Run the same command again: it goes on with what has arrived. If it repeats, use a shorter cable or a lower rate."
+
+
+def _booting(heard: bytearray) -> float:
+    """Seconds that a boot may take. The boot loader says some 600 bytes; who has said more runs, and is no board with slow flash."""
+    return _QUIET_BOOT if len(heard) < 1500 else _BOOTING
 
 
 class RawRepl:
@@ -87,6 +106,10 @@ class RawRepl:
         self.wire.write(b"print('%s')\x04" % word)
         return self.wire.until(word, seconds).endswith(word) and self.wire.until(b"\x04\x04>", 0.5).endswith(b"\x04\x04>")
 
+    def resume(self) -> bool:
+        """Whether the prompt is there, after what else may be on its way."""
+        return self._knock(0.5, bytearray()) and self._synchronise()
+
     def _again(self, said: bytearray) -> bool:
         return any(self._knock(0.3, said) for _ in range(3))
 
@@ -106,11 +129,20 @@ class RawRepl:
         return False
 
     def _outwait(self, said: bytearray) -> bool:
-        """What could not be read may be a receiver at a raised rate: it gives the board back when nothing is said to it."""
-        if all(byte < 0x80 for byte in said):
+        """A board that is busy with flash, or boots, reads nothing yet: the knock waits in its ring, and the answer comes late. What
+        could not be read may be a receiver at a raised rate: it gives the board back when nothing is said to it."""
+        if said and all(byte < 0x80 for byte in said) and not any(word in said for word in _BOOT_WORDS):
             return False
-        said += self.wire.until(b"\x04>", PATIENCE + 0.5)
-        return self._knock(0.3, said)
+        heard = bytearray()
+        started = time.monotonic()
+        limit = PATIENCE + 0.5 if said else _SILENT_BOOT
+        while time.monotonic() - started < limit and not heard.endswith(PROMPT) and heard.count(RESET) < 3:
+            heard += self.wire.read(0.2)
+            if any(word in heard for word in _BOOT_WORDS):
+                limit = _booting(heard)
+            self.wire.announce(time.monotonic() - started, limit)
+        said += heard
+        return heard.endswith(PROMPT) or self._knock(0.3, said)
 
     def _other_rates(self) -> tuple[int, ...]:
         return tuple(rate for rate in (2000000, 1500000, 921600, 460800, 230400) if rate != self.wire.home_baud)
@@ -128,25 +160,33 @@ class RawRepl:
         return False
 
     def _storm(self, said: bytearray, seconds: float = 0.5) -> bool:
-        """Control-C for `seconds` or until a prompt shows, the next one as soon as the board says something, then a knock."""
-        deadline = time.monotonic() + seconds
+        """Control-C for `seconds`, or until a prompt shows, the next one as soon as the board says something, then a knock.
+
+        A board whose boot loader speaks gets the time of a slow boot, unless it starts over and over.
+        """
+        started = time.monotonic()
         heard = bytearray()
-        while time.monotonic() < deadline and b">>> " not in heard:
+        while time.monotonic() - started < seconds and b">>> " not in heard and heard.count(RESET) < 3:
             self.wire.write(b"\x03")
             heard += self.wire.read(0.004)
+            if RESET in heard:
+                seconds = max(seconds, _booting(heard))
         said += heard + self.wire.discard(0.03, 0.3)
         return self._knock(0.3, said)
 
     # -- running code ------------------------------------------------------------------------------------------------
 
-    def run(self, source: str | bytes, seconds: float = 20.0, *, follow: bool = True) -> bytes:
-        """Run `source` and return what it printed. Raises BoardError("device-exception") with the board's last line."""
+    def run(self, source: str | bytes, seconds: float = 0.0, *, follow: bool = True, paced: bool = False) -> bytes:
+        """Run `source` and return what it printed. Raises BoardError("device-exception") with the board's last line.
+
+        `seconds`, `paced`: as `follow` has them.
+        """
         code = source.encode() if isinstance(source, str) else source
         if self.paste is False or len(code) < RING:
             self._send_plain(code)
         else:
             self._send_paste(code)
-        return self.follow(seconds) if follow else b""
+        return self.follow(seconds, paced=paced) if follow else b""
 
     def start(self, source: str | bytes, *, asked: bool = False) -> None:
         """Start `source` and return as soon as the board has taken it; what it prints is the caller's to read.
@@ -158,23 +198,34 @@ class RawRepl:
         else:
             self.run(source, follow=False)
 
-    def value(self, expression: str | bytes, seconds: float = 20.0) -> Any:
-        """The value of an expression on the board, as `repr` writes it, with a check sum. Raises LinkBroken when the line changed it."""
+    def value(self, expression: str | bytes, seconds: float = 0.0) -> Any:
+        """The value of an expression on the board, as `repr` writes it, with a check sum. An answer that came damaged is asked for once
+        more, piece by piece. Raises LinkBroken when the line lets no piece through."""
         code = expression.encode() if isinstance(expression, str) else expression
-        text = self.run(b"import ubinascii\n_r=repr(" + code + b")\nprint(_r,ubinascii.crc32(_r))", seconds)
+        text = self.run(b"import binascii\n_r=repr(" + code + b")\nprint(_r,binascii.crc32(_r))", seconds)
         body, _, check = text.strip().rpartition(b" ")
         if not check.isdigit() or int(check) != zlib.crc32(body):
-            raise LinkBroken("bad-answer", f"The board's answer on {self.wire.name} came damaged: {text[-60:]!r}.", RETRY)
+            body = self._in_pieces()
         return ast.literal_eval(body.decode())
 
-    def ask(self, source: str | bytes, seconds: float = 20.0) -> Any:
-        """Run `source`, which prints one JSON value, and return that value, unchecked."""
-        text = self.run(source, seconds)
-        try:
-            return json.loads(text.decode("utf-8", "replace").strip().splitlines()[-1])
-        except (ValueError, IndexError) as error:
-            message = f"The board's answer on {self.wire.name} cannot be read: {text[-80:]!r}."
-            raise LinkBroken("bad-answer", message, RETRY) from error
+    def _in_pieces(self) -> bytes:
+        """What value() has left on the board, in pieces so short that even a bad line lets one through now and then."""
+        done = b""
+        for _ in range(_TRIES):
+            at = len(done)
+            code = b"_p=_r[%d:%d]\nprint(_p,binascii.crc32(_p),binascii.crc32(_r))" % (at, at + _PIECE)
+            try:
+                piece, check, whole = self.run(code).rstrip(b"\r\n").rsplit(b" ", 2)
+                if int(check) != zlib.crc32(piece):
+                    continue
+                done += piece
+                if int(whole) == zlib.crc32(done):
+                    return done
+            except ValueError:
+                continue
+            except BoardError:
+                self.enter()  # the line changed the request, or swallowed a part of the answer
+        raise LinkBroken("bad-answer", f"The line to the board on {self.wire.name} damages every answer.", RETRY)
 
     def _send_plain(self, code: bytes) -> None:
         """The raw REPL without flow control: fit for what the receive ring holds; longer code goes slowly."""
@@ -183,29 +234,36 @@ class RawRepl:
             if len(code) >= RING:
                 time.sleep(0.01 + 1280 / self.wire.baud)  # the time of half a ring on the wire, and a pause to drain it
         self.wire.write(b"\x04")
-        got = self.wire.take(2, 5.0)
+        got = self._answer()
         if got != b"OK":
             raise self._confused(got)
+
+    def _answer(self) -> bytes:
+        """The two bytes in which the prompt answers. A greeting before them was asked for by an earlier knock, and came late."""
+        got = self.wire.take(2, _ANSWER)
+        while got == PROMPT[:2] and self.wire.until(PROMPT[2:], _ANSWER).endswith(PROMPT[2:]):
+            got = self.wire.take(2, _AGAIN)
+        return got
 
     def _send_paste(self, code: bytes, *, asked: bool = False) -> None:
         if not asked:
             self.wire.write(PASTE)
-        reply = self.wire.take(2, 2.0)
+        reply = self._answer()
         if reply != b"R\x01":
             self.paste = False
             if reply == b"R\x00":
                 return self._send_plain(code)
             # Before MicroPython 1.14 the three bytes are an empty command and a new greeting.
             self.wire.discard()
-            if not (self._knock(0.5, bytearray()) and self._synchronise()):
+            if not self.resume():
                 raise self._confused(reply)
             return self._send_plain(code)
         self.paste = True
-        grant = int.from_bytes(self.wire.take(2, 2.0), "little")
+        grant = int.from_bytes(self.wire.take(2, _ANSWER), "little")
         room = grant
         at = 0
         while at < len(code):
-            waiting = self.wire.read(5.0) if room == 0 else b""
+            waiting = self.wire.read(_ANSWER) if room == 0 else b""
             if room == 0 and not waiting:
                 raise self._confused(b"")
             if waiting.strip(b"\x01"):
@@ -216,22 +274,18 @@ class RawRepl:
             at += take
             room -= take
         self.wire.write(b"\x04")
-        ended = self.wire.until(b"\x04", 5.0)
+        ended = self.wire.until(b"\x04", _ANSWER)
         if not ended.endswith(b"\x04"):
             raise self._confused(ended)
         return None
 
-    def follow(self, seconds: float) -> bytes:
-        """What the running code prints, until it ends."""
-        deadline = time.monotonic() + seconds
-        parts = []
-        for mark in (b"\x04", b"\x04", b">"):
-            part = self.wire.until(mark, max(0.0, deadline - time.monotonic()))
-            if not part.endswith(mark):
-                message = f"The board on {self.wire.name} did not finish within {seconds:.0f} s."
-                raise LinkBroken("board-timeout", message, "Run the command again; if it repeats, press RESET on the board first.")
-            parts.append(part[:-1])
-        output, error, _ = parts
+    def follow(self, seconds: float = 0.0, *, paced: bool = False) -> bytes:
+        """What the running code prints, until it ends.
+
+        A program that says nothing is waited for as long as this board may need (link/patience.py), for `seconds` at least. `paced`: the
+        first that it prints comes after a look at the flash, so that the time it took tells how fast this board is.
+        """
+        output, error = self._ended(seconds, paced)
         if error:
             last = error.decode("utf-8", "replace").strip().splitlines()[-1]
             if last.startswith(("SyntaxError", "IndentationError")):  # never in what was sent: the line changed it
@@ -243,9 +297,41 @@ class RawRepl:
             )
         return output
 
+    def _ended(self, least: float, paced: bool) -> tuple[bytes, bytes]:
+        """What the program printed, and the traceback that it ended with. A control-A after each silence finds out whether the prompt is
+        back: then the end of the answer was lost on the way."""
+        started = word = asked = time.monotonic()
+        data = bytearray()
+        probes = 0
+        while (match := _OUTPUT.match(data)) is None:
+            more = self.wire.read(_TICK)
+            now = time.monotonic()
+            if more:
+                if paced and not data:
+                    self.wire.pace.learn(now - started, look=True)
+                data += more
+                word = asked = now
+            limit = max(least, self.wire.pace.bound(LOOK if paced and not data else PROGRAM))
+            if now - word > limit or now - started > max(least, TOTAL) or len(data) > _MOST:
+                message = f"The board on {self.wire.name} gave no sign of life for {now - word:.0f} s while a program ran on it."
+                if now - word < limit:
+                    message = f"The board on {self.wire.name} did not finish within {now - started:.0f} s."
+                raise LinkBroken("board-timeout", message, "Run the command again; if it repeats, press RESET on the board first.")
+            if probes and data.endswith(PROMPT) and _OUTPUT.match(data) is None:
+                raise LinkBroken("answer-lost", f"The end of an answer of the board on {self.wire.name} was lost on the way.", RETRY)
+            self.wire.announce(now - word, limit)
+            if now - asked > _PROBE:
+                probes += 1
+                asked = now
+                self.wire.write(b"\x01")
+        self.wire.unread(bytes(data[match.end() :]))
+        if probes and not self._synchronise():
+            raise self._confused(bytes(data[-40:]))
+        return match[1].replace(BUSY, b""), match[2]
+
     # -- leaving -----------------------------------------------------------------------------------------------------
 
-    def soft_reset(self, seconds: float = 15.0) -> None:
+    def soft_reset(self, seconds: float = 30.0) -> None:
         """Restart the interpreter and come back to the raw prompt: boot.py runs, main.py does not.
 
         Nothing interrupts the boot within `seconds`; a boot.py that goes on for longer is interrupted.

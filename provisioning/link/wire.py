@@ -7,6 +7,8 @@ import time
 from typing import Any
 
 from provisioning.errors import StationError
+from provisioning.link.events import Event, Listener, silent
+from provisioning.link.patience import TELL_EVERY, Pace
 
 
 def _cause(error: Exception) -> str:
@@ -38,8 +40,11 @@ class Wire:
         self.sent = 0
         self.received = 0
         self.turns = 0
+        self.carried_at = baud  # the rate of the last transfer
         self.started = time.monotonic()
-        self.heard_at = self.started  # when the last byte arrived
+        self.pace = Pace()  # of the board at the other end
+        self.events: Listener = silent
+        self._announced = 0  # how often this silence was told
         self.has_lines = True  # until the port says that it has no control lines
         self._sending = False
         self._kept = b""  # arrived, but read by nobody yet
@@ -84,7 +89,6 @@ class Wire:
                     self._sending = False
                     self.turns += 1
                 self.received += len(data)
-                self.heard_at = time.monotonic()
                 return data
             if time.monotonic() >= deadline:
                 return b""
@@ -132,12 +136,21 @@ class Wire:
             data += more
         return bytes(data)
 
+    def announce(self, quiet: float, limit: float) -> None:
+        """Tell, every few seconds, that the board has given no sign of life for `quiet` seconds and is given up after `limit`."""
+        times = int(quiet / TELL_EVERY)
+        if times > self._announced:
+            text = f"No sign of life from the board on {self.name} for {quiet:.0f} s; it is given up after {limit:.0f} s."
+            self.events(Event("quiet", {"seconds": quiet, "limit": limit, "text": text}))
+        self._announced = times
+
     def seconds(self) -> float:
         return time.monotonic() - self.started
 
     def counters(self) -> dict[str, Any]:
         """The report's `wire` field."""
-        return {"sent": self.sent, "received": self.received, "turns": self.turns, "seconds": round(self.seconds(), 3)}
+        counts = {"sent": self.sent, "received": self.received, "turns": self.turns, "seconds": round(self.seconds(), 3)}
+        return {**counts, "baud": self.carried_at}
 
     def reset_board(self) -> bool:
         """Pulse EN through RTS (the wiring of ESP32 boards with a UART bridge): the board boots its firmware.

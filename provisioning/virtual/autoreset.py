@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from provisioning.virtual.board import Board
+    from provisioning.virtual.device import Device
 
 EN_RISE = 0.002  # the capacitor at EN (100 nF to 1 uF at 10 kOhm) charges
 # With both lines asserted EN would rise too, but a host changes RTS just after DTR. An RFC 2217 client needs up to 0.1 s between
@@ -21,7 +21,7 @@ BOTH_HOLD = 0.150
 class AutoReset:
     """Follows the two lines and resets the board."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Device) -> None:
         self._board = board
         self.dtr = self.rts = False
         self.en_low = False

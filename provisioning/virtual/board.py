@@ -6,9 +6,10 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from provisioning.errors import TwinrootError
-from provisioning.virtual import bootrom, image
+from provisioning.virtual import bootrom, counters, image
 from provisioning.virtual.autoreset import AutoReset
 from provisioning.virtual.chips import CHIPS
 from provisioning.virtual.flash import Flash, FlashTiming
@@ -40,12 +41,13 @@ class Board:
         self.identity = Identity.load(state, self.chip, spec.seed)
         self.engine = engine
         fresh = not (state / "flash.bin").exists()
-        self.flash = Flash(state / "flash.bin", spec.flash_size, FlashTiming.named(spec.flash_timing))
+        self.flash = Flash(state / "flash.bin", spec.flash_size, FlashTiming.named(spec.flash_timing, self.chip.reads))
         self.flash.tear.seed(spec.seed)
         if fresh and not spec.blank:
             for offset, content in image.stand_in(self.chip, spec.flash_size).items():
                 self.flash.load(content, offset)
         self.page = SharedPage()
+        self.page.set_read_cost(self.flash.timing.firmware.call, self.flash.timing.firmware.byte)
         self.faults = Injection(self)
         self.uart = Uart(spec, self._received, self.faults.happen)
         self.uart.to_host.on_space = self._output_space
@@ -207,6 +209,27 @@ class Board:
     def _output_space(self) -> None:
         if self.interpreter is not None and self.uart.to_host.backlog <= _SEND_AHEAD:
             self.interpreter.resume_output()
+
+    # --- the bench's hand -----------------------------------------------------------------------------------------
+
+    async def ready(self) -> None:
+        """It is: `power_on` has done everything."""
+
+    def cut(self, operations: int, seed: int) -> None:
+        """The power goes in the flash operation after `operations` more; what is torn and how follows from the seed."""
+        self.flash.cut_after = operations
+        self.flash.tear.seed(seed)
+
+    def uncut(self) -> int | None:
+        """Takes the cut back; how many operations were still to go."""
+        left, self.flash.cut_after = self.flash.cut_after, None
+        return left
+
+    def counters(self) -> dict[str, Any]:
+        return counters.of(self)
+
+    def clear_counters(self) -> None:
+        counters.clear(self)
 
     def close(self) -> None:
         self.power_off()

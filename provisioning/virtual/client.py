@@ -30,18 +30,21 @@ class VirtualBoard:
             serial.serial_for_url(vb.port, 115200)
 
     `state`: a folder that keeps flash and identity; without it they are temporary. `link` says what `port` is: "rfc2217"
-    (reset lines, as flashing tools need) or "pty" (a device path). `blank=True`: a chip from the factory. Other options are
-    those of BoardSpec. Raises InputError and StationError.
+    (reset lines, as flashing tools need) or "pty" (a device path). `blank=True`: a chip from the factory. `engine="qemu"` with
+    `qemu=` (a folder) and `firmware=` (a file): an emulated chip that runs this image. Other options
+    are those of the command line. Raises InputError and StationError.
     """
 
     def __init__(self, board: str = "virtual-esp32", state: Path | str | None = None, link: str = "rfc2217", **options: Any) -> None:
-        self.options = Options(board=board, state=Path(state) if state is not None else None, link=link, json=True, **options)
+        paths: dict[str, Any] = {name: Path(options.pop(name)) for name in ("qemu", "firmware") if options.get(name) is not None}
+        self.options = Options(board=board, state=Path(state) if state is not None else None, link=link, json=True, **paths, **options)
         self.port = ""
         self.pty = ""
         self.rfc2217 = ""
         self.mac = ""
         self.serial = ""
         self.pid = 0
+        self.info: dict[str, Any] = {}  # what `virtual --json` prints
         self.state = Path()
         self._spec: BoardSpec | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -53,7 +56,7 @@ class VirtualBoard:
     def start(self) -> VirtualBoard:
         """Starts the process; returns when the board answers."""
         self.options.check()
-        run.check_platform()
+        run.check_platform(self.options.engine)
         if self.options.state is None:
             try:
                 self._temporary = tempfile.TemporaryDirectory(prefix="virtual-board-state-")
@@ -65,7 +68,7 @@ class VirtualBoard:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=run.environment()
         )
-        described = self._first_line()
+        described = self.info = self._first_line()
         for name in ("port", "pty", "rfc2217", "mac", "serial", "pid"):
             setattr(self, name, described[name])
         self.state = Path(described["state"])
@@ -189,6 +192,10 @@ class VirtualBoard:
     def clear_counters(self) -> None:
         self.call("clear_counters")
 
+    def log(self) -> str:
+        """What the chip sent lately, at most 64 KB: boot text, panics, output."""
+        return str(self.call("log"))
+
     # --- faults ---------------------------------------------------------------------------------------------------
 
     def inject(self, fault: str) -> None:
@@ -213,4 +220,22 @@ class VirtualBoard:
         """One command of the control channel. Raises StationError when the process is gone or refuses."""
         if self._control is None:
             raise StationError("virtual-not-running", "The virtual board is not running", "Use it as a context manager.")
-        return self._control.call(command, **arguments)
+        try:
+            return self._control.call(command, **arguments)
+        except StationError as error:
+            if error.code == "virtual-gone":
+                self._raise_last_words()
+            raise
+
+    def _raise_last_words(self) -> None:
+        """Raises the error that the process ended with, where it said one."""
+        if self._process is None or self._process.stdout is None:
+            return
+        try:
+            self._process.wait(_STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            return
+        for line in self._process.stdout.read().splitlines():
+            said = json.loads(line)
+            if "outcome" in said:
+                raise complaint.raised_by(said)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.errors import InputError, TwinrootError
-from provisioning.virtual import complaint, counters
-from provisioning.virtual.board import Board
+from provisioning.virtual import complaint
+from provisioning.virtual.device import Device
 from provisioning.virtual.endpoint.pty import PtyEndpoint
 from provisioning.virtual.endpoint.rfc2217 import Rfc2217Endpoint
 from provisioning.virtual.faults import parse
@@ -38,7 +38,7 @@ def _refused(error: TwinrootError) -> dict[str, Any]:
 class ControlServer:
     """Serves any number of clients; each command is one method here named do_NAME."""
 
-    def __init__(self, board: Board, pty: PtyEndpoint, network: Rfc2217Endpoint, path: Path) -> None:
+    def __init__(self, board: Device, pty: PtyEndpoint, network: Rfc2217Endpoint, path: Path) -> None:
         self._board = board
         self._pty = pty
         self._network = network
@@ -135,14 +135,11 @@ class ControlServer:
 
     def do_cut(self, operations: int, seed: int = 0) -> None:
         """The power goes in the flash operation after `operations` more; what is torn and how follows from the seed."""
-        self._board.flash.cut_after = operations
-        self._board.flash.tear.seed(seed)
+        self._board.cut(operations, seed)
 
     def do_uncut(self) -> int | None:
         """Takes the cut back; how many operations were still to go."""
-        left = self._board.flash.cut_after
-        self._board.flash.cut_after = None
-        return left
+        return self._board.uncut()
 
     # --- flash and counters ---------------------------------------------------------------------------------------
 
@@ -159,10 +156,10 @@ class ControlServer:
         self._board.flash.load(base64.b64decode(data), address)
 
     def do_counters(self) -> dict[str, Any]:
-        return counters.of(self._board)
+        return self._board.counters()
 
     def do_clear_counters(self) -> None:
-        counters.clear(self._board)
+        self._board.clear_counters()
 
     # --- faults ---------------------------------------------------------------------------------------------------
 
@@ -183,6 +180,10 @@ class ControlServer:
         self._pty.reopen()
         await self._network.listen("127.0.0.1", 0)
         return {"pty": str(self._pty.path), "rfc2217": f"rfc2217://127.0.0.1:{self._network.port}"}
+
+    def do_log(self) -> str:
+        """What the chip said lately."""
+        return self._board.uart.log.decode("utf-8", "replace")
 
     def do_rate(self) -> int:
         return self._board.uart.rate

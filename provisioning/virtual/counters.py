@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def of(board: Board) -> dict[str, Any]:
     """The table in docs/virtual-board.md; `erases_per_block` is {sector number as text: erases}."""
     counters = board.flash.counters
-    reads, read_bytes = board.page.flash_reads
+    reads, read_bytes, read_seconds = board.page.flash_reads
     return {
         "to_board": board.uart.to_board.carried,
         "to_host": board.uart.to_host.carried,
@@ -24,6 +24,7 @@ def of(board: Board) -> dict[str, Any]:
         "flash_programs": counters.programs,
         "flash_program_bytes": counters.program_bytes,
         "flash_erases": counters.erases,
+        "flash_seconds": round(counters.seconds + read_seconds, 9),
         "erases_per_block": {str(block): n for block, n in sorted(counters.erases_per_block.items())},
         "resets": board.resets,
         "boots": board.boots,
@@ -34,8 +35,7 @@ def clear(board: Board) -> None:
     """All counters start again at zero."""
     board.flash.counters = FlashCounters()
     board.page.clear_counters()
-    board.uart.turnaround.turns = 0
-    board.uart.to_board.carried = board.uart.to_host.carried = 0
+    board.uart.clear_counters()
     board.resets = board.boots = board.dropped = 0
     if board.interpreter is not None:
         board.interpreter.clear_dropped()

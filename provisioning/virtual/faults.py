@@ -51,6 +51,7 @@ FAULTS = {
     "clock": Kind("what the RTC says at the next power on", "word", words=re.compile("2000|host"), example="2000, host"),
 }
 
+ON_THE_WIRE = ("drop", "duplicate", "flip", "stuck", "reset", "cut")  # at the port: an engine needs nothing of its own for them
 BEFORE_POWER = ("full", "heap", "clock")  # as --fault they are there from the first boot on
 
 

@@ -2,7 +2,8 @@
 
 Every operation is in the image file when it is done: another process that reads the file, or starts after a SIGKILL, sees it.
 Times are in seconds. Source: Winbond's W25Q32JV data sheet, "AC Electrical Characteristics" (tPP, tSE, tBE2), typical and maximum; a
-GD25Q32C is within a fifth of them. Reading is the SPI clock's: 20 MHz on one line, 32 bits of command and address for 64 bytes.
+GD25Q32C is within a fifth of them. The ROM loader reads at the SPI clock's rate: 20 MHz on one line, 32 bits of command and address for
+64 bytes. What a read costs the firmware is the chip's, not the flash's: see chips.py.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import mmap
 import os
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 SECTOR = 4096
@@ -20,21 +21,49 @@ ERASED = 0xFF
 
 
 @dataclass(frozen=True)
+class ReadCost:
+    """Seconds that a read takes the firmware: `call` each time, `byte` for each byte."""
+
+    call: float = 0.0
+    byte: float = 0.0
+
+    @classmethod
+    def of_rates(cls, rate_4: float, rate_2k: float) -> ReadCost:
+        """From the bytes per second that reads of 4 bytes, and of 2 KB, reach."""
+        small, large = 4 / rate_4, 2048 / rate_2k
+        byte = (large - small) / (2048 - 4)
+        return cls(small - 4 * byte, byte)
+
+    def of(self, reads: int, size: int) -> float:
+        """Seconds of so many reads of `size` bytes together."""
+        return reads * self.call + size * self.byte
+
+
+@dataclass(frozen=True)
 class FlashTiming:
     """Seconds per operation; zero is an ideal flash."""
 
     program: float = 0.0  # per page of 256 bytes
     erase: float = 0.0  # per sector of 4096 bytes
     erase_block: float = 0.0  # per block of 64 KB, in one command
-    read: float = 0.0  # per byte, through the SPI controller
+    read: float = 0.0  # per byte, by ROM loader and stub through the SPI controller
+    firmware: ReadCost = ReadCost()  # by MicroPython
 
     @classmethod
-    def named(cls, name: str) -> FlashTiming:
-        return {
-            "none": cls(),
-            "typical": cls(0.0007, 0.045, 0.150, (32 + 512) / 20e6 / 64),
-            "worst": cls(0.003, 0.400, 2.0, (32 + 512) / 20e6 / 64),
-        }[name]
+    def named(cls, name: str, reads: ReadCost | None = None) -> FlashTiming:
+        """A profile of `PROFILES`; `reads`: the chip's. KeyError for another name."""
+        profile = PROFILES[name]
+        return profile if reads is None or name not in _READS_OF_CHIP else replace(profile, firmware=reads)
+
+
+_SPI = (32 + 512) / 20e6 / 64
+PROFILES = {
+    "none": FlashTiming(),
+    "typical": FlashTiming(0.0007, 0.045, 0.150, _SPI),
+    "worst": FlashTiming(0.003, 0.400, 2.0, _SPI),
+    "slow": FlashTiming(0.020, 0.020, 0.020, _SPI, ReadCost(0.020)),  # every operation, as measured on Espressif's machines in QEMU
+}
+_READS_OF_CHIP = ("typical", "worst")
 
 
 class PowerCutError(Exception):
@@ -53,6 +82,7 @@ class FlashCounters:
     erases_per_block: dict[int, int] = field(default_factory=dict)
     reads: int = 0
     read_bytes: int = 0
+    seconds: float = 0.0  # that all of them took
 
     @property
     def operations(self) -> int:
@@ -95,6 +125,7 @@ class Flash:
         self._check(address, size)
         self.counters.reads += 1
         self.counters.read_bytes += size
+        self.counters.seconds += size * self.timing.read
         return self._map[address : address + size]
 
     def peek(self, address: int, size: int) -> bytes:
@@ -112,6 +143,7 @@ class Flash:
             self._program_page(address + at, data[at : at + n])
             seconds += self.timing.program
             at += n
+        self.counters.seconds += seconds
         return seconds
 
     def erase(self, address: int, size: int) -> float:
@@ -121,6 +153,7 @@ class Flash:
         for sector in range(address // SECTOR, (address + size + SECTOR - 1) // SECTOR):
             self._erase_sector(sector)
             seconds += self.timing.erase
+        self.counters.seconds += seconds
         return seconds
 
     def erase_block(self, address: int) -> float:
@@ -136,6 +169,7 @@ class Flash:
             raise PowerCutError
         for sector in sectors:
             self._erase_sector(sector)
+        self.counters.seconds += self.timing.erase_block
         return self.timing.erase_block
 
     def _program_page(self, address: int, data: bytes) -> None:

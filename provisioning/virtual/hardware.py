@@ -25,6 +25,7 @@ from provisioning.errors import StationError, TwinrootError
 from provisioning.virtual import complaint
 from provisioning.virtual.board import Board
 from provisioning.virtual.control import ControlServer
+from provisioning.virtual.device import Device
 from provisioning.virtual.endpoint.pty import PtyEndpoint, remove_links
 from provisioning.virtual.endpoint.rfc2217 import Rfc2217Endpoint
 from provisioning.virtual.faults import BEFORE_POWER
@@ -39,7 +40,7 @@ HOST = "127.0.0.1"
 class Bench:
     """One board with its two endpoints and the lock on its state folder."""
 
-    board: Board
+    board: Device
     pty: PtyEndpoint
     rfc2217: Rfc2217Endpoint
     lock: IO[str]
@@ -55,6 +56,9 @@ class Bench:
             "serial": self.board.identity.serial,
             "board": self.board.spec.board,
             "chip": self.board.spec.chip,
+            "engine": self.board.spec.engine,
+            "wifi": self.board.spec.engine == "micropython" or self.board.spec.wifi,
+            "notes": list(self.board.spec.notes),
             "state": str(self.board.state),
             "pid": os.getpid(),
             "control": str(self.board.state / "control"),
@@ -92,11 +96,20 @@ def lock_state(state: Path) -> IO[str]:
     return lock
 
 
-async def start(spec: BoardSpec, state: Path, engine: Engine, port: int) -> Bench:
+def assemble(spec: BoardSpec, state: Path, engine: Engine | None) -> Device:
+    """A board that is off; without an interpreter it is an emulated one."""
+    if engine is not None:
+        return Board(spec, state, engine)
+    from provisioning.virtual.qemu.board import EmulatedBoard
+
+    return EmulatedBoard(spec, state)
+
+
+async def start(spec: BoardSpec, state: Path, engine: Engine | None, port: int) -> Bench:
     """Makes one board, connects its endpoints, switches it on."""
     lock = lock_state(state)
     remove_links(state)
-    board = Board(spec, state, engine)
+    board = assemble(spec, state, engine)
     pty = PtyEndpoint(board, state / "tty")
     network = Rfc2217Endpoint(board)
     board.uart.endpoints = [pty, network]
@@ -114,11 +127,17 @@ async def start(spec: BoardSpec, state: Path, engine: Engine, port: int) -> Benc
     for fault in faults:
         if fault not in before:
             board.faults.inject(fault)
-    return Bench(board, pty, network, lock)
+    bench = Bench(board, pty, network, lock)
+    try:
+        await board.ready()
+    except TwinrootError:
+        bench.close()
+        raise
+    return bench
 
 
-async def serve(arguments: argparse.Namespace, state: Path, engine: Engine) -> None:
-    """Runs until a signal, or until the lifeline closes."""
+async def serve(arguments: argparse.Namespace, state: Path, engine: Engine | None) -> None:
+    """Runs until a signal, or until the lifeline closes. Raises StationError when an emulator ends by itself."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -126,6 +145,12 @@ async def serve(arguments: argparse.Namespace, state: Path, engine: Engine) -> N
     if arguments.lifeline:
         _watch_lifeline(loop, stop)
     spec = BoardSpec.loads(arguments.spec)
+    failures: list[TwinrootError] = []
+
+    def failed(error: TwinrootError) -> None:
+        failures.append(error)
+        stop.set()
+
     benches: list[Bench] = []
     controls: list[ControlServer] = []
     try:
@@ -134,6 +159,8 @@ async def serve(arguments: argparse.Namespace, state: Path, engine: Engine) -> N
             port = arguments.port + i if arguments.port else 0
             bench = await start(spec, folder, engine, port)
             benches.append(bench)
+            if spec.engine == "qemu":
+                bench.board.on_report = failed
             control = ControlServer(bench.board, bench.pty, bench.rfc2217, folder / "control")
             await control.listen()
             controls.append(control)
@@ -144,6 +171,8 @@ async def serve(arguments: argparse.Namespace, state: Path, engine: Engine) -> N
             control.close()
         for bench in benches:
             bench.close()
+    if failures:
+        raise failures[0]
 
 
 def _watch_lifeline(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
@@ -183,7 +212,8 @@ def main() -> int:
     try:
         if given is None:
             temporary = Path(tempfile.mkdtemp(prefix="virtual-board-state-"))
-        engine = Engine.load()
+        if BoardSpec.loads(arguments.spec).engine == "micropython":
+            engine = Engine.load()
         loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
         asyncio.set_event_loop(loop)
         loop.run_until_complete(serve(arguments, (given or temporary or Path()).absolute(), engine))

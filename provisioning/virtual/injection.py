@@ -36,14 +36,8 @@ class Injection:
             board.spec = replace(board.spec, heap=fault.word)
         elif fault.name == "clock":
             board.spec = replace(board.spec, clock=fault.word)
-        elif fault.name in ("stuck", "reset", "cut") and fault.at is None:
+        elif not board.uart.inject(fault):
             self.happen(fault.name)
-        else:
-            faults_in, faults_out = board.uart.faults_in, board.uart.faults_out
-            ways = {"in": [faults_in], "out": [faults_out], "": [faults_in, faults_out]}
-            # An event happens once, by default while the host sends.
-            for wire in ways[fault.way or ("in" if fault.at is not None else "")]:
-                wire.add(fault)
 
     def happen(self, name: str) -> None:
         """The board gets stuck, is reset, or loses its power."""
@@ -57,9 +51,7 @@ class Injection:
     def heal(self) -> None:
         """Takes all faults back."""
         board = self._board
-        board.uart.faults_in.clear()
-        board.uart.faults_out.clear()
-        board.uart.stuck = False
+        board.uart.heal()
         board.flash.cut_after = None
         board.flash.worn.clear()
         board.peripherals.wifi.meet("up")

@@ -12,9 +12,12 @@ from provisioning.virtual import inject
 from provisioning.virtual.chips import CHIPS
 from provisioning.virtual.faults import HEAP
 from provisioning.virtual.faults import parse as parse_fault
+from provisioning.virtual.flash import PROFILES
 
+ENGINES = ("micropython", "qemu")
+DEFAULT_BOARD = "virtual-esp32"
 LINKS = ("rfc2217", "pty")
-FLASH_TIMINGS = ("none", "typical", "worst")
+FLASH_TIMINGS = tuple(PROFILES)
 CLOCKS = ("2000", "host")
 MOST_BOARDS = 64
 
@@ -23,7 +26,10 @@ MOST_BOARDS = 64
 class Options:
     """Values as given; `check` says what is wrong with them."""
 
-    board: str = "virtual-esp32"
+    board: str = DEFAULT_BOARD
+    engine: str = "micropython"
+    qemu: Path | None = None
+    firmware: Path | None = None
     count: int = 1
     link: str = "rfc2217"
     state: Path | None = None
@@ -44,6 +50,7 @@ class Options:
     def check(self) -> None:
         """Raises InputError for the first value that cannot be."""
         for value, allowed, option in (
+            (self.engine, ENGINES, "--engine"),
             (self.link, LINKS, "--link"),
             (self.flash_timing, FLASH_TIMINGS, "--flash-timing"),
             (self.clock, CLOCKS, "--clock"),
@@ -52,6 +59,9 @@ class Options:
             if value not in allowed:
                 choices = ", ".join(name for name in allowed if name)
                 raise InputError("option", f"{option} {value} is not one of {choices}", f"Give {option} one of them.")
+        if self.engine != "qemu" and (self.qemu or self.firmware):
+            option = "--qemu" if self.qemu else "--firmware"
+            raise InputError("option", f"{option} is for the engine qemu, not for {self.engine}", "Add --engine qemu, or leave it out.")
         for fault in self.faults:
             parse_fault(fault)
         inject.check(self.injects, self.state)
@@ -68,6 +78,11 @@ class Options:
             raise InputError("option", f"--flash-size {self.flash_size} is not one of {choices}", "Give one of them.")
         if self.state is not None and self.state.exists() and not self.state.is_dir():
             raise InputError("state-not-folder", f"--state {self.state} is a file, not a folder", "Name a folder, or a new name.")
+
+    @property
+    def named(self) -> bool:
+        """Whether a board was asked for by name."""
+        return self.board != DEFAULT_BOARD
 
     @property
     def flash_bytes(self) -> int | None:
@@ -87,6 +102,9 @@ def parse(arguments: list[str]) -> Options:
     parser = _Parser(prog="python -m provisioning.virtual", description="Run virtual ESP32 boards until told to stop.")
     default = Options()
     parser.add_argument("--board", default=default.board, help="board type: a name in boards/ or a YAML file")
+    parser.add_argument("--engine", default=default.engine, help="micropython, or qemu: an emulated chip that runs your firmware image")
+    parser.add_argument("--qemu", type=Path, default=None, metavar="DIR", help="engine qemu: folder of a QEMU with Espressif's chips")
+    parser.add_argument("--firmware", type=Path, default=None, metavar="FILE", help="engine qemu: the image that a new board starts with")
     parser.add_argument("--count", type=int, default=1, help="how many boards")
     parser.add_argument("--link", default=default.link, help="what `port` names: rfc2217 or pty (both are always there)")
     parser.add_argument("--state", type=Path, default=None, help="folder for flash and identity; without it they are gone at the end")
@@ -96,7 +114,7 @@ def parse(arguments: list[str]) -> Options:
     parser.add_argument("--port", type=int, default=0, help="first TCP port; 0: any free one")
     parser.add_argument("--unpaced", dest="paced", action="store_false", help="wires without a rate: as fast as this computer")
     parser.add_argument("--latency-ms", type=float, default=0.0, help="cost of each turn of direction")
-    parser.add_argument("--flash-timing", default="none", help="none, typical or worst")
+    parser.add_argument("--flash-timing", default="none", help="none, typical, worst or slow: 20 ms for every operation")
     parser.add_argument("--blank", action="store_true", help="a chip from the factory: nothing in flash")
     parser.add_argument("--seed", type=int, default=0, help="identity and faults follow from it; 0: a new identity")
     parser.add_argument("--clock", default="2000", help="2000: the RTC starts there at power on; host: this computer's time")

@@ -15,7 +15,17 @@ from provisioning.virtual.spec import BoardSpec
 
 
 def resolve(options: Options) -> BoardSpec:
-    """The board type as plain values. Raises InputError for a board that is not there or not valid."""
+    """What is to run, as plain values. Raises InputError for what is not there or not valid, StationError for a QEMU that does not run."""
+    named = named_board(options)
+    if options.engine == "qemu":
+        from provisioning.virtual.qemu.resolve import resolve as emulated
+
+        return emulated(options, named)
+    return named
+
+
+def named_board(options: Options) -> BoardSpec:
+    """The board type that the options name. Raises InputError for one that is not there or not valid."""
     from provisioning.config.load import load_board
 
     board = load_board(options.board)
@@ -36,10 +46,12 @@ def resolve(options: Options) -> BoardSpec:
     )
 
 
-def check_platform() -> None:
+def check_platform(engine: str = "micropython") -> None:
     """Raises StationError where the board cannot run."""
     import platform
 
+    if engine == "qemu" and sys.platform == "linux":
+        return
     if sys.platform != "linux" or platform.machine() != "x86_64":
         raise StationError(
             "virtual-needs-linux",
@@ -65,7 +77,7 @@ def run(options: Options) -> None:
     Raises InputError and StationError before that.
     """
     options.check()
-    check_platform()
+    check_platform(options.engine)
     if options.injects and options.state is not None:
         from provisioning.virtual import inject
 
@@ -73,6 +85,8 @@ def run(options: Options) -> None:
         return
     spec = resolve(options)
     command = hardware_command(spec, options)
+    for note in spec.notes:
+        sys.stderr.write(f"twinroot: {note}\n")
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(sys.executable, command, environment())

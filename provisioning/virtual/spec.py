@@ -22,8 +22,15 @@ class BoardSpec:
     blank: bool = False  # a chip from the factory: nothing in flash
     seed: int = 0
     clock: str = "2000"  # "2000": the RTC starts there at power on, as on hardware; "host": it has the host's time
-
     faults: tuple[str, ...] = ()
+
+    engine: str = "micropython"  # or "qemu", with the fields below
+    qemu: str = ""  # path of the program
+    machine: str = ""  # the names that it has for machine and network card
+    card: str = ""
+    wifi: bool = False  # whether that card is one for MicroPython's WLAN
+    firmware: str = ""  # path of the image that a new flash file gets
+    notes: tuple[str, ...] = ()  # what was asked for and is skipped, a sentence each
 
     def dumps(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
@@ -31,4 +38,4 @@ class BoardSpec:
     @classmethod
     def loads(cls, text: str) -> BoardSpec:
         fields = json.loads(text)
-        return cls(**{**fields, "faults": tuple(fields["faults"])})
+        return cls(**{**fields, "faults": tuple(fields["faults"]), "notes": tuple(fields["notes"])})

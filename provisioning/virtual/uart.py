@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from provisioning.virtual.faults import WireFaults
+from provisioning.virtual.faults import Fault, WireFaults
 from provisioning.virtual.rom import slip
 from provisioning.virtual.sampling import matches, resample
 from provisioning.virtual.spec import BoardSpec
 from provisioning.virtual.wire import Turnaround, Wire
 
 DEFAULT_RATE = 115200  # after each reset
+_UNSENT = 1 << 20  # bytes that an emulated chip may be ahead of its wire before the rest is lost
+_LOG = 1 << 16  # bytes of what the chip said that are kept
 
 
 class Endpoint(Protocol):
@@ -26,10 +28,15 @@ class Endpoint(Protocol):
 
 
 class Uart:
-    """`receive` gets what arrives at the chip; `event` is called with the name of a fault that is more than a damaged byte."""
+    """`receive` gets what arrives at the chip; `event` is called with the name of a fault that is more than a damaged byte.
 
-    def __init__(self, spec: BoardSpec, receive: Callable[[bytes], None], event: Callable[[str], None]) -> None:
+    `sees_rates=False`: the rate that the chip has set cannot be known, so bytes arrive whole at any rate of the host.
+    """
+
+    def __init__(self, spec: BoardSpec, receive: Callable[[bytes], None], event: Callable[[str], None], *, sees_rates: bool = True) -> None:
         self._receive = receive
+        self._sees_rates = sees_rates
+        self.log = bytearray()  # what the chip put on its wire lately
         self.turnaround = Turnaround(spec.latency_ms / 1000)
         self.to_board = Wire(self._arrived, self.turnaround, spec.paced)
         self.to_host = Wire(self._leave, self.turnaround, spec.paced)
@@ -76,24 +83,56 @@ class Uart:
         self.to_board.frame_end = slip.FRAME_END if frames and not self.faults_in.active else None
         self.to_board.send(data)
 
+    def from_chip(self, data: bytes) -> int:
+        """Bytes of a chip that cannot be held back; how many of them are lost, because it is too far ahead of its wire."""
+        room = max(0, _UNSENT - self.to_host.backlog)
+        self.to_host.send(data[:room])
+        return max(0, len(data) - room)
+
     def _arrived(self, data: bytes) -> None:
         if self.faults_in.active:
             data = self.faults_in.apply(data)
         if self.stuck or not data:
             return
-        if self.to_board.rate != self.rate and not matches(self.to_board.rate, self.rate):
-            data = resample(data, self.to_board.rate, self.rate)
-        self._receive(data)
+        self._receive(self._sampled(data, self.to_board.rate, self.rate))
 
     def _leave(self, data: bytes) -> None:
         if self.faults_out.active:
             data = self.faults_out.apply(data)
         if self.stuck or not data:
             return
+        self.log += data
+        del self.log[:-_LOG]
         for endpoint in self.endpoints:
-            rate = endpoint.rate
-            same = rate is None or rate == self.to_host.rate or matches(self.to_host.rate, rate)
-            endpoint.deliver(data if same else resample(data, self.to_host.rate, rate or self.to_host.rate))
+            endpoint.deliver(self._sampled(data, self.to_host.rate, endpoint.rate))
+
+    def _sampled(self, data: bytes, sender: int, receiver: int | None) -> bytes:
+        """What a receiver at that rate makes of them."""
+        if receiver is None or sender == receiver or not self._sees_rates or matches(sender, receiver):
+            return data
+        return resample(data, sender, receiver)
+
+    # --- faults and counters --------------------------------------------------------------------------------------
+
+    def inject(self, fault: Fault) -> bool:
+        """Sets a fault on the wires; False for one that is to happen at once, which is its board's."""
+        if fault.name in ("stuck", "reset", "cut") and fault.at is None:
+            return False
+        ways = {"in": [self.faults_in], "out": [self.faults_out], "": [self.faults_in, self.faults_out]}
+        # An event happens once, by default while the host sends.
+        for wire in ways[fault.way or ("in" if fault.at is not None else "")]:
+            wire.add(fault)
+        return True
+
+    def heal(self) -> None:
+        """Takes the wires' faults back."""
+        self.faults_in.clear()
+        self.faults_out.clear()
+        self.stuck = False
+
+    def clear_counters(self) -> None:
+        self.turnaround.turns = 0
+        self.to_board.carried = self.to_host.carried = 0
 
     def _space(self) -> None:
         for endpoint in self.endpoints:

@@ -1,90 +1,56 @@
-"""What is measured: our transfer and the peers' commands, each as a process, on one virtual board that starts every run blank."""
+"""The peers' commands, each as a process: first copy and the same copy once more. They copy, and do no more."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from provisioning.link.port import open_port
-from provisioning.virtual import VirtualBoard
+from tests.bench.board import HOME_RATE, Board, Cost, process
 
 BIN = Path(sys.executable).parent
-_LIMIT = 300  # seconds for one command
-# What pip installs is compiled, so the peers are; ours runs from a checkout and is compiled by the first, uncounted run.
-_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+Command = Callable[[str, int, list[str]], list[list[str]]]  # port, rate, files: the commands that copy them
 
 
-class Board:
-    """A paced virtual board behind a pseudo-terminal; `blank()` before each run."""
+@dataclass(frozen=True)
+class Peer:
+    """`rates`: those it can be told; the board is brought to the rate before its time begins. `skips`: it compares before it copies."""
 
-    def __init__(self, board: VirtualBoard) -> None:
-        self.board = board
-        self.port = board.pty
-        self._prompt(False)
-        board.power_off()
-        board.snapshot("start")
-        self.blank()
+    name: str
+    commands: Command
+    rates: tuple[int, ...] = (HOME_RATE,)
+    folders: bool = True
+    skips: bool = True
 
-    def _prompt(self, power: bool) -> None:
-        with open_port(self.port) as wire:
-            if power:
-                self.board.power_on()
-            else:
-                wire.write(b"\r")
-            wire.until(b">>> ", 10.0)
+    def copy(self, on: Board, files: list[str], rate: int) -> Cost:
+        """To a blank board."""
+        on.start("blank")
+        return self._run(on, files, rate)
 
-    def blank(self) -> None:
-        self.board.power_off()
-        self.board.restore("start")
-        self._prompt(True)
+    def again(self, on: Board, files: list[str], rate: int) -> Cost:
+        """The same copy once more, to the board as the last one left it."""
+        on.settle()
+        return self._run(on, files, rate)
 
-    def settle(self) -> None:
-        """Until the board's own program, here its prompt, is back after a run."""
-        self.board.power_off()
-        self._prompt(True)
+    def _run(self, on: Board, files: list[str], rate: int) -> Cost:
+        on.raise_rate(rate)
+        costs = [on.measured(lambda command=command: process(*command)) for command in self.commands(on.port, rate, files)]
+        return sum(costs[1:], costs[0])
 
 
-@contextmanager
-def board(latency_ms: float) -> Iterator[Board]:
-    with VirtualBoard(paced=True, latency_ms=latency_ms, clock="host") as virtual:
-        yield Board(virtual)
-
-
-def process(*command: str) -> tuple[float, str]:
-    """Seconds of a command from start to end, and its output. Raises RuntimeError when it fails."""
-    started = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT, check=False, env=_ENVIRONMENT)
-    seconds = time.perf_counter() - started
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}: {(done.stderr or done.stdout)[-400:]}")
-    return seconds, done.stdout
-
-
-def ours(on: Board, rate: int) -> dict[str, Any]:
-    """One transfer: `process` and `seconds` (the port open), bytes, turns."""
-    on.blank()
-    seconds, text = process(sys.executable, "-m", "tests.bench.send", on.port, str(rate))
-    return {**json.loads(text), "process": seconds}
-
-
-def mpremote(on: Board, files: list[Path]) -> float:
-    on.blank()
-    return process(str(BIN / "mpremote"), "connect", on.port, "cp", *map(str, files), ":")[0]
-
-
-def mpremote_again(on: Board, files: list[Path]) -> float:
-    """The same copy once more: mpremote compares hashes and sends nothing."""
-    on.settle()
-    return process(str(BIN / "mpremote"), "connect", on.port, "cp", *map(str, files), ":")[0]
-
-
-def ampy(on: Board, files: list[Path]) -> float:
-    on.blank()
-    return sum(process(str(BIN / "ampy"), "-p", on.port, "put", str(file))[0] for file in files)
+PEERS = (
+    Peer("mpremote cp", lambda port, rate, files: [[str(BIN / "mpremote"), "connect", port, "cp", "-r", *files, ":"]]),
+    # It compresses and compares hashes by itself; it knows --baud, but does not change the rate of the board.
+    Peer(
+        "mpytool cp",
+        lambda port, rate, files: [[str(BIN / "mpytool"), "-p", port, "-b", str(rate), "cp", *files, ":/"]],
+        rates=(HOME_RATE, 921600, 2000000),
+    ),
+    Peer(
+        "ampy put",
+        lambda port, rate, files: [[str(BIN / "ampy"), "-p", port, "put", file] for file in files],
+        folders=False,
+        skips=False,
+    ),
+)

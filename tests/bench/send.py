@@ -11,6 +11,7 @@ from provisioning.link import agent
 from provisioning.link.port import open_port
 from provisioning.link.repl import RawRepl
 from provisioning.link.transport.stream import StreamSession
+from tests.bench.board import process
 from tests.bench.payload import reference
 
 
@@ -28,6 +29,12 @@ def send(port: str, rate: int) -> dict[str, Any]:
         session.close()
         resends = session.frames.resends
     return {**wire.counters(), "seconds": time.perf_counter() - started, "resends": resends}
+
+
+def process_of(port: str, rate: int) -> dict[str, Any]:
+    """The same as a process."""
+    found: dict[str, Any] = json.loads(process(sys.executable, "-m", "tests.bench.send", port, str(rate)))
+    return found
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from provisioning import kept
 from provisioning.bundle import compile as compiler
 from provisioning.bundle.bundle import RELEASED, Bundle, Interpreter, build
-from provisioning.bundle.compile import MPY_VERSION, digest_of, package
+from provisioning.bundle.compile import MPY_VERSION, package
+from provisioning.bundle.pack import pack, unpack
 from provisioning.bundle.room import blocks, check_room
 from provisioning.config.device import single_device
 from provisioning.config.load import load_product
@@ -85,20 +86,31 @@ def test_the_set_says_what_is_in_it(tmp_path: Path) -> None:
 def test_the_package_is_named_by_its_content(tmp_path: Path) -> None:
     write_identity(tmp_path, DEVICE)
     made = bundle(tmp_path)
-    home = f"/lib/twinroot/{made.package}/"
-    files = {path.removeprefix(home): content for path, content in made.lib.items() if path.startswith(home)}
-    assert digest_of(files) == made.package
+    content = made.lib[f"/lib/twinroot/{made.package}"]
+    modules = unpack(content)
+    assert pack(modules) == (made.package, content)
     assert len(made.package) == 12
-    assert all(name.endswith(".mpy") and content[:2] == bytes([ord("M"), MPY_VERSION]) for name, content in files.items())
-    changed = {**files, min(files): b"M\x06"}
-    assert digest_of(changed) != made.package
+    assert all(name.endswith(".mpy") and module[:2] == bytes([ord("M"), MPY_VERSION]) for name, module in modules.items())
+    changed = {**modules, min(modules): b"M\x06"}
+    assert pack(changed)[0] != made.package
+
+
+def test_a_damaged_package_is_none() -> None:
+    content = package(MPY_VERSION).content
+    first_row = 2 + len(b"\0adapter.mpy\0")
+    for at in (first_row + 4, first_row + 9, len(content) - 1):  # a size, a hash, a module
+        with pytest.raises(ValueError):
+            unpack(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+    for size in (50, 500, len(content) - 1):
+        with pytest.raises(ValueError):
+            unpack(content[:size])
 
 
 def test_an_interpreter_without_mpy_gets_sources(tmp_path: Path) -> None:
     write_identity(tmp_path, DEVICE)
     for mpy in (None, 5):
         made = bundle(tmp_path, interpreter=Interpreter((1, 18), mpy, "esp32"))
-        assert all(path.endswith(".py") for path in made.lib)
+        assert all(name.endswith(".py") for name in unpack(made.lib[f"/lib/twinroot/{made.package}"]))
     assert made.package != bundle(tmp_path).package
 
 

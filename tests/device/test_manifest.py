@@ -37,8 +37,8 @@ def siblings(source: Path) -> set[str]:
     for node in ast.walk(ast.parse(source.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level:
             out |= {node.module} if node.module else {a.name for a in node.names}
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("_import", "_call") and isinstance(node.args[0], ast.Constant):
-            out.add(str(node.args[0].value))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("_import", "_call", "_need"):
+            out |= {str(a.value) for a in node.args if isinstance(a, ast.Constant)} - {"connect", "mqtt", "selftest"}
     return out
 
 

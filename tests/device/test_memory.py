@@ -20,7 +20,7 @@ import gc, json, sys
 def filled(left):
     gc.collect()
     # Some small ones for the call and its exception: without them nothing can be said at all, not even MemoryError.
-    kept, hog = [bytearray(left)] + [bytearray(220) for _ in range(5)], None
+    kept, hog = [bytearray(left)] + [bytearray(300) for _ in range(8)], None
     for size in (4096, 512, 64, 1):
         try:
             while True:
@@ -94,7 +94,7 @@ def judge(out: dict[str, int], odd: list[Any], used: list[Any]) -> None:
     assert used == [[2, None]]
 
 
-@pytest.mark.parametrize(("imported", "last", "step"), [(False, 46_000, 1997), (True, 30_000, 797)])
+@pytest.mark.parametrize(("imported", "last", "step"), [(False, 62_000, 1997), (True, 30_000, 797)])
 def test_any_amount_of_memory(tmp_path: Path, imported: bool, last: int, step: int) -> None:
     out, odd, used = sweep(tmp_path, imported, 0, last, step)
     print(out)

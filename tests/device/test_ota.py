@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from provisioning.bundle.pack import in_folder
 from provisioning.errors import InputError, StationError
 from provisioning.identity import signing
 from tests.device import pki, sets
@@ -70,6 +71,8 @@ def container(built: dict[str, bytes], number: int, signer: Key | None = None, *
     info = json.loads(built[f"{base}set.json"])
     info.update(options.pop("info", {}))
     files = {n: built[n if n.startswith("/") else base + n] for n in info["files"]}
+    if options.pop("folder", False):
+        info, files = in_folder(info, files)
     text, contents = signing.manifest(info, files, **{"expires": SOON, **options})
     signer = signer or vendor()
     if len(signing.public_numbers(signer.public)["n"]) < 512:  # host tools would not let it out
@@ -93,6 +96,13 @@ class Fleet:
         self.moved.device = self.world.device
         self.new = self.moved.build(2, self.ats.address, self.legacy.address, change={"extra.mpy": sets.compiled()["core"]})
         self.folder = folder / "board"
+
+    def first_form(self, data: bytes) -> Board:
+        """A board as the first form left it: its loader, and a folder of modules."""
+        public = signing.public_numbers(vendor().public)
+        old = self.world.build(1, self.ats.address, self.legacy.address, vendor=public, package=sets.folder_package)
+        loader = {"/lib/twinroot/__init__.py": (Path(__file__).parent / "first_release" / "__init__.py").read_bytes()}
+        return Board(self.folder, sets.board(1, old) | loader | PROVEN_1 | {"/update": data})
 
     def board(self, data: bytes, **files: bytes) -> Board:
         return Board(self.folder, sets.board(1, self.old) | PROVEN_1 | {"/update": data})
@@ -277,6 +287,18 @@ def test_key_files(tmp_path: Path) -> None:
         signing.CommandSigner([sys.executable, "-c", "raise SystemExit(3)"]).sign(b"abc")
 
 
+def test_a_board_of_the_first_form_takes_a_folder_of_modules_and_connects(fleet: Fleet) -> None:
+    """Its loader cannot be changed over the air, and the modules of today run under it."""
+    board = fleet.first_form(container(fleet.new, 2, folder=True))
+    assert board.run(FEED % 512).json == ["done", 2, 2]
+    fleet.ats.behaviour = fleet.moved.server(ATS, fleet.moved.ats).behaviour
+    d = board.run(TRY % 1).json
+    assert d["out"][0][:1] + d["out"][0][3:] == ["ok", 2], d
+    assert d["homes"] == [d["path"]]
+    report = board.run("import json, twinroot; print(json.dumps(twinroot.selftest()))").json
+    assert report["ok"], report
+
+
 BETWEEN = """
 import json, twinroot
 from twinroot import ota
@@ -310,3 +332,14 @@ def test_a_damaged_set_that_is_kept_does_not_stop_updates(fleet: Fleet, damage: 
     board = Board(fleet.folder, tree)
     assert board.run(FEED % 512).json[0] == "done"
     assert "/trust/2/set.json" not in board.tree()
+
+
+def test_under_the_first_loader_the_set_before_stands_in_too(fleet: Fleet) -> None:
+    """That loader cannot be told which set to use: the trial turns its wheels itself. The one before has the code of its release."""
+    fleet.moved.ats = fleet.moved.legacy = pki.root("Nobody")
+    bad = fleet.moved.build(2, fleet.ats.address, fleet.legacy.address)
+    board = fleet.first_form(container(bad, 2, folder=True))
+    assert board.run(FEED % 512).json == ["done", 2, 2]
+    d = board.run(HOURLY % 2).json
+    assert [(o[0], o[3]) for o in d["out"]] == [("ok", 1)] * 2
+    assert (d["active"], d["health"]["proven"]) == (2, 1)

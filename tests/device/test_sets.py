@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -195,16 +196,102 @@ def test_the_loader_finds_a_whole_set(world: World, what: str) -> None:
         assert report["error"], "the board says that it does not run what was committed"
 
 
-def test_a_broken_package_does_not_brick(world: World) -> None:
+def package_path(files: dict[str, bytes]) -> str:
+    return next(path for path in files if path.startswith("/lib/twinroot/"))
+
+
+def damaged(module: str) -> Callable[[bytes], bytes]:
+    """One bit of that module is another."""
+
+    def change(content: bytes) -> bytes:
+        at = content.find(sets.compiled()[module])
+        assert at > 0
+        return content[: at + 99] + bytes([content[at + 99] ^ 1]) + content[at + 100 :]
+
+    return change
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda content: b"",
+    "cut in the index": lambda content: content[:100],
+    "cut in a module": lambda content: content[: len(content) // 5],
+    "garbage": lambda content: b"M\x01\x00\x1f" * 9,
+    "index": lambda content: content[:30] + bytes([content[30] ^ 1]) + content[31:],
+    "core": damaged("core"),
+    "a module that core needs": damaged("der"),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_a_broken_package_does_not_brick(world: World, what: str) -> None:
     with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy:
         old = world.build(1, ats.address, legacy.address)
-        cut = sets.compiled()["core"][:200]  # MicroPython reads the end of the file for ever
-        for written, committed in ((b"", b""), (b"garbage", b"garbage"), (b"M\x01\x00\x1f",) * 2, (cut, sets.compiled()["core"])):
-            new = world.build(2, ats.address, legacy.address, change={"core.mpy": committed, "extra.mpy": b"x"})
-            path = next(p for p in new if p.endswith("/core.mpy"))
-            board = Board(world.folder / "board", sets.board(2, old, new | {path: written}))
+        new = world.build(2, ats.address, legacy.address, change={"extra.mpy": b"x"})
+        path = package_path(new)
+        board = Board(world.folder / "board", sets.board(2, old, new | {path: DAMAGE[what](new[path])}))
+        d = board.run(TRY % 1).json
+        assert (d["out"][0][0], d["out"][0][3]) == ("ok", 1), d
+        assert d["path"] == package_path(old)
+
+
+def test_a_module_that_does_not_compile_does_not_brick(world: World) -> None:
+    """What was committed is what is there, and it is of no use."""
+    with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy:
+        old = world.build(1, ats.address, legacy.address)
+        for content in (b"", b"garbage", b"M\x01\x00\x1f"):
+            new = world.build(2, ats.address, legacy.address, change={"core.mpy": content, "extra.mpy": b"x"})
+            board = Board(world.folder / "board", sets.board(2, old, new))
             d = board.run(TRY % 1).json
             assert (d["out"][0][0], d["out"][0][3]) == ("ok", 1), d
+
+
+LATE = """
+import json, twinroot
+out = []
+for i in range(2):
+    try:
+        twinroot.connect(timeout=5, wait=False).close()
+        out.append(["ok", twinroot.SET])
+    except OSError as e:
+        out.append([e.args, twinroot.SET])
+print(json.dumps(out))
+"""
+
+
+def test_damage_that_shows_late_leads_to_the_set_before(world: World) -> None:
+    """A module that only a failure needs is proven when the failure comes: the same call connects by the set before."""
+    with world.server(ATS, world.legacy) as ats, world.server(LEGACY, world.legacy) as legacy:
+        old = world.build(1, ats.address, legacy.address, policy={"return": 1})
+        new = world.build(2, ats.address, legacy.address, change={"extra.mpy": b"x"})
+        path = package_path(new)
+        board = Board(world.folder / "board", sets.board(2, old, new | {path: damaged("classify")(new[path])}))
+        assert board.run(LATE).json == [["ok", 1]] * 2
+
+
+@pytest.mark.parametrize("written", [b"", b"garbage", b"M\x01\x00\x1f", sets.compiled()["core"][:200]])
+def test_a_broken_folder_of_an_earlier_release_does_not_brick(world: World, written: bytes) -> None:
+    """MicroPython reads the end of a file that is cut short for ever: it is proven before it is imported."""
+    with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy:
+        old = world.build(1, ats.address, legacy.address, package=sets.folder_package)
+        new = world.build(2, ats.address, legacy.address, package=sets.folder_package, change={"extra.mpy": b"x"})
+        path = next(p for p in new if p.endswith("/core.mpy"))
+        board = Board(world.folder / "board", sets.board(2, old, new | {path: written}))
+        d = board.run(TRY % 1).json
+        assert (d["out"][0][0], d["out"][0][3]) == ("ok", 1), d
+
+
+def test_sets_of_an_earlier_release_and_of_this_one_go_back_and_forth(world: World) -> None:
+    with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy:
+        old = world.build(1, ats.address, legacy.address, package=sets.folder_package)
+        new = world.build(2, ats.address, legacy.address)
+        board = Board(world.folder / "board", sets.board(2, old, new))
+        for active in (2, 1, 2):
+            board.put({"/trust/active": str(active).encode()})
+            d = board.run(TRY % 1).json
+            assert (d["out"][0][0], d["out"][0][3]) == ("ok", active), d
+            assert d["homes"] == [d["path"]]
+            report = board.run("import json, twinroot; print(json.dumps(twinroot.selftest()))").json
+            assert report["ok"], report
 
 
 def test_no_set_at_all_says_what_to_do(world: World) -> None:

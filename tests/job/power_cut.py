@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.bundle.bundle import PACKAGE_HOME
-from provisioning.bundle.compile import digest_of, package
+from provisioning.bundle.compile import package
+from provisioning.bundle.pack import pack
 from provisioning.link import agent
 from provisioning.link.payload import Payload
 from provisioning.link.transport.stream import record
@@ -47,18 +48,18 @@ class Outcome:
 def payload(name: str, *, code: str = "", root: str = "AmazonRootCA1") -> Payload:
     """A small real set: root, device certificate and key, the connection package's core. `code` changes the package."""
     made = package(6)
-    modules = {file: content for file, content in made.files.items() if file.rsplit(".", 1)[0] in MODULES}
+    modules = {file: content for file, content in made.modules.items() if file.rsplit(".", 1)[0] in MODULES}
     if code:
         modules["note.py"] = f"# {code}\n".encode()
-    digest = digest_of(modules)
+    digest, content = pack(modules)
     certs = folder("certs")
     trust = {
         f"{root}.pem": (certs / f"{root}.pem").read_bytes(),
         "device.crt.pem": (certs / "AmazonRootCA3.pem").read_bytes(),
         "device.key.pem": f"-----BEGIN KEY-----\n{name}\n-----END KEY-----\n".encode(),
     }
-    lib = {f"{PACKAGE_HOME}/{digest}/{file}": content for file, content in modules.items()}
-    hashes = {file: hashlib.sha256(content).hexdigest() for file, content in {**trust, **lib}.items()}
+    lib = {f"{PACKAGE_HOME}/{digest}": content}
+    hashes = {file: hashlib.sha256(data).hexdigest() for file, data in {**trust, **lib}.items()}
     lib[f"{PACKAGE_HOME}/__init__.py"] = made.loader
     route = {"name": "ats", "host": "x-ats.iot.us-east-1.amazonaws.com", "port": 8883, "roots": [root]}
     made_set = {"format": 1, "product": "cut", "version": 1, "device": name, "board": "virtual-esp32", "chip": "esp32"}
@@ -76,6 +77,7 @@ def _told(one: Payload) -> dict[str, Any]:
         "sizes": [len(item.content) for item in one.items],
         "rest": [[item.name, item.sha256] for item in one.rest],
         "records": [record(item) for item in one.items],
+        "contents": [item.content for item in one.items],
     }
 
 

@@ -144,16 +144,25 @@ def update(which, wire=None):
     exec(PARTS["sets" if ours else "first"], globals())
     exec(PARTS["store"], globals())
     rest = [payload["sha"], payload["sizes"]] + payload["rest"]
+    tails = {}
     if ours:
         answer = prepare(payload["text"], rest)
-        send = answer[1]
         if answer[4] > answer[5]:
             raise ValueError("no room: %d of %d" % (answer[4], answer[5]))
+        for i, n, sha in answer[6]:
+            if sha256(payload["contents"][i][:n]).digest().hex() == sha:
+                tails[i] = payload["contents"][i][n:]
+        send = begin()
     else:
         prepare(payload["blank"], rest)
+        begin()
         send = range(len(payload["records"]))
-    stream = Stream(b"".join(payload["records"][i] for i in send), wire)
-    return take()
+    records = []
+    for i in reversed(send):
+        tail = tails.get(i)
+        records.append(payload["records"][i] if tail is None else b"\0" + len(tail).to_bytes(3, "little") + tail)
+    stream = Stream(b"".join(records), wire)
+    return take(list(tails))
 
 
 def report():

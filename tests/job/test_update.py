@@ -95,8 +95,8 @@ def test_damage_is_seen_and_repaired(bench: Bench) -> None:
 def test_damaged_package_is_repaired_without_touching_the_set_in_use(bench: Bench) -> None:
     product = bench.product()
     report = update(product, bench.device, bench.port)
-    module = next(path for path in report.files if path.endswith("policy.mpy"))
-    bench.run(f"f=open({module!r},'r+b');f.seek(50);f.write(b'XXXX');f.close()")
+    module = next(path for path in report.files if path.startswith("/lib/twinroot/") and "." not in path)
+    bench.run(f"f=open({module!r},'r+b');f.seek(5000);f.write(b'XXXX');f.close()")
     repaired = update(product, bench.device, bench.port)
     assert repaired.outcome == "pass", repaired.message
     assert module in repaired.written and len([path for path in repaired.written if path.startswith("/lib/")]) == 1
@@ -200,9 +200,14 @@ def test_another_device_is_said(bench: Bench) -> None:
     assert not update(product, bench.device, bench.port).notes
     write_identity(bench.folder, "ws-0002")
     other = single_device("ws-0002")
-    planned = update(product, other, bench.port, dry_run=True)
+    writes = bench.flash_writes()
+    refused = update(product, other, bench.port)
+    assert (refused.outcome, refused.code, refused.exit_code) == ("error", "other-certificate", 2)
+    assert "ws-0001" in refused.message and "identity" not in refused.hint
+    planned = update(product, other, bench.port, dry_run=True, new_identity=True)
     assert any("ws-0001" in note and "would make" in note for note in planned.notes)
-    report = update(product, other, bench.port)
+    assert bench.flash_writes() == writes
+    report = update(product, other, bench.port, new_identity=True)
     assert (report.outcome, report.device) == ("pass", "ws-0002"), report.message
     assert any("ws-0001" in note and "ws-0002" in note for note in report.notes)
 

@@ -66,7 +66,12 @@ def write_identity(folder: Path, device: str, key: Key | None = None, **validity
     return paths
 
 
+def twinroot_command(*arguments: str | Path) -> list[str]:
+    """The real command, of this checkout."""
+    return [sys.executable, "-m", "provisioning", *map(str, arguments)]
+
+
 def twinroot(*arguments: str | Path, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """The real command in a process of its own."""
-    command = [sys.executable, "-m", "provisioning", *map(str, arguments)]
+    """The same in a process of its own."""
+    command = twinroot_command(*arguments)
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, env=env, check=False)

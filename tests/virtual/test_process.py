@@ -152,7 +152,7 @@ WRONG = {
     ("--count", "x"): 2,
     ("--chip", "esp8266"): 2,
     ("--flash-size", "3MB"): 2,
-    ("--flash-timing", "slow"): 2,
+    ("--flash-timing", "quick"): 2,
     ("--latency-ms", "-1"): 2,
     ("--heap", "lots"): 2,
     ("--clock", "1999"): 2,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from provisioning.errors import BoardError
@@ -33,7 +35,8 @@ class Plan(NamedTuple):
     """The board's answer to a payload, before the first write. `need` and `free` are blocks of its file system.
 
     `send`: indices into Payload.items of what it does not hold; `copy`: of what another of its sets holds; `same`: whether the
-    set's folder holds this set.json already.
+    set's folder holds this set.json already; `begun`: (index, bytes, SHA-256 of them) of each file that a broken run may have begun;
+    `certificate`: SHA-256 of the device certificate of the set in use, as that says, "" where there is none.
     """
 
     number: int
@@ -42,11 +45,30 @@ class Plan(NamedTuple):
     same: bool
     need: int
     free: int
+    begun: tuple[tuple[int, int, str], ...] = ()
+    certificate: str = ""
 
     @classmethod
     def of(cls, answer: list[Any]) -> Plan:
-        number, send, copy, same, need, free = answer
-        return cls(number, tuple(send), tuple(copy), same, need, free)
+        number, send, copy, same, need, free, begun, certificate = answer
+        files = tuple((index, size, sha) for index, size, sha in begun)
+        return cls(number, tuple(send), tuple(copy), same, need, free, files, certificate)
+
+    def there(self, payload: Payload) -> dict[int, int]:
+        """Index -> bytes that need not travel: the beginnings that are right."""
+        return {index: size for index, size, sha in self.begun if hashlib.sha256(payload.items[index].content[:size]).hexdigest() == sha}
+
+
+def none_lost(payload: Payload, send: Sequence[int], name: str) -> Sequence[int]:
+    """`send`, unless that has something that only the board had: no set is made then, and the one in use stays."""
+    lost = payload.lost(send)
+    if lost:
+        raise BoardError(
+            "identity-damaged",
+            f"The file {lost} on the board on {name} is not what its set says, and it is nowhere else.",
+            "The board keeps the set that it has. Update it where the device's files are, or ask whoever made the product.",
+        )
+    return send
 
 
 def first_plan(hello: Hello, payload: Payload) -> Plan:
@@ -71,13 +93,13 @@ _DEVICE = (
         r"ENOSPC|Errno 28\b|OSError(\(|: )28\b",
         "flash-full",
         "The flash of the board is full",
-        "Remove files from the board, then run it again.",
+        "Remove files of your own from the board (not /trust, not /lib/twinroot), then run it again.",
     ),
     (
         r"EROFS|Errno 30\b|OSError(\(|: )30\b",
         "read-only",
         "The board's file system is read-only",
-        "Make a new one: `twinroot flash PRODUCT.yaml`.",
+        "Press RESET and run it again; if it repeats, the flash is bad.",
     ),
     (r"\bhash /", "readback", "A file on the board does not read back as it was written", "Run it again; if it repeats, the flash is bad."),
     (
@@ -113,6 +135,10 @@ class Session(Protocol):
 
     def prepare(self, payload: Payload) -> Plan:
         """Plan the payload; writes nothing."""
+
+    @property
+    def committing(self) -> bool:
+        """Whether the board may have what it needs to commit: from here on only the board knows which set is active."""
 
     def transfer(self) -> int:
         """Send what is missing, read everything back, commit, clear up. Returns the number of the active set."""

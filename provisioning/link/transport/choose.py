@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from provisioning.errors import BoardError, InputError
+from provisioning.link import kind
 from provisioning.link.events import Event, Listener, silent
 from provisioning.link.repl import LinkBroken, RawRepl
 from provisioning.link.transport.ampy import AmpySession
@@ -38,13 +39,19 @@ def choose(repl: RawRepl, wanted: str = "auto", *, rate: int | None = None, even
         "ampy": lambda: AmpySession(repl, events=events),
     }
     if wanted in plain:
-        return _told(plain[wanted](), "asked for", events)
+        try:
+            return _told(plain[wanted](), "asked for", events)
+        except BoardError:
+            kind.ask(repl)
+            raise
     why = ""
     for attempt in range(2):
         try:
             return _told(StreamSession(repl, rate=rate, events=events), "asked for" if wanted == "stream" else "the board takes it", events)
         except (LinkBroken, BoardError) as error:
             why = _why_not(error)
+            if why or error.code in ("receiver-ended", "device-exception"):
+                kind.ask(repl)
             if not why or wanted == "stream":
                 raise
             repl.enter()

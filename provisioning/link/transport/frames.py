@@ -1,36 +1,38 @@
 """The host's end of the frames (docs/frame-format.md): a reliable byte stream to the board, checked messages back.
 
 Never more than RING bytes are unacknowledged: the receive ring of an ESP32 holds 260 and drops the rest silently. The board
-acknowledges a frame when it has left the ring.
+acknowledges a frame when it has left the ring. Nothing is sent again, and nothing beside, before the board has said that it reads:
+a board that is busy with flash does not, for as long as it takes.
 """
 
 from __future__ import annotations
 
 import ast
+import itertools
 import time
 import zlib
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from provisioning.link.repl import RETRY, RING, LinkBroken
+from provisioning.link.patience import FORWARD, WORD
+from provisioning.link.repl import BUSY, RETRY, RING, LinkBroken
+from provisioning.link.transport.trip import Trip
 from provisioning.link.wire import Wire
 
 MAX_PAYLOAD = 123  # a frame of 128 bytes: two of them fill the ring
 MIN_PAYLOAD = 4  # lengths below have meanings of their own
 NO_LENGTH = 0x0D  # a CR, which terminal programs send before their control-C: skipped where a frame should begin
-PAD, AGAIN = b"\x00", b"\x02"
+AGAIN = b"\x02"
 ACK, NAK, MESSAGE = 0x06, 0x15, 0x02
 MESSAGE_LIMIT = 16384
 ENDED = (b"\x04\x04>", b"\x04Traceback")  # the raw REPL's marks around the output of a program, without and with an exception
 RESTARTED = (b"\r\n>>> ", b"rst:0x", b"MPY: soft reboot")  # what a board says that runs our receiver no more
-FIRST_WAIT = 0.3  # seconds without an acknowledgement until a resend; doubles up to LAST_WAIT
-LAST_WAIT = 2.0
-SILENCE = 6.0  # seconds without a byte: the board is gone. While it is busy with flash it says so, file by file.
-ASK_AGAIN = 1.0  # seconds without a word from a board that owes a message
-GIVE_UP = 30.0  # seconds without progress, whatever is heard
-RAISED_GIVE_UP = 3.0  # the same at a raised rate
-BUSY = b"\x16"  # the device reads back or removes a file
+TICK = 0.2  # seconds of one look at a silent line
+PIECE = 2.0  # seconds in which what has begun to arrive is there, or the rest of it is lost: 16 KB take 1.4 s at 115200 baud
+RAISED_NOISE = 3.0  # seconds of nothing but noise at a raised rate: the board is back at the old one
+MOST_RESENDS = 200
 
 
 def error_of(value: Any) -> str | None:
@@ -57,8 +59,18 @@ def cut(data: bytes) -> list[bytes]:
     return parts
 
 
+@dataclass
+class Flying:
+    """A frame that was sent and is not acknowledged: when it was sent last, and whether that was the only time."""
+
+    number: int
+    block: bytes
+    at: float
+    once: bool = True
+
+
 class Frames:
-    """`send` and `message` over a Wire whose other end runs firmware/link/receiver.py."""
+    """`send` and `message` over a Wire whose other end runs firmware/link/core.py."""
 
     def __init__(self, wire: Wire, *, on_resend: Callable[[str], None] = lambda why: None) -> None:
         self.wire = wire
@@ -66,13 +78,17 @@ class Frames:
         self.resends = 0
         self.sequence = 0  # of the next new frame
         self.waiting: deque[bytes] = deque()  # payloads that have not left yet
-        self.flying: deque[tuple[int, bytes]] = deque()  # sent, not acknowledged: (sequence, frame)
+        self.flying: deque[Flying] = deque()
         self.heard = bytearray()
         self.skipped = bytearray()  # the last of what was neither mark nor message
         self.messages: deque[Any] = deque()
         self.last_message = 0
-        self.progress = time.monotonic()
-        self.wait = FIRST_WAIT
+        self.trip = Trip()
+        self._owed = False  # whether the caller waits for a message
+        self._begun = 0.0  # when what is in `heard`, and is not whole yet, began to arrive
+        self._due: float | None = None  # when what the board has asked for is sent again
+        self._noise = False  # whether anything but words of the board came since the last of them
+        self._word = self._wrote = self._forward = time.monotonic()  # the board's last word, our last, the last step forward
 
     # -- sending -----------------------------------------------------------------------------------------------------
 
@@ -82,7 +98,7 @@ class Frames:
         What is unacknowledged by then is looked after by the next call, whichever it is: the line does not fall silent between two.
         Raises LinkBroken when the board falls silent or makes no progress.
         """
-        self.progress = time.monotonic()
+        self._begin()
         self.waiting.extend(cut(data))
         self._fill()
         while self.waiting and not self._failed():
@@ -93,79 +109,99 @@ class Frames:
         while self.flying and not self.messages:
             self._step(acknowledged)
 
+    def _begin(self) -> None:
+        """What the host did meanwhile is no silence of the board's."""
+        self._word = self._forward = time.monotonic()
+
     def _step(self, acknowledged: Callable[[int], None]) -> None:
         before = len(self.flying)
-        self._listen(self.wait)
+        self._listen()
         acknowledged((before - len(self.flying)) * MAX_PAYLOAD)
         self._fill()
 
     def _fill(self) -> None:
         while self.waiting and self._room(self.waiting[0]):
             block = frame(self.sequence, self.waiting.popleft())
-            self.flying.append((self.sequence, block))
+            self.flying.append(Flying(self.sequence, block, self._write(block)))
             self.sequence = self.sequence + 1 & 255
-            self.wire.write(block)
+
+    def _write(self, data: bytes) -> float:
+        """Send `data`; when it was sent."""
+        self.wire.write(data)
+        self._wrote = time.monotonic()
+        return self._wrote
 
     def _failed(self) -> bool:
         """Whether the board has reported an error: nobody there reads the rest."""
         return any(error_of(value) is not None for value in self.messages)
 
-    def _note_busy(self, data: bytes) -> None:
-        if not data.strip(BUSY):
-            self.progress = time.monotonic()
-
-    def _check_alive(self) -> None:
-        """Raise when the receiver has ended, the board has been silent for too long, or nothing goes forward."""
-        self._check_ended()
-        now = time.monotonic()
-        # At a raised rate a board that restarted is heard as noise for ever: it is back at the old rate.
-        limit = GIVE_UP if self.wire.baud == self.wire.home_baud else RAISED_GIVE_UP
-        if now - max(self.wire.heard_at, self.progress) > SILENCE or now - self.progress > limit:
-            raise LinkBroken("link-silent", f"The board on {self.wire.name} stopped answering in the middle of a transfer.", RETRY)
-
     def _room(self, payload: bytes) -> bool:
-        return sum(len(block) for _, block in self.flying) + len(payload) + 5 <= RING
+        return sum(len(one.block) for one in self.flying) + len(payload) + 5 <= RING
 
-    def _listen(self, seconds: float) -> None:
-        """Take in what the board says; resend when it asks for it or says nothing for `seconds`."""
-        data = self.wire.read(seconds)
-        if data:
-            self._note_busy(data)
-            self.heard += data
-            self._parse()
-            if self.flying and not self.messages:
-                self._check_ended()
-            return
-        self._check_alive()
-        if not self.flying:
-            self.heard.clear()
-            self.wire.write(AGAIN)
-        else:
-            self.wait = min(self.wait * 2, LAST_WAIT)
-            # Whatever part of a frame got lost, padding completes it, and the check finds the damage.
-            self.wire.write(PAD * (RING // 2))
-            self._resend("silence", self.flying[0][0], limit=1)
+    def _asked(self) -> None:
+        """The board reads, and has not got the oldest frame: it is sent again, unless it may be under way still."""
+        self._due = self.flying[0].at + self.trip.timeout
 
-    def _resend(self, why: str, sequence: int, limit: int = 99) -> None:
+    def _resend(self) -> None:
+        self._due = None
+        self._count("asked for")
+        for one in self.flying:
+            one.at = self._write(one.block)
+            one.once = False
+
+    def _count(self, why: str) -> None:
         self.resends += 1
         self.on_resend(why)
-        if self.resends > 200:
+        if self.resends > MOST_RESENDS:
             raise LinkBroken("line-noisy", f"The line on {self.wire.name} damages too much of what is sent.", RETRY)
-        for number, block in list(self.flying)[:limit]:
-            if (number - sequence & 255) < 128:
-                self.wire.write(block)
 
     # -- receiving ---------------------------------------------------------------------------------------------------
 
     def message(self) -> Any:
         """The board's next message. Raises LinkBroken when the board falls silent."""
-        self.progress = time.monotonic()
+        self._begin()
         self._parse()
-        while not self.messages:
-            self._listen(self.wait if self.flying else ASK_AGAIN)
-            if not self.messages:
-                self._check_ended()
+        self._owed = True
+        try:
+            while not self.messages:
+                self._listen()
+                if not self.messages:
+                    self._check_ended()
+        finally:
+            self._owed = False
         return self.messages.popleft()
+
+    def _listen(self) -> None:
+        """Take in what the board says, and send again what it asks for."""
+        data = self.wire.read(TICK if self._due is None else max(0.0, min(TICK, self._due - time.monotonic())))
+        if data and not self.heard:
+            self._begun = time.monotonic()
+        self.heard += data
+        self._parse()
+        if self.heard and not self.heard.startswith(ENDED) and time.monotonic() - self._begun > PIECE:
+            self._skip()  # the length of a message was damaged, or its rest is lost
+            self._parse()
+        if self.flying and not self.messages:
+            self._check_ended()
+        self._check_alive()
+        if self._due is not None and time.monotonic() >= self._due and self.flying:
+            self._resend()
+
+    def _check_alive(self) -> None:
+        """Raise when the board has been silent for too long, or nothing goes forward. What is no word of the receiver's is silence."""
+        now = time.monotonic()
+        silent = now - self._word
+        limit = self.wire.pace.bound(WORD)
+        if self._noise and self.wire.baud != self.wire.home_baud:
+            limit = RAISED_NOISE
+        self.wire.announce(silent, limit)
+        if silent > limit:
+            message = f"The board on {self.wire.name} gave no sign of life for {limit:.0f} s in the middle of a transfer."
+            raise LinkBroken("link-silent", message, RETRY)
+        forward = self.wire.pace.bound(FORWARD)
+        if now - self._forward > forward:
+            message = f"The board on {self.wire.name} got no further for {forward:.0f} s in the middle of a transfer."
+            raise LinkBroken("link-stuck", message, RETRY)
 
     def _parse(self) -> None:
         data = self.heard
@@ -175,8 +211,12 @@ class Frames:
                     return
                 if data[1] ^ data[2] == 255:
                     self._marked(data[0], data[1])
-                    del data[:3]
+                    self._taken(3)
                     continue
+            elif data[0] == BUSY[0]:
+                self._said_something(at_work=True)
+                self._taken(1)
+                continue
             elif data[0] == MESSAGE:
                 length = int.from_bytes(data[2:4], "little")
                 if len(data) < 4 or (length <= MESSAGE_LIMIT and len(data) < length + 8):
@@ -184,26 +224,49 @@ class Frames:
                 body, check = data[: length + 4], data[length + 4 : length + 8]
                 if length <= MESSAGE_LIMIT and zlib.crc32(body) == int.from_bytes(check, "little"):
                     self._said(body[1], bytes(body[4:]))
-                    del data[: length + 8]
+                    self._taken(length + 8)
                     continue
-            elif data[0] == 4 and (len(data) < 3 or data.startswith(ENDED)):
+            elif data.startswith(ENDED) or any(mark.startswith(data) for mark in ENDED):
                 return  # the receiver ended: what follows is the raw REPL's
-            # Noise, or text that another part of the firmware printed.
-            self.skipped = (self.skipped + data[:1])[-80:]
-            del data[:1]
+            self._skip()
+
+    def _skip(self) -> None:
+        """Noise, or text that another part of the firmware printed."""
+        self._noise = True
+        self.skipped = (self.skipped + self.heard[:1])[-80:]
+        self._taken(1)
+
+    def _taken(self, count: int) -> None:
+        del self.heard[:count]
+        self._begun = time.monotonic()
+
+    def _said_something(self, at_work: bool) -> None:
+        """A word of the receiver. `at_work`: it ends a pause in which the board did something, not one in which it waited for us."""
+        now = time.monotonic()
+        if at_work:
+            self.wire.pace.learn(now - max(self._word, self._wrote))
+        self._word = now
+        self._noise = False
 
     def _marked(self, mark: int, expected: int) -> None:
-        gone = 0
-        for index, (number, _) in enumerate(self.flying):
-            if (expected - number - 1 & 255) < 128:
-                gone = index + 1
-        if gone:
-            self.progress = time.monotonic()
-            self.wait = FIRST_WAIT
+        gone = expected - (self.flying[0].number if self.flying else self.sequence) & 255
+        if gone > len(self.flying):
+            return  # of no frame that is under way: a repetition, or damage that the check has missed
+        self._said_something(at_work=mark == ACK and all(one.once for one in itertools.islice(self.flying, gone)))
         for _ in range(gone):
-            self.flying.popleft()
+            one = self.flying.popleft()
+            if one.once:
+                self.trip.measure(self._word - one.at)
+        if gone:
+            self._forward = self._word
+            self._due = None
         if mark == NAK and self.flying:
-            self._resend("damage", expected)
+            if expected == self.flying[0].number:
+                self._asked()
+        elif mark == NAK and self._owed and not self.messages:
+            # All of ours is there, and it waits for more: what it said to it was lost on the way.
+            self._count("answer lost")
+            self._write(AGAIN)
 
     def _check_ended(self) -> None:
         """Raise when the receiver has ended: the raw prompt is back, or the board starts anew."""
@@ -216,8 +279,9 @@ class Frames:
         raise LinkBroken("receiver-ended", f"The receiver on {self.wire.name} stopped in the middle of a transfer{why}.", RETRY)
 
     def _said(self, number: int, text: bytes) -> None:
+        self._said_something(at_work=True)
         if number == self.last_message:
             return
         self.last_message = number
-        self.progress = time.monotonic()
+        self._forward = self._word
         self.messages.append(ast.literal_eval(text.decode()))

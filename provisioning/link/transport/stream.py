@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import time
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 from provisioning.link import agent
 from provisioning.link.events import Event, Listener, silent
 from provisioning.link.payload import Item, Payload, pem_parts
 from provisioning.link.repl import PASTE, RETRY, LinkBroken, RawRepl
-from provisioning.link.transport.base import HEAD, Hello, Plan, device_error, first_plan, plan_text
+from provisioning.link.transport.base import HEAD, Hello, Plan, device_error, first_plan, none_lost, plan_text
 from provisioning.link.transport.frames import Frames, error_of
 
 
@@ -19,17 +20,20 @@ def size3(length: int) -> bytes:
     return length.to_bytes(3, "little")
 
 
-def record(item: Item) -> bytes:
-    """A file in the stream: label length, label, 3 bytes of length, content. With a label, content is DER and the board writes PEM."""
-    parts = pem_parts(item.content)
-    label, body = parts or (b"", item.content)
+def record(item: Item, there: int = 0) -> bytes:
+    """A file in the stream: label length, label, 3 bytes of length, content. With a label, content is DER and the board writes PEM.
+
+    `there`: bytes of the file's beginning that the board holds.
+    """
+    parts = None if there else pem_parts(item.content)
+    label, body = parts or (b"", item.content[there:])
     return bytes((len(label),)) + label + size3(len(body)) + body
 
 
-def _records(items: list[Item]) -> list[bytes]:
-    """The records of `items`, neighbours of one kind (files, certificates, keys) joined: they deflate best with one table."""
+def _joined(records: Iterable[bytes]) -> list[bytes]:
+    """The records, neighbours of one kind (files, certificates, keys) joined: they deflate best with one table."""
     parts: list[bytes] = []
-    for made in map(record, items):
+    for made in records:
         if parts and made[: made[0] + 1] == parts[-1][: made[0] + 1]:
             parts[-1] += made
         else:
@@ -57,17 +61,22 @@ class StreamSession:
         self.wire = repl.wire
         self.events = events
         self._sent: set[str] = set()
+        self._transferring = False
         self._ended = False  # whether the end of the session has been sent
         raised = bool(rate and rate != self.wire.baud)
+        waiting = False
         if rate and raised:
-            raise_rate(repl, rate)
+            waiting = raise_rate(repl, rate)
             events(Event("baud", {"baud": rate}))
-        repl.start(agent.core(self.wire.home_baud if raised else None), asked=raised)
+        self.wire.carried_at = self.wire.baud
+        repl.start(agent.core(self.wire.home_baud if raised else None), asked=waiting)
         self.frames = Frames(self.wire, on_resend=lambda why: events(Event("resend", {"why": why})))
         self._deflate = zlib.compressobj(9, zlib.DEFLATED, -int(self._answer()), 9)
         # The line carries what every session needs while the board thinks and its answer comes back.
         self.frames.send(self._packed(self._program("say(hello())", "hello") + self._program("", "write")))
+        asked = time.monotonic()
         self._hello = Hello.of(self._answer())
+        self.wire.pace.learn(time.monotonic() - asked, look=True)
         self._payload: Payload | None = None
         self._plan: Plan | None = None
 
@@ -127,23 +136,37 @@ class StreamSession:
     def transfer(self) -> int:
         if self._payload is None or self._plan is None:
             raise ValueError("prepare() comes before transfer()")
-        records = _records([self._payload.items[index] for index in self._plan.send])
+        send = self._plan.send
+        if self._plan.copy:  # a copy that is not what it should be is sent after all
+            send = tuple(none_lost(self._payload, self._call("say(begin())"), self.wire.name))
+            begin = ""
+        else:
+            begin = "begin()\n"
+        there = {index: size for index, size in self._plan.there(self._payload).items() if index in send}
+        records = _joined(record(self._payload.items[index], there.get(index, 0)) for index in reversed(send))
+        take = f"{begin}say(take({list(there)}))"
         if self._holds_sets:
-            parts = [self._program("say(take())", "store"), *records]
+            parts = [self._program(take, "store"), *records]
         else:
             _, rest = plan_text(self._payload)
             rest[1] = 0  # sizes, which only a board with sets needs
-            program = self._program(f"{_PREPARE}\nsay(take())", "first", "store")
+            program = self._program(f"{_PREPARE}\n{take}", "first", "store")
             parts = [program + _plan_data(self._payload.blank_set_json, rest), *records]
-        total = sum(len(self._payload.items[index].content) for index in self._plan.send)
+        total = sum(len(self._payload.items[index].content) - there.get(index, 0) for index in send)
         # The end of the session travels along: nothing comes after a commit. A lost answer is found out by asking the board anew.
         parts[-1] += _END
         self._ended = True
         packed = self._packed(*parts)
         progress = Progress(len(packed), total, self.events)
+        self._transferring = True
         self.frames.send(packed, progress)
         self.frames.flush(progress)
         return int(self._answer())
+
+    @property
+    def committing(self) -> bool:
+        """The last frame holds little more than the end of the session."""
+        return self._transferring and len(self.frames.waiting) <= 1
 
     def audit(self) -> dict[str, str]:
         found: dict[str, str] = self._call("say(audit())", "sets", "extra")
@@ -164,7 +187,7 @@ class StreamSession:
             self.frames.send(self._packed(_END))
             self.frames.flush()
         if raised:
-            # The board waits 5 ms after its last word, then changes its rate and shows the prompt.
+            # The board waits 3 ms after its last word, then changes its rate and shows the prompt.
             self.wire.baud = home
         self.wire.unread(bytes(self.frames.heard))
         # A prompt that came while this end still listened at the old rate is asked for again.
@@ -172,23 +195,42 @@ class StreamSession:
             self.repl.enter()
 
 
-def raise_rate(repl: RawRepl, rate: int) -> None:
-    """Both ends of the line to `rate`, proved by a few bytes. Raises LinkBroken, with both ends as before, when it does not hold.
+_SETTLES = 0.008  # seconds: after OK a fast board compiles and imports, waits 2 ms for its last byte to leave, and switches
+_PROOF_EVERY = 0.05  # seconds between two proofs: what comes while the chip sets up its UART is lost
+_PROOF_LIMIT = 1.0  # seconds until a rate is given up
+_HOME = 1.5  # seconds until a board that heard no proof is back: 0.4 s of silence, and its UART once more
+_DONE = b"\x04\x04>"
 
-    The board is asked for raw paste mode at once, in the same turn of the line: its answer is the next program's to read.
+
+def raise_rate(repl: RawRepl, rate: int) -> bool:
+    """Both ends of the line to `rate`, proved by a few bytes. Raises LinkBroken, with both ends as before, when that cannot be had.
+
+    The board is asked for raw paste mode at once, in the same turn of the line: True when its answer is the next program's to read.
     """
     wire = repl.wire
     home = wire.baud
     repl.start(agent.raised(rate, home))
     wire.baud = rate
-    time.sleep(0.008)  # after OK the board compiles and imports, a few ms, waits 2 ms for its last byte to leave, and switches
+    time.sleep(_SETTLES)
+    started = time.monotonic()
     wire.write(agent.PROOF + PASTE)
-    if wire.until(b"\x04\x04>", 0.3).endswith(b"\x04\x04>"):
-        return
+    heard = wire.until(_DONE, 2 * _PROOF_EVERY)
+    if heard.endswith(_DONE):
+        return True
+    while time.monotonic() - started < _PROOF_LIMIT:
+        wire.write(agent.PROOF)
+        heard += wire.until(_DONE, _PROOF_EVERY)
+        if _DONE in heard:
+            if repl.resume():  # what followed the first proof that counted is no program
+                return False
+            break
     wire.baud = home
-    wire.discard(0.5)
+    back = wire.until(_DONE, _HOME).endswith(_DONE)
     repl.enter()
-    raise LinkBroken("rate-not-held", f"The line on {wire.name} does not hold {rate} baud.", RETRY)
+    if back:
+        message = f"The board on {wire.name} was not heard at {rate} baud: it, its adapter or the cable does not take that rate."
+        raise LinkBroken("rate-not-held", message, RETRY)
+    raise LinkBroken("rate-late", f"The board on {wire.name} did not answer at {rate} baud within {_PROOF_LIMIT:.0f} s.", RETRY)
 
 
 class Progress:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from serial import rfc2217
 
 if TYPE_CHECKING:
-    from provisioning.virtual.board import Board
+    from provisioning.virtual.device import Device
 
 _BACKLOG = 4096  # bytes on the wire before the host has to wait
 _UNREAD_LIMIT = 1 << 20  # bytes a client may leave unread before the rest is lost
@@ -64,7 +64,7 @@ class _SerialPort:
 class Rfc2217Endpoint:
     """`port` is the TCP port once `listen` has returned."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Device) -> None:
         self._board = board
         self.serial = _SerialPort(self)
         self._client: _Client | None = None

@@ -14,10 +14,15 @@ struct page {               /* shared with the hardware process, one per board; 
     int32_t interrupt_char; /* -1: none. Read by the UART before each byte, like mp_interrupt_char in the ESP32's interrupt handler */
     uint8_t starting;       /* the board's own start-up, which nothing interrupts; boot.py and what follows can be interrupted */
     uint8_t deferred;       /* an interrupt arrived while starting: the hardware sends it again */
-    uint8_t pad[2];
+    uint8_t reading;        /* the program waits for the flash: what arrives meanwhile nobody reads, see receive.py */
+    uint8_t pad;
     int64_t clock_offset;   /* seconds from the host's clock to the board's RTC */
     uint64_t reads;         /* flash reads, which do not pass through the hardware */
     uint64_t read_bytes;
+    uint64_t read_time;     /* ns that these reads cost */
+    uint64_t waited;        /* ns of them that have passed so far */
+    uint32_t read_cost;     /* what a read costs: ns, */
+    uint32_t byte_cost;     /* and ps for each byte */
 };
 
 /* From py/obj.h, object representation A: small integers are odd, everything else is a pointer. */
@@ -26,6 +31,8 @@ typedef void *obj;
 struct buffer { void *buf; unsigned long len; int typecode; };
 #define BUFFER_READ 1
 #define BUFFER_WRITE 2
+
+struct map { unsigned long flags, alloc; struct { obj key, value; } *table; };  /* mp_map_t */
 
 struct data {
     struct page *page;
@@ -56,6 +63,9 @@ struct data {
     void (*sweep_all)(void);
     void (*deinit)(void);
     long booted;
+    int (*nanosleep)(const struct timespec *, struct timespec *);
+    struct map *extensible; /* built-in modules that an import looks for in the file system first; py/objmodule.c */
+    long owed;              /* ns of flash reads that are not yet waited for; negative: waited too long */
 };
 
 extern struct data d __attribute__((visibility("hidden")));
@@ -212,6 +222,38 @@ static long request(unsigned op, unsigned a, unsigned b, const void *data, unsig
     return answer[0];
 }
 
+#define WORTH_A_SLEEP 50000  /* ns */
+#define LONGEST_SLEEP 1000000  /* ns: receive.py sees the time pass */
+#define MOST_CREDIT 1000000  /* ns: a sleep that this busy computer drew out longer does not make later reads free */
+
+static long now(void) {
+    struct timespec t;
+    d.clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Lets the time of a flash read pass. Small debts add up until a sleep is worth it, and each sleep counts as long as it was, so that
+   the sum is right. No interrupt ends it, as none ends a read of the flash. */
+static void charge(unsigned long bytes) {
+    struct page *page = d.page;
+    long cost = page->read_cost + (long)(bytes * page->byte_cost / 1000), before, passed;
+    if (!cost) return;
+    page->read_time += (unsigned long)cost;
+    d.owed += cost;
+    if (d.owed < WORTH_A_SLEEP) return;
+    page->reading = 1;
+    do {
+        struct timespec t = {0, d.owed < LONGEST_SLEEP ? d.owed : LONGEST_SLEEP};
+        before = now();
+        d.nanosleep(&t, 0);
+        passed = now() - before;
+        d.owed -= passed;
+        page->waited += (unsigned long)(passed < t.tv_nsec ? passed : t.tv_nsec);
+    } while (d.owed >= WORTH_A_SLEEP);
+    if (d.owed < -MOST_CREDIT) d.owed = -MOST_CREDIT;
+    page->reading = 0;
+}
+
 static int read_at(unsigned long at, obj into, unsigned long limit) {
     struct buffer b;
     if (!d.get_buffer(into, &b, BUFFER_WRITE) || at > limit || b.len > limit - at) return -EINVAL_;
@@ -220,6 +262,7 @@ static int read_at(unsigned long at, obj into, unsigned long limit) {
     for (unsigned long i = 0; i < b.len; i++) to[i] = from[i];
     d.page->reads++;
     d.page->read_bytes += b.len;
+    charge(b.len);
     return 0;
 }
 
@@ -276,6 +319,17 @@ obj h_partition(obj start, obj size) {
     d.start = s;
     d.size = z;
     return SMALL(0);
+}
+
+/* extend(name, module): the built-in module of this name. The caller keeps a reference to it. */
+obj h_extend(obj name, obj module) {
+    for (unsigned long i = 0; i < d.extensible->alloc; i++) {
+        if (d.extensible->table[i].key == name) {
+            d.extensible->table[i].value = module;
+            return SMALL(0);
+        }
+    }
+    return SMALL(-EINVAL_);
 }
 
 /* The shims' only way to the objects above: it stands where machine.mem8 was. */

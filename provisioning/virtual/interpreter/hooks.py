@@ -27,6 +27,7 @@ _NATIVES: tuple[tuple[str, tuple[int, ...]], ...] = (
     ("h_flash_read", (2,)),
     ("h_request", (5, 5)),
     ("h_partition", (2,)),
+    ("h_extend", (2,)),
 )
 _MODE_FRIENDLY, _MODE_RAW = 0, 1  # pyexec_mode_kind_t
 _REPLACES = {  # function of hooks.c: the name through which MicroPython calls what it replaces
@@ -107,8 +108,19 @@ class Hooks:
             self._symbol("gc_sweep_all"),
             self._symbol("mp_deinit"),
             0,
+            self._libc_symbol("nanosleep"),
+            self._extensible_modules(),
+            0,
         ]
         struct.pack_into(f"<{len(slots)}Q", self._region, _PAGE, *slots)
+
+    def _extensible_modules(self) -> int:
+        """The table of these built-in modules (mp_map_t of py/obj.h: flags, size, entries of two words), made writable for h_extend."""
+        at = self._symbol("mp_builtin_extensible_module_map")
+        count, table = struct.unpack("<QQ", ctypes.string_at(at + 8, 16))
+        for page in range(table & ~(_PAGE - 1), table + 16 * count, _PAGE):
+            self._protect(page, mmap.PROT_READ | mmap.PROT_WRITE)
+        return at
 
     def _native_objects(self) -> list[int]:
         """Builds MicroPython function objects behind the slots (py/obj.h: type, signature or function) and returns their addresses."""

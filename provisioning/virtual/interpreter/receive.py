@@ -2,7 +2,7 @@
 
 A byte is lost when the ring is full, as on hardware, and not when this computer gives the interpreter no processor to read it with:
 then the wire waits. The interpreter is excused for as long as it wants to run and gets less than half a processor, and for the first
-5 ms that it runs with a full ring.
+5 ms that it runs with a full ring. The time that a flash read takes counts as running: no computer has to be waited for.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class ReceiveRing:
         self._waiting = bytearray()
         self._pause: asyncio.TimerHandle | None = None
         self._retry: asyncio.TimerHandle | None = None
-        self._full_since: tuple[float, float] | None = None  # loop time and processor time
+        self._full_since: tuple[float, float] | None = None  # loop time, and s that the program was busy
 
     def feed(self, data: bytes) -> None:
         """Bytes that arrived at the UART now. 0x03 interrupts while it is the interrupt character; what does not fit is lost."""
@@ -119,12 +119,12 @@ class ReceiveRing:
             state = Path(f"/proc/{self._pid}/stat").read_bytes().rpartition(b") ")[2][:1]
         except OSError:
             return False
-        now, ran = self._loop.time(), self._ran()
+        now, ran = self._loop.time(), self._ran() + self._page.waited
         if self._full_since is None:
             self._full_since = (now, ran)
             return ran > 0
         full, used = now - self._full_since[0], ran - self._full_since[1]
-        if state != b"R":  # it sleeps, and not for want of input
+        if state != b"R" and not self._page.reading:  # it sleeps, and not for want of input
             return self._request_waits() or (used > 0 and full < _WOKEN_WITHIN)
         return used < max(_READS_WITHIN, _FAIR_SHARE * full)
 

@@ -14,9 +14,13 @@ SIZE = 4096
 _INTERRUPT_CHAR = 0  # int32, -1: none
 _STARTING = 4  # uint8, until the user's code may run
 _DEFERRED = 5  # uint8, set by the signal handler meanwhile
+_READING = 6  # uint8, while the program waits for a flash read
 _CLOCK_OFFSET = 8  # int64, seconds
 _READS = 16  # uint64: flash reads
 _READ_BYTES = 24  # uint64
+_READ_TIME = 32  # uint64, ns
+_WAITED = 40  # uint64, ns of it that have passed
+_READ_COST = 48  # uint32, ns; then uint32, ps per byte
 
 
 class SharedPage:
@@ -60,10 +64,24 @@ class SharedPage:
         struct.pack_into("<q", self._map, _CLOCK_OFFSET, seconds)
 
     @property
-    def flash_reads(self) -> tuple[int, int]:
-        """How many reads, how many bytes."""
-        reads, size = struct.unpack_from("<QQ", self._map, _READS)
-        return int(reads), int(size)
+    def reading(self) -> bool:
+        """The program waits until a flash read is done."""
+        return self._map[_READING] != 0
+
+    @property
+    def flash_reads(self) -> tuple[int, int, float]:
+        """How many reads, how many bytes, the seconds that they took the board."""
+        reads, size, nanoseconds = struct.unpack_from("<QQQ", self._map, _READS)
+        return int(reads), int(size), nanoseconds / 1e9
+
+    @property
+    def waited(self) -> float:
+        """Seconds that programs have waited for flash reads, never cleared; what this computer drew out longer does not count."""
+        return int(struct.unpack_from("<Q", self._map, _WAITED)[0]) / 1e9
+
+    def set_read_cost(self, call: float, byte: float) -> None:
+        """Seconds that each flash read takes from now on, and each byte of it."""
+        struct.pack_into("<II", self._map, _READ_COST, round(call * 1e9), round(byte * 1e12))
 
     def clear_counters(self) -> None:
-        struct.pack_into("<QQ", self._map, _READS, 0, 0)
+        struct.pack_into("<QQQ", self._map, _READS, 0, 0, 0)

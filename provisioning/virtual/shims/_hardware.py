@@ -7,7 +7,7 @@ import sys
 import uctypes
 
 _native = machine.mem8  # h_native of interpreter/hooks.c
-readblocks, writeblocks, ioctl, _read, _request, partition = [_native(i) for i in range(6)]
+readblocks, writeblocks, ioctl, _read, _request, partition, _extend = [_native(i) for i in range(7)]
 _page = uctypes.bytearray_at(int(sys.argv[1]), 64)
 _reply = bytearray(2304)
 
@@ -43,6 +43,12 @@ def call(op, a=0, b=0, data=None, want=False):
 def flash_read(address, buf):
     if _read(address, buf) < 0:
         raise OSError(22)
+
+
+def extend(name, module):
+    """`import name` gives this module when no file of that name is found, as with those that MP_REGISTER_EXTENSIBLE_MODULE names."""
+    if _extend(name, module) < 0:
+        raise ImportError(name)
 
 
 def release():

@@ -5,7 +5,9 @@
 import sys
 import gc
 
-_REPLACED = ("sys", "os", "time", "machine", "vfs", "platform", "socket")
+_REPLACED = ("sys", "vfs")
+# As on hardware, each import of these looks for a file of that name first, and only the u names do not: what that reads is paid for.
+_EXTENSIBLE = ("os", "time", "machine", "platform", "socket")
 _FROZEN = ("esp", "esp32", "network", "ntptime", "flashbdev", "umqtt.simple", "umqtt.robust")
 
 
@@ -19,6 +21,9 @@ def _modules():
     modules = sys.modules
     for name in _REPLACED:
         modules[name] = modules["u" + name] = __import__("_" + name)
+    for name in _EXTENSIBLE:
+        module = modules["u" + name] = __import__("_" + name)
+        _hardware.extend(name, module)
     for name in _FROZEN:
         __import__(name)
     return modules

@@ -1,0 +1,52 @@
+"""`update --new-identity`: a board becomes a device by a certificate and a key that it did not hold. Deliberate, and in the ledger."""
+
+from __future__ import annotations
+
+from provisioning.config.device import Device
+from provisioning.config.product import Product
+from provisioning.errors import TwinrootError
+from provisioning.identity import factory
+from provisioning.job import keep
+from provisioning.job.board import mac_text
+from provisioning.job.report import Report
+from provisioning.job.running import board, reported
+from provisioning.job.update_many import Job, UpdateTask
+from provisioning.link import question
+from provisioning.link.events import Listener
+from provisioning.link.port import resolve
+
+
+def renew(
+    product: Product,
+    device: Device,
+    port: str | None,
+    location: str | None,
+    transport: str,
+    dry_run: bool,
+    max_baud: int | None,
+    events: Listener,
+) -> Report:
+    """Make the board on `port` `device` by the files that are here; where the product issues them, by new ones. `location`: the ledger's.
+
+    What is replaced is laid aside, never deleted, and its fingerprint is in the ledger's rows. Returns a report; what goes wrong is in it.
+    """
+    report = Report(board=product.board.name, product=product.name, device=device.id, listener=events)
+    with reported(report), board(port, report) as repl:
+        with report.step("who"):
+            uid, held = question.who(repl)
+        report.mac = mac_text(uid)
+        report.passed("The board says who it is.")
+    if report.outcome != "pass":
+        return report
+    replaces = held.fingerprint() if held else None
+    try:
+        if not dry_run and (replaces == factory.fingerprint_here(product, device) or not keep.has_files(product, device)):
+            factory.retire(product, device, None)
+            factory.ensure_identity(product, device)
+    except TwinrootError as error:
+        return report.failed(error)
+    job = Job(product.source, None, location, transport, dry_run, max_baud)
+    try:
+        return UpdateTask(job, device, report.mac or "", product, True, replaces).run(resolve(port), events)
+    except TwinrootError as error:
+        return report.failed(error)
