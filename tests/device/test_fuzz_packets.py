@@ -88,7 +88,7 @@ BASE = %r
 if BASE == "simple":
     from umqtt.simple import MQTTClient as base
 else:
-    from twinroot.mini import MQTTClient as base
+    base = twinroot.mini.MQTTClient
 class Stream:
     def __init__(self, data):
         self.data, self.at = data, 0
