@@ -11,7 +11,7 @@ from . import clock, policy, sets, stats, tlslink
 
 CONFIRM_MS = 1000  # between two handshakes that must agree
 
-_FULL = OSError(12, "out of memory")  # made while there is memory for it
+_FULL = OSError(12)  # made while there is memory for it
 _set = None
 _pol = policy.Policy(1)  # until a set has been read
 _link = None
@@ -109,12 +109,11 @@ def connect(timeout=20, prefer=False, wait=True):
                 _failing().ended(k)
             close()
         while wait and pause():
-            sleep_ms(min(pause(), 1000))
+            sleep_ms(250)
         if _trial():
             from . import trial
 
-            trial.again()
-            return twinroot.core.connect(timeout, prefer, False)
+            return trial.again(timeout, prefer)
         return _pass(int(timeout * 1000), prefer)
     except Exception as e:
         return _failing().failed(e, timeout)
@@ -143,9 +142,13 @@ def _pass(ms, prefer):
         if _own and pol.fails <= 10:
             matters = _kept = True
     if d["proven"] != twinroot.SET:
-        from . import guard
+        d["proven"] = twinroot.SET
+        d.pop("trial", None)
+        if "retired" in s:
+            from . import guard
 
-        guard.proved(s)
+            guard.retire(s)
+        stats.write()  # once for a set, however often today was written
     else:
         stats.save(matters)
     return k

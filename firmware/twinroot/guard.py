@@ -1,6 +1,5 @@
-"""What has to outlive damage: which set has proven itself, the newest version that was rolled back, roots that are retired. It is kept
-in two files, each with a hash in front, and apart from the counters of health.json. Loaded when a set proves itself (and let go again),
-is on trial or is updated."""
+"""What has to outlive damage: the newest version that was rolled back, roots that are retired. It is kept in two files, each with a hash in
+front, and apart from the counters of health.json. Loaded when a set is on trial or is updated, and when one that retires roots connects."""
 
 import sys
 
@@ -10,7 +9,7 @@ from ubinascii import hexlify
 
 import twinroot
 
-from . import sets, stats
+from . import sets
 
 
 def _digest(text):
@@ -18,7 +17,7 @@ def _digest(text):
 
 
 def read():
-    """{"proven": number of a set, "refused": version, "retired": [[number of the set that says so, SHA-256 of the root], ...]}"""
+    """{"refused": version, "retired": [[number of the set that says so, SHA-256 of the root], ...]}"""
     for i in "01":
         try:
             with open(sets.ROOT + "guard." + i) as f:
@@ -27,7 +26,7 @@ def read():
                 return ujson.loads(t[16:])
         except (OSError, ValueError):
             pass
-    return {"proven": 0, "refused": 0, "retired": []}
+    return {"refused": 0, "retired": []}
 
 
 def write(g):
@@ -37,18 +36,13 @@ def write(g):
         sets.replace("guard." + i, t)
 
 
-def proved(s):
-    """The set in use, `s`, has connected. Once for a set, however often today was written. What it retires, no older one may use."""
-    d = stats.data()
-    n = d["proven"] = twinroot.SET
-    if d.get("trial", (n + 1,))[0] <= n:
-        del d["trial"]
+def retire(s):
+    """The set in use, `s`, has connected: no older one may use the roots that it retires."""
+    n = twinroot.SET
     g = read()
-    g["proven"] = n
-    g["retired"] = [x for x in g["retired"] if x[0] != n] + [[n, x] for x in s.get("retired", ())]
+    g["retired"] = [x for x in g["retired"] if x[0] != n] + [[n, x] for x in s["retired"]]
     try:
         write(g)
     except OSError:  # a file system that cannot be written costs this, never the connection
         pass
-    stats.write()
-    del twinroot.guard, sys.modules[__name__]  # 2 KB, for once in the life of a set
+    del twinroot.guard, sys.modules[__name__]  # for once in the life of a set

@@ -50,8 +50,7 @@ def _check(d):
             a, b, c = d[k]
             a | b | c
     for r in d["routes"].values():
-        r["good"] | r["bad"] | r.get("at", 0)
-        r.get("err", "") + r.get("iss", "")
+        r["good"] | r["bad"] | r.get("at", 0), r.get("err", "") + r.get("iss", "")
     for r in d["roots"].values():
         r["good"] | 0
 

@@ -22,7 +22,7 @@ def _judged():
     """True when the set in use may be left for the one before."""
     global _whole
     n = twinroot.SET
-    if stats.data()["proven"] != n and guard.read()["proven"] != n:
+    if stats.data()["proven"] != n:
         return True
     if _whole is None:
         _whole = seal.whole(n)
@@ -31,8 +31,7 @@ def _judged():
 
 def _before(n):
     """The set to compare with: the one that has proven itself, or the newest whole one before."""
-    p = stats.data()["proven"] or guard.read()["proven"]
-    for m in [p] + sorted([int(d) for d in uos.listdir(sets.ROOT) if d.isdigit()], reverse=True):
+    for m in [stats.data()["proven"]] + sorted([int(d) for d in uos.listdir(sets.ROOT) if d.isdigit()], reverse=True):
         if 0 < m < n and seal.whole(m):
             return m
     return 0
@@ -42,8 +41,7 @@ def other(e, timeout):
     """A Link by another set when that connects where the set in use failed with `e`, else None."""
     t = stats.data().get("trial")
     if t and t[0] != twinroot.SET:  # this one only stands in
-        again()
-        return twinroot.core.connect(timeout, False, False)
+        return again(timeout, False)
     return _instead(e, int(timeout * 1000))
 
 
@@ -116,13 +114,14 @@ def _count(n, m, version):
     stats.write()  # not counted among the day's writes: there are a handful of these for a set
 
 
-def again():
-    """Turn to the set on trial, for which an older one stands in."""
+def again(timeout, prefer):
+    """Turn to the set on trial, for which an older one stands in, and connect."""
     d = stats.data()
     twinroot.load()
     twinroot.stats._d = d
     if twinroot.SET != d["trial"][0]:  # its code does not load any more
         del d["trial"]
+    return twinroot.core.connect(timeout, prefer, False)
 
 
 def strip(s):

@@ -150,6 +150,8 @@ while True:  # calls, and an exception, take some bytes of their own
         break
     except MemoryError:
         hog = hog[0]
+for i in range(4):
+    hog = hog[0]
 while n == 0 or kinds[n - 1] != "ok":  # piece by piece memory comes back
     try:
         twinroot.connect(wait=False)
