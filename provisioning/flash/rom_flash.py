@@ -18,8 +18,9 @@ PIECE = 256  # bytes that are read, and proven, at once
 FLASH_BEGIN, FLASH_DATA, SPI_SET_PARAMS, READ_FLASH_SLOW, SPI_FLASH_MD5 = 0x02, 0x03, 0x0B, 0x0E, 0x13
 _SLOW_READ = 64  # bytes of one READ_FLASH_SLOW: the loader's own limit
 _BLOCK = 1024  # bytes of one FLASH_DATA: what the ROM of every chip takes
-_WRITE = 5.0  # seconds for an erase of one sector or the write of one block; data sheets say 0.4 s and 12 ms at worst
-_TRIES = 4
+_WRITE = 3.0  # seconds for an erase of one sector or the write of one block; data sheets say 0.4 s and 12 ms at worst
+ANSWER = 2.0  # seconds for what the loader answers without a write
+_TRIES = 3
 _ERASED = b"\xff"
 _XOR_SEED = 0xEF  # of a command's checksum
 
@@ -106,7 +107,7 @@ class RomFlash:
         """The answer to a question, which changes nothing and so may be asked again."""
         for _ in range(_TRIES):
             try:
-                return self._loader.command(code, data)
+                return self._loader.command(code, data, ANSWER)
             except NO_ANSWER:
                 continue
         raise self._damaged()

@@ -244,7 +244,7 @@ class RawRepl:
         done = b""
         for _ in range(_TRIES):
             at = len(done)
-            code = b"_p=_r[%d:%d]\nprint(_p,binascii.crc32(_p),binascii.crc32(_r))" % (at, at + _PIECE)
+            code = b"_p=_r[%d:%d]\nprint(_p,ubinascii.crc32(_p),ubinascii.crc32(_r))" % (at, at + _PIECE)
             try:
                 piece, check, whole = self.run(code).rstrip(b"\r\n").rsplit(b" ", 2)
                 if int(check) != zlib.crc32(piece):

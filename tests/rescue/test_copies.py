@@ -12,6 +12,7 @@ import pytest
 
 from provisioning.config.load import load_board
 from provisioning.errors import TwinrootError
+from provisioning.flash import rom_flash
 from provisioning.flash.line import open_line
 from provisioning.job.rescue import backup, restore
 from provisioning.rescue import blocks, copies, loader
@@ -67,6 +68,15 @@ def _by_loader(board: VirtualBoard, folder: Path):  # type: ignore[no-untyped-de
     return opened()
 
 
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A board without power is given up soon: nothing but the wait is shorter."""
+    monkeypatch.setattr(rom_flash, "_WRITE", 0.3)
+    monkeypatch.setattr(rom_flash, "_TRIES", 2)
+    monkeypatch.setattr(rom_flash, "ANSWER", 0.3)
+
+
+@pytest.mark.usefixtures("brief")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("step", [pytest.param(61, id="some"), pytest.param(1, id="every", marks=pytest.mark.long)])
 def test_power_cut_in_a_restore(board: VirtualBoard, tmp_path: Path, step: int) -> None:

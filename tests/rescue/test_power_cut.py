@@ -9,6 +9,7 @@ import pytest
 
 from provisioning.config.load import load_board
 from provisioning.errors import TwinrootError
+from provisioning.flash import rom_flash
 from provisioning.flash.line import open_line
 from provisioning.rescue import blocks, loader, programs
 from provisioning.virtual import VirtualBoard
@@ -36,6 +37,15 @@ def one_of_both(found: dict[str, bytes], whole: dict[str, bytes]) -> bool:
     return len(found) == len(whole)
 
 
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A board without power is given up soon: nothing but the wait is shorter."""
+    monkeypatch.setattr(rom_flash, "_WRITE", 0.3)
+    monkeypatch.setattr(rom_flash, "_TRIES", 2)
+    monkeypatch.setattr(rom_flash, "ANSWER", 0.3)
+
+
+@pytest.mark.usefixtures("brief")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("step", [pytest.param(11, id="some"), pytest.param(1, id="every", marks=pytest.mark.long)])
 def test_rename(board: VirtualBoard, tmp_path: Path, step: int) -> None:
