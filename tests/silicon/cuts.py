@@ -16,7 +16,7 @@ _CRASH_AT = 0.6  # of the bytes that the update sends
 
 
 class Cut:
-    """Takes the power away `moment` seconds from now, whatever the board does then."""
+    """Pulls the cable `moment` seconds from now, whatever the board does then: its power goes, and then its port."""
 
     def __init__(self, rig: Rig, moment: float) -> None:
         self._error: TwinrootError | None = None
@@ -27,14 +27,16 @@ class Cut:
     def _off(self) -> None:
         try:
             self._rig.board.power_off()
+            self._rig.board.unplug()
         except TwinrootError as error:
             self._error = error
 
     def happened(self) -> None:
-        """Returns when it has. Raises what kept it from happening."""
+        """Returns when it has, the cable in again and the power off. Raises what kept it from happening."""
         self._timer.join()
         if self._error is not None:
             raise self._error
+        self._rig.board.plug()
 
 
 def _update(rig: Rig, product: object) -> Ran:

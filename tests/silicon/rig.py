@@ -115,7 +115,8 @@ class Rig:
         if state not in self.states and make is not None:
             self.start("blank")
             make(self)
-            self.keep(state)
+            if state not in self.states:
+                self.keep(state)
         self.off()
         self.board.load_flash(0, self.states[state])
         self.settle()
