@@ -11,6 +11,7 @@ from tests.silicon.rig import Ran, Rig, RowFailedError
 
 CUTS = 20
 _STARTUP = 0.5  # s of Python before the port is opened: a cut there would be none
+_LAST = 0.9  # of an update's time: a cut after its end would be none
 _EMPTY = ("no-set", "no-package")  # what `verify` says of a board without a set
 _CRASH_AT = 0.6  # of the bytes that the update sends
 
@@ -70,7 +71,7 @@ def cuts(rig: Rig, products: Products) -> tuple[float, str]:
     found: dict[str, int] = {}
     for number in range(CUTS):
         start, product, usual = (("blank", products.one, first), ("one", products.two, second))[number % 2]
-        moment = _STARTUP + (number + 0.5) / CUTS * (usual.seconds - _STARTUP)
+        moment = _STARTUP + (number + 0.5) / CUTS * (_LAST * usual.seconds - _STARTUP)
         what = _cut(rig, start, product, moment)
         found[what] = found.get(what, 0) + 1
     told = ", ".join(f"{count} {what}" for what, count in sorted(found.items()))
