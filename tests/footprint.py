@@ -28,18 +28,18 @@ from tests.device.jail import MICROPYTHON, Board  # noqa: E402
 from tests.device.world import ATS, LEGACY, World  # noqa: E402
 
 CORE = ("__init__", "core", "policy", "sets", "slots", "stats", "clock", "der", "tlslink")
-FAILURE = ("errors", "classify", "verify")
+FAILURE = ("errors", "classify", "verify", "failing", "fallback")
 
 # What may not be exceeded on the 64-bit build: 8, 9, 4 and 48 KB are promises of the package, the rest is today's number and a little
 # room.
 LIMITS = {
     "mpy_core": 8192,
-    "mpy_failure": 2700,
-    "mpy_total": 24000,
+    "mpy_failure": 5200,
+    "mpy_total": 31000,
     "heap_import": 9 * 1024,
     "heap_core": 21000,
     "heap_set": 3000,
-    "heap_connected": 22500,
+    "heap_connected": 23000,
     "heap_peak": 4096,
     "heap_second_link": 256,
     "heap_per_loop": 0,
@@ -94,12 +94,15 @@ def sampled(f):
         return r
     return g
 t = twinroot.tlslink
-kept = t.Wire._io, t.der.a2b_base64, t.der.fields, twinroot.sets.replace
-t.Wire._io, t.der.a2b_base64, t.der.fields, twinroot.sets.replace = [sampled(f) for f in kept]
+kept = t.Wire._io, t.der.a2b_base64, t.uhashlib, twinroot.sets.replace
+class Hash:
+    sha256 = sampled(t.uhashlib.sha256)
+t.Wire._io, t.der.a2b_base64, twinroot.sets.replace = sampled(kept[0]), sampled(kept[1]), sampled(kept[3])
+t.uhashlib = Hash
 a = peak = live()
 link = twinroot.connect()
 r["heap_peak"] = peak - a - library
-t.Wire._io, t.der.a2b_base64, t.der.fields, twinroot.sets.replace = kept
+t.Wire._io, t.der.a2b_base64, t.uhashlib, twinroot.sets.replace = kept
 sampled = kept = t = None
 a = live()
 r["heap_connected"] = a - start - library

@@ -27,6 +27,7 @@ _file = None  # that file, while it is open
 _index = None
 _bad = None  # what was wrong with a module that was loaded late
 _order = []  # numbers: the set in use, then those to try after it
+_full = OSError(12, "out of memory")  # made while there is memory for it
 _first = 0  # the active set; the others are listed when it cannot be used
 
 
@@ -128,14 +129,14 @@ def _choose(e=None):
     __path__ = _HOME
 
 
-def load():
-    """Choose the set; at import, and after the active one has changed."""
+def load(first=0):
+    """Choose the set; at import, and after the active one has changed. `first`: this one, and not the active one."""
     global _order, _first, NOTE
     NOTE = None
     _first = 0
     try:
         with open("/trust/active") as f:
-            _first = int(f.read())
+            _first = first or int(f.read(9))
     except (OSError, ValueError) as e:
         NOTE = "active: %r" % e
     _order = [_first]
@@ -165,7 +166,7 @@ def _call(module, name, **options):
     try:
         return getattr(_need("core", module), name)(**options)
     except MemoryError:  # not even the module that would explain it fits
-        raise OSError(12, "out of memory")
+        raise _full
 
 
 def connect(**options):

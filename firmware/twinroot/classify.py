@@ -15,6 +15,8 @@ def kind(e, verified=False):
     if isinstance(e, MemoryError):
         return "memory"
     a = e.args[0] if e.args else 0
+    if not isinstance(e, (OSError, ValueError)):
+        return "set" if isinstance(e, (AttributeError, TypeError, KeyError)) else "network"
     if not isinstance(e, OSError):
         a = str(a)
         for row in _TEXT.split("|"):
@@ -44,14 +46,29 @@ def kind(e, verified=False):
     return "network"
 
 
+def ended(e, link):
+    """The package's error for what a call met in the session of `link` (None: there is none yet), which it ends: where the next packet
+    begins is not known any more. A subscription that is refused ends nothing."""
+    from . import errors
+
+    if not isinstance(e, errors.TwinrootError):
+        if e.args and e.args[0] == 0x80:
+            return errors.make("refused", "subscription", link.route)
+        e = errors.make(kind(e, True) if isinstance(e, (OSError, MemoryError)) else "network", e, link and link.route)
+    if link:
+        link.wire.dead = True
+        link.close()
+    return e
+
+
 def error(e, route, seen, wire):
     """The package's error for `e`, raised while the set's files were loaded (`wire` None), on the way to the server
     (True), or in a handshake over that Wire. `seen`: what the verify callback collected."""
     from . import errors
 
     k = kind(e, bool(seen))
-    what = ""
-    if isinstance(e, AttributeError):
+    what = issuer = ""
+    if isinstance(e, AttributeError) and not wire:
         what = "this TLS library cannot verify servers (axTLS on ESP8266): refused, use an ESP32"
     if not wire:
         if k == "network":
@@ -64,4 +81,8 @@ def error(e, route, seen, wire):
         k = verify.kind(seen, route["host"])
     if wire and wire is not True and wire.head not in (0, 0x15, 0x16):  # TLS begins with an alert or a handshake
         what = "the server does not speak TLS, a captive portal?"
-    return errors.make(k, e, route["name"], seen[1] if seen and k == "trust" else None, what)
+    if k == "trust" and len(seen) > 1:
+        from . import verify
+
+        issuer = verify.issuer(seen[1])
+    return errors.make(k, e, route.get("name"), issuer or None, what)

@@ -1,13 +1,28 @@
 """mqtt(): a connected MQTT client over the best route. The client is umqtt.simple's (or umqtt.robust's) where the
 firmware has it, else mini.py; only its connect() is replaced, so reconnecting goes through the route policy too."""
 
+import sys
+
 import ustruct
 from utime import ticks_diff, ticks_ms
 
 import twinroot  # core and stats are looked up there: after a rollback, or an update, they are those of another package
 
 
+def _frozen(name):
+    """Load a module that the firmware holds. Else `import` looks for it, and for each module that it imports, in flash first."""
+    path = sys.path[:]
+    sys.path[:] = (".frozen",)
+    try:
+        __import__(name)
+    except ImportError:
+        pass
+    finally:
+        sys.path[:] = path
+
+
 def _base(robust):
+    _frozen("umqtt.robust" if robust else "umqtt.simple")
     try:
         if robust:
             from umqtt.robust import MQTTClient
@@ -43,17 +58,17 @@ def _refused(what, route):
     return errors.make("refused", what, route)
 
 
-def _back_off(e):
-    """A refusal after a handshake that was good slows the attempts down, and changes no route."""
-    f = twinroot.stats.data().get("fails")
-    twinroot.stats.bad(e.route, e.kind, None)
-    twinroot.core.state()[1].fails = f[1] + 1 if f else 1
-    twinroot.core.failed(e, True)
+def _core(name, *a):
+    """What the core in use answers to a call; None from an older one, which stands in and does not have it."""
+    f = getattr(twinroot.core, name, None)
+    return f and f(*a)
 
 
 class _Whole:
     """The stream for umqtt, which takes what read() answers for whole: an end in the middle of a packet would be its IndexError, and
     the end of a loop that survives OSError."""
+
+    pong = False  # the broker has answered a ping
 
     def __init__(self, s):
         self.s = s
@@ -63,9 +78,13 @@ class _Whole:
         self.close = s.close
 
     def read(self, n):
+        if n < 0:
+            raise OSError(22, "no MQTT")
         d = self.s.read(n)
         if d is not None and len(d) < n:
             raise OSError(104, "closed by the broker")
+        if d == b"\xd0":
+            self.pong = True
         return d
 
 
@@ -76,29 +95,27 @@ def _kind(base):
         own = False  # the client id is the set's
         subs = ()
         asked = 0  # ticks at which ping() looked at the clock
+        f = None  # the application's callback
+        inside = False  # it is running, or has raised
 
         def connect(self, clean_session=True, timeout=None):
             """Connect over the best route; RefusedError when the broker does not want this device."""
+            self.inside = False
             k = twinroot.core.connect(timeout or self.timeout)
             if self.own:
                 self.client_id = twinroot.core.state()[0]["client_id"]
             try:
                 # The handshake's limit still holds: a silent broker is not waited for.
                 self.sock = _Whole(k.sock)
-                present = self._hello(k, clean_session)
-            except (OSError, ValueError, MemoryError) as e:
-                from . import classify, errors
-
-                if not isinstance(e, errors.TwinrootError):
-                    e = errors.make(classify.kind(e, True), e, k.route)
-                _back_off(e)
+                return self._hello(k, clean_session)
+            except Exception as e:
+                e = self._end(e, False, k)
+                if e.route:
+                    twinroot.stats.bad(e.route, e.kind, None)
+                f = _core("_failing")
+                if f:
+                    f.refused()
                 raise e
-            finally:
-                if self.link is not k:
-                    k.close()
-            if twinroot.core.well(True):
-                twinroot.stats.save(True)
-            return present
 
         def _hello(self, k, clean):
             k.sock.write(packet(self, clean))
@@ -109,14 +126,83 @@ def _kind(base):
                 raise _refused("CONNACK %d" % r[3], k.route)
             # From now on silence of one and a half keep-alives is a dead connection.
             k.wire.limit = self.keepalive * 1500
+            self.link = k
             for t in self.subs:
                 base.subscribe(self, t[0], t[1])
-            self.link = k
             return r[2] & 1
 
+        def reconnect(self):
+            """For umqtt.robust, whose own would go around the routes."""
+            while True:
+                try:
+                    return self.connect(False)
+                except OSError as e:
+                    self.log(True, e)
+
+        def _end(self, e, was, k=None):
+            """What to raise for `e`, which a call has met. The application's own exceptions pass; whatever else it is, the session is
+            over: where the next packet begins is not known any more."""
+            own = self.inside
+            self.inside = was
+            if not own:
+                try:
+                    from . import classify
+
+                    e = classify.ended(e, k or self.link)
+                except Exception:  # not even what would explain it fits, or an older package stands in
+                    e = OSError(12, "out of memory")
+            return e
+
+        def set_callback(self, f):
+            self.f = f
+            self.cb = self._deliver
+
+        def _deliver(self, topic, msg):
+            if self.f:
+                self.inside = True
+                self.f(topic, msg)
+                self.inside = False
+
+        def _proven(self):
+            if not self.link.ok:
+                _core("proved", self.link)
+
         def subscribe(self, topic, qos=0):
-            base.subscribe(self, topic, qos)
+            was = self.inside
+            self.inside = False
+            try:
+                base.subscribe(self, topic, qos)
+            except Exception as e:
+                raise self._end(e, was)
+            self.inside = was
             self.subs = [t for t in self.subs if t[0] != topic] + [(topic, qos)]
+
+        def publish(self, topic, msg, retain=False, qos=0):
+            was = self.inside
+            self.inside = False
+            try:
+                base.publish(self, topic, msg, retain, qos)
+            except Exception as e:
+                raise self._end(e, was)
+            self.inside = was
+            if qos:
+                self._proven()
+
+        def wait_msg(self):
+            was = self.inside
+            self.inside = False
+            try:
+                r = base.wait_msg(self)
+            except Exception as e:
+                raise self._end(e, was)
+            self.inside = was
+            if self.sock.pong:
+                self._proven()
+            return r
+
+        def check_msg(self):
+            self.sock.setblocking(False)
+            return self.wait_msg()
 
         def ping(self):
             """Keep alive; on another than the preferred route, go home when the time has come."""
@@ -126,7 +212,18 @@ def _kind(base):
                 self.asked = t
                 if twinroot.core.due():
                     self.connect(False)
-            base.ping(self)
+            try:
+                base.ping(self)
+            except Exception as e:
+                raise self._end(e, self.inside)
+
+        def disconnect(self):
+            try:
+                base.disconnect(self)
+            except Exception as e:
+                raise self._end(e, self.inside)
+            if self.link:
+                self.link.close()
 
     return Client
 
@@ -148,8 +245,7 @@ def mqtt(
     c = _kind(_base(robust))(client_id or "", "", 8883, user, password, keepalive)
     c.own = not client_id
     c.timeout = timeout
-    if callback:
-        c.set_callback(callback)
+    c.set_callback(callback)
     if last_will:
         c.set_last_will(*last_will)
     c.connect(clean_session)

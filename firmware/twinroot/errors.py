@@ -7,7 +7,7 @@ _HELP = {
     "trust": ("TrustError", "No root of this route signed that: a portal in between, or a set to update"),
     "clock": ("ClockError", "Set the clock: check time.servers and the RTC"),
     "hostname": ("HostnameError", "Another server answers: check endpoint and DNS"),
-    "network": ("NetworkError", "Check Wi-Fi, DNS, port 8883; tried again on this route only"),
+    "network": ("NetworkError", "Check Wi-Fi, DNS, port 8883; it is tried again"),
     "memory": ("MemoryLow", "TLS needs 45 KB outside the heap: close other sessions"),
     "set": ("SetError", "Write the set again: twinroot update"),
     "refused": ("RefusedError", "Check that the certificate is active and its policy allows this client id"),

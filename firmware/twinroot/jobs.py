@@ -12,7 +12,7 @@ from ubinascii import a2b_base64
 
 import twinroot
 
-from . import ota, sets, stats
+from . import errors, ota, sets, slots
 
 
 class _Update(ota.Update):
@@ -50,15 +50,21 @@ class Jobs:
         if self.got and t == self.topic:
             self._guarded(self._chunk, msg)
         elif t in (self.base + "notify-next", self.base + "start-next/accepted"):
-            x = ujson.loads(msg).get("execution")
+            try:
+                x = ujson.loads(msg)["execution"] if b"execution" in msg else None
+                n = x and x["jobId"] + ""
+                d = x and x.get("jobDocument")
+            except MemoryError as e:
+                raise errors.make("memory", e, None, None, "job")
+            except Exception:  # no message of AWS IoT Jobs: there is no job that could fail
+                return
             if not x:  # there is none, or no more
                 self.got = None
-            elif not self.done and not (self.got and x["jobId"] == self.id):
+            elif not self.done and not (self.got and n == self.id):
                 self.got = None
-                self.id = x["jobId"]
-                d = x.get("jobDocument")
+                self.id = n
                 if isinstance(d, dict) and "twinroot" in d:
-                    self._guarded(self._begin, d["twinroot"], x["status"])
+                    self._guarded(self._begin, d["twinroot"], x.get("status"))
                 elif self.other:
                     self.other(topic, msg)
                 else:
@@ -75,6 +81,11 @@ class Jobs:
             f(*a)
         except Exception as e:
             self.got = None
+            if isinstance(e, MemoryError):
+                e = errors.make("memory", e, None, None, "job")
+            if getattr(e, "kind", "set") != "set":  # says nothing about the job: it is given again
+                self.id = None
+                raise e
             self._say("FAILED", (str(e) if isinstance(e, OSError) else repr(e))[:200])
 
     def _begin(self, d, status):
@@ -85,16 +96,23 @@ class Jobs:
             return
         if v < have:
             raise ota._no("version %d is not newer" % v)
-        if v <= stats.data().get("refused", 0):
+        if v <= ota.refused():
             raise ota._no("version %d was rolled back" % v)
+        a = slots.active()
+        if a != twinroot.SET and sets.read(a).get("version") == v:  # an older one stands in for it
+            self._say("IN_PROGRESS", "on trial: %s" % twinroot.NOTE)
+            return
         if status != "IN_PROGRESS":
             self._say("IN_PROGRESS", "begun")
         got = ota.Topic()
         got.update = _Update()
         got.update.want = v
         if "topic" in d:
-            self.topic = d["topic"]
-            self.c.subscribe(self.topic)
+            t = d["topic"] + ""
+            if not 0 < len(t) < 253 or "#" in t or "+" in t:
+                raise ota._no("no topic: " + t[:40])
+            self.topic = t
+            self.c.subscribe(t)
             self.got = got
             self.ask()
             return

@@ -113,6 +113,7 @@ class MQTTClient:
         if not r:
             raise MQTTException(-1, "closed by the broker")
         if op == 0xD0:
+            self.sock.pong = True
             return None
         if op & 0xF0 != 0x30:
             return op
@@ -123,12 +124,16 @@ class MQTTClient:
             k += 7
             if b < 0x80:
                 break
+            if k > 21:  # MQTT 3.1.1, 2.2.3: four bytes
+                raise MQTTException(22, "no MQTT")
         t = self._read(2)
-        t = self._read(t[0] << 8 | t[1])
-        n -= 2 + len(t)
+        k = t[0] << 8 | t[1]
+        n -= 2 + k + (2 if op & 6 else 0)
+        if n < 0 or op & 6 == 6:
+            raise MQTTException(22, "no MQTT")
+        t = self._read(k)
         if op & 6:
             pid = self._read(2)
-            n -= 2
         self.cb(t, self._read(n) if n else b"")
         if op & 6:
             self.sock.write(b"\x40\2" + pid)

@@ -1,12 +1,19 @@
-"""Set the clock from the network. NTP is not authenticated: an answer before the set's floor is not believed."""
+"""Set the clock from the network. NTP is not authenticated: an answer before the set's floor, or beyond its ceiling, is not believed,
+and no answer does more than set the clock."""
 
 import uos
 import usocket
 import utime
+from micropython import const
+from utime import ticks_add, ticks_diff, ticks_ms
 
 from . import clock
 
 _NTP = 2208988800  # unix epoch, in seconds since 1900
+_REST_MS = const(3600000)  # how long a server is left alone that has sent a kiss of death (RFC 4330, 8)
+
+moved = False  # the clock was set: what it said before does not count against hours
+_kissed = {}  # server -> ticks until which it is not asked
 
 
 def put(unix):
@@ -38,7 +45,11 @@ def ask(server, ms, info):
         r = s.recv(48)
     finally:
         s.close()
-    if len(r) < 48 or r[0] & 7 != 4 or not 0 < r[1] < 16 or r[0] >> 6 == 3 or r[24:32] != mark:
+    if len(r) < 48 or r[0] & 7 != 4 or r[24:32] != mark:
+        raise OSError(22, "NTP")
+    if r[1] == 0:
+        _kissed[server] = ticks_add(ticks_ms(), _REST_MS)
+    if not 0 < r[1] < 16 or r[0] >> 6 == 3:
         raise OSError(22, "NTP")
     t = int.from_bytes(r[40:44], "big")
     return t + (0 if t >> 31 else 1 << 32) - _NTP  # era 1 begins in 2036
@@ -47,17 +58,23 @@ def ask(server, ms, info):
 WAIT_MS = 3000  # for each server
 
 
-def sync(servers, floor, info):
-    """Set the clock from the first server that answers with a time above the floor. True when the clock was wrong by
+def sync(servers, floor, ceiling, info):
+    """Set the clock from the first server that answers with a time from the floor to the ceiling. True when the clock was wrong by
     two seconds or more and is right now, False when it was right, None when no server helped."""
+    global moved
     for server in servers:
         try:
+            if 0 < ticks_diff(_kissed.get(server, ticks_ms()), ticks_ms()) <= _REST_MS:
+                continue
             t = ask(server, WAIT_MS, info)
-            if t >= floor:
+            if floor <= t < ceiling:
                 if abs(t - clock.now()) < 2:
                     return False
                 if put(t):
+                    moved = True
                     return True
-        except (OSError, LookupError):  # the next server; a look-up may answer nothing
+        except MemoryError:
+            raise
+        except Exception:  # whatever it answered, or the look-up did: the next server
             pass
     return None

@@ -20,10 +20,11 @@ from ubinascii import hexlify
 
 import twinroot
 
-from . import clock, errors, sets, slots, stats
+from . import clock, errors, guard, seal, sets, slots, stats
 
 MAGIC = b"TWSET1\n"
 _LIMIT = 8192  # bytes of manifest
+_LONGEST = 1024  # bytes of signature
 _INFO = b"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20"  # DigestInfo of SHA-256
 # A set may not bring: who this device is, and the table that a bench uses to redirect connections.
 _OWN = ("device", "client_id", "cert", "key", "wifi", "lab", "files", "board", "chip", "product", "format")
@@ -47,6 +48,21 @@ def verified(key, signature, data):
     return m == b"\0\1" + b"\xff" * (size - len(d) - 3) + b"\0" + d
 
 
+def refused():
+    """The highest version that was rolled back."""
+    old = stats.data().get("refused")  # where releases before guard.py kept it
+    return max(guard.read()["refused"], old if isinstance(old, int) else 0)
+
+
+def newest():
+    """The highest version that is no news: of the set in use, of the active one, of those that were rolled back."""
+    v = max(sets.read(twinroot.SET).get("version", 0), refused())
+    try:
+        return max(v, sets.read(slots.active()).get("version", 0))
+    except OSError:  # the active one cannot be read: an update is what it needs
+        return v
+
+
 class Update:
     """feed() it the container in pieces of any size; `done` when the new set is active. The number of the new set is
     `number`. Nothing is active before the last byte is written and checked."""
@@ -59,7 +75,20 @@ class Update:
         self.i = self.left = 0
 
     def feed(self, data):
-        """SetError when the update is refused; feed() it no more then."""
+        """SetError when the update is refused, MemoryLow when there is no room for it: feed() it no more then."""
+        try:
+            self._feed(data)
+        except Exception as e:
+            if self.f:
+                self.f.close()
+            self.buf = self.man = self.f = self.h = self.old = None
+            if isinstance(e, errors.TwinrootError):
+                raise e
+            if isinstance(e, MemoryError):
+                raise errors.make("memory", e, None, None, "update")
+            raise errors.make("set", repr(e), None, None, "update refused")
+
+    def _feed(self, data):
         if self.man is None:
             self.buf += data
             data = self._head()
@@ -89,11 +118,13 @@ class Update:
         if len(b) < i + 2:
             return None
         n = ustruct.unpack_from("!H", b, i)[0]
+        if n > _LONGEST:
+            raise _no("too long")
         i += 2 + n
         if len(b) < i + 4:
             return None
         m = ustruct.unpack_from("!I", b, i)[0]
-        if n > 1024 or m > _LIMIT:
+        if m > _LIMIT:
             raise _no("too long")
         i += 4
         if len(b) < i + m:
@@ -111,7 +142,7 @@ class Update:
         man, old = self.man, self.old
         if man["product"] != old["product"] or man.get("device") not in (None, old["device"]):
             raise _no("for another product or device")
-        if man["version"] <= max(old.get("version", 0), stats.data().get("refused", 0)):
+        if man["version"] <= newest():
             raise _no("version %d is not newer" % man["version"])
         clock.check(old)
         if clock.now() >= man["expires"]:
@@ -169,8 +200,9 @@ class Update:
         new["time"]["floor"] = max(new["time"]["floor"], self.old["time"]["floor"])
         new["version"] = self.man["version"]
         new["files"] = files
-        with open(q + "set.new", "w") as f:
-            ujson.dump(new, f)
+        new.pop("sum", None)
+        with open(q + "set.new", "wb") as f:
+            f.write(seal.seal(ujson.dumps(new).encode()))
         uos.rename(q + "set.new", q + "set.json")
         from . import check
 
@@ -208,10 +240,13 @@ def tidy():
     packages = []
     for d in uos.listdir(sets.ROOT):
         if d.isdigit():
-            if int(d) in keep:
-                packages.append(sets.read(int(d))["package"])
-            else:
-                _remove(sets.ROOT + d)
+            try:
+                if int(d) in keep:
+                    packages.append(sets.read(int(d))["package"])
+                    continue
+            except (OSError, KeyError):  # damaged: nobody can go back to it
+                pass
+            _remove(sets.ROOT + d)
     home = "/lib/twinroot"
     for d in uos.listdir(home):
         if "." not in d and d not in packages:

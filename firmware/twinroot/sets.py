@@ -20,11 +20,11 @@ def read(n):
             with open(path(n) + "set.json") as f:
                 d = ujson.load(f)
             d.pop("files", None)
-        for r in d["routes"]:
-            r["name"], r["host"], r["port"], r["roots"]
-        d["routes"][0]
+        d["routes"][0]["name"]
         return d
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as e:
+    except MemoryError:
+        raise
+    except Exception as e:
         from . import errors
 
         raise errors.make("set", e, None, None, "set %d" % n)

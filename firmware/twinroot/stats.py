@@ -11,6 +11,7 @@ from utime import ticks_diff, ticks_ms
 from . import sets
 
 _HOUR = const(3600000)
+_SIZE = const(4096)  # bytes of health.json; a product with ten routes needs 2,000
 _DAY = const(48)  # writes; 100,000 erase cycles of one block last 5 years even if littlefs did not level wear
 
 _d = None
@@ -24,12 +25,34 @@ def data():
         _at = ticks_ms()
         try:
             with open(sets.ROOT + "health.json") as f:
-                _d = ujson.load(f)
-            _d["routes"].items, _d["roots"].items, _d["proven"] + _d["since"], _d["last"]
-            sum(_d.setdefault("day", [0, 0]))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            _d = {"v": 1, "proven": 0, "last": None, "since": 0, "day": [0, 0], "routes": {}, "roots": {}}
+                t = f.read(_SIZE)
+            d = t.count("[") < 9 and ujson.loads(t)  # brackets without end would fill the heap
+            _check(d)
+        except MemoryError:  # says nothing about the file
+            raise
+        except Exception:  # not there, or damaged: counted anew
+            d = {"v": 1, "proven": 0, "last": None, "since": 0, "day": [0, 0], "routes": {}, "roots": {}}
+        _d = d
     return _d
+
+
+def _check(d):
+    """An exception when `d` is not what is written here: whoever uses it later need not ask."""
+    a, b = d.setdefault("day", [0, 0])
+    a | d["proven"] | d["since"]
+    if b < 0:
+        raise ValueError
+    (d["last"] or "") + ""
+    for k in ("fails", "trial"):
+        if len(d.get(k, "   ")) != 3:
+            del d[k]
+        elif k in d:
+            a, b, c = d[k]
+            a | b | c
+    for r in d["routes"].values():
+        r["good"] | r["bad"] | r.get("at", 0), r.get("err", "") + r.get("iss", "")
+    for r in d["roots"].values():
+        r["good"] | 0
 
 
 def _row(table, name):

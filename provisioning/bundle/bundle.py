@@ -95,7 +95,7 @@ def build(product: Product, device: Device, interpreter: Interpreter | None = No
         trust[KEY_FILE] = pair.key_pem
     code = {f"{PACKAGE_HOME}/{package.digest}": package.content}
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in {**trust, **code}.items()} | {KEY_FILE: pair.key_sha256}
-    trust[SET_FILE] = _line(_set(product, device, one, pair, package.digest, hashes))
+    trust[SET_FILE] = sealed(_set(product, device, one, pair, package.digest, hashes))
     lib = {f"{PACKAGE_HOME}/{compiler.LOADER}": package.loader, **code}
     lib.update({f"/{name}": file.read_bytes() for name, file in product.app.items()})
     return Bundle(
@@ -109,14 +109,16 @@ def build(product: Product, device: Device, interpreter: Interpreter | None = No
     )
 
 
+def sealed(value: dict[str, Any]) -> bytes:
+    """set.json of `value`, its last key the hash of what stands before it: firmware/twinroot/seal.py asks it after a failure."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()[:-1]
+    return text + b',"sum":"' + hashlib.sha256(text).hexdigest()[:16].encode() + b'"}'
+
+
 def _useless(product: Product) -> frozenset[str]:
     """Modules that this product cannot use."""
     found = frozenset() if product.vendor is not None else compiler.OVER_THE_AIR
     return found if product.lab_resolve else found | compiler.BENCH
-
-
-def _line(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 
 def _set(product: Product, device: Device, one: Texts, pair: Pair, package: str, hashes: dict[str, str]) -> dict[str, Any]:
@@ -128,7 +130,10 @@ def _set(product: Product, device: Device, one: Texts, pair: Pair, package: str,
         "board": product.board.name,
         "chip": product.board.chip,
         "package": package,
-        "routes": [{"name": r.name, "host": r.host, "port": r.port, "roots": list(r.roots)} for r in product.routes],
+        "routes": [
+            {"name": r.name, "host": r.host, "port": r.port, "roots": list(r.roots), "standing": product.standing(r)}
+            for r in product.routes
+        ],
         "client_id": one.client_id,
         "cert": CERTIFICATE_FILE,
         "key": KEY_FILE,
@@ -137,8 +142,11 @@ def _set(product: Product, device: Device, one: Texts, pair: Pair, package: str,
     }
     if one.ssid is not None:
         made["wifi"] = {"ssid": one.ssid.reveal(), **({"password": one.password.reveal()} if one.password else {})}
-    if product.return_after is not None:
-        made["policy"] = {"return": product.return_after}
+    policy = {"return": product.return_after, "silence": None if product.on_silence == "upward" else product.on_silence}
+    # There in any case: over the air, what a set does not name stays as it was.
+    made["policy"] = {key: value for key, value in policy.items() if value is not None}
+    if product.retired:
+        made["retired"] = sorted(product.retired.values())
     if product.vendor is not None:
         made["vendor"] = product.vendor
     if product.lab_resolve:

@@ -38,7 +38,7 @@ def plan(product: Path, step: int | None, out: Path | None, device: str | None) 
 
     if out and step is None:
         raise InputError("bad-arguments", "--out needs --next or --back.", "Add one of them.")
-    endpoint, port, phase = _where(product)
+    endpoint, port, phase, on_silence = _where(product)
     if step is not None:
         target = migration.neighbour(endpoint, phase, step)
         edit.change_file(product, {("cloud", "phase"): target}, out)
@@ -48,7 +48,7 @@ def plan(product: Path, step: int | None, out: Path | None, device: str | None) 
     there = migration.possible(endpoint)
     steps = [migration.change(endpoint, port, a, b, roots) for a, b in itertools.pairwise(there)]
     backs = [migration.change(endpoint, port, b, a, roots) for a, b in itertools.pairwise(there)]
-    breaks = {p: [str(c) for c in migration.consequences(derive(endpoint, port, p))] for p in there}
+    breaks = {p: [str(c) for c in migration.consequences(derive(endpoint, port, p), roots, on_silence)] for p in there}
     set_bytes = _set_bytes(out or product, device) if device else None
     data: dict[str, Any] = {
         "product": str(out or product),
@@ -110,8 +110,8 @@ def status(product: Path, files: tuple[Path, ...]) -> int:
     return conclude(data, "\n".join(lines), failure)
 
 
-def _where(file: Path) -> tuple[str, int, str]:
-    """Endpoint, port and phase of a product. Raises InputError when its routes are written by hand."""
+def _where(file: Path) -> tuple[str, int, str, str]:
+    """Endpoint, port, phase and `on_silence` of a product. Raises InputError when its routes are written by hand."""
     from provisioning.config.load import load_product
     from provisioning.trust import edit, migration
 
@@ -126,7 +126,7 @@ def _where(file: Path) -> tuple[str, int, str]:
             f"{file}: its routes are written by hand, so no phase derives them.",
             f"Replace `routes:` by `endpoint: {host}`" + (f" and `phase: {phase}`." if phase else "."),
         )
-    return product.routes[0].host, product.routes[0].port, phase
+    return product.routes[0].host, product.routes[0].port, phase, product.on_silence
 
 
 def _set_bytes(file: Path, device: str) -> int:

@@ -7,12 +7,16 @@ import shlex
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from provisioning.bundle.pack import in_folder
 from provisioning.cli._output import emit, say
 from provisioning.errors import InputError, StationError
+
+if TYPE_CHECKING:
+    from provisioning.identity.signing import Signer
 
 _DAY = 86400  # s
 
@@ -52,14 +56,27 @@ def new_key(file: Path, passphrase_env: str) -> int:
     return 0
 
 
+_FOLDER = click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+_KEY = click.option("--key", type=click.Path(path_type=Path, dir_okay=False), help="The vendor's key.")
+_COMMAND = click.option(
+    "--command", "program", metavar="COMMAND", help="Instead of a key: a command that signs standard input (RSA, SHA-256)."
+)
+_OUT = click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE", help="Where the signed set goes."
+)
+_DAYS = click.option("--days", type=click.IntRange(1, 3650), default=30, show_default=True, help="Devices refuse it after this many days.")
+_DEVICE = click.option("--device", metavar="ID", help="For this device only.")
+_FIRST = click.option("--first-loader", is_flag=True, help="For boards as the first form left them: code as a folder of modules.")
+
+
 @command.command("set")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--key", type=click.Path(path_type=Path, dir_okay=False), help="The vendor's key.")
-@click.option("--command", "program", metavar="COMMAND", help="Instead of a key: a command that signs standard input (RSA, SHA-256).")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE", help="Where the signed set goes.")
-@click.option("--days", type=click.IntRange(1, 3650), default=30, show_default=True, help="Devices refuse it after this many days.")
-@click.option("--device", metavar="ID", help="For this device only.")
-@click.option("--first-loader", is_flag=True, help="For boards as the first form left them: code as a folder of modules.")
+@_FOLDER
+@_KEY
+@_COMMAND
+@_OUT
+@_DAYS
+@_DEVICE
+@_FIRST
 @_PASS
 def sign_set(
     folder: Path,
@@ -71,21 +88,78 @@ def sign_set(
     first_loader: bool,
     passphrase_env: str,
 ) -> int:
-    """Sign what `twinroot render --out FOLDER` wrote; the identity in it is left out."""
+    """Sign what `twinroot render --out FOLDER` wrote; the identity in it is left out.
+
+    The signature is checked with the product's vendor key, as devices will, before anything is written.
+    """
+    from provisioning.identity import signing
+
+    info, files = _rendered(folder, key, program, first_loader)
+    signer = _signer(key, program, passphrase_env)
+    return _sign(info, files, signing.vendor_of(info), signer, out, days, device)
+
+
+@command.command("rotate")
+@_FOLDER
+@click.option("--from", "old", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Public key that devices have now.")
+@_KEY
+@_COMMAND
+@_OUT
+@_DAYS
+@_DEVICE
+@_FIRST
+@_PASS
+def rotate(
+    folder: Path,
+    old: Path,
+    key: Path | None,
+    program: str | None,
+    out: Path,
+    days: int,
+    device: str | None,
+    first_loader: bool,
+    passphrase_env: str,
+) -> int:
+    """Sign a set that brings another vendor key, with the key that devices have now.
+
+    Devices that have taken it take sets of the new key only; a device that misses it needs it before any later one.
+    """
+    from provisioning.identity import signing
+
+    info, files = _rendered(folder, key, program, first_loader)
+    before, after = signing.load_public(old), signing.vendor_of(info)
+    if before == after:
+        raise InputError("same-key", f"The set in {folder} brings the key of {old}.", "`twinroot sign set` signs a set that keeps the key.")
+    signer = _signer(key, program, passphrase_env)
+    say("Keep the old key until every device has taken this set.")
+    return _sign(info, files, before, signer, out, days, device)
+
+
+def _rendered(folder: Path, key: Path | None, program: str | None, first_loader: bool) -> tuple[dict[str, Any], dict[str, bytes]]:
     from provisioning.identity import signing
 
     if (key is None) == (program is None):
         raise InputError("which-signer", "Give either --key or --command.", "twinroot sign set DIR --key vendor.key.pem --out update.bin")
     info, files = signing.read_rendered(folder)
-    if first_loader:
-        info, files = in_folder(info, files)
+    return in_folder(info, files) if first_loader else (info, files)
+
+
+def _signer(key: Path | None, program: str | None, passphrase_env: str) -> Signer:
+    from provisioning.identity import signing
+
+    if key is not None:
+        return signing.KeySigner(key, _passphrase(passphrase_env, confirm=False))
+    return signing.CommandSigner(_words(program or ""))
+
+
+def _sign(
+    info: dict[str, Any], files: dict[str, bytes], vendor: dict[str, Any], signer: Signer, out: Path, days: int, device: str | None
+) -> int:
+    from provisioning.identity import signing
+
     expires = int(time.time()) + days * _DAY
     text, contents = signing.manifest(info, files, expires=expires, device=device)
-    if key is not None:
-        signer: signing.Signer = signing.KeySigner(key, _passphrase(passphrase_env, confirm=False))
-    else:
-        signer = signing.CommandSigner(_words(program or ""))
-    container = signing.sign(text, contents, signer)
+    container = signing.sign(text, contents, signer, vendor)
     _write(out, container)
     emit(
         {"file": str(out), "bytes": len(container), "product": info["product"], "version": info["version"], "expires": expires},

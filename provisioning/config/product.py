@@ -11,7 +11,7 @@ from provisioning.config.board import Board
 from provisioning.config.document import Document, Loc
 from provisioning.config.values import Secret
 from provisioning.errors import InputError
-from provisioning.trust.roots import Root
+from provisioning.trust.roots import STANDINGS, Root
 from provisioning.trust.routes import Route
 
 # Bytes: 802.11 for the SSID, WPA2 for the passphrase (64 hex digits are a raw key).
@@ -80,12 +80,18 @@ class Product:
     wifi: WifiAccess | None
     time_servers: tuple[str, ...]
     return_after: int | None  # seconds on another route before the preferred one is tried again; None: the device's default, an hour
+    on_silence: Literal["never", "upward", "any"]  # which routes the silence of one opens
+    retired: dict[str, str]  # name -> SHA-256 of roots that no older set on the device may use any more
     lab_resolve: dict[str, str]  # "host:port" with '*' -> "address:port"
     app: dict[str, Path]  # "main.py" and "boot.py" -> file on this host
     devices: Path | None
     vendor: dict[str, Any] | None  # public key that signs sets over the air: {"n": hex, "e": int}; None: devices take none
     source: Path
     document: Document = field(repr=False, compare=False)
+
+    def standing(self, route: Route) -> int:
+        """Index in STANDINGS: a route stands as the worst of its roots does, for any of them may anchor it."""
+        return min(STANDINGS.index(self.roots[name].standing) for name in route.roots)
 
     @property
     def folder(self) -> Path:

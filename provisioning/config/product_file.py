@@ -68,6 +68,20 @@ class Cloud(Block):
         default=None, description="seconds on another route before the first is tried again, 1 to 604800"
     )
 
+    on_silence: Literal["never", "upward", "any"] = Field(
+        default="upward",
+        description="may a route that has fallen silent be left: never, upward (for roots of better standing) or any (for every route)",
+    )
+
+    retired: list[str] = Field(
+        default=[],
+        description="a list of roots in certs/ or under 'roots' that no older set may use any more once this one is on the device",
+    )
+
+    without_alpn: bool = Field(
+        default=False, description="true where the endpoint takes MQTT on port 443 without ALPN, as its domain configuration may say"
+    )
+
     @model_validator(mode="after")
     def _somewhere(self) -> Cloud:
         if self.endpoint is None and self.routes is None:
@@ -82,6 +96,9 @@ class PinnedRoot(Block):
 
     file: str = Field(description="path of a PEM or DER file, relative to this file")
     sha256: str = Field(description="SHA-256 fingerprint of the certificate, 64 hex digits, in quotes")
+    status: Literal["current", "cross-signed", "distrusted"] = Field(
+        default="current", description="its standing, current, cross-signed or distrusted: which roots a device may move to on silence"
+    )
 
 
 class Wifi(Block):

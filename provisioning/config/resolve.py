@@ -19,6 +19,8 @@ from provisioning.trust.routes import Route, check, derive
 if TYPE_CHECKING:
     from provisioning.config.product_file import ProductFile
 
+ALPN_PORT = 443  # AWS IoT's "Device communication protocols": MQTT with a client certificate there needs ALPN
+
 # Endpoint classes that do not speak MQTT for a device, and what they are.
 _NO_DATA = {"credentials": "a credential-provider endpoint", "jobs": "a jobs endpoint", "invalid": "not a host name"}
 
@@ -44,6 +46,8 @@ def resolve(raw: ProductFile, document: Document, board: Board) -> Product:
         wifi=_wifi(raw, document),
         time_servers=tuple(raw.time.servers),
         return_after=raw.cloud.return_after,
+        on_silence=raw.cloud.on_silence,
+        retired=_retired(raw, document, known, set(names)),
         lab_resolve=dict(raw.lab.resolve),
         app=_app(raw, document),
         devices=document.path.parent / raw.devices if raw.devices else None,
@@ -92,11 +96,23 @@ def _roots(raw: ProductFile, document: Document) -> dict[str, Root]:
                 loc, "root-name-taken", "is the name of a root in certs/, expected another name", "Rename it here and in the routes."
             )
         try:
-            known[name] = load_pinned(name, document.path.parent / pinned.file, pinned.sha256)
+            known[name] = load_pinned(name, document.path.parent / pinned.file, pinned.sha256, pinned.status)
         except InputError as error:
             key = "sha256" if "fingerprint" in error.code else "file"
             raise _placed(error, document, (*loc, key)) from None
     return known
+
+
+def _retired(raw: ProductFile, document: Document, known: dict[str, Root], used: set[str]) -> dict[str, str]:
+    for index, name in enumerate(raw.cloud.retired):
+        loc: Loc = ("cloud", "retired", index)
+        if name not in known:
+            raise document.error(loc, "unknown-root", f"found {name[:60]!r}, expected a root of certs/ or one pinned under 'roots'")
+        if name in used:
+            raise document.error(
+                loc, "retired-root-used", f"{name} is a root of a route", "Take it out of the route, or do not retire it yet."
+            )
+    return {name: known[name].sha256 for name in raw.cloud.retired}
 
 
 def _check_roots(route: Route, loc: Loc, known: dict[str, Root], document: Document) -> None:
@@ -123,6 +139,13 @@ def _check_endpoint(route: Route, loc: Loc, raw: ProductFile, document: Document
             "region-mismatch",
             f"{route.host} is in region {endpoint.region}, and 'cloud.region' says {raw.cloud.region}",
             "Correct the one that is wrong.",
+        )
+    if route.port == ALPN_PORT and endpoint.is_aws and not raw.cloud.without_alpn:
+        raise document.error(
+            (*loc, "port") if (*loc, "port") in document.values else ("cloud", "port"),
+            "needs-alpn",
+            f"port 443 of {route.host} takes MQTT only with ALPN x-amzn-mqtt-ca, which MicroPython's ssl does not send",
+            "Write `port: 8883`; `without_alpn: true` where a domain configuration of yours goes without.",
         )
     try:
         check(route)

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 MAGIC = b"TWSET1\n"
+SIGNATURE_LIMIT = 1024  # bytes, and
+MANIFEST_LIMIT = 8192  # bytes: what ota.py holds in RAM before it knows whom it listens to
 BITS = 3072  # beyond 2030 by NIST SP 800-57
 _SIGN_SECONDS = 120  # a signing command may ask a person or a hardware module
 # Keys of set.json that belong to one device or to a bench: they stay as they are on the device.
-DEVICE_KEYS = frozenset({"device", "client_id", "cert", "key", "wifi", "lab", "files", "board", "chip", "product", "format"})
+DEVICE_KEYS = frozenset({"device", "client_id", "cert", "key", "wifi", "lab", "files", "board", "chip", "product", "format", "sum"})
 
 
 class Signer(Protocol):
@@ -141,10 +143,52 @@ def manifest(info: dict[str, Any], files: dict[str, bytes], *, expires: int, dev
     return json.dumps(body, sort_keys=True, separators=(",", ":")).encode(), [files[name] for name in wanted]
 
 
-def sign(text: bytes, contents: list[bytes], signer: Signer) -> bytes:
-    """The container: what is published to devices."""
+def sign(text: bytes, contents: list[bytes], signer: Signer, vendor: dict[str, Any]) -> bytes:
+    """The container: what is published to devices. `vendor`: the public numbers that devices have; the signature is checked with them as
+    devices do. Raises InputError when it is not theirs, or the manifest is larger than devices take."""
+    if len(text) > MANIFEST_LIMIT:
+        raise InputError(
+            "manifest-too-large",
+            f"The manifest has {len(text):,} bytes, and devices take {MANIFEST_LIMIT:,}.",
+            "Fewer routes, roots and time servers make it smaller.",
+        )
     signature = signer.sign(MAGIC + text)
+    if not verified(vendor, signature, MAGIC + text):
+        raise InputError(
+            "signature-not-theirs",
+            f"Devices would refuse this signature of {len(signature)} bytes: it is not RSA PKCS #1 v1.5 with SHA-256 by the key "
+            "whose public half they have.",
+            "Sign with the key of `updates: {key: …}`; when that is being changed, `twinroot sign rotate` with the one before.",
+        )
     return b"".join((MAGIC, struct.pack("!H", len(signature)), signature, struct.pack("!I", len(text)), text, *contents))
+
+
+def verified(vendor: dict[str, Any], signature: bytes, data: bytes) -> bool:
+    """True when `signature` is that of the key `vendor` over `data`, as ota.py asks."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    if not 256 <= len(signature) <= SIGNATURE_LIMIT:
+        return False
+    try:
+        RSAPublicNumbers(vendor["e"], int(vendor["n"], 16)).public_key().verify(signature, data, PKCS1v15(), SHA256())
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def vendor_of(info: dict[str, Any]) -> dict[str, Any]:
+    """The public numbers in a rendered set.json. Raises InputError when there are none: its devices take no updates."""
+    vendor = info.get("vendor")
+    if not isinstance(vendor, dict) or not {"n", "e"} <= set(vendor):
+        raise InputError(
+            "no-vendor-key",
+            "The rendered set has no vendor key, so that devices with it take no signed set.",
+            "Put `updates: {key: vendor.pub.pem}` into the product and render again.",
+        )
+    return vendor
 
 
 def read_rendered(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:

@@ -78,12 +78,6 @@ def target(product: Product, choice: Choice, held: OnBoard | None, name: str) ->
                 "Add --device ID for a board that is nobody yet.",
             )
         return Target(device)
-    if held.product != product.name:
-        raise BoardError(
-            "other-product",
-            f"The board on {name} is {held.device} of the product {held.product}, not of {product.name}.",
-            f"{KEPT} Take a board of {product.name}, or the product file of {held.product}.",
-        )
     if device is not None and device.id != held.device:
         raise InputError(
             "other-device",
@@ -102,6 +96,13 @@ def target(product: Product, choice: Choice, held: OnBoard | None, name: str) ->
     ours = _certificate_here(product, chosen)
     if ours is not None and hashlib.sha256(ours[1]).hexdigest() != held.named[0]:
         raise other_certificate(name, held.device, held.fingerprint(), shown(ours[0]))
+    if held.product != product.name and not (ours is not None and has_files(product, chosen)):
+        # Where the board's own key is here it is this line's board, and the product may have got another name.
+        raise BoardError(
+            "other-product",
+            f"The board on {name} is {held.device} of the product {held.product}, not of {product.name}.",
+            f"{KEPT} Take a board of {product.name}, or the product file of {held.product}.",
+        )
     if held.fault and ours is not None and has_files(product, chosen):
         return Target(chosen)  # what is damaged on the board is here
     return Target(chosen, Kept(held.pair(name), held.texts))

@@ -2,7 +2,8 @@
 
     legacy-only -> legacy-first -> ats-first -> ats-only
 
-What a device does when an endpoint or a root disappears is not told from memory: the device's own policy.py is run through it.
+What a device does when an endpoint or a root disappears is not told from memory: the device's own policy.py and fallback.py are run
+through it.
 """
 
 from __future__ import annotations
@@ -11,14 +12,13 @@ import importlib.util
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from types import ModuleType
 from typing import Any
 
 from provisioning.errors import InputError, StationError
 from provisioning.resources import folder
 from provisioning.trust.endpoint import classify
 from provisioning.trust.probe.verdict import ERRORS
-from provisioning.trust.roots import Root
+from provisioning.trust.roots import STANDINGS, Root
 from provisioning.trust.routes import PHASES, Route, derive
 
 ORDER = tuple(PHASES)
@@ -51,10 +51,11 @@ class Consequence:
     event: str
     route: str | None
     error: str | None
+    after: int = 0  # s of silence before it does
 
     def __str__(self) -> str:
         if self.route:
-            return f"{self.event}: the device connects by {self.route}"
+            return f"{self.event}: the device connects by {self.route}" + (f", after {self.after} s of silence" if self.after else "")
         return f"{self.event}: the device is offline ({self.error}) until that is repaired or the product is changed"
 
 
@@ -119,36 +120,42 @@ def change(endpoint: str, port: int, source: str, target: str, roots: Mapping[st
     )
 
 
-def consequences(routes: Sequence[Route]) -> list[Consequence]:
-    """For each route and event: what the device's own policy makes of it."""
+def consequences(routes: Sequence[Route], roots: Mapping[str, Root], on_silence: str = "upward") -> list[Consequence]:
+    """For each route and event: what the device's own policy makes of it. `roots`: those of the routes; `on_silence`: the product's."""
+    standing = bytes(min(STANDINGS.index(roots[name].standing) for name in route.roots) for route in routes)
     found = []
     for index, route in enumerate(routes):
         for event, kind in _EVENTS:
-            reached = _pass(len(routes), index, kind)
+            reached, after = _reached(standing, on_silence, index, kind)
             found.append(
                 Consequence(
                     f"route {route.name}: {event}",
                     routes[reached].name if reached is not None else None,
                     None if reached is not None else ERRORS[kind][0],
+                    after,
                 )
             )
     return found
 
 
-def _pass(count: int, broken: int, kind: str) -> int | None:
-    """The route by which a device with `count` routes connects when the one numbered `broken` fails with `kind`; None when by none."""
-    policy: Any = device_policy().Policy(count)
-    route: int = policy.begin(0)
-    while route == broken:
-        route = policy.failed(kind)
-    return route if route >= 0 else None
+def _reached(standing: bytes, on_silence: str, broken: int, kind: str) -> tuple[int | None, int]:
+    """The route by which a device connects when the one numbered `broken` fails with `kind`, None when by none; and seconds until then."""
+    fallback = device_module("fallback")
+    policy = device_module("policy").Policy(len(standing), standing=standing, silence=on_silence)
+    for now in (0, fallback.QUIET_S):
+        route: int = policy.begin(now)
+        while route == broken:
+            route = fallback.failed(policy, kind)
+        if route >= 0:
+            return route, now
+    return None, 0
 
 
 @cache
-def device_policy() -> ModuleType:
-    """firmware/twinroot/policy.py, which has neither clock nor socket and runs here as it does there."""
-    file = folder("firmware") / "twinroot" / "policy.py"
-    spec = importlib.util.spec_from_file_location("twinroot_device_policy", file)
+def device_module(name: str) -> Any:
+    """firmware/twinroot/policy.py and fallback.py, which have neither clock nor socket and run here as they do there."""
+    file = folder("firmware") / "twinroot" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"twinroot_device_{name}", file)
     if spec is None or spec.loader is None or not file.is_file():
         raise StationError("incomplete-installation", f"{file} is missing.", "Install twinroot again.")
     module = importlib.util.module_from_spec(spec)

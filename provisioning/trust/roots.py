@@ -27,6 +27,11 @@ MANIFEST = "manifest.json"
 # What a device's mbedTLS can verify; a root with another key would be dead weight on it.
 DEVICE_KEYS = ("RSA ", "EC P-")
 
+# How well a root stands with those who decide what is trusted, worst first. A device that meets silence moves upwards only.
+STANDINGS = ("distrusted", "cross-signed", "current")
+
+_STANDING_OF = {"reserve": "current", "pinned": "current"}
+
 _KEPT = "roots.json"
 _MOST_KEPT = 64  # roots; certs/ has fewer than ten, the rest are those that products pin
 
@@ -51,6 +56,7 @@ class Root:
     not_after: datetime  # UTC
     policy: tuple[PolicyDate, ...]
     status: str  # "current", "reserve", "cross-signed", "distrusted"; "pinned" for a product's own
+    standing: str  # of STANDINGS
     source: str
     file: Path
     der: bytes = field(repr=False)
@@ -73,8 +79,9 @@ def load_roots(directory: Path | None = None) -> dict[str, Root]:
     return {name: _load_listed(name, entry, directory, manifest) for name, entry in entries.items()}
 
 
-def load_pinned(name: str, file: Path, sha256: str) -> Root:
+def load_pinned(name: str, file: Path, sha256: str, standing: str = "current") -> Root:
     """The root in `file` (PEM or DER), which must have the given fingerprint (hex; colons, spaces and case do not matter).
+    `standing`: what the product says of it, one of STANDINGS.
 
     Raises InputError.
     """
@@ -88,7 +95,7 @@ def load_pinned(name: str, file: Path, sha256: str) -> Root:
     cert = _read(file)
     _check_fingerprint(cert, wanted, file, "the pin in the product", "compare the file with its issuer's page, then correct the pin")
     key = _check_root(cert, file)
-    return _root(name, cert, file, key, policy=(), status="pinned", source=str(file))
+    return _root(name, cert, file, key, policy=(), status="pinned", source=str(file), standing=standing)
 
 
 def _certs() -> Path:
@@ -116,6 +123,8 @@ def _load_listed(name: str, entry: Mapping[str, Any], directory: Path, manifest:
         claims = {k: entry[k] for k in ("sha256", "subject", "key", "not_before", "not_after")}
         policy = tuple(PolicyDate(date.fromisoformat(p["date"]), p["what"]) for p in entry["policy"])
         status, source = str(entry["status"]), str(entry["source"])
+        if status not in (*STANDINGS, "reserve"):
+            raise ValueError(f"status {status!r} is unknown")
     except (KeyError, TypeError, ValueError) as e:
         raise InputError(
             "bad-manifest",
@@ -223,7 +232,16 @@ def _why_no_root(cert: der.Certificate, key: str) -> str:
     return ""
 
 
-def _root(name: str, cert: der.Certificate, file: Path, key: str, policy: tuple[PolicyDate, ...], status: str, source: str) -> Root:
+def _root(
+    name: str,
+    cert: der.Certificate,
+    file: Path,
+    key: str,
+    policy: tuple[PolicyDate, ...],
+    status: str,
+    source: str,
+    standing: str | None = None,
+) -> Root:
     return Root(
         name=name,
         subject=cert.subject,
@@ -233,6 +251,7 @@ def _root(name: str, cert: der.Certificate, file: Path, key: str, policy: tuple[
         not_after=cert.not_after,
         policy=policy,
         status=status,
+        standing=standing or _STANDING_OF.get(status, status),
         source=source,
         file=file,
         der=cert.der,

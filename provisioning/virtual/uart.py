@@ -12,7 +12,8 @@ from provisioning.virtual.spec import BoardSpec
 from provisioning.virtual.wire import Turnaround, Wire
 
 DEFAULT_RATE = 115200  # after each reset
-_UNSENT = 1 << 20  # bytes that an emulated chip may be ahead of its wire before the rest is lost
+_UNSENT = 1 << 16  # bytes that an emulated chip, which never waits, may be ahead of its wire before the rest is lost
+_FIFO = 128  # bytes that a chip has handed to its UART and that are still sent when it is reset
 _LOG = 1 << 16  # bytes of what the chip said that are kept
 
 
@@ -68,6 +69,8 @@ class Uart:
         self.stuck = False
         self.to_host.on_idle = None
         self.to_board.clear()
+        if not self._sees_rates:
+            self.to_host.forget(_FIFO)
         self.set_rate(DEFAULT_RATE)
 
     def power_off(self) -> None:

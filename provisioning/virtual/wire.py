@@ -104,6 +104,10 @@ class Wire:
         if not self._queue and self.on_idle is not None:
             self.on_idle()
 
+    def forget(self, after: int) -> None:
+        """Only the next `after` bytes are still to come."""
+        del self._queue[after:]
+
     def clear(self) -> None:
         """The line goes dead: what was on it is gone."""
         self._queue.clear()

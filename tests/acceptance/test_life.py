@@ -15,6 +15,8 @@ import pytest
 
 from provisioning.bundle.image import read_back
 from provisioning.config.load import load_board
+from provisioning.link.port import open_port
+from provisioning.link.repl import RawRepl
 from provisioning.resources import folder
 from provisioning.virtual import VirtualBoard
 from tests.flash import images
@@ -70,13 +72,18 @@ def release(text: str, version: int, **changed: str) -> str:
     return text
 
 
-def held(board: VirtualBoard) -> tuple[bytes, bytes, dict[str, Any]]:
-    """Certificate, key and set.json of the active set, from the flash itself."""
+def files_on(board: VirtualBoard) -> dict[str, bytes]:
+    """Path -> content of what is in the board's file system, from the flash itself."""
     place = load_board("virtual-esp32")
     # A MicroPython of today raises the version on the disk with its first write.
     place = place.model_copy(update={"littlefs": place.littlefs.model_copy(update={"version": "2.1"})})
     data = b"".join(board.read_flash(place.partition.offset + at, 0x10000) for at in range(0, place.partition.size, 0x10000))
-    files = read_back(data, place)
+    return read_back(data, place)
+
+
+def held(board: VirtualBoard) -> tuple[bytes, bytes, dict[str, Any]]:
+    """Certificate, key and set.json of the active set."""
+    files = files_on(board)
     home = f"/trust/{files['/trust/active'].decode()}"
     return files[f"{home}/device.crt.pem"], files[f"{home}/device.key.pem"], json.loads(files[f"{home}/set.json"])
 
@@ -108,7 +115,7 @@ def test_a_board_from_the_factory_to_the_field_and_back(tmp_path: Path) -> None:
         # The field: another computer, an empty home, only product.yaml. Two versions, and back.
         port = ("--port", tap.port)
         versions = [
-            release(shipped, 2, **{"port: 8883": "port: 443"}),
+            release(shipped, 2, **{"port: 8883": "port: 8884"}),
             release(shipped, 3, **{"servers: [pool.ntp.org]": "servers: [time.example.org]"}),
         ]
         field.product.write_text(versions[0])
@@ -139,7 +146,17 @@ def test_a_board_from_the_factory_to_the_field_and_back(tmp_path: Path) -> None:
         sets, *keys = tap.times(b'"device":"ws-0001"', *forms(key))
         assert sets >= 3 and keys == [0, 0]
 
-        # RESCUE: a main.py that keeps the prompt goes here, then `rescue`, and its file is still there.
+        # A main.py that keeps the prompt: the board is got back, its file is not lost, and it is who it was.
+        program = "import time\nwhile True:\n try:\n  time.sleep(1)\n except BaseException:\n  pass\n"
+        with open_port(board.port) as wire:
+            repl = RawRepl(wire)
+            repl.enter()
+            repl.run(f"f=open('main.py','w')\nf.write({program!r})\nf.close()")
+            repl.leave()
+        rescued = field.run("rescue", *port)
+        assert (rescued["outcome"], rescued["mac"]) == ("pass", board.mac), rescued
+        assert field.run("verify", field.product, *port)["device"] == "ws-0001"
+        assert program.encode() in files_on(board).values()
 
         # The repair bench: product.yaml, board file and newer firmware; no ledger, no devices, no CA.
         images.board_file(bench.folder, images.firmware(size=60_000, seed=2), extends="virtual-esp32").rename(

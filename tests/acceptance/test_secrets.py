@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,6 +73,10 @@ def test_no_secret_leaves_its_file(place: Place, line: products.Made, blank: Vir
         assert json.loads(run.out)
         runs.append(run)
 
+    twinroot("sign", "new-key", place.work / "vendor.key.pem")
+    shutil.copy(place.work / "vendor.pub.pem", product.parent)
+    with product.open("a") as file:
+        file.write("updates: {key: vendor.pub.pem}\n")
     twinroot("identity", "make", product)
     twinroot("check", product, "--devices", line.devices)
     twinroot("render", product, "--device", "ws-0001", "--out", out)
@@ -88,7 +93,6 @@ def test_no_secret_leaves_its_file(place: Place, line: products.Made, blank: Vir
     twinroot("migrate", "plan", product, "--device", "ws-0001")
     twinroot("trust", "probe", product, "--device", "ws-0001", code=1)
     twinroot("trust", "check", line.folder / "devices" / "ws-0001.key.pem", code=2)
-    twinroot("sign", "new-key", place.work / "vendor.key.pem")
     twinroot("sign", "set", out, "--key", place.work / "vendor.key.pem", "--out", place.work / "update.bin")
     twinroot("aws", "register", product, "--device", "ws-0001", code=3)
     # What is wrong with a secret, or beside it, is said without it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ class Bench:
 
     def attempt(self) -> list[str | None]:
         self.repl.soft_reset()  # a back-off from the scenario before is not this one's business
-        answer: list[str | None] = self.repl.ask(_ATTEMPT, 40)
+        answer: list[str | None] = json.loads(self.repl.run(_ATTEMPT, 40).decode().splitlines()[-1])
         return answer
 
 

@@ -249,3 +249,47 @@ def test_the_example_checks_as_it_is(tmp_path: Path) -> None:
     done = twinroot("check", folder("examples") / "weather-station" / "product.yaml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "route 1 ats" in done.stdout
+
+
+def test_how_a_route_stands(tmp_path: Path) -> None:
+    """From certs/, a product's own roots from `status:`; a route stands as the worst of its roots."""
+    pin = f"{{file: {CA1.as_posix()}, sha256: '{CA1_PIN}', status: distrusted}}"
+    text = with_routes(
+        f"    - {{name: ats, endpoint: {HOST}, roots: [AmazonRootCA1]}}\n"
+        f"    - {{name: mixed, endpoint: {HOST}, roots: [AmazonRootCA1, SFSRootCAG2]}}\n"
+        f"    - {{name: legacy, endpoint: {LEGACY_HOST}, roots: [{G5}]}}\n"
+        "    - {name: lab, endpoint: broker.lab.example, roots: [Plain]}\n"
+        "    - {name: old, endpoint: broker.lab.example, roots: [Plain, LabRoot]}\n"
+    )
+    made = load(tmp_path, text, f"roots:\n  LabRoot: {pin}\n  Plain: {pin.replace(', status: distrusted', '')}\n")
+    assert [made.standing(route) for route in made.routes] == [2, 1, 0, 2, 0]
+    error = refused(tmp_path, text, f"roots:\n  LabRoot: {pin.replace('distrusted', 'distrustd')}\n")
+    assert "distrusted" in error.message + error.hint
+
+
+def test_on_silence(tmp_path: Path) -> None:
+    assert load(tmp_path).on_silence == "upward"
+    assert load(tmp_path, PRODUCT.replace("cloud:\n", "cloud:\n  on_silence: any\n")).on_silence == "any"
+    assert "never" in refused(tmp_path, PRODUCT.replace("cloud:\n", "cloud:\n  on_silence: downward\n")).message
+
+
+def test_retired_roots(tmp_path: Path) -> None:
+    only = PRODUCT.replace("cloud:\n", f"cloud:\n  phase: ats-only\n  retired: [{G5}]\n")
+    assert list(load(tmp_path, only).retired) == [G5]
+    for name, code in ((G5, "retired-root-used"), ("NoRoot", "unknown-root")):
+        error = refused(tmp_path, PRODUCT.replace("cloud:\n", f"cloud:\n  retired: [{name}]\n"))
+        assert error.code == code and "cloud.retired[0]" in error.message
+
+
+@pytest.mark.parametrize("endpoint", [HOST, LEGACY_HOST])
+def test_port_443_needs_alpn(tmp_path: Path, endpoint: str) -> None:
+    """MicroPython's ssl sends none: refused with that reason, unless the host is the owner's or the product says that it goes without."""
+    text = PRODUCT.replace(HOST, endpoint)
+    error = refused(tmp_path, text.replace("cloud:\n", "cloud:\n  port: 443\n"))
+    assert error.code == "needs-alpn" and "x-amzn-mqtt-ca" in error.message and "8883" in error.hint
+    assert load(tmp_path, text.replace("cloud:\n", "cloud:\n  port: 443\n  without_alpn: true\n")).routes[0].port == 443
+    written = f"    - {{name: one, endpoint: {endpoint}, port: 443, roots: [{'AmazonRootCA1' if '-ats' in endpoint else G5}]}}\n"
+    error = refused(tmp_path, with_routes(written))
+    assert error.code == "needs-alpn" and "cloud.routes[0].port" in error.message
+    own = "    - {name: lab, endpoint: broker.lab.example, port: 443, roots: [AmazonRootCA1]}\n"
+    assert load(tmp_path, with_routes(own)).routes[0].port == 443

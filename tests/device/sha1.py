@@ -12,37 +12,40 @@ _RSA = bytes.fromhex("300d06092a864886f70d0101050500")  # sha1WithRSAEncryption,
 _EC = bytes.fromhex("300906072a8648ce3d0401")  # ecdsa-with-SHA1
 
 
-def _wrap(tag: int, body: bytes) -> bytes:
-    size = len(body)
+def wrap(tag: int, contents: bytes) -> bytes:
+    """A DER element."""
+    size = len(contents)
     if size < 128:
-        return bytes((tag, size)) + body
+        return bytes((tag, size)) + contents
     length = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(length))) + length + body
+    return bytes((tag, 0x80 | len(length))) + length + contents
 
 
-def _elements(body: bytes) -> list[bytes]:
+def elements(contents: bytes) -> list[bytes]:
+    """The DER elements that stand one after the other."""
     out, i = [], 0
-    while i < len(body):
-        size, start = body[i + 1], i + 2
+    while i < len(contents):
+        size, start = contents[i + 1], i + 2
         if size & 0x80:
             start += size & 0x7F
-            size = int.from_bytes(body[i + 2 : start], "big")
-        out.append(body[i : start + size])
+            size = int.from_bytes(contents[i + 2 : start], "big")
+        out.append(contents[i : start + size])
         i = start + size
     return out
 
 
-def _body(element: bytes) -> bytes:
+def body(element: bytes) -> bytes:
+    """Contents of a DER element."""
     return element[2 + (element[1] & 0x7F if element[1] & 0x80 else 0) :]
 
 
 def resigned(cert: Cert, signer: Cert) -> Cert:
     is_ec = isinstance(signer.key, ec.EllipticCurvePrivateKey)
     algorithm = _EC if is_ec else _RSA
-    tbs = _elements(_body(_elements(_body(cert.der))[0]))
+    tbs = elements(body(elements(body(cert.der))[0]))
     tbs[2] = algorithm  # after version and serial number
-    signed = _wrap(0x30, b"".join(tbs))
+    signed = wrap(0x30, b"".join(tbs))
     scheme = (ec.ECDSA(hashes.SHA1()),) if is_ec else (padding.PKCS1v15(), hashes.SHA1())
     signature = signer.key.sign(signed, *scheme)
-    der = _wrap(0x30, signed + algorithm + _wrap(0x03, b"\0" + signature))
+    der = wrap(0x30, signed + algorithm + wrap(0x03, b"\0" + signature))
     return Cert(x509.load_der_x509_certificate(der), cert.key)

@@ -139,3 +139,91 @@ def test_a_lie_about_the_future_is_a_clock_error(tmp_path: Path, make_virtual_bo
     result, count = attempt(tmp_path, make_virtual_board, 2000, time_server(20 * 365 * 86400))
     assert result[0] == "clock"
     assert count == 1
+
+
+def test_a_time_beyond_the_ceiling_is_not_believed(tmp_path: Path, make_virtual_board: Any, time_server: Any) -> None:
+    """Of 2068 and later, where builds of before 1.26 cannot reckon: no handshake, and the next server is asked."""
+    liar = time_server(42 * 365 * 86400)
+    result, count = attempt(tmp_path, make_virtual_board, 2000, liar)
+    assert (result[0], count, liar.asked) == ("clock", 0, 1)
+    result, count = attempt(tmp_path, make_virtual_board, 2000, time_server(42 * 365 * 86400), time_server())
+    assert (result[0], count) == ("ok", 1)
+
+
+def test_a_clock_beyond_the_ceiling_is_set_back_before_any_handshake(tmp_path: Path, make_virtual_board: Any, time_server: Any) -> None:
+    result, count = attempt(tmp_path, make_virtual_board, 2063, time_server())
+    assert (result[0], count) == ("ok", 1)
+
+
+KISS = """
+import json, twinroot, utime
+from twinroot import ntp
+ntp.WAIT_MS = 300
+s = twinroot.core.state()[0]
+t, got = s["time"], []
+now = [1000]
+ntp.ticks_ms = lambda: now[0]
+for ms in (0, 1000, 3500000, 3700000):
+    now[0] = 1000 + ms
+    got.append(ntp.sync(t["servers"], t["floor"], t["floor"] + 10**9, s))
+print(json.dumps(got))
+"""
+
+
+def test_a_kiss_of_death_is_respected(tmp_path: Path, make_virtual_board: Any, time_server: Any) -> None:
+    """A server that says so is not asked for an hour; another is."""
+    import json
+
+    world, death, good = World(tmp_path), time_server(wrong="kiss of death"), time_server()
+    lab = {"resolve": {"a.example:123": death.address, "b.example:123": good.address}}
+    one = world.build(1, "127.0.0.1:1", "127.0.0.1:1", lab=lab, time={"servers": ["a.example", "b.example"], "floor": sets.FLOOR})
+    device = Virtual(make_virtual_board(paced=False, clock="2000"))
+    device.put(sets.board(1, one))
+    got = json.loads(device.lines(KISS)[-1])
+    assert got[0] is True and None not in got
+    assert (death.asked, good.asked) == (2, 4)
+
+
+OLD = """
+import sys, utime as _t
+class utime:  # a build of before 1.26
+    ticks_ms, ticks_add, ticks_diff, sleep_ms = _t.ticks_ms, _t.ticks_add, _t.ticks_diff, _t.sleep_ms
+    wrong = 0
+    def time():
+        return _t.time() + utime.wrong
+    def gmtime(t=None):
+        if t is None:
+            t = utime.time()
+        if t >= 3092601600:  # 2068
+            raise OverflowError("timestamp out of range for platform time_t")
+        return _t.gmtime(t)
+sys.modules["utime"] = utime
+import json, twinroot
+from twinroot import ntp
+ntp.WAIT_MS = 300
+utime.wrong = %d
+out = []
+for i in range(2):
+    try:
+        out.append(twinroot.connect(timeout=5, wait=False).route)
+    except OSError as e:
+        out.append(e.kind)
+    utime.wrong = 0
+print(json.dumps(out))
+"""
+
+
+@pytest.mark.parametrize(("wrong", "said"), [(0, "ats"), (45 * 365 * 86400, "clock"), (-40 * 365 * 86400, "clock")])
+def test_a_build_that_cannot_reckon_past_2068(tmp_path: Path, time_server: Any, wrong: int, said: str) -> None:
+    """Its clock there, or a server that says so: an OSError, and then connected."""
+    import json
+
+    from tests.device.jail import Board
+
+    world, liar = World(tmp_path), time_server(45 * 365 * 86400)
+    with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy:
+        resolve = {"t.example:123": liar.address, f"{ATS}:8883": ats.address, f"{LEGACY}:8883": legacy.address}
+        one = world.build(1, ats.address, legacy.address, lab={"resolve": resolve}, time={"servers": ["t.example"], "floor": sets.FLOOR})
+        out = Board(tmp_path / "board", sets.board(1, one)).run(OLD % wrong)
+        assert json.loads(out.out.splitlines()[-1]) == [said, "ats"]
+        assert legacy.count == 0

@@ -13,7 +13,7 @@ from tests.device.world import ATS, LEGACY, World
 SIMULATE = """
 import gc, json, random
 import twinroot
-from twinroot import clock, core, errors, stats, tlslink, telemetry
+from twinroot import clock, core, errors, failing, stats, tlslink, telemetry
 random.seed(7)
 class Time:
     ms = 0
@@ -21,16 +21,19 @@ def ticks_ms():
     return Time.ms & 0x3FFFFFFF
 def sleep_ms(n):
     Time.ms += n
-core.ticks_ms = stats.ticks_ms = ticks_ms
-core.ticks_add = lambda a, b: (a + b) & 0x3FFFFFFF
-core.ticks_diff = stats.ticks_diff = lambda a, b: ((a - b + 0x20000000) & 0x3FFFFFFF) - 0x20000000
-core.sleep_ms = sleep_ms
+core.ticks_ms = failing.ticks_ms = stats.ticks_ms = ticks_ms
+failing.ticks_add = lambda a, b: (a + b) & 0x3FFFFFFF
+core.ticks_diff = failing.ticks_diff = stats.ticks_diff = lambda a, b: ((a - b + 0x20000000) & 0x3FFFFFFF) - 0x20000000
+core.sleep_ms = failing.sleep_ms = sleep_ms
 clock.now = lambda: 1800000000 + Time.ms // 1000
+class Wire:
+    dead, block = False, True
 class Link:
+    ok, wire, at = False, Wire, 0
     def __init__(self, route):
         self.route, self.root = route["name"], route["roots"][0]
     def close(self):
-        pass
+        core.proved(self)
 handshakes = [0]
 weather = {"ats": None, "legacy": None}
 def open_(route, *rest):

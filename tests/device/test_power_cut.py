@@ -18,7 +18,7 @@ from tests.device.world import ATS, LEGACY, World
 CUT = 86  # exit code of the jail when the power went
 
 SWITCH = "import twinroot; twinroot.slots.commit(2)"
-# Two passes of the trial have failed before: this one rolls back, and writes health twice.
+# The set has lost its comparisons for hours: this one rolls back, and writes what has to outlive damage, health and the pointer.
 ROLLBACK = TRY % 1
 HEALTH = """
 import twinroot
@@ -26,7 +26,8 @@ twinroot.stats.data()
 twinroot.stats.good("ats", "Ats", 800000000)
 twinroot.stats.save(True)
 """
-TRIAL_2 = {"/trust/health.json": b'{"v":1,"proven":1,"last":"ats","since":0,"routes":{"ats":{"good":5,"bad":0}},"roots":{},"trial":[2,2]}'}
+ROUTES = b'"routes":{"ats":{"good":5,"bad":0}},"roots":{}'
+TRIAL_2 = {"/trust/health.json": b'{"v":1,"proven":1,"last":"ats","since":0,%s,"trial":[2,3,1700000000]}' % ROUTES}
 
 
 def state(board: Board) -> tuple[int, dict[str, Any]]:

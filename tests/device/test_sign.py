@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from provisioning.errors import InputError
+from provisioning.identity import signing
 from tests.device.jail import ROOT, Board
+from tests.device.test_ota import vendor
 
 FEED = """
 import json, twinroot
@@ -85,7 +88,7 @@ def test_mistakes_are_sentences(station: Path) -> None:
     ("arguments", "exit_code", "says"),
     [
         (("new-key", "product.yaml/vendor.key.pem"), 3, "cannot be written"),
-        (("set", "out", "--key", "vendor.key.pem", "--out", "none/update.bin"), 3, "none/update.bin cannot be written"),
+        (("set", "out", "--key", "vendor.key.pem", "--out", "update.bin"), 2, "no vendor key"),
         (("set", "out", "--key", "missing.pem", "--out", "update.bin"), 2, "missing.pem"),
         (("set", "out", "--key", "product.yaml", "--out", "update.bin"), 2, "no encrypted private key"),
         (("set", "out", "--command", "'openssl", "--out", "update.bin"), 2, "no command line"),
@@ -106,3 +109,84 @@ def test_wrong_arguments_are_one_sentence_and_nothing_is_written(
     sentence, step = done.stderr.splitlines()
     assert says in sentence and step.startswith("  next: ")
     assert {path for path in station.rglob("*") if path.is_file() and ".cache" not in path.parts} == before
+
+
+def render(station: Path, version: int, key: str) -> Path:
+    """The station's product of that version with that vendor key, rendered into a folder."""
+    product = station / "product.yaml"
+    text = (ROOT / "examples" / "weather-station" / "product.yaml").read_text()
+    text = text.replace("!secret wifi_password", "secret-word").replace("!env WIFI_SSID", "net")
+    lines = [line for line in text.splitlines() if not line.startswith("version:")]
+    product.write_text("\n".join([*lines, f"version: {version}", f"updates: {{key: {key}}}", ""]))
+    out = station / f"out{version}"
+    done = twinroot("render", "product.yaml", "--device", "ws-0001", "--out", out.name, folder=station)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_a_signature_that_devices_would_refuse_is_not_written(station: Path) -> None:
+    """Another key, PSS instead of PKCS #1 v1.5, a command that signs nothing."""
+    for name in ("vendor", "other"):
+        assert twinroot("sign", "new-key", f"{name}.key.pem", folder=station).returncode == 0
+    render(station, 2, "vendor.pub.pem")
+    openssl = "openssl dgst -sha256 -passin pass:'correct horse' -sign vendor.key.pem"
+    wrong = {
+        "another key": ("--key", "other.key.pem"),
+        "PSS": ("--command", f"{openssl} -sigopt rsa_padding_mode:pss"),
+        "another hash": ("--command", openssl.replace("sha256", "sha512")),
+        "no signature": ("--command", "echo hi"),
+    }
+    for what, how in wrong.items():
+        done = twinroot("sign", "set", "out2", *how, "--out", "update.bin", "--json", folder=station)
+        assert (done.returncode, json.loads(done.stdout)["code"]) == (2, "signature-not-theirs"), (what, done.stderr)
+        assert not (station / "update.bin").exists(), what
+    for how in (("--command", openssl), ("--key", "vendor.key.pem")):
+        done = twinroot("sign", "set", "out2", *how, "--out", "update.bin", folder=station)
+        assert done.returncode == 0, done.stderr
+    done = twinroot("sign", "set", "out2", "--key", "vendor.key.pem", "--out", "none/update.bin", folder=station)
+    assert (done.returncode, "none/update.bin cannot be written" in done.stderr) == (3, True), done.stderr
+
+
+def test_a_manifest_that_devices_would_refuse_is_not_signed() -> None:
+    key = vendor()
+    numbers = signing.public_numbers(key.public)
+    signing.sign(b"x" * signing.MANIFEST_LIMIT, [], key, numbers)
+    with pytest.raises(InputError, match="8,193 bytes"):
+        signing.sign(b"x" * (signing.MANIFEST_LIMIT + 1), [], key, numbers)
+
+
+ROTATE = """
+import json, twinroot
+from twinroot import ota
+out = []
+for name in ("/by-new", "/rotated", "/by-old", "/by-new"):
+    u = ota.Update()
+    try:
+        with open(name, "rb") as f:
+            u.feed(f.read())
+        ota.restart()
+        out.append(twinroot.sets.read(twinroot.SET)["version"])
+    except OSError as e:
+        out.append(str(e.args[0]))
+print(json.dumps(out))
+"""
+
+
+def test_the_vendors_key_is_changed(station: Path, tmp_path: Path) -> None:
+    """A set signed with the old key brings the new one; from then on the new key alone is believed."""
+    for name in ("old", "new"):
+        assert twinroot("sign", "new-key", f"{name}.key.pem", folder=station).returncode == 0
+    one = render(station, 1, "old.pub.pem")
+    tree = {f"/{p.relative_to(one)}": p.read_bytes() for p in one.rglob("*") if p.is_file() and not p.name.startswith("main")}
+    render(station, 2, "new.pub.pem")
+    render(station, 3, "new.pub.pem")
+    done = twinroot("sign", "set", "out2", "--key", "old.key.pem", "--out", "x", folder=station)
+    assert (done.returncode, "twinroot sign rotate" in done.stderr) == (2, True)
+    for key, old, code in (("new.key.pem", "old.pub.pem", 2), ("old.key.pem", "new.pub.pem", 2), ("old.key.pem", "old.pub.pem", 0)):
+        done = twinroot("sign", "rotate", "out2", "--from", old, "--key", key, "--out", "rotated", folder=station)
+        assert done.returncode == code, done.stderr
+    assert twinroot("sign", "set", "out3", "--key", "new.key.pem", "--out", "by-new", folder=station).returncode == 0
+    done = twinroot("sign", "rotate", "out3", "--from", "old.pub.pem", "--key", "old.key.pem", "--out", "by-old", folder=station)
+    assert done.returncode == 0, done.stderr
+    board = Board(tmp_path / "board", tree | {f"/{n}": (station / n).read_bytes() for n in ("by-new", "by-old", "rotated")})
+    assert board.run(ROTATE).json == ["signature", 2, "signature", 3]

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,32 @@ def test_a_board_keeps_the_device_that_it_holds(made: products.Made, boards: lis
     code, result, _ = update(made, *(f"--port={board.port}" for board in reversed(good)))
     assert (code, [row["code"] for row in result["reports"]]) == (2, ["unchanged", "serial-used"])
     assert result["outcome"] == "error" and good[1].mac in result["reports"][1]["message"]
+
+
+def test_the_field_has_no_list_no_ledger_and_no_keys(made: products.Made, boards: list[VirtualBoard], tmp_path: Path) -> None:
+    good = boards[::2]
+    ports = [f"--port={board.port}" for board in good]
+    code, first, said = update(made, *ports)
+    assert code == 0, said
+    field = tmp_path / "field"
+    field.mkdir()
+    for name in ("product.yaml", "board.yaml", "firmware.bin"):
+        (field / name).write_bytes((made.folder / name).read_bytes())
+    away = replace(made, folder=field, product=field / "product.yaml", ledger=field / "ledger.sqlite")
+    away.product.write_text(away.product.read_text() + "version: 2\n")
+    code, result, said = twinroot(away, "update", str(away.product), *reversed(ports))
+    assert (code, [row["code"] for row in result["reports"]]) == (0, ["pass", "pass"]), said
+    assert [row["device"] for row in reversed(result["reports"])] == [row["device"] for row in first["reports"]]
+    certificates = []
+    for ledger in (made.ledger, away.ledger):
+        with Ledger.open(ledger) as opened:
+            rows = [entry.fields for entry in opened.entries(kind="outcome") if entry.fields["outcome"] == "pass"]
+        certificates.append({row["mac"]: (row["device"], row["certificate_sha256"]) for row in rows})
+    assert certificates[0] == certificates[1] and len(certificates[0]) == 2
+    # A board that is nobody is refused, whatever the others are.
+    with VirtualBoard(paced=False, link="pty") as nobody:
+        code, result, said = twinroot(away, "update", str(away.product), f"--port={nobody.port}", *ports)
+        assert [row["code"] for row in result["reports"]] == ["no-device-left", "unchanged", "unchanged"], said
 
 
 def test_boards_that_were_changed_meanwhile_are_refused(made: products.Made, boards: list[VirtualBoard]) -> None:

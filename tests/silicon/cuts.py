@@ -11,12 +11,13 @@ from tests.silicon.rig import Ran, Rig, RowFailedError
 
 CUTS = 20
 _STARTUP = 0.5  # s of Python before the port is opened: a cut there would be none
+_LAST = 0.9  # of an update's time: a cut after its end would be none
 _EMPTY = ("no-set", "no-package")  # what `verify` says of a board without a set
 _CRASH_AT = 0.6  # of the bytes that the update sends
 
 
 class Cut:
-    """Takes the power away `moment` seconds from now, whatever the board does then."""
+    """Pulls the cable `moment` seconds from now, whatever the board does then: its power goes, and then its port."""
 
     def __init__(self, rig: Rig, moment: float) -> None:
         self._error: TwinrootError | None = None
@@ -27,14 +28,16 @@ class Cut:
     def _off(self) -> None:
         try:
             self._rig.board.power_off()
+            self._rig.board.unplug()
         except TwinrootError as error:
             self._error = error
 
     def happened(self) -> None:
-        """Returns when it has. Raises what kept it from happening."""
+        """Returns when it has, the cable in again and the power off. Raises what kept it from happening."""
         self._timer.join()
         if self._error is not None:
             raise self._error
+        self._rig.board.plug()
 
 
 def _update(rig: Rig, product: object) -> Ran:
@@ -68,7 +71,7 @@ def cuts(rig: Rig, products: Products) -> tuple[float, str]:
     found: dict[str, int] = {}
     for number in range(CUTS):
         start, product, usual = (("blank", products.one, first), ("one", products.two, second))[number % 2]
-        moment = _STARTUP + (number + 0.5) / CUTS * (usual.seconds - _STARTUP)
+        moment = _STARTUP + (number + 0.5) / CUTS * (_LAST * usual.seconds - _STARTUP)
         what = _cut(rig, start, product, moment)
         found[what] = found.get(what, 0) + 1
     told = ", ".join(f"{count} {what}" for what, count in sorted(found.items()))

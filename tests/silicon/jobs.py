@@ -68,29 +68,32 @@ def rollback(rig: Rig, products: Products) -> Took:
     return Took(done.seconds)
 
 
-def connect(rig: Rig, products: Products) -> Took:
+def networked(rig: Rig, products: Products) -> None:
+    """The user's boot.py joins the network of the set, which makes the state "networked"."""
     rig.start("one", lambda on: one(on, products))
+    peers.put(rig, products.boot)
+
+
+def connect(rig: Rig, products: Products) -> Took:
+    rig.start("networked", lambda on: networked(on, products))
     _cloud(products, "ok")
     done = _over(rig, products, "ats")
     rig.keep("home")
-    return Took(done.seconds, f"{done.report['selftest']['connect'].get('root')}")
+    return Took(done.seconds, f"anchored by {done.report['selftest']['connect']['root']}")
 
 
 def failover(rig: Rig, products: Products) -> Took:
-    rig.start("home", lambda on: (one(on, products), _over(on, products, "ats")))
+    rig.start("home", lambda on: connect(on, products))
     _cloud(products, "wrong-root")
     done = _over(rig, products, "legacy")
     rig.keep("away")
-    return Took(done.seconds)
+    return Took(done.seconds, f"anchored by {done.report['selftest']['connect']['root']}")
 
 
 def home(rig: Rig, products: Products) -> Took:
-    if "away" not in rig.states:
-        failover(rig, products)
+    rig.start("away", lambda on: failover(on, products))
     _cloud(products, "ok")
-    rig.start("away")
-    done = _over(rig, products, "ats")
-    return Took(done.seconds)
+    return Took(_over(rig, products, "ats").seconds)
 
 
 def _cloud(products: Products, scenario: str) -> None:

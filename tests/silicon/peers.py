@@ -19,6 +19,11 @@ def copy(rig: Rig, products: Products) -> float:
     return seconds
 
 
+def put(rig: Rig, file: Path) -> None:
+    """One file into the root folder."""
+    _ran([str(_BIN / "mpremote"), "connect", rig.board.pty, "cp", str(file), ":"])
+
+
 def copy_again(rig: Rig, products: Products) -> float:
     """The same once more: it compares hashes and copies nothing."""
     rig.start("copied", lambda on: _mpremote(on, products))

@@ -35,6 +35,8 @@ class Products:
         board = place / "board.yaml"
         named = {"file": str(image.file.absolute()), "sha256": image.sha256, "version": image.version, "offset": image.offset}
         board.write_text(json.dumps({"extends": image.board, "description": image.title, "firmware": named}), "utf-8")
+        self.boot = place / "boot.py"
+        self.boot.write_text("from twinroot import wifi\nwifi.join()\n", "utf-8")
         self.flash = self._write(place / "flash.yaml", str(board), [])
         code, _, said = run(twinroot_command("render", self.one, "--device", DEVICE, "--out", place / "files"))[1:]
         if code:

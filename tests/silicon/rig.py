@@ -79,6 +79,10 @@ class Rig:
     def wifi(self) -> bool:
         return bool(self.board.info["wifi"])
 
+    @property
+    def flash_bytes(self) -> int:
+        return (self.board.state / "flash.bin").stat().st_size
+
     # --- power and states -----------------------------------------------------------------------------------------
 
     def settle(self) -> None:
@@ -115,7 +119,8 @@ class Rig:
         if state not in self.states and make is not None:
             self.start("blank")
             make(self)
-            self.keep(state)
+            if state not in self.states:
+                self.keep(state)
         self.off()
         self.board.load_flash(0, self.states[state])
         self.settle()
@@ -128,16 +133,21 @@ class Rig:
         seconds, code, out, said = run(line, limit)
         return Ran(seconds, code, json.loads(out) if out.strip() else {}, said)
 
+    def panicked(self) -> bool:
+        """Whether the chip has panicked since it was last started."""
+        log = self.board.log()
+        return PANIC.search(log, max(0, log.rfind("rst:0x"))) is not None
+
     def evidence(self) -> str:
-        """The end of what the chip said, from its first panic on when there is one."""
+        """The end of what the chip said, from its last panic on when there is one."""
         try:
             log = self.board.log()
         except StationError as error:
             return error.message
-        start = log.rfind("rst:0x")
-        panic = PANIC.search(log, max(0, start - 4000))
-        text = log[panic.start() : panic.start() + _EXCERPT] if panic else log[-_EXCERPT:]
-        return repr(" ".join(text.split())) if text.strip() else "the chip said nothing"
+        panics = [*PANIC.finditer(log)]
+        start = panics[-1].start() if panics else max(0, len(log) - _EXCERPT)
+        text = " ".join(log[start : start + _EXCERPT].split())
+        return repr(text) if text else "the chip said nothing"
 
 
 def run(line: list[str], limit: float = LIMIT) -> tuple[float, int, str, str]:

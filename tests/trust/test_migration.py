@@ -93,20 +93,37 @@ def test_what_a_step_changes_and_costs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("phase", "event", "outcome"),
+    ("phase", "event", "outcome", "after"),
     [
-        ("legacy-only", "route legacy: its chain", "TrustError"),
-        ("legacy-first", "route legacy: its chain", "ats"),
-        ("legacy-first", "route legacy: its endpoint", "NetworkError"),
-        ("ats-first", "route ats: its chain", "legacy"),
-        ("ats-first", "route ats: its endpoint", "NetworkError"),
-        ("ats-first", "route legacy: its endpoint", "ats"),
-        ("ats-only", "route ats: its chain", "TrustError"),
+        ("legacy-only", "route legacy: its chain", "TrustError", 0),
+        ("legacy-first", "route legacy: its chain", "ats", 0),
+        ("legacy-first", "route legacy: its endpoint", "ats", 60),
+        ("legacy-first", "route ats: its endpoint", "legacy", 0),
+        ("ats-first", "route ats: its chain", "legacy", 0),
+        ("ats-first", "route ats: its endpoint", "NetworkError", 0),
+        ("ats-first", "route legacy: its endpoint", "ats", 0),
+        ("ats-only", "route ats: its chain", "TrustError", 0),
     ],
 )
-def test_what_breaks_is_what_the_devices_own_policy_does(phase: str, event: str, outcome: str) -> None:
-    [found] = [c for c in migration.consequences(derive(ATS, phase=phase)) if c.event.startswith(event)]
-    assert outcome in (found.route, found.error)
+def test_what_breaks_is_what_the_devices_own_policy_does(phase: str, event: str, outcome: str, after: int) -> None:
+    [found] = [c for c in migration.consequences(derive(ATS, phase=phase), load_roots()) if c.event.startswith(event)]
+    assert outcome in (found.route, found.error) and found.after == after
+
+
+def test_on_silence_is_told(product: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A closed legacy endpoint: by default a minute, with `never` offline; and `any` lets silence lead down."""
+    roots = load_roots()
+    for phase, silence, outcome in (
+        ("legacy-first", "never", "NetworkError"),
+        ("ats-first", "any", "legacy"),
+        ("ats-first", "upward", None),
+    ):
+        endpoint = phase.split("-")[0]
+        [found] = [c for c in migration.consequences(derive(ATS, phase=phase), roots, silence) if f"{endpoint}: its endpoint" in c.event]
+        assert (outcome or "NetworkError") in (found.route, found.error)
+    product.write_bytes(PRODUCT.replace("cloud:\r\n", "cloud:\r\n    on_silence: any\r\n").encode())
+    assert run(["migrate", "plan", str(product)]) == 0
+    assert "no longer answers: the device connects by legacy, after 60 s of silence" in capsys.readouterr().out
 
 
 HEALTH = [

@@ -5,6 +5,7 @@ Collected only where they are set (conftest.py); `make silicon` is the whole mat
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -38,7 +39,7 @@ def ask(vb, code):
     with open_port(vb.pty) as wire:
         repl = RawRepl(wire)
         repl.enter()
-        answer = repl.ask(f"import json, machine, sys, os\nprint(json.dumps({code}))")
+        answer = json.loads(repl.run(f"import json, machine, sys, os\nprint(json.dumps({code}))").decode().splitlines()[-1])
         repl.leave()
     return answer
 

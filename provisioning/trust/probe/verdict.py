@@ -1,7 +1,8 @@
 """What a device would do: one pass of twinroot.connect() over its routes, and the error it would raise.
 
-The rules are the device's (firmware/twinroot: policy.py, classify.py): only trust evidence that a second handshake confirms leads
-to the next route; anything else ends the pass. A comparison with the real MicroPython is in tests/trust/test_verdict.py.
+The rules are the device's (firmware/twinroot: fallback.py, classify.py) in its first pass: only trust evidence that a second handshake
+confirms leads to the next route; anything else on the first ends the pass. (Silence opens routes of better standing a minute later:
+`twinroot migrate plan`.) A comparison with the real MicroPython is in tests/trust/test_verdict.py.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ class EmulatedBoard:
     def hold_in_reset(self) -> None:
         """EN is low: nothing runs."""
         self._stop()
-        self.uart.to_board.clear()
+        self.uart.reset()
         self.on_event("held")
 
     def restart(self, cause: str, download: bool = False) -> None:

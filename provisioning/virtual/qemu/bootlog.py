@@ -23,5 +23,5 @@ class BootLog:
         for found in _START.finditer(text):
             end = found.end()
             mode = found[1]
-            self._event("no-firmware" if mode is None else "download" if b"DOWNLOAD" in mode else "boot")
+            self._event("no-firmware" if mode is None else "download" if b"DOWNLOAD" in mode or b"UART" in mode else "boot")
         self._tail = text[max(end, len(text) - _LONGEST) :]

@@ -1,0 +1,43 @@
+"""What says that a set is as it was committed. Loaded after a failure, and by updates."""
+
+import uhashlib
+import ujson
+from micropython import const
+from ubinascii import hexlify
+
+from . import sets
+
+_SUM = b',"sum":"'  # ends set.json, with 16 hex digits of the SHA-256 of what is before it
+_LONGEST = const(16384)  # bytes of set.json
+
+
+def _digest(data):
+    return hexlify(uhashlib.sha256(data).digest())
+
+
+def seal(text):
+    """The bytes `text` of a set.json with their hash in it."""
+    return text[:-1] + _SUM + _digest(text[:-1])[:16] + b'"}'
+
+
+def whole(n):
+    """True when set.json of the set `n` and its own files are what was committed. (Its package: the loader.)"""
+    p = sets.path(n)
+    try:
+        with open(p + "set.json", "rb") as f:
+            t = f.read(_LONGEST)
+        i = t.rfind(_SUM)
+        if i > 0 and seal(t[:i] + b"}") != t:
+            return False
+        files = ujson.loads(t)["files"]
+        for name in files:
+            if name[0] != "/":
+                with open(p + name, "rb") as f:
+                    if _digest(f.read()) != files[name].encode():
+                        return False
+        sets.read(n)
+        return True
+    except MemoryError:
+        raise
+    except Exception:  # not there, not JSON, not a set
+        return False

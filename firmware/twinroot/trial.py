@@ -1,0 +1,149 @@
+"""A set is judged by comparison. One that no handshake has proven, or whose files are damaged, fails; if the one before connects now,
+the board is online by that, and tries again in an hour. When that has gone on for hours the one before is made active, and the
+version is refused from then on. With no set before there is no trial."""
+
+import sys
+
+import uhashlib
+import uos
+from micropython import const
+from ubinascii import hexlify
+
+import twinroot
+
+from . import clock, core, der, errors, guard, policy, seal, sets, slots, stats
+
+_HOURS = const(4)  # comparisons, an hour or more apart, that a set has to lose; no portal lasts that long
+
+_whole = None  # files of the set in use are what set.json says; looked at once
+
+
+def _judged():
+    """True when the set in use may be left for the one before."""
+    global _whole
+    n = twinroot.SET
+    if stats.data()["proven"] != n:
+        return True
+    if _whole is None:
+        _whole = seal.whole(n)
+    return not _whole
+
+
+def _before(n):
+    """The set to compare with: the one that has proven itself, or the newest whole one before."""
+    for m in [stats.data()["proven"]] + sorted([int(d) for d in uos.listdir(sets.ROOT) if d.isdigit()], reverse=True):
+        if 0 < m < n and seal.whole(m):
+            return m
+    return 0
+
+
+def other(e, timeout):
+    """A Link by another set when that connects where the set in use failed with `e`, else None."""
+    t = stats.data().get("trial")
+    if t and t[0] != twinroot.SET:  # this one only stands in
+        return again(timeout, False)
+    return _instead(e, int(timeout * 1000))
+
+
+def _instead(e, ms):
+    n = twinroot.SET
+    m = _judged() and _before(n)
+    if not m:
+        return None
+    d = stats.data()
+    t = d.get("trial")
+    try:
+        version = sets.read(n)["version"]
+    except (OSError, KeyError):
+        version = 0
+    try:
+        _use(m)
+        if twinroot.SET != m:
+            raise ValueError
+        twinroot.NOTE = "set %d: %s" % (n, e)
+        twinroot.stats._d = d
+        strip(sets.read(m))
+        k = twinroot.core._pass(ms, False)
+    except Exception:  # no comparison: what counts is why the newer set failed
+        twinroot.load()
+        twinroot.stats._d = d
+        c = twinroot.core
+        c._pol.fails, c._pol.quiet, c._next = core._pol.fails, core._pol.quiet, core._next
+        return None
+    d["trial"] = t
+    _count(n, m, version)
+    return k
+
+
+def _use(m):
+    """Turn to the set `m`, whatever is active."""
+    try:
+        twinroot.load(m)
+    except TypeError:  # the loader of the first release, which no update over the air replaces
+        twinroot._order = [m]
+        twinroot._next()
+
+
+def _count(n, m, version):
+    """The set `n` has lost a comparison with `m`."""
+    d = stats.data()
+    t = d["trial"]
+    now = clock.now()
+    ntp = sys.modules.get("twinroot.ntp")
+    if not t or t[0] != n:
+        d["trial"] = [n, 0, now]
+    elif ntp and ntp.moved or now < t[2]:  # hours do not pass by a time server's word
+        t[2] = now
+        if ntp:
+            ntp.moved = False
+        stats.save(True)
+        return
+    elif now - t[2] < policy.RETURN_S:
+        return
+    else:
+        t[1] += 1
+        t[2] = now
+        if t[1] >= _HOURS:
+            if d["proven"] != n:  # not merely damaged
+                g = guard.read()
+                g["refused"] = max(version, g["refused"])
+                guard.write(g)
+            del d["trial"]
+            slots.commit(m)
+            twinroot.NOTE = None
+    stats.write()  # not counted among the day's writes: there are a handful of these for a set
+
+
+def again(timeout, prefer):
+    """Turn to the set on trial, for which an older one stands in, and connect."""
+    d = stats.data()
+    twinroot.load()
+    twinroot.stats._d = d
+    if twinroot.SET != d["trial"][0]:  # its code does not load any more
+        del d["trial"]
+    return twinroot.core.connect(timeout, prefer, False)
+
+
+def strip(s):
+    """Out of the set in use, `s`, which is older than the one that was committed: routes by roots that a newer set has retired. A man
+    in the middle could choose such a set by keeping the newer one from its server."""
+    n = twinroot.SET
+    gone = [x[1] for x in guard.read()["retired"] if x[0] > n]
+    a = slots.active()
+    if a > n:
+        try:
+            gone += sets.read(a).get("retired", ())
+        except OSError:  # it cannot be read: what it says went to the guard when it connected
+            pass
+    if not gone:
+        return
+    for r in s["routes"]:
+        r["roots"] = [x for x in r["roots"] if _fingerprint(x) not in gone]
+    s["routes"] = [r for r in s["routes"] if r["roots"]]
+    if not s["routes"]:
+        raise errors.make("set", "its roots are retired", None, None, "set %d" % n)
+
+
+def _fingerprint(name):
+    d = der.load(sets.path(twinroot.SET) + name + ".pem", b"CERTIFICATE")
+    return str(hexlify(uhashlib.sha256(d).digest()), "ascii")
