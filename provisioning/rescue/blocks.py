@@ -142,9 +142,24 @@ class Files:
                 yield from self._walk(path)
 
     def read(self, path: str) -> bytes:
-        with self._blocks.heard(), self._fs.open(path, "rb") as file:
-            content: bytes = file.read()
+        from littlefs import lfs
+
+        with self._blocks.heard(), self._opened(path, lfs.LFSFileFlag.rdonly) as (volume, file):
+            content: bytes = lfs.file_read(volume, file, lfs.file_size(volume, file))
         return content
+
+    @contextmanager
+    def _opened(self, path: str, flags: Any) -> Iterator[tuple[Any, Any]]:
+        """The library's own handles. Closed once, whatever happens: its file objects close again what did not close well, and the C code
+        ends the process for that."""
+        from littlefs import lfs
+
+        volume = self._fs.fs
+        file = lfs.file_open(volume, path, flags)
+        try:
+            yield volume, file
+        finally:
+            lfs.file_close(volume, file)
 
     def rename(self, old: str, new: str) -> None:
         with self._blocks.heard():
@@ -156,9 +171,11 @@ class Files:
 
     def write(self, path: str, content: bytes) -> None:
         """A new file, or another content in place of what is there."""
-        # Unbuffered: the file is written in one call anyway.
-        with self._blocks.heard(), self._fs.open(path, "wb", buffering=0) as file:
-            file.write(content)
+        from littlefs import lfs
+
+        flags = lfs.LFSFileFlag.wronly | lfs.LFSFileFlag.creat | lfs.LFSFileFlag.trunc
+        with self._blocks.heard(), self._opened(path, flags) as (volume, file):
+            lfs.file_write(volume, file, content)
 
     def make_folder(self, path: str) -> None:
         with self._blocks.heard():

@@ -30,6 +30,9 @@ HEARD = (
 )
 
 
+_TEXT_OR_COMMENT = re.compile(rb"""('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")|#[^\n]*""")
+
+
 def in_source(files: dict[str, bytes]) -> list[str]:
     """What in these files (path -> content) may hold a board: "/main.py, line 3, switches control-C off (kbd_intr(-1))"."""
     found = []
@@ -59,4 +62,4 @@ def does_something(content: bytes) -> bool:
 
 def _code(content: bytes) -> bytes:
     """The source with its comments blanked, every line and column where it was."""
-    return re.sub(rb"(?m)^([^'\"#\n]*)#.*$", lambda match: match[1] + b" " * (len(match[0]) - len(match[1])), content)
+    return _TEXT_OR_COMMENT.sub(lambda match: match[1] or b" " * len(match[0]), content)
