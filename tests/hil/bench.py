@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -83,7 +84,7 @@ class Bench:
         with open_port(self.port) as wire:
             repl = RawRepl(wire)
             repl.enter()
-            answer = repl.ask(code)
+            answer = json.loads(repl.run(code).decode().splitlines()[-1])
             repl.leave()
         return answer
 

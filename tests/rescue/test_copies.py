@@ -78,7 +78,7 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("brief")
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("step", [pytest.param(61, id="some"), pytest.param(1, id="every", marks=pytest.mark.long)])
+@pytest.mark.parametrize("step", [pytest.param(151, id="some"), pytest.param(1, id="every", marks=pytest.mark.long)])
 def test_power_cut_in_a_restore(board: VirtualBoard, tmp_path: Path, step: int) -> None:
     """Through the loader: each file has its old content or its new one, and running it again ends it."""
     put(board, OWN | {"/main.py": DEAF.encode()})
