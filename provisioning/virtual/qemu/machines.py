@@ -26,7 +26,7 @@ class Machine:
     timers: str  # the device whose watchdogs can be switched off
     efuse_bytes: int
     board: str  # the board file for a chip that no board was named for
-    options: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()  # for firmware; the ROM loader loses bytes with those of the ESP32-C3
 
     @property
     def gpio(self) -> str:

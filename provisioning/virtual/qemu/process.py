@@ -25,7 +25,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def command(binary: str, machine: Machine, name: str, card: str, flash: Path, efuse: Path, loader: bool) -> list[str]:
     """QEMU's command line, without the serial port. `loader`: the strapping for the ROM loader."""
     strap = machine.strap_loader if loader else machine.strap_flash
-    line = [binary, "-machine", name, *machine.options, "-display", "none", "-monitor", "none", "-parallel", "none"]
+    line = [binary, "-machine", name, *(() if loader else machine.options), "-display", "none", "-monitor", "none", "-parallel", "none"]
     line += ["-drive", f"file={_escaped(flash)},if=mtd,format=raw"]
     line += ["-drive", f"file={_escaped(efuse)},if=none,format=raw,id=efuse"]
     line += ["-global", f"driver={machine.efuse},property=drive,value=efuse"]
