@@ -26,7 +26,7 @@ class Machine:
     timers: str  # the device whose watchdogs can be switched off
     efuse_bytes: int
     board: str  # the board file for a chip that no board was named for
-    options: tuple[str, ...] = ()  # for firmware; the ROM loader loses bytes with those of the ESP32-C3
+    counted: tuple[str, ...] = ()  # options that let the chip's time follow its instructions; the ROM loader loses bytes with them
 
     @property
     def gpio(self) -> str:
