@@ -25,11 +25,9 @@ def _blank(rig: Rig) -> None:
 
 
 def _esptool(rig: Rig) -> float:
-    """Raises EmulatorFailedError where the emulated chip crashes in esptool's own stub, run by esptool alone, with what the chip said."""
+    """Raises EmulatorFailedError where esptool, without us, cannot write the emulated chip: its error, and what the chip said last."""
     _blank(rig)
     try:
         return peers.esptool(rig, "--baud", "460800", "write-flash", hex(rig.image.offset), str(rig.image.file), limit=_LIMIT)
     except RowFailedError as error:
-        if rig.panicked():
-            raise EmulatorFailedError(f"esptool's stub, run by esptool alone, crashes the emulated chip: {rig.evidence()}") from error
-        raise
+        raise EmulatorFailedError(f"esptool alone cannot write this chip: {error}; the chip's panic: {rig.panic() or 'none'}") from error

@@ -63,23 +63,23 @@ def run(image: Image, qemu: Path, names: list[str], repeat: int, with_peers: boo
 
 def _measure(rig: Rig, products: Products, row: Row, line: Line, repeat: int, with_peers: bool) -> None:
     for _ in range(repeat):
-        took = _tried(lambda: row.job(rig, products), line)
+        took = _tried(lambda: row.job(rig, products), line, rig)
         if took is not None:
             line.passed.append(took.seconds)
             line.detail = took.detail
     peer = row.peer
     if with_peers and peer is not None:
-        took = _tried(lambda: Took(peer(rig, products)), line)
+        took = _tried(lambda: Took(peer(rig, products)), line, rig)
         line.peer = took.seconds if took is not None else None
 
 
-def _tried(job: Callable[[], Took], line: Line) -> Took | None:
+def _tried(job: Callable[[], Took], line: Line, rig: Rig) -> Took | None:
     """None when it failed, or the emulator broke it off each time."""
     for _ in range(_TRIES):
         try:
             return job()
         except RowFailedError as error:
-            line.failed.append(str(error))
+            line.failed.append(f"{error} The chip said: {rig.evidence()}")
             return None
         except (EmulatorFailedError, StationError) as error:
             line.emulator.append(str(error))

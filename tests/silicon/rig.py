@@ -133,10 +133,11 @@ class Rig:
         seconds, code, out, said = run(line, limit)
         return Ran(seconds, code, json.loads(out) if out.strip() else {}, said)
 
-    def panicked(self) -> bool:
-        """Whether the chip has panicked since it was last started."""
+    def panic(self) -> str:
+        """What the chip said in its last panic since it was started, empty when it had none."""
         log = self.board.log()
-        return PANIC.search(log, max(0, log.rfind("rst:0x"))) is not None
+        found = [*PANIC.finditer(log, max(0, log.rfind("rst:0x", 0, -_EXCERPT)))]
+        return " ".join(log[found[-1].start() :][:_EXCERPT].split()) if found else ""
 
     def evidence(self) -> str:
         """The end of what the chip said, from its last panic on when there is one."""

@@ -36,6 +36,13 @@ def test_a_broken_application_is_known(tmp_path):
     assert images.of(file).refused == ("no-firmware", "crash-loop")
 
 
+class Silent:
+    """A rig whose chip has said nothing."""
+
+    def evidence(self):
+        return "nothing"
+
+
 def test_only_the_emulators_failures_are_tried_again():
     line = Line("image", "row", "title")
     tries = iter([EmulatorFailedError("no prompt"), RowFailedError("exit code 1"), EmulatorFailedError("not asked")])
@@ -43,8 +50,8 @@ def test_only_the_emulators_failures_are_tried_again():
     def job():
         raise next(tries)
 
-    assert _tried(job, line) is None
-    assert (line.outcome, line.failed, line.emulator) == ("fail", ["exit code 1"], ["no prompt"])
+    assert _tried(job, line, Silent()) is None
+    assert (line.outcome, line.failed, line.emulator) == ("fail", ["exit code 1 The chip said: nothing"], ["no prompt"])
 
 
 def test_a_row_that_never_ran_is_no_pass():
@@ -53,7 +60,7 @@ def test_a_row_that_never_ran_is_no_pass():
     def job():
         raise EmulatorFailedError("no prompt")
 
-    assert _tried(job, line) is None
+    assert _tried(job, line, Silent()) is None
     assert (line.outcome, len(line.emulator)) == ("emulator", 3)
 
 

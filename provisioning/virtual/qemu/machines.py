@@ -26,7 +26,7 @@ class Machine:
     timers: str  # the device whose watchdogs can be switched off
     efuse_bytes: int
     board: str  # the board file for a chip that no board was named for
-    options: tuple[str, ...] = ()
+    counted: tuple[str, ...] = ()  # options that let the chip's time follow its instructions; the ROM loader loses bytes with them
 
     @property
     def gpio(self) -> str:

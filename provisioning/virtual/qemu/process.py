@@ -25,13 +25,15 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def command(binary: str, machine: Machine, name: str, card: str, flash: Path, efuse: Path, loader: bool) -> list[str]:
     """QEMU's command line, without the serial port. `loader`: the strapping for the ROM loader."""
     strap = machine.strap_loader if loader else machine.strap_flash
-    line = [binary, "-machine", name, *machine.options, "-display", "none", "-monitor", "none", "-parallel", "none"]
+    counted = () if loader else machine.counted
+    line = [binary, "-machine", name, *counted, "-display", "none", "-monitor", "none", "-parallel", "none"]
     line += ["-drive", f"file={_escaped(flash)},if=mtd,format=raw"]
     line += ["-drive", f"file={_escaped(efuse)},if=none,format=raw,id=efuse"]
     line += ["-global", f"driver={machine.efuse},property=drive,value=efuse"]
     line += ["-global", f"driver={machine.gpio},property=strap_mode,value=0x{strap:02x}"]
-    # They count the host's time: on a busy host they would bite a chip that is only slow.
-    line += ["-global", f"driver={machine.timers},property=wdt_disable,value=true"]
+    if not counted:
+        # They would count the host's time, and bite a chip that is only slow. By the chip's own they reset one that hangs, as they should.
+        line += ["-global", f"driver={machine.timers},property=wdt_disable,value=true"]
     return [*line, "-nic", f"user,model={card}" if card else "none"]
 
 
