@@ -144,7 +144,7 @@ class Files:
     def read(self, path: str) -> bytes:
         from littlefs import lfs
 
-        with self._blocks.heard(), self._opened(path, lfs.LFSFileFlag.rdonly) as (volume, file):
+        with self._blocks.heard(), self._opened(path, lfs.LFSFileFlag["rdonly"]) as (volume, file):
             content: bytes = lfs.file_read(volume, file, lfs.file_size(volume, file))
         return content
 
@@ -173,7 +173,7 @@ class Files:
         """A new file, or another content in place of what is there."""
         from littlefs import lfs
 
-        flags = lfs.LFSFileFlag.wronly | lfs.LFSFileFlag.creat | lfs.LFSFileFlag.trunc
+        flags = lfs.LFSFileFlag["wronly"] | lfs.LFSFileFlag["creat"] | lfs.LFSFileFlag["trunc"]
         with self._blocks.heard(), self._opened(path, flags) as (volume, file):
             lfs.file_write(volume, file, content)
 
