@@ -144,18 +144,18 @@ class Files:
     def read(self, path: str) -> bytes:
         from littlefs import lfs
 
-        with self._blocks.heard(), self._opened(path, lfs.LFSFileFlag["rdonly"]) as (volume, file):
+        with self._blocks.heard(), self._opened(path, "r") as (volume, file):
             content: bytes = lfs.file_read(volume, file, lfs.file_size(volume, file))
         return content
 
     @contextmanager
-    def _opened(self, path: str, flags: Any) -> Iterator[tuple[Any, Any]]:
+    def _opened(self, path: str, mode: str) -> Iterator[tuple[Any, Any]]:
         """The library's own handles. Closed once, whatever happens: its file objects close again what did not close well, and the C code
         ends the process for that."""
         from littlefs import lfs
 
         volume = self._fs.fs
-        file = lfs.file_open(volume, path, flags)
+        file = lfs.file_open(volume, path, mode)
         try:
             yield volume, file
         finally:
@@ -173,8 +173,7 @@ class Files:
         """A new file, or another content in place of what is there."""
         from littlefs import lfs
 
-        flags = lfs.LFSFileFlag["wronly"] | lfs.LFSFileFlag["creat"] | lfs.LFSFileFlag["trunc"]
-        with self._blocks.heard(), self._opened(path, flags) as (volume, file):
+        with self._blocks.heard(), self._opened(path, "w") as (volume, file):
             lfs.file_write(volume, file, content)
 
     def make_folder(self, path: str) -> None:
