@@ -1,28 +1,13 @@
 """mqtt(): a connected MQTT client over the best route. The client is umqtt.simple's (or umqtt.robust's) where the
 firmware has it, else mini.py; only its connect() is replaced, so reconnecting goes through the route policy too."""
 
-import sys
-
 import ustruct
 from utime import ticks_diff, ticks_ms
 
 import twinroot  # core and stats are looked up there: after a rollback, or an update, they are those of another package
 
 
-def _frozen(name):
-    """Load a module that the firmware holds. Else `import` looks for it, and for each module that it imports, in flash first."""
-    path = sys.path[:]
-    sys.path[:] = (".frozen",)
-    try:
-        __import__(name)
-    except ImportError:
-        pass
-    finally:
-        sys.path[:] = path
-
-
 def _base(robust):
-    _frozen("umqtt.robust" if robust else "umqtt.simple")
     try:
         if robust:
             from umqtt.robust import MQTTClient
