@@ -298,4 +298,4 @@ def test_a_blank_chip_needs_no_image(qemu):
         assert vb.read_flash(0, 64) == b"\xff" * 64
         assert vb.info["chip"] == "esp32c3"
         with open_port(vb.pty) as wire:  # the chip says it again and again
-            assert wire.until(b"invalid header: 0xffffffff", 10.0).endswith(b"0xffffffff") or "invalid header: 0xffffffff" in vb.log()
+            assert wire.until(b"invalid header: 0xffffffff", 3.0).endswith(b"0xffffffff") or "invalid header: 0xffffffff" in vb.log()
