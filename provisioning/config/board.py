@@ -10,18 +10,6 @@ from provisioning.config.block import Values
 if TYPE_CHECKING:
     from provisioning.config.board_file import Baud, Firmware, Heap, Littlefs, Partition, Reset, Security
 
-CHIPS = ("esp32", "esp32s2", "esp32s3", "esp32c2", "esp32c3", "esp32c5", "esp32c6")
-
-# Chips that people will try, and why the answer is no.
-REFUSED_CHIPS = {
-    "esp8266": "its stock MicroPython builds use axTLS, which cannot verify a server at all",
-    "esp32h2": "it has no Wi-Fi",
-    "esp32p4": "it has no Wi-Fi of its own",
-}
-
-# Chips whose flash encryption twinroot can switch on (flash/efuse.py has the steps); esp32c2 and esp32c5 arrange their keys differently.
-ENCRYPTED_CHIPS = ("esp32", "esp32s2", "esp32s3", "esp32c3", "esp32c6")
-
 SECTOR = 4096  # bytes; the erase unit of NOR flash, and the block size of littlefs on ESP32
 
 

@@ -6,18 +6,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from provisioning.config.board import CHIPS, ENCRYPTED_CHIPS, REFUSED_CHIPS, SECTOR, megabytes
+from provisioning.chips import CHIPS, ENCRYPTED, REFUSED, USABLE
+from provisioning.config.board import SECTOR, megabytes
 from provisioning.config.nearest import did_you_mean
 from provisioning.config.validate import Block, number_from_env, problem
 
 
 def _known_chip(value: str) -> str:
     word = value.lower().replace("-", "")
-    if word in REFUSED_CHIPS:
-        raise problem(f"found {value!r}, and a board with this chip is refused: {REFUSED_CHIPS[word]}", "Use an ESP32 with Wi-Fi.")
-    if value not in CHIPS:
-        expected = ", ".join(CHIPS)
-        raise problem(f"found {value[:40]!r}, expected one of {expected}", did_you_mean(value, CHIPS))
+    if word in REFUSED:
+        raise problem(f"found {value!r}, and a board with this chip is refused: {REFUSED[word]}", "Use an ESP32 with Wi-Fi.")
+    if value not in USABLE:
+        expected = ", ".join(USABLE)
+        raise problem(f"found {value[:40]!r}, expected one of {expected}", did_you_mean(value, USABLE))
     return value
 
 
@@ -144,7 +145,7 @@ class BoardFile(Block):
     extends: str | None = Field(default=None, description="another board: a name in boards/ or a path; this file's keys go over its keys")
     description: str = Field(default="", description="one line for people")
     chip: Annotated[str, AfterValidator(_known_chip)] = Field(
-        description="the chip as esptool names it, such as esp32s3", json_schema_extra={"enum": list(CHIPS)}
+        description="the chip as esptool names it, such as esp32s3", json_schema_extra={"enum": list(USABLE)}
     )
     min_revision: str = Field(default="v0.0", pattern=r"^v\d+\.\d+$", description="oldest chip revision that will do, such as v3.0")
     flash_size: str = Field(pattern=r"^(2|4|8|16|32|64|128)MB$", description="the size of the flash chip, such as 4MB")
@@ -181,8 +182,9 @@ class BoardFile(Block):
     @classmethod
     def _known_fuses(cls, value: Security, info: ValidationInfo) -> Security:
         chip = info.data.get("chip")
-        if chip and value.flash_encryption and chip not in ENCRYPTED_CHIPS:
-            raise problem(f"asks for flash encryption of an {chip}, expected one of {', '.join(ENCRYPTED_CHIPS)}")
-        if chip == "esp32" and value.nvs_key:
-            raise problem("names an nvs_key, and an esp32 has no HMAC unit", "Flash encryption covers the NVS of such a chip.")
+        if chip and value.flash_encryption and chip not in ENCRYPTED:
+            raise problem(f"asks for flash encryption of an {chip}, expected one of {', '.join(ENCRYPTED)}")
+        encryption = CHIPS[chip].encryption if chip else None
+        if encryption and encryption.nvs_key is None and value.nvs_key:
+            raise problem(f"names an nvs_key, and an {chip} has no HMAC unit", "Flash encryption covers the NVS of such a chip.")
         return value

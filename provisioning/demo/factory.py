@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from provisioning.chips import CHIPS
 from provisioning.config.device import Device
 from provisioning.config.product import Product
 from provisioning.job.report import Report
 from provisioning.virtual import image
-from provisioning.virtual.chips import CHIPS
 
 BOARD_FILE = "board.yaml"
 _FIRMWARE = "firmware.bin"

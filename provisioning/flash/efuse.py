@@ -10,13 +10,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from provisioning.config.board import ENCRYPTED_CHIPS
+from provisioning.chips import CHIPS, ENCRYPTED, Mode, Step
 from provisioning.errors import BoardError, InputError, StationError
 from provisioning.flash import process
-
-Mode = Literal["development", "release"]
 
 # Fields of `espefuse summary` that a person asks for first; a chip has those of its generation.
 REPORTED = (
@@ -39,51 +37,6 @@ REPORTED = (
     "KEY_PURPOSE_0",
     "KEY_PURPOSE_1",
 )
-
-
-@dataclass(frozen=True)
-class Step:
-    """One espefuse command; `{key}` stands for the file of the flash key, `{nvs}` for that of the NVS key."""
-
-    what: str
-    arguments: tuple[str, ...]
-
-
-def _fields(what: str, *pairs: str) -> Step:
-    return Step(what, ("burn-efuse", *(word for pair in pairs for word in pair.split("="))))
-
-
-_ESP32_KEY = Step("the flash key, which nobody can read back", ("burn-key", "flash_encryption", "{key}"))
-_NEWER_KEY = Step("the flash key, which nobody can read back", ("burn-key", "BLOCK_KEY0", "{key}", "XTS_AES_128_KEY"))
-_NVS_KEY = Step("the HMAC key that NVS encryption derives its keys from", ("burn-key", "BLOCK_KEY1", "{nvs}", "HMAC_UP"))
-
-FLASH_ENCRYPTION: dict[str, dict[Mode, tuple[Step, ...]]] = {
-    "esp32": {
-        "development": (
-            _ESP32_KEY,
-            _fields("how the key is varied over addresses", "FLASH_CRYPT_CONFIG=15"),
-            _fields("flash encryption on, once", "FLASH_CRYPT_CNT=1"),
-        ),
-        "release": (
-            _ESP32_KEY,
-            _fields("how the key is varied over addresses", "FLASH_CRYPT_CONFIG=15"),
-            _fields("flash encryption on, for ever", "FLASH_CRYPT_CNT=127"),
-            _fields("no plain access through the loader", "DISABLE_DL_ENCRYPT=1", "DISABLE_DL_DECRYPT=1", "DISABLE_DL_CACHE=1"),
-            _fields("no JTAG", "JTAG_DISABLE=1"),
-        ),
-    },
-    "newer": {
-        "development": (_NEWER_KEY, _fields("flash encryption on, once", "SPI_BOOT_CRYPT_CNT=1")),
-        "release": (
-            _NEWER_KEY,
-            _fields("flash encryption on, for ever", "SPI_BOOT_CRYPT_CNT=7"),
-            _fields("no plain access through the loader", "DIS_DOWNLOAD_MANUAL_ENCRYPT=1"),
-            _fields("no JTAG", "DIS_PAD_JTAG=1"),
-        ),
-    },
-}
-# Chips whose keys and HMAC unit are as in the table above.
-NEWER = tuple(chip for chip in ENCRYPTED_CHIPS if chip != "esp32")
 
 
 @dataclass(frozen=True)
@@ -118,17 +71,19 @@ def summary(where: Where, log: Path | None = None) -> dict[str, Any]:
 def plan(chip: str, mode: Mode | None, *, nvs: bool = False) -> tuple[Step, ...]:
     """The steps for flash encryption in this mode (None: without it) and for an NVS key. Raises InputError for a chip that the table does
     not have."""
-    if chip != "esp32" and chip not in NEWER:
-        raise InputError("no-security", f"There is no table of fuses for {chip}.", f"It is there for esp32, {', '.join(NEWER)}.")
-    if nvs and chip == "esp32":
+    encryption = CHIPS[chip].encryption if chip in CHIPS else None
+    if encryption is None:
+        raise InputError("no-security", f"There is no table of fuses for {chip}.", f"It is there for {', '.join(ENCRYPTED)}.")
+    if nvs and encryption.nvs_key is None:
         raise InputError(
-            "no-security", "esp32 has no HMAC unit for an NVS key.", "Leave the NVS key out: flash encryption covers its key partition."
+            "no-security", f"{chip} has no HMAC unit for an NVS key.", "Leave the NVS key out: flash encryption covers its key partition."
         )
+    nvs_steps = (encryption.nvs_key,) if nvs and encryption.nvs_key else ()
     if mode is None:
-        return (_NVS_KEY,) if nvs else ()
-    steps = FLASH_ENCRYPTION["esp32" if chip == "esp32" else "newer"][mode]
+        return nvs_steps
     # The key first, the switch last: a run that is cut off leaves a chip that still starts.
-    return (steps[0], _NVS_KEY, *steps[1:]) if nvs else steps
+    first, *rest = encryption.steps[mode]
+    return (first, *nvs_steps, *rest)
 
 
 def sentence(mac: str) -> str:

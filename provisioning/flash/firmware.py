@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from provisioning.chips import CHIPS
 from provisioning.config.board import Board
 from provisioning.errors import InputError
 from provisioning.flash import cache, image, partition
-from provisioning.flash.chips import CHIPS
 
 
 @dataclass(frozen=True)

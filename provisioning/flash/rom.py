@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+from provisioning.chips import CHIPS, MAGIC_REGISTER, NAMED_BY_MAGIC, Bits, Chip
 from provisioning.errors import BoardError, StationError, TwinrootError
-from provisioning.flash.chips import CHIPS, MAGIC_REGISTER, Bits, Chip, flash_bytes
+from provisioning.flash.jedec import flash_bytes
 from provisioning.link.wire import Wire
 
 T = TypeVar("T")
@@ -199,9 +200,9 @@ class RomLoader:
 
     def _identify(self, expected: Chip | None) -> Facts:
         flags = crypt_count = None
-        # An esp32 has no answer to the question for its security state and says so eight times: its register tells enough.
-        chip = self._older_chip() if expected is not None and expected.name == "esp32" else None
-        if chip is None or chip.name != "esp32":
+        # A chip without one has no answer to the question for its security state and says so eight times: its register tells enough.
+        chip = self._older_chip() if expected is not None and not expected.security_info else None
+        if chip is None or chip.security_info:
             flags, crypt_count, chip_id = self._security_info()
             if chip_id is not None:
                 chip = next((c for c in CHIPS.values() if c.magic is None and c.image_id == chip_id), None)
@@ -217,19 +218,20 @@ class RomLoader:
             self._revision(chip),
             self._mac(chip),
             flash_bytes(self._flash_id(chip)),
-            any(self._bits((field,)) for field in chip.secure_boot),
-            _odd(self._bits((chip.crypt_count,))),
+            any(self._bits((field,)) for field in chip.fuses.secure_boot),
+            _odd(self._bits((chip.fuses.crypt_count,))),
             False,
         )
 
     def _older_chip(self) -> Chip | None:
-        """esp32 or esp32s2, which have no chip id to tell."""
+        """One of the chips that have no chip id to tell."""
         try:
             magic = self.read(MAGIC_REGISTER)
         except _Refused:
             self._drain()
-            return CHIPS["esp32s2"]  # registers are closed: secure download mode, which esp32 does not have
-        return next((c for c in CHIPS.values() if c.magic == magic), None)
+            # Registers are closed: secure download mode, which only chips with security info have.
+            return next(c for c in NAMED_BY_MAGIC if c.security_info)
+        return next((c for c in NAMED_BY_MAGIC if c.magic == magic), None)
 
     def _security_info(self) -> tuple[int | None, int | None, int | None]:
         """(flags, crypt count, chip id), each None where the chip does not tell."""
@@ -252,13 +254,13 @@ class RomLoader:
         return value
 
     def _revision(self, chip: Chip) -> int:
-        major = self._bits(chip.major)
-        if chip.major_codes:
-            major = dict(chip.major_codes).get(major, 0)
-        return major * 100 + self._bits(chip.minor)
+        major = self._bits(chip.fuses.major)
+        if chip.fuses.major_codes:
+            major = dict(chip.fuses.major_codes).get(major, 0)
+        return major * 100 + self._bits(chip.fuses.minor)
 
     def _mac(self, chip: Chip) -> str:
-        low, high = (self._agreed(partial(self.read, register)) for register in chip.mac)
+        low, high = (self._agreed(partial(self.read, register)) for register in chip.fuses.mac)
         raw = struct.pack(">II", high, low)[2:]
         return ":".join(f"{byte:02x}" for byte in raw)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import struct
 
+from provisioning.chips import CHIPS
 from provisioning.errors import StationError
 from provisioning.flash.rom import NO_ANSWER, RomLoader
 
@@ -89,7 +90,7 @@ class RomFlash:
 
     def _write(self, address: int, content: bytes) -> None:
         begin = struct.pack("<IIII", SECTOR, SECTOR // _BLOCK, _BLOCK, address)
-        if self._chip != "esp32":
+        if CHIPS[self._chip].write_encrypted:
             begin += bytes(4)  # newer loaders: whether the chip encrypts what it writes
         self._loader.command(FLASH_BEGIN, begin, _WRITE)
         for number in range(SECTOR // _BLOCK):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from provisioning.chips import Step
 from provisioning.config.board import Board
 from provisioning.errors import BoardError, InputError
 from provisioning.flash import efuse, work
@@ -68,7 +69,7 @@ class Burn:
     """What a board file's `security` block asks for on one chip: steps in order, and the files of the keys that they name."""
 
     chip: Chip
-    steps: tuple[efuse.Step, ...]
+    steps: tuple[Step, ...]
     keys: Mapping[str, Path]
 
     @classmethod

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from provisioning.chips import CHIPS
 from provisioning.errors import TwinrootError
 from provisioning.virtual import bootrom, counters, image
 from provisioning.virtual.autoreset import AutoReset
-from provisioning.virtual.chips import CHIPS
 from provisioning.virtual.flash import Flash, FlashTiming
 from provisioning.virtual.identity import Identity
 from provisioning.virtual.injection import Injection
@@ -38,10 +38,11 @@ class Board:
         self.spec = spec
         self.state = state
         self.chip = CHIPS[spec.chip]
+        self.boot_texts = self.chip.played().boot
         self.identity = Identity.load(state, self.chip, spec.seed)
         self.engine = engine
         fresh = not (state / "flash.bin").exists()
-        self.flash = Flash(state / "flash.bin", spec.flash_size, FlashTiming.named(spec.flash_timing, self.chip.reads))
+        self.flash = Flash(state / "flash.bin", spec.flash_size, FlashTiming.named(spec.flash_timing, self.chip.played().reads))
         self.flash.tear.seed(spec.seed)
         if fresh and not spec.blank:
             for offset, content in image.stand_in(self.chip, spec.flash_size).items():
@@ -98,17 +99,18 @@ class Board:
         self.reset_cause = cause
         self.raw_mode = False
         self.uart.reset()
-        head = f"{self.chip.rom_date}\r\n\r\nrst:{self.chip.reasons[cause]},boot:0x"
+        texts = self.boot_texts
+        head = f"{texts.rom}\r\n\r\nrst:{texts.reasons[cause]},boot:0x"
         # IO0 is sampled at a power-on and at EN's rising edge; other resets keep the strapping.
         if cause in ("power", "pin"):
             self.strapped_low = self.lines.io0_low
         if self.strapped_low or download:
-            self.say(f"{head}{self.chip.download_boot:x} ({self.chip.download_name})\r\nwaiting for download\r\n")
+            self.say(f"{head}{texts.download_strap:x} ({texts.download_name})\r\nwaiting for download\r\n")
             self.download = DownloadMode(self)
             self.on_event("download")
             return
         verdict = self._examine()
-        self.say(f"{head}{self.chip.spi_boot:x} ({self.chip.fast_boot_name})\r\n{verdict.text}")
+        self.say(f"{head}{texts.flash_strap:x} ({texts.flash_name})\r\n{verdict.text}")
         if verdict.boots:
             self._start_interpreter()
         else:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from provisioning.chips import Chip
 from provisioning.virtual import partition
-from provisioning.virtual.chips import Chip
 from provisioning.virtual.flash import Flash
 from provisioning.virtual.image import Checked, ImageError, check
 
@@ -26,7 +26,7 @@ class Verdict:
 def examine(chip: Chip, flash: Flash) -> Verdict:
     """The chain ROM, boot loader, partition table, application; it ends at the first fault."""
     try:
-        loader = check(flash.peek(chip.image_offset, min(_LOADER_AREA, flash.size - chip.image_offset)), with_hash=False)
+        loader = check(flash.peek(chip.boot_offset, min(_LOADER_AREA, flash.size - chip.boot_offset)), with_hash=False)
     except ImageError as error:
         text = str(error)
         return Verdict(f"{text}\r\n" * (3 if text.startswith("invalid header") else 1) + "ets_main.c 371 \r\n", False)
@@ -66,8 +66,6 @@ def _outside(rows: tuple[partition.Partition, ...], loader: Checked, flash: Flas
 
 
 def _loading(chip: Chip, loader: Checked) -> str:
-    head = f"mode:{loader.flash_mode}, clock div:{2 if chip.name == 'esp32' else 1}\r\n"
-    if chip.name != "esp32":
-        head = "SPIWP:0xee\r\n" + head
+    head = chip.played().boot.before_load.format(mode=loader.flash_mode)
     loads = "".join(f"load:0x{address:08x},len:{length}\r\n" for address, length in loader.segments)
     return f"{head}{loads}entry 0x{loader.entry:08x}\r\n"

@@ -3,7 +3,7 @@
 Every operation is in the image file when it is done: another process that reads the file, or starts after a SIGKILL, sees it.
 Times are in seconds. Source: Winbond's W25Q32JV data sheet, "AC Electrical Characteristics" (tPP, tSE, tBE2), typical and maximum; a
 GD25Q32C is within a fifth of them. The ROM loader reads at the SPI clock's rate: 20 MHz on one line, 32 bits of command and address for
-64 bytes. What a read costs the firmware is the chip's, not the flash's: see chips.py.
+64 bytes. What a read costs the firmware is the chip's, not the flash's: see provisioning/chips.
 """
 
 from __future__ import annotations
@@ -14,29 +14,12 @@ import random
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from provisioning.chips.flash_reads import FREE, ReadCost
+
 SECTOR = 4096
 BLOCK = 65536
 PAGE = 256
 ERASED = 0xFF
-
-
-@dataclass(frozen=True)
-class ReadCost:
-    """Seconds that a read takes the firmware: `call` each time, `byte` for each byte."""
-
-    call: float = 0.0
-    byte: float = 0.0
-
-    @classmethod
-    def of_rates(cls, rate_4: float, rate_2k: float) -> ReadCost:
-        """From the bytes per second that reads of 4 bytes, and of 2 KB, reach."""
-        small, large = 4 / rate_4, 2048 / rate_2k
-        byte = (large - small) / (2048 - 4)
-        return cls(small - 4 * byte, byte)
-
-    def of(self, reads: int, size: int) -> float:
-        """Seconds of so many reads of `size` bytes together."""
-        return reads * self.call + size * self.byte
 
 
 @dataclass(frozen=True)
@@ -47,7 +30,7 @@ class FlashTiming:
     erase: float = 0.0  # per sector of 4096 bytes
     erase_block: float = 0.0  # per block of 64 KB, in one command
     read: float = 0.0  # per byte, by ROM loader and stub through the SPI controller
-    firmware: ReadCost = ReadCost()  # by MicroPython
+    firmware: ReadCost = FREE  # by MicroPython
 
     @classmethod
     def named(cls, name: str, reads: ReadCost | None = None) -> FlashTiming:

@@ -8,7 +8,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from provisioning.virtual.chips import Chip
+from provisioning.chips import Chip
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Identity:
             stored = json.loads(file.read_text("utf-8"))
             return cls(stored["mac"], stored["serial"], int(stored.get("port", 0)), file)
         unique = hashlib.sha256(f"{seed}/{state.name}".encode()).digest() if seed else secrets.token_bytes(16)
-        mac = ":".join(f"{byte:02x}" for byte in chip.oui + unique[:3])
+        mac = ":".join(f"{byte:02x}" for byte in chip.played().oui + unique[:3])
         identity = cls(mac, f"VB{unique[3:8].hex().upper()}", 0, file)
         identity.save()
         return identity

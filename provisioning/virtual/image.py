@@ -14,8 +14,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from provisioning.chips import VIRTUAL, Chip
 from provisioning.virtual import partition
-from provisioning.virtual.chips import CHIPS, Chip
 from provisioning.virtual.rom.loader import xor
 
 MAGIC = 0xE9
@@ -107,7 +107,7 @@ def stand_in(chip: Chip, flash_size: int, app_size: int = 0x10000) -> dict[int, 
     loader = make(chip, flash_size, [(0x3FFF0030, filler(0x1000)), (0x40078000, filler(0x2000))], 0x40078000)
     app = make(chip, flash_size, [(0x3F400020, description + filler(app_size // 2)), (0x40080000, filler(app_size // 2))], 0x40080000)
     table = partition.encode(partition.standard(flash_size))
-    return {chip.image_offset: loader, partition.TABLE_OFFSET: table, 0x10000: app}
+    return {chip.boot_offset: loader, partition.TABLE_OFFSET: table, 0x10000: app}
 
 
 def firmware(chip: Chip, flash_size: int, app_size: int = 0x10000) -> bytes:
@@ -117,18 +117,18 @@ def firmware(chip: Chip, flash_size: int, app_size: int = 0x10000) -> bytes:
     whole = bytearray(b"\xff" * end)
     for offset, content in parts.items():
         whole[offset : offset + len(content)] = content
-    return bytes(whole[chip.image_offset :])
+    return bytes(whole[chip.boot_offset :])
 
 
 def main() -> int:
     """`python -m provisioning.virtual.image --chip esp32 FILE`: writes the stand-in firmware."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("file", type=Path)
-    parser.add_argument("--chip", choices=sorted(CHIPS), default="esp32")
+    parser.add_argument("--chip", choices=sorted(VIRTUAL), default="esp32")
     parser.add_argument("--flash-size", type=int, choices=sorted(_SIZE_CODE), default=4, help="megabytes")
     parser.add_argument("--app-size", type=int, default=0x10000, help="bytes")
     arguments = parser.parse_args()
-    arguments.file.write_bytes(firmware(CHIPS[arguments.chip], arguments.flash_size << 20, arguments.app_size))
+    arguments.file.write_bytes(firmware(VIRTUAL[arguments.chip], arguments.flash_size << 20, arguments.app_size))
     return 0
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from provisioning.chips import VIRTUAL
 from provisioning.errors import InputError
 from provisioning.virtual import inject
-from provisioning.virtual.chips import CHIPS
 from provisioning.virtual.faults import HEAP
 from provisioning.virtual.faults import parse as parse_fault
 from provisioning.virtual.flash import PROFILES
@@ -54,7 +54,7 @@ class Options:
             (self.link, LINKS, "--link"),
             (self.flash_timing, FLASH_TIMINGS, "--flash-timing"),
             (self.clock, CLOCKS, "--clock"),
-            (self.chip, (None, *CHIPS), "--chip"),
+            (self.chip, (None, *VIRTUAL), "--chip"),
         ):
             if value not in allowed:
                 choices = ", ".join(name for name in allowed if name)

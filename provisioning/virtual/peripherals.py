@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from provisioning.virtual.chips import RESET_CAUSE
 from provisioning.virtual.flash import FlashRangeError, PowerCutError
 from provisioning.virtual.interpreter.requests import Op, Request
 from provisioning.virtual.network import Resolver, Wifi
@@ -21,6 +20,11 @@ if TYPE_CHECKING:
 _FOREVER = 0xFFFFFFFF
 _PROGRAM_LIMIT = 65536
 _RTC_MEMORY = 2048
+
+# machine.reset_cause() of each reset cause
+_RESET_CAUSE = {
+    "power": 1, "pin": 1, "software": 2, "watchdog": 3, "rtc-watchdog": 3, "deep-sleep": 4, "panic": 3, "brownout": 1,
+}  # fmt: skip
 
 
 class Peripherals:
@@ -160,7 +164,7 @@ class Peripherals:
             "build": board.chip.build,
             "platform": "esp32",
             "flash_size": board.spec.flash_size,
-            "reset_cause": RESET_CAUSE[board.reset_cause],
+            "reset_cause": _RESET_CAUSE[board.reset_cause],
         }
         self._answer(0, json.dumps(known).encode())
 

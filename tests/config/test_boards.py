@@ -13,7 +13,7 @@ from provisioning.resources import folder
 from tests.support.product_files import twinroot
 
 # Boot-loader offsets as in esptool's chip table; MicroPython's combined image starts there.
-OFFSETS = {"esp32": 0x1000, "esp32s2": 0x1000, "esp32s3": 0, "esp32c2": 0, "esp32c3": 0, "esp32c6": 0}
+OFFSETS = {"esp32": 0x1000, "esp32s2": 0x1000, "esp32s3": 0, "esp32c2": 0, "esp32c3": 0, "esp32c5": 0x2000, "esp32c6": 0}
 
 
 def board_file(folder: Path, text: str, name: str = "mine") -> Path:

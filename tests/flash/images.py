@@ -8,8 +8,8 @@ import struct
 from functools import reduce
 from pathlib import Path
 
+from provisioning.chips import CHIPS
 from provisioning.flash import partition
-from provisioning.flash.chips import CHIPS
 
 
 def image(chip: str, payload: bytes, *, least: int = 0, digest: bool = True) -> bytes:

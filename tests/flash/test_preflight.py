@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from provisioning.chips import CHIPS
 from provisioning.config.load import load_board
 from provisioning.errors import TwinrootError
 from provisioning.flash import firmware, preflight
-from provisioning.flash.chips import CHIPS, flash_bytes
+from provisioning.flash.jedec import flash_bytes
 from provisioning.flash.rom import Facts
 
 from . import images
@@ -72,12 +73,12 @@ def test_chips_agree_with_esptool() -> None:
         assert chip.image_id == theirs.IMAGE_CHIP_ID and chip.boot_offset == theirs.BOOTLOADER_FLASH_OFFSET, name
         assert chip.spi.base == theirs.SPI_REG_BASE and chip.spi.usr == theirs.SPI_USR_OFFS and chip.spi.w0 == theirs.SPI_W0_OFFS, name
         assert chip.spi.usr2 == theirs.SPI_USR2_OFFS and chip.spi.miso_len == theirs.SPI_MISO_DLEN_OFFS, name
-        register, shift, width = chip.crypt_count
+        register, shift, width = chip.fuses.crypt_count
         assert register == theirs.EFUSE_SPI_BOOT_CRYPT_CNT_REG, name
         assert ((1 << width) - 1) << shift == theirs.EFUSE_SPI_BOOT_CRYPT_CNT_MASK, name
         if name != "esp32":
-            assert chip.mac[0] == theirs.MAC_EFUSE_REG, name
-            register, shift, _ = chip.secure_boot[0]
+            assert chip.fuses.mac[0] == theirs.MAC_EFUSE_REG, name
+            register, shift, _ = chip.fuses.secure_boot[0]
             assert (register, 1 << shift) == (theirs.EFUSE_SECURE_BOOT_EN_REG, theirs.EFUSE_SECURE_BOOT_EN_MASK), name
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from provisioning.virtual.chips import CHIPS
+from provisioning.chips import CHIPS
 from provisioning.virtual.image import firmware
 
 MACHINES = ("esp32", "esp32c3", "esp32c3-picsimlab")

@@ -7,16 +7,16 @@ import time
 import pytest
 from board_io import Repl, repl
 
+from provisioning.chips import CHIPS, VIRTUAL
 from provisioning.virtual import image, partition
 from provisioning.virtual.bootrom import examine
-from provisioning.virtual.chips import CHIPS
 from provisioning.virtual.flash import SECTOR, Flash
 
 PROMPT = b">>> "
 MB = 1 << 20
 
 
-@pytest.fixture(params=sorted(CHIPS))
+@pytest.fixture(params=sorted(VIRTUAL))
 def chip(request):
     return CHIPS[request.param]
 
@@ -45,14 +45,14 @@ def test_the_stand_in_boots_on_its_chip(chip, flash):
 
 
 def test_one_file_as_it_is_downloaded_boots_too(chip, flash):
-    flash.load(image.firmware(chip, flash.size), chip.image_offset)
+    flash.load(image.firmware(chip, flash.size), chip.boot_offset)
     assert examine(chip, flash).boots
 
 
 def test_an_image_for_another_chip_does_not_boot(chip, flash):
     other = CHIPS["esp32c3" if chip.name == "esp32" else "esp32"]
     parts = image.stand_in(other, flash.size)
-    flash.load(parts[other.image_offset], chip.image_offset)
+    flash.load(parts[other.boot_offset], chip.boot_offset)
     write(flash, {offset: content for offset, content in parts.items() if offset >= 0x8000})
     assert "mismatch chip ID" in examine(chip, flash).text
 
@@ -61,7 +61,7 @@ def test_an_image_for_another_chip_does_not_boot(chip, flash):
 def test_any_flipped_bit_in_what_boots_is_found(flash, where):
     chip = CHIPS["esp32"]
     parts = image.stand_in(chip, flash.size)
-    offset = {"loader": chip.image_offset, "table": partition.TABLE_OFFSET, "app": 0x10000}[where]
+    offset = {"loader": chip.boot_offset, "table": partition.TABLE_OFFSET, "app": 0x10000}[where]
     used = len(parts[offset]) if where != "table" else 5 * 32
     # The ROM checks the boot loader's checksum but not its hash, and neither covers every bit of its header.
     first = 32 if where == "loader" else 0

@@ -12,8 +12,8 @@ import pytest
 import serial
 from board_io import Repl
 
+from provisioning.chips import CHIPS, VIRTUAL
 from provisioning.virtual import image
-from provisioning.virtual.chips import CHIPS
 
 
 def esptool(port: str, *arguments: str, chip: str = "auto", rate: int = 115200, fails: bool = False) -> str:
@@ -34,7 +34,7 @@ def board(tmp_path_factory):
 SHORT = ("esp32", "esp32c3")  # pyserial's RFC 2217 client makes each of these take ten seconds
 
 
-@pytest.mark.parametrize("chip", [chip if chip in SHORT else pytest.param(chip, marks=pytest.mark.long) for chip in sorted(CHIPS)])
+@pytest.mark.parametrize("chip", [chip if chip in SHORT else pytest.param(chip, marks=pytest.mark.long) for chip in sorted(VIRTUAL)])
 def test_every_chip_says_who_it_is(make_virtual_board, chip):
     board = make_virtual_board(chip=chip, paced=False)
     text = esptool(board.port, "flash-id")

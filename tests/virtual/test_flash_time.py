@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from board_io import repl
 
-from provisioning.virtual.chips import CHIPS
-from provisioning.virtual.flash import PROFILES, FlashTiming, ReadCost
+from provisioning.chips import CHIPS
+from provisioning.chips.flash_reads import ReadCost
+from provisioning.virtual.flash import PROFILES, FlashTiming
 
 SLACK = 0.001  # s that the board may be in debt or in credit: hooks.c
 
@@ -32,13 +33,13 @@ print(time.ticks_diff(time.ticks_us(), t))
     ],
 )
 def test_reads_of_a_chip_reach_the_published_rates(chip, rate_4, rate_2k):
-    cost = FlashTiming.named("typical", CHIPS[chip].reads).firmware
+    cost = FlashTiming.named("typical", CHIPS[chip].played().reads).firmware
     assert 4 / cost.of(1, 4) == pytest.approx(rate_4)
     assert 2048 / cost.of(1, 2048) == pytest.approx(rate_2k)
 
 
 def test_profiles_read_by_the_chip_or_all_alike():
-    reads = CHIPS["esp32"].reads
+    reads = CHIPS["esp32"].played().reads
     assert FlashTiming.named("none", reads).firmware == ReadCost()
     assert FlashTiming.named("typical", reads).firmware == FlashTiming.named("worst", reads).firmware == reads
     slow = FlashTiming.named("slow", reads)
@@ -59,7 +60,7 @@ def test_what_reads_cost_has_passed_on_the_board(make_virtual_board, chip, timin
     """Not less than the cost, to a millisecond, and on an idle computer not much more: the smallest of a few runs is looked at."""
     board = make_virtual_board(paced=False, chip=chip, flash_timing=timing)
     link = repl(board.pty)
-    cost = FlashTiming.named(timing, CHIPS[chip].reads).firmware.of(count, count * size)
+    cost = FlashTiming.named(timing, CHIPS[chip].played().reads).firmware.of(count, count * size)
     found = []
     for _ in range(5):
         board.clear_counters()
@@ -94,7 +95,7 @@ def test_the_seconds_are_those_of_all_operations(make_virtual_board):
     )
     link.close()
     counters = board.counters()
-    timing = FlashTiming.named("typical", CHIPS["esp32"].reads)
+    timing = FlashTiming.named("typical", CHIPS["esp32"].played().reads)
     cost = timing.firmware.of(counters["flash_reads"], counters["flash_read_bytes"])
     cost += timing.program * counters["flash_programs"] + timing.erase * counters["flash_erases"]
     assert counters["flash_erases"] >= 3

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
+from provisioning.chips import CHIPS
 from provisioning.virtual import image, partition
 from provisioning.virtual.bootrom import examine
-from provisioning.virtual.chips import CHIPS
 from provisioning.virtual.flash import Flash
 
 # Addresses of the linker scripts: read-only data and code in flash, data and code in RAM; ELF's number for the CPU.
@@ -66,7 +66,7 @@ def download(request, tmp_path_factory):
         esptool("--chip", chip.name, "elf2image", "--flash-mode", "dio", "--flash-size", "4MB",
                 "-o", str(folder / f"{name}.bin"), str(folder / f"{name}.elf"))  # fmt: skip
     (folder / "table.bin").write_bytes(partition.encode(partition.standard(4 << 20)))
-    offset = hex(chip.image_offset)
+    offset = hex(chip.boot_offset)
     esptool("--chip", chip.name, "merge-bin", "-t", offset, "-o", str(folder / "firmware.bin"), offset, str(folder / "loader.bin"),
             "0x8000", str(folder / "table.bin"), "0x10000", str(folder / "app.bin"))  # fmt: skip
     return chip, folder / "firmware.bin", folder / "app.bin"
@@ -81,7 +81,7 @@ def flash(tmp_path):
 
 def test_a_download_boots_as_it_is(download, flash):
     chip, firmware, _ = download
-    flash.load(firmware.read_bytes(), chip.image_offset)
+    flash.load(firmware.read_bytes(), chip.boot_offset)
     verdict = examine(chip, flash)
     assert verdict.boots, verdict.text
     assert verdict.quiet == (0x200000, 0x400000)
@@ -112,7 +112,7 @@ def test_what_esptool_calls_invalid_does_not_boot(download, flash, tmp_path, whe
     damaged = tmp_path / "app.bin"
     damaged.write_bytes(content)
     assert "invalid" in esptool("--chip", chip.name, "image-info", str(damaged))
-    flash.load(firmware.read_bytes(), chip.image_offset)
+    flash.load(firmware.read_bytes(), chip.boot_offset)
     flash.load(bytes(content), 0x10000)
     verdict = examine(chip, flash)
     assert not verdict.boots
@@ -125,7 +125,7 @@ def test_a_download_that_esptool_wrote_runs(make_virtual_board, download):
 
     chip, firmware, _ = download
     board = make_virtual_board(chip=chip.name, blank=True, paced=False)
-    esptool("--chip", chip.name, "--port", board.rfc2217, "write-flash", hex(chip.image_offset), str(firmware))
+    esptool("--chip", chip.name, "--port", board.rfc2217, "write-flash", hex(chip.boot_offset), str(firmware))
     link = Repl(board.pty)
     link.enter()  # esptool's hard reset started it
     assert chip.title in link.run("import os; print(os.uname().machine)")

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from provisioning.chips import CHIPS
 from provisioning.errors import StationError, TwinrootError
 from provisioning.virtual.autoreset import AutoReset
-from provisioning.virtual.chips import CHIPS
 from provisioning.virtual.identity import Identity
 from provisioning.virtual.qemu import efuse
 from provisioning.virtual.qemu.bootlog import BootLog

@@ -11,8 +11,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from provisioning.chips import CHIPS
 from provisioning.errors import InputError
-from provisioning.virtual.chips import CHIPS
 from provisioning.virtual.image import MAGIC
 from provisioning.virtual.partition import TABLE_OFFSET
 from provisioning.virtual.qemu.machines import MACHINES
@@ -40,7 +40,7 @@ def place(file: Path) -> Placed:
     except OSError as error:
         raise InputError("firmware-missing", f"--firmware {file} cannot be read: {error.strerror}", "Name an image (.bin).") from error
     for chip in MACHINES.values():
-        start = CHIPS[chip.chip].image_offset
+        start = CHIPS[chip.chip].boot_offset
         for offset in {0, start}:
             header = content[start - offset :][:24]
             table = TABLE_OFFSET - offset

@@ -27,7 +27,7 @@ class FlashCommands(Loader):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.attached = self.chip == "esp32s2"  # its ROM attaches the flash by itself
+        self.attached = self.chip.attached
         self.chip_size = 4 << 20  # the loader's own idea until SPI_SET_PARAMS
         self.encrypted = False
         self.commands |= {
@@ -145,6 +145,6 @@ class FlashCommands(Loader):
     def security_info(self, data: bytes, checksum: int) -> Answer:
         """Flags, crypt count, seven key purposes, chip number, ROM version; the S2 ends after the purposes."""
         answer = struct.pack("<IB7x", 0, 0)
-        if self.chip != "esp32s2":
+        if self.chip.magic is None:
             answer += struct.pack("<II", self.facts.address("IMAGE_CHIP_ID"), 1)
         return 0, answer

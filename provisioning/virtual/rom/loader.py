@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from provisioning.chips import CHIPS
 from provisioning.virtual.flash import Flash
 from provisioning.virtual.rom import slip
 from provisioning.virtual.rom.facts import Facts
@@ -69,7 +70,7 @@ class Loader:
         self.flash = machine.flash
         self.registers = registers
         self.facts = facts
-        self.chip = chip
+        self.chip = CHIPS[chip]
         self.busy = 0.0  # seconds of flash time that the last command took
         self.segments: list[tuple[int, bytes]] = []
         self._done: tuple[int, bytes] | None = None

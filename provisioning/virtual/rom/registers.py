@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from provisioning.chips import CHIPS
 from provisioning.virtual.flash import FlashRangeError
 from provisioning.virtual.rom.facts import Facts
 from provisioning.virtual.rom.spi_flash import SpiFlashChip
@@ -18,36 +18,6 @@ _SPI_USR, _USR_MISO, _USR_MOSI, _USR_ADDR = 1 << 18, 1 << 28, 1 << 27, 1 << 30
 
 class AccessError(Exception):
     """An address where this chip has nothing: the CPU takes an exception there."""
-
-
-@dataclass(frozen=True)
-class Fuses:
-    """eFuse words that say which chip this is: {esptool's register name: {word index: value}}. Names: see each chip's ROM class."""
-
-    words: dict[str, dict[int, int]]
-
-
-# Revision and package of each virtual chip, as bits of esptool's get_*_version and get_pkg_version.
-FUSES = {
-    # D0WD-V3 rated 240 MHz, revision v3.1; 128: CK8M, so that the ROM's crystal estimate is exact
-    "esp32": Fuses({"EFUSE_RD_REG_BASE": {3: 1 << 9 | 1 << 13 | 1 << 15, 4: 128, 5: 1 << 20 | 1 << 24}}),
-    "esp32s2": Fuses({"EFUSE_BLOCK1_ADDR": {3: 1 << 18}}),  # v1.0
-    "esp32s3": Fuses({"EFUSE_BLOCK1_ADDR": {3: 2 << 18}}),  # v0.2
-    "esp32c2": Fuses({"EFUSE_BLOCK2_ADDR": {1: 1 << 20}}),  # v1.0
-    "esp32c3": Fuses({"EFUSE_BLOCK1_ADDR": {3: 4 << 18}}),  # v0.4
-    "esp32c6": Fuses({"EFUSE_BLOCK1_ADDR": {3: 1 << 18}}),  # v0.1
-}
-
-
-# A word of each ROM that older tools told the chips apart by. esptool 4.8, CHIP_DETECT_MAGIC_VALUE; later ones keep the first two only.
-_MAGIC = {
-    "esp32": 0x00F01D83,
-    "esp32s2": 0x000007C6,
-    "esp32s3": 0x00000009,
-    "esp32c2": 0x7C41A06F,
-    "esp32c3": 0x1B31506F,
-    "esp32c6": 0x2CE0806F,
-}
 
 
 class Registers:
@@ -68,7 +38,8 @@ class Registers:
 
     def _burn(self, chip: str, mac: bytes) -> None:
         facts, words = self._facts, self._words
-        for name, values in FUSES[chip].words.items():
+        played = CHIPS[chip].played()
+        for name, values in played.fuses.items():
             for index, value in values.items():
                 words[facts.address(name) + 4 * index] = value
         low, high = int.from_bytes(mac[2:], "big"), int.from_bytes(mac[:2], "big")
@@ -84,7 +55,7 @@ class Registers:
             words[at] = low
             # The C2 has its revision in the same word.
             words[at + 4] = words.get(at + 4, 0) | high
-        words[facts.address("CHIP_DETECT_MAGIC_REG_ADDR")] = _MAGIC[chip]
+        words[facts.address("CHIP_DETECT_MAGIC_REG_ADDR")] = played.rom_magic
 
     def read(self, address: int) -> int:
         if self._nothing_there(address):

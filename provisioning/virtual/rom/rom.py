@@ -22,7 +22,7 @@ class RomLoader(FlashCommands):
         self._block_size = self._blocks = self._next = 0
         self._inflate: Any = None
         self.commands[0x0E] = self.read_slow
-        if self.chip != "esp32":
+        if self.chip.security_info:
             self.commands[0x14] = self.security_info
 
     def flash_begin(self, data: bytes, checksum: int) -> Answer:

@@ -68,7 +68,7 @@ class Stub(FlashCommands):
             0xD2: self.read_flash,
             0xD3: self.run_user_code,
         }
-        if self.chip == "esp32":
+        if not self.chip.security_info:
             del self.commands[0x14]
 
     def greet(self) -> None:

@@ -9,8 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from provisioning.chips import VIRTUAL
 from provisioning.errors import TwinrootError
-from provisioning.virtual.chips import CHIPS
 from provisioning.virtual.rom.facts import EXTRA_ESPTOOL
 from tests.virtual.conformance import checkout as suite
 from tests.virtual.conformance.bench import Bench
@@ -25,7 +25,7 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.virtual.conformance", description=__doc__)
     parser.add_argument("--esptool", type=Path, required=True, help="a checkout of github.com/espressif/esptool")
     parser.add_argument("--python", help="a Python with an esptool 5.x and pytest; without it a temporary one gets the checkout's esptool")
-    parser.add_argument("--chip", action="append", choices=[*sorted(CHIPS), "all"], help="may be repeated; without it esp32")
+    parser.add_argument("--chip", action="append", choices=[*sorted(VIRTUAL), "all"], help="may be repeated; without it esp32")
     parser.add_argument("--boards", type=int, default=BOARDS, help="at once: the clients mostly sleep")
     parser.add_argument("--paced", action="store_true", help="wires with a rate; the suite is about the protocol, and takes longer so")
     parser.add_argument("--only", default="", help="tests whose name contains this")
@@ -41,7 +41,7 @@ def main() -> int:
         sys.stderr.write(f"error: {arguments.esptool} is not a checkout of esptool: it has no test/{suite.SUITE}\n")
         return 2
     asked = arguments.chip or ["esp32"]
-    chips = sorted(CHIPS) if "all" in asked else list(dict.fromkeys(asked))
+    chips = sorted(VIRTUAL) if "all" in asked else list(dict.fromkeys(asked))
     # The checkout's flasher stub is a flasher stub too.
     os.environ[EXTRA_ESPTOOL] = str(checkout)
     good = True

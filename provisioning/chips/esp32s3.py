@@ -1,0 +1,23 @@
+"""ESP32-S3: two cores, USB-Serial-JTAG and native USB."""
+
+from provisioning.chips.chip import BootTexts, Chip, Spi, VirtualChip
+from provisioning.chips.families import NEWER_BEFORE_LOAD, NEWER_ENCRYPTION, NEWER_REASONS, newer_fuses
+from provisioning.chips.flash_reads import TWO_CORES
+
+CHIP = Chip(
+    name="esp32s3",
+    title="ESP32S3",
+    image_id=9,
+    boot_offset=0x0,
+    spi=Spi(0x60002000),
+    fuses=newer_fuses(0x60007000),
+    encryption=NEWER_ENCRYPTION,
+    # v0.2; no thresholds are published for its reads: two cores, as the ESP32
+    virtual=VirtualChip(
+        bytes.fromhex("f412fa"),
+        {"EFUSE_BLOCK1_ADDR": {3: 2 << 18}},
+        0x00000009,
+        TWO_CORES,
+        BootTexts("ESP-ROM:esp32s3-20210327", 0x8, 0x0, NEWER_REASONS, NEWER_BEFORE_LOAD),
+    ),
+)
