@@ -6,15 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from provisioning.config.block import Values
+from provisioning.config.sizes import megabytes
 
 if TYPE_CHECKING:
     from provisioning.config.board_file import Baud, Firmware, Heap, Littlefs, Partition, Reset, Security
-
-SECTOR = 4096  # bytes; the erase unit of NOR flash, and the block size of littlefs on ESP32
-
-
-def megabytes(size: str) -> int:
-    return int(size.removesuffix("MB")) * 1024 * 1024
 
 
 class Board(Values):

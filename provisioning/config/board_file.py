@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from provisioning.chips import CHIPS, ENCRYPTED, REFUSED, USABLE
-from provisioning.config.board import SECTOR, megabytes
 from provisioning.config.nearest import did_you_mean
+from provisioning.config.sizes import SECTOR, megabytes
 from provisioning.config.validate import Block, number_from_env, problem
 
 

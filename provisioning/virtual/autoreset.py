@@ -7,10 +7,7 @@ transistor conducts. IO0 is sampled when EN rises. Times in seconds.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from provisioning.virtual.device import Device
+from typing import Protocol
 
 EN_RISE = 0.002  # the capacitor at EN (100 nF to 1 uF at 10 kOhm) charges
 # With both lines asserted EN would rise too, but a host changes RTS just after DTR. An RFC 2217 client needs up to 0.1 s between
@@ -18,10 +15,17 @@ EN_RISE = 0.002  # the capacitor at EN (100 nF to 1 uF at 10 kOhm) charges
 BOTH_HOLD = 0.150
 
 
+class Resettable(Protocol):
+    """What hangs on EN."""
+
+    def hold_in_reset(self) -> None: ...
+    def restart(self, cause: str, download: bool = False) -> None: ...
+
+
 class AutoReset:
     """Follows the two lines and resets the board."""
 
-    def __init__(self, board: Device) -> None:
+    def __init__(self, board: Resettable) -> None:
         self._board = board
         self.dtr = self.rts = False
         self.en_low = False

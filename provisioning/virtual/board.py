@@ -186,6 +186,10 @@ class Board:
         self._stop()
         self.later(_PANIC_DELAY, lambda: self.restart("panic"))
 
+    def wifi_meets(self, network: str) -> None:
+        """What the radio finds from now on: a word of the fault `wifi`."""
+        self.peripherals.wifi.meet(network)
+
     # --- the UART -------------------------------------------------------------------------------------------------
 
     def say(self, text: str) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from provisioning.virtual.circuit import Circuit
 from provisioning.virtual.flash import FlashCounters
 
-if TYPE_CHECKING:
-    from provisioning.virtual.board import Board
 
-
-def of(board: Board) -> dict[str, Any]:
+def of(board: Circuit) -> dict[str, Any]:
     """The table in docs/virtual-board.md; `erases_per_block` is {sector number as text: erases}."""
     counters = board.flash.counters
     reads, read_bytes, read_seconds = board.page.flash_reads
@@ -31,7 +29,7 @@ def of(board: Board) -> dict[str, Any]:
     }
 
 
-def clear(board: Board) -> None:
+def clear(board: Circuit) -> None:
     """All counters start again at zero."""
     board.flash.counters = FlashCounters()
     board.page.clear_counters()

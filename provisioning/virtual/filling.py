@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 
 from provisioning.errors import InputError, StationError
 from provisioning.virtual import partition
-
-if TYPE_CHECKING:
-    from provisioning.virtual.board import Board
+from provisioning.virtual.circuit import Circuit
 
 FILE = "full.bin"
 _BLOCK = 4096
@@ -24,17 +21,17 @@ _TIMEOUT = 60.0  # s; 14 MB take about two
 _NO_LITTLEFS = 4
 
 
-def fill(board: Board, free: int) -> None:
+def fill(board: Circuit, free: int) -> None:
     """Leaves `free` bytes, rounded to blocks of 4096. A running board is reset. Raises InputError where there is no littlefs."""
     _change(board, str(free))
 
 
-def clear(board: Board) -> None:
+def clear(board: Circuit) -> None:
     """Takes the file away again."""
     _change(board, "clear")
 
 
-def _change(board: Board, what: str) -> None:
+def _change(board: Circuit, what: str) -> None:
     where = _files(board)
     running = board.powered
     if running:
@@ -56,7 +53,7 @@ def _change(board: Board, what: str) -> None:
             board.restart("pin")
 
 
-def _files(board: Board) -> partition.Partition:
+def _files(board: Circuit) -> partition.Partition:
     try:
         rows = partition.decode(board.flash.peek(partition.TABLE_OFFSET, partition.TABLE_SIZE))
     except ValueError:

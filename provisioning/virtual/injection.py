@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from provisioning.virtual import filling
+from provisioning.virtual.circuit import Circuit
 from provisioning.virtual.faults import Fault
-
-if TYPE_CHECKING:
-    from provisioning.virtual.board import Board
 
 
 class Injection:
     """What is wrong with this board."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Circuit) -> None:
         self._board = board
         self._born = board.spec
         self._full = False
@@ -28,7 +25,7 @@ class Injection:
         elif fault.name == "worn":
             board.flash.worn.add(int(fault.value))
         elif fault.name == "wifi":
-            board.peripherals.wifi.meet(fault.word)
+            board.wifi_meets(fault.word)
         elif fault.name == "full":
             filling.fill(board, int(fault.value))
             self._full = True
@@ -54,7 +51,7 @@ class Injection:
         board.uart.heal()
         board.flash.cut_after = None
         board.flash.worn.clear()
-        board.peripherals.wifi.meet("up")
+        board.wifi_meets("up")
         board.spec = replace(board.spec, heap=self._born.heap, clock=self._born.clock)
         if self._full:
             self._full = False

@@ -7,15 +7,12 @@ import errno
 import json
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from provisioning.virtual.circuit import Circuit
 from provisioning.virtual.flash import FlashRangeError, PowerCutError
 from provisioning.virtual.interpreter.requests import Op, Request
 from provisioning.virtual.network import Resolver, Wifi
 from provisioning.virtual.nvs import Nvs, NvsError
-
-if TYPE_CHECKING:
-    from provisioning.virtual.board import Board
 
 _FOREVER = 0xFFFFFFFF
 _PROGRAM_LIMIT = 65536
@@ -30,7 +27,7 @@ _RESET_CAUSE = {
 class Peripherals:
     """The state of these survives soft resets; what survives which reset is said at each."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Circuit) -> None:
         self._board = board
         self.wifi = Wifi()
         self._resolver = Resolver()

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from provisioning.errors import StationError
+from provisioning.virtual.named import named_board
 from provisioning.virtual.options import Options
 from provisioning.virtual.spec import BoardSpec
 
@@ -22,28 +23,6 @@ def resolve(options: Options) -> BoardSpec:
 
         return emulated(options, named)
     return named
-
-
-def named_board(options: Options) -> BoardSpec:
-    """The board type that the options name. Raises InputError for one that is not there or not valid."""
-    from provisioning.config.load import load_board
-
-    board = load_board(options.board)
-    size = int(str(board.flash_size).removesuffix("MB")) << 20 if isinstance(board.flash_size, str) else int(board.flash_size)
-    default = BoardSpec()
-    return BoardSpec(
-        board=board.name,
-        chip=options.chip or board.chip,
-        flash_size=options.flash_bytes or size,
-        heap=options.heap or default.heap,
-        paced=options.paced,
-        latency_ms=options.latency_ms,
-        flash_timing=options.flash_timing,
-        blank=options.blank,
-        seed=options.seed,
-        clock=options.clock,
-        faults=tuple(options.faults),
-    )
 
 
 def check_platform(engine: str = "micropython") -> None:

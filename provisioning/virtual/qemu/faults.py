@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from provisioning.errors import InputError
 from provisioning.virtual.faults import ON_THE_WIRE, Fault
+from provisioning.virtual.uart import Uart
 
-if TYPE_CHECKING:
-    from provisioning.virtual.qemu.board import EmulatedBoard
+
+class Wired(Protocol):
+    """What can be reached of a chip from outside it."""
+
+    @property
+    def uart(self) -> Uart: ...
+    def restart(self, cause: str, download: bool = False) -> None: ...
+    def power_off(self) -> None: ...
 
 
 def cannot(what: str, instead: str) -> InputError:
@@ -25,7 +32,7 @@ def check(fault: Fault) -> None:
 class EmulatedFaults:
     """What is wrong with this board."""
 
-    def __init__(self, board: EmulatedBoard) -> None:
+    def __init__(self, board: Wired) -> None:
         self._board = board
 
     def inject(self, fault: Fault) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from provisioning.errors import InputError
 from provisioning.virtual.faults import parse as parse_fault
+from provisioning.virtual.named import named_board
 from provisioning.virtual.qemu import emulator, faults, firmware
 from provisioning.virtual.qemu.machines import FLASH_SIZES, MACHINES, Machine
 from provisioning.virtual.spec import BoardSpec
@@ -88,6 +89,4 @@ def _machine(options: Options, placed: firmware.Placed | None, named: BoardSpec)
 
 def _board_of(machine: Machine, options: Options) -> BoardSpec:
     """No board was named: the one of this chip in boards/."""
-    from provisioning.virtual.run import named_board
-
     return named_board(replace(options, board=machine.board, chip=None))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from provisioning.errors import StationError
+from provisioning.virtual.circuit import Circuit
 from provisioning.virtual.flash import Flash, PowerCutError
 from provisioning.virtual.rom import facts as chip_facts
 from provisioning.virtual.rom.facts import Facts
@@ -18,16 +18,13 @@ from provisioning.virtual.rom.rom import RomLoader
 from provisioning.virtual.rom.spi_flash import SpiFlashChip
 from provisioning.virtual.rom.stub import SKIPS_BLANK, SpinError, Stub
 
-if TYPE_CHECKING:
-    from provisioning.virtual.board import Board
-
 _WATCHDOG_BITE = 0.06  # s: esptool sets 2000 ticks of the slow clock
 
 
 class DownloadMode:
     """From entering download mode to leaving it. The rate follows the host's until CHANGE_BAUDRATE (the ROM measures it)."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Circuit) -> None:
         self._board = board
         self.flash: Flash = board.flash
         self.automatic_rate = True
