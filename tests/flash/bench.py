@@ -26,8 +26,7 @@ from provisioning.flash.rom import RomLoader
 from provisioning.link.port import open_port
 from provisioning.virtual import VirtualBoard
 from provisioning.virtual.flash import FlashTiming
-
-from . import products
+from tests.flash import products
 
 WIRE_BITS = 10  # 8N1
 BOARD: dict[str, Any] = {"paced": True, "latency_ms": 1.0, "flash_timing": "typical", "blank": True, "clock": "host"}

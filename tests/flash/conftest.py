@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from provisioning.virtual import VirtualBoard
-
-from . import products
+from tests.flash import products
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from provisioning.identity.factory import make_ca
-
-from . import images
+from tests.flash import images
 
 _PRODUCT = """\
 product: weather-station

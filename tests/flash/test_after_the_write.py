@@ -18,8 +18,7 @@ from provisioning.job.plan import Options, Plan
 from provisioning.job.report import Report
 from provisioning.ledger.store import Ledger
 from provisioning.virtual import VirtualBoard
-
-from . import products
+from tests.flash import products
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="virtual boards run on Linux")
 

@@ -25,8 +25,7 @@ from provisioning.ledger.verify import verify
 from provisioning.link.port import open_port
 from provisioning.link.repl import RawRepl
 from provisioning.virtual import VirtualBoard
-
-from . import images, products
+from tests.flash import images, products
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="virtual boards run on Linux")
 

@@ -21,8 +21,7 @@ from provisioning.ledger.claims import open_attempts
 from provisioning.ledger.store import Ledger
 from provisioning.ledger.verify import verify
 from provisioning.virtual import VirtualBoard
-
-from . import products
+from tests.flash import products
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="virtual boards run on Linux")
 

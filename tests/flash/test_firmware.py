@@ -16,10 +16,9 @@ from provisioning.config.board import Board
 from provisioning.config.load import load_board
 from provisioning.errors import InputError, StationError
 from provisioning.flash import cache, firmware, image, partition
-
-from .images import board_file, half_random
-from .images import firmware as make_firmware
-from .images import image as make_image
+from tests.flash.images import board_file, half_random
+from tests.flash.images import firmware as make_firmware
+from tests.flash.images import image as make_image
 
 
 def load(folder: Path, content: bytes, **options: str) -> firmware.Firmware:

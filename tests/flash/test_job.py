@@ -27,9 +27,8 @@ from provisioning.ledger.store import Ledger
 from provisioning.ledger.verify import verify
 from provisioning.link.events import Event, silent
 from provisioning.virtual import VirtualBoard
+from tests.flash import images, products
 from tests.support.old_littlefs import worn_partition
-
-from . import images, products
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="virtual boards run on Linux")
 

@@ -16,8 +16,7 @@ from provisioning.job.report import Report
 from provisioning.ledger.store import Ledger
 from provisioning.link.events import Event
 from provisioning.virtual import VirtualBoard
-
-from . import products
+from tests.flash import products
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="virtual boards run on Linux")
 

@@ -13,8 +13,7 @@ from provisioning.errors import TwinrootError
 from provisioning.flash import firmware, preflight
 from provisioning.flash.jedec import flash_bytes
 from provisioning.flash.rom import Facts
-
-from . import images
+from tests.flash import images
 
 GOOD = Facts("esp32", 301, "24:0a:c4:00:00:01", 4 << 20, secure_boot=False, flash_encryption=False, secure_download=False)
 

@@ -15,8 +15,7 @@ from provisioning.errors import InputError
 from provisioning.flash import efuse
 from provisioning.job import security
 from provisioning.virtual import VirtualBoard
-
-from . import products
+from tests.flash import products
 
 _BLOCK = 'security: {flash_encryption: MODE, flash_key: "keys/{mac}-flash.bin"}\n'
 linux = pytest.mark.skipif(sys.platform != "linux", reason="virtual boards run on Linux")

@@ -25,8 +25,7 @@ from provisioning.job.station import Job, station
 from provisioning.ledger.store import Ledger
 from provisioning.link.events import Event
 from provisioning.virtual import VirtualBoard
-
-from . import products
+from tests.flash import products
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="virtual boards run on Linux")
 
@@ -208,7 +207,7 @@ def test_a_row_with_a_mac_is_for_that_board(tmp_path: Path) -> None:
 
 
 def test_the_live_table_says_what_is_wrong_and_what_comes_next() -> None:
-    from . import pictures
+    from tests.flash import pictures
 
     for name, events in pictures.scenes().items():
         drawn = pictures.draw(events, name)

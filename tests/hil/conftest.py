@@ -14,8 +14,6 @@ import pytest
 if TYPE_CHECKING:
     from provisioning.cloud import StandIn
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 from provisioning.config.load import list_boards, load_board
 from provisioning.errors import StationError, TwinrootError
 from provisioning.job.board import chip_of

@@ -12,8 +12,7 @@ from provisioning.ledger import anchor
 from provisioning.ledger.entry import GENESIS, INTENT, OUTCOME
 from provisioning.ledger.store import Ledger
 from provisioning.ledger.verify import Verdict, verify
-
-from .support import MACS, run, tamper
+from tests.ledger.support import MACS, run, tamper
 
 
 @pytest.fixture

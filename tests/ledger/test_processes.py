@@ -13,8 +13,7 @@ import pytest
 from provisioning.ledger import anchor, claims
 from provisioning.ledger.store import Ledger
 from provisioning.ledger.verify import verify
-
-from .support import MACS, run
+from tests.ledger.support import MACS, run
 
 WORKER = """
 import sys

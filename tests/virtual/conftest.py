@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
-
-# The suite is collected in importlib mode: helpers beside the tests are found like this.
-sys.path.insert(0, str(Path(__file__).parent))
 
 # These need a QEMU and images that only their user has; test_qemu_engine.py holds the engine to the same with a stand-in.
 collect_ignore = [] if {"TWINROOT_QEMU", "TWINROOT_QEMU_FIRMWARE"} <= set(os.environ) else ["test_qemu_real.py"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 
 import pytest
-from board_io import Repl, repl
 
 from provisioning.chips import CHIPS, VIRTUAL
 from provisioning.virtual import image, partition
 from provisioning.virtual.bootrom import examine
 from provisioning.virtual.flash import SECTOR, Flash
+from tests.virtual.board_io import Repl, repl
 
 PROMPT = b">>> "
 MB = 1 << 20

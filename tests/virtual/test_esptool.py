@@ -10,10 +10,10 @@ import time
 
 import pytest
 import serial
-from board_io import Repl
 
 from provisioning.chips import CHIPS, VIRTUAL
 from provisioning.virtual import image
+from tests.virtual.board_io import Repl
 
 
 def esptool(port: str, *arguments: str, chip: str = "auto", rate: int = 115200, fails: bool = False) -> str:

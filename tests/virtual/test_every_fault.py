@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from board_io import Repl, repl
 
 from provisioning.virtual.faults import FAULTS
+from tests.virtual.board_io import Repl, repl
 
 SECTOR = 0x3F0000 // 4096  # in the file system's partition, far from what a few small files use
 WORN = (

@@ -7,10 +7,10 @@ import subprocess
 import sys
 
 import pytest
-from board_io import repl
 
 from provisioning.errors import InputError
 from provisioning.virtual.faults import parse
+from tests.virtual.board_io import repl
 
 COMMAND = [sys.executable, "-m", "provisioning.virtual"]
 FREE = "import os\ns = os.statvfs('/')\nprint(s[0] * s[3])"

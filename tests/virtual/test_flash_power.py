@@ -7,11 +7,11 @@ import random
 from pathlib import Path
 
 import pytest
-from board_io import repl
 from littlefs import LittleFS
 from littlefs.context import UserContext
 
 from provisioning.virtual.flash import SECTOR, Flash, FlashRangeError, FlashTiming, PowerCutError
+from tests.virtual.board_io import repl
 
 BLOCKS = 16
 

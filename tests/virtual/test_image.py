@@ -121,7 +121,7 @@ def test_what_esptool_calls_invalid_does_not_boot(download, flash, tmp_path, whe
 
 @pytest.mark.parametrize("download", ["esp32s3"], indirect=True)
 def test_a_download_that_esptool_wrote_runs(make_virtual_board, download):
-    from board_io import Repl
+    from tests.virtual.board_io import Repl
 
     chip, firmware, _ = download
     board = make_virtual_board(chip=chip.name, blank=True, paced=False)

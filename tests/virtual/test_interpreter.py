@@ -7,7 +7,8 @@ import struct
 import threading
 
 import pytest
-from board_io import repl
+
+from tests.virtual.board_io import repl
 
 BANNER = b'Generic ESP32 module with ESP32\r\nType "help()" for more information.\r\n>>> '
 

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from board_io import repl
+
+from tests.virtual.board_io import repl
 
 MPREMOTE = [sys.executable, "-m", "mpremote"]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from board_io import repl
 
 from provisioning.virtual import partition
 from provisioning.virtual.flash import SECTOR, Flash, PowerCutError
 from provisioning.virtual.nvs import NOT_ENOUGH_SPACE, NOT_FOUND, NOT_INITIALIZED, Nvs, NvsError
+from tests.virtual.board_io import repl
 
 SIZE = 1 << 22
 WRITE = "import esp32\nn = esp32.NVS('app')\nn.set_i32('count', 7)\nn.set_blob('b', b'xyz')\nn.commit()"

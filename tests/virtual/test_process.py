@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 import serial
-from board_io import gone, repl
 
 from provisioning.errors import StationError
 from provisioning.virtual import VirtualBoard
+from tests.virtual.board_io import gone, repl
 
 COMMAND = [sys.executable, "-m", "provisioning.virtual"]
 

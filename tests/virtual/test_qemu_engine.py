@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 import serial
-from board_io import Lines, gone
-from fake_emulator import fake, image
 
 from provisioning.errors import InputError, StationError
 from provisioning.link.port import open_port
 from provisioning.virtual import VirtualBoard
 from provisioning.virtual.qemu.efuse import crc8
+from tests.virtual.board_io import Lines, gone
+from tests.virtual.fake_emulator import fake, image
 
 COMMAND = [sys.executable, "-m", "provisioning.virtual", "--engine", "qemu"]
 

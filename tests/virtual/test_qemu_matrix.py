@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from fake_emulator import image
 
 from tests.silicon import images
 from tests.silicon.__main__ import main
 from tests.silicon.matrix import Line, _tried
 from tests.silicon.rig import EmulatorFailedError, Ran, RowFailedError
+from tests.virtual.fake_emulator import image
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from functools import reduce
 
 import pytest
 import serial
-from board_io import repl
+
+from tests.virtual.board_io import repl
 
 BLOCK = 0x400
 WHERE = 0x300000

@@ -7,9 +7,9 @@ import time
 
 import pytest
 import serial
-from board_io import Repl, repl
 
 from provisioning.virtual.sampling import matches, resample
+from tests.virtual.board_io import Repl, repl
 
 SINK = "import sys\nn = 0\nprint('go')\nwhile n < {n}:\n  n += len(sys.stdin.buffer.read({n} - n))\nprint('done')"
 
