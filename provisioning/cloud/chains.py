@@ -12,6 +12,9 @@ from provisioning.cloud.files import State, write
 from provisioning.cloud.routes import ROUTE_NAMES, Account
 from provisioning.cloud.scenarios import Scenario
 
+# "Root CA that nobody in this world knows, for tests" and its intermediate: 19 characters each, 57 bytes of UTF-8.
+_CJK = ("世界上无人知晓的测试用根证书颁发机构一", "世界上无人知晓的测试用中级证书颁发机构")
+
 
 class Chains:
     """Makes and caches the chain that each route presents in each scenario."""
@@ -69,8 +72,9 @@ class Chains:
             root, intermediate = authorities.roots[route], authorities.intermediates[route]
         else:
             like = authorities.roots[route].name if chain.root == "same-name" else None
-            root = authorities.obtain(f"{chain.root}-{route}", f"A CA that nobody knows ({route})", like=like)
-            intermediate = authorities.obtain(f"{chain.root}-{route}-intermediate", "An intermediate that nobody knows", issuer=root)
+            names = _CJK if chain.root == "cjk" else (f"A CA that nobody knows ({route})", "An intermediate that nobody knows")
+            root = authorities.obtain(f"{chain.root}-{route}", names[0], like=like)
+            intermediate = authorities.obtain(f"{chain.root}-{route}-intermediate", names[1], issuer=root)
         if chain.key == "rsa":
             intermediate = authorities.obtain(f"{chain.root}-{route}-rsa", f"{route} RSA intermediate", issuer=root, kind="rsa")
         return root, intermediate

@@ -17,8 +17,9 @@ from provisioning.errors import InputError
 # What a device must report; None: it must connect. The words are those of the device package's `.kind`.
 Failure = Literal["trust", "clock", "hostname", "network", "refused"]
 
-# Who signed the chain: this route's root, the other route's, a CA that nobody knows, one that only has the right subject.
-Root = Literal["own", "other", "unknown", "same-name"]
+# Who signed the chain: this route's root, the other route's, a CA that nobody knows, one of them with a name in Chinese, one that only has
+# the right subject.
+Root = Literal["own", "other", "unknown", "cjk", "same-name"]
 # What happens on TCP. tls: a handshake follows.
 Wire = Literal["tls", "refuse", "reset", "eof", "hang", "captive"]
 # What happens after a good handshake.
@@ -83,6 +84,7 @@ _ROWS: tuple[Scenario, ...] = (
     Scenario("wrong-root", "presents a chain to an unknown CA", "trust", Chain(root="unknown")),
     Scenario("other-root", "presents a chain to the other route's root", "trust", Chain(root="other")),
     Scenario("same-name-root", "presents a chain to an unknown CA with the root's own subject", "trust", Chain(root="same-name")),
+    Scenario("cjk-root", "presents a chain to an unknown CA whose name is 19 Chinese characters", "trust", Chain(root="cjk")),
     Scenario("self-signed", "presents a certificate that signs itself", "trust", Chain(self_signed=True, sent=("leaf",))),
     Scenario("missing-intermediate", "sends its certificate without the intermediate", "trust", Chain(sent=("leaf",))),
     Scenario("leaf-as-ca", "presents a certificate signed by one that is no CA", "trust", Chain(leaf_as_ca=True)),

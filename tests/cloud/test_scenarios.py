@@ -18,6 +18,7 @@ _VERIFY_CODES = {
     "wrong-root": {19, 20},
     "other-root": {20},
     "same-name-root": {7, 20, 30},  # the signature does not fit, or no issuer with that key identifier
+    "cjk-root": {19, 20},
     "self-signed": {18},
     "missing-intermediate": {20, 21},
     "leaf-as-ca": {24, 32, 79, 20},

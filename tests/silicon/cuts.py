@@ -7,7 +7,7 @@ import time
 
 from provisioning.errors import TwinrootError
 from tests.silicon.product import DEVICE, Products
-from tests.silicon.rig import Ran, Rig, RowFailedError
+from tests.silicon.rig import Ran, Rig, RowFailedError, Took
 
 CUTS = 20
 _STARTUP = 0.5  # s of Python before the port is opened: a cut there would be none
@@ -44,7 +44,7 @@ def _update(rig: Rig, product: object) -> Ran:
     return rig.twinroot("update", str(product), "--device", DEVICE)
 
 
-def crash(rig: Rig, products: Products) -> tuple[float, str]:
+def crash(rig: Rig, products: Products) -> Took:
     """The chip is reset at a byte of the transfer: the same command passes, or says what happened and the next one passes."""
     rig.start("blank")
     sent = _update(rig, products.one).must().report["wire"]["sent"]
@@ -57,10 +57,10 @@ def crash(rig: Rig, products: Products) -> tuple[float, str]:
     if rig.board.counters()["resets"] == before:
         raise RowFailedError(f"the chip was not reset: fewer than {at} bytes were sent")
     rig.twinroot("verify", products.one, "--device", DEVICE).must()
-    return done.seconds, f"at byte {at}"
+    return Took(done.seconds, f"at byte {at}")
 
 
-def cuts(rig: Rig, products: Products) -> tuple[float, str]:
+def cuts(rig: Rig, products: Products) -> Took:
     """Cuts spread over the time of an update, every other one on a board that holds a set. Seconds of all, and what was found."""
     rig.start("blank")
     first = _update(rig, products.one).must()
@@ -75,7 +75,7 @@ def cuts(rig: Rig, products: Products) -> tuple[float, str]:
         what = _cut(rig, start, product, moment)
         found[what] = found.get(what, 0) + 1
     told = ", ".join(f"{count} {what}" for what, count in sorted(found.items()))
-    return time.perf_counter() - began, told
+    return Took(time.perf_counter() - began, told)
 
 
 def _cut(rig: Rig, start: str, product: object, moment: float) -> str:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from tests.silicon import peers
 from tests.silicon.product import DEVICE, Products
-from tests.silicon.rig import EmulatorFailedError, Rig, RowFailedError
+from tests.silicon.rig import EmulatorFailedError, Rig, RowFailedError, Took
 
 _LIMIT = 400.0  # s for esptool to write 1.7 MB
 
 
-def flash(rig: Rig, products: Products) -> tuple[float, str]:
+def flash(rig: Rig, products: Products) -> Took:
     """Seconds of `twinroot flash`, and what esptool takes for the firmware alone."""
     theirs = _esptool(rig)
     _blank(rig)
     done = rig.twinroot("flash", products.flash, "--device", DEVICE, port=rig.board.rfc2217).must()
     rig.twinroot("verify", products.flash, "--device", DEVICE).must()
-    return done.seconds, f"esptool write-flash, the firmware alone: {theirs:.1f} s"
+    return Took(done.seconds, f"esptool write-flash, the firmware alone: {theirs:.1f} s")
 
 
 def _blank(rig: Rig) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 
 from provisioning.errors import StationError
 from tests.silicon.images import Image
-from tests.silicon.jobs import ROWS, Row, Took
+from tests.silicon.jobs import ROWS, Row
 from tests.silicon.product import Products
 from tests.silicon.refusals import refusal
-from tests.silicon.rig import EmulatorFailedError, Rig, RowFailedError
+from tests.silicon.rig import EmulatorFailedError, Rig, RowFailedError, Took
 
 _TRIES = 3  # of a run that the emulator broke off
-REFUSAL = Row("update, refused", lambda rig, products: Took(*refusal(rig, products)), None)
+REFUSAL = Row("update, refused", refusal, None)
 
 
 @dataclass

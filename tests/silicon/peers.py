@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 
 from tests.silicon.product import Products
@@ -22,6 +23,14 @@ def copy(rig: Rig, products: Products) -> float:
 def put(rig: Rig, file: Path) -> None:
     """One file into the root folder."""
     _ran([str(_BIN / "mpremote"), "connect", rig.board.pty, "cp", str(file), ":"])
+
+
+def write(rig: Rig, path: str, text: str) -> None:
+    """A file of the user's, as mpremote writes it; nothing is restarted."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / Path(path).name
+        file.write_text(text, "utf-8")
+        put(rig, file)
 
 
 def copy_again(rig: Rig, products: Products) -> float:

@@ -18,10 +18,12 @@ NETWORK = "PICSimLabWifi"  # an open one that QEMU's emulated Wi-Fi offers
 _HOST = "10.0.2.2"  # this computer's loopback, as a board in QEMU's user network sees it
 _PREFIX = "a1b2c3d4e5f6g7"
 _SECOND_ROOT = "AmazonRootCA4"
+RETURN_AFTER = 30  # s on another route until the preferred one is tried again, in `legacy_first`
 
 
 class Products:
-    """`one` and `two` differ in a root; `flash` names the image as the board's firmware. `files` are `one`'s, as a peer copies them."""
+    """`one` and `two` differ in a root; `flash` names the image as the board's firmware. `legacy_first` prefers the
+    legacy endpoint, under a root that is distrusted. `files` are `one`'s, as a peer copies them."""
 
     def __init__(self, image: Image, wifi: bool, place: Path, undo: ExitStack) -> None:
         self.cloud = undo.enter_context(StandIn()) if wifi else None
@@ -32,6 +34,7 @@ class Products:
                 shutil.copyfile(source, place / "devices" / f"{DEVICE}.{kind}.pem")
         self.one = self._write(place / "one.yaml", image.board, [])
         self.two = self._write(place / "two.yaml", image.board, [_SECOND_ROOT])
+        self.legacy_first = self._write(place / "legacy-first.yaml", image.board, [], legacy_first=True)
         board = place / "board.yaml"
         named = {"file": str(image.file.absolute()), "sha256": image.sha256, "version": image.version, "offset": image.offset}
         board.write_text(json.dumps({"extends": image.board, "description": image.title, "firmware": named}), "utf-8")
@@ -44,13 +47,19 @@ class Products:
         self.files = [str(path) for path in sorted((place / "files").iterdir())]
         self.count = sum(path.is_file() for path in (place / "files").rglob("*"))
 
-    def _write(self, path: Path, board: str, more_roots: list[str]) -> Path:
+    def _write(self, path: Path, board: str, more_roots: list[str], legacy_first: bool = False) -> Path:
         keys = self._keys()
         keys["routes"][0]["roots"] += more_roots
+        cloud = {"region": keys["region"], "endpoint": keys["routes"][0]["endpoint"], "routes": keys["routes"]}
+        if legacy_first:
+            cloud |= {"routes": keys["routes"][::-1], "return_after": RETURN_AFTER}
+            for name in keys["routes"][1]["roots"]:
+                if name in keys["more"].get("roots", {}):
+                    keys["more"]["roots"][name]["status"] = "distrusted"
         made: dict[str, Any] = {
             "product": "weather-station",
             "board": board,
-            "cloud": {"region": keys["region"], "endpoint": keys["routes"][0]["endpoint"], "routes": keys["routes"]},
+            "cloud": cloud,
             "identity": {"certificate": "devices/{device}.crt.pem", "key": "devices/{device}.key.pem"},
             **keys["more"],
         }

@@ -21,6 +21,7 @@ from tests.support.product_files import twinroot_command
 LIMIT = 900.0  # s for one command: nothing may run without an end
 BOOT = 90.0  # s from power to the prompt; 0.5 to 12 are usual
 PROMPT = b">>> "
+STARTED = b"entry 0x"  # the ROM's last word, before the boot loader
 LATENCY_MS = 1.0  # of a turn of the line, as a CP2102 has it
 PANIC = re.compile(r"Guru Meditation|abort\(\) was called|assert failed|Core +\d+ register dump|Load access fault")
 _ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -56,6 +57,14 @@ class Ran:
         found = self.report
         message = found.get("message") or self.said.strip()[-200:]
         return f"exit code {self.code}, {found.get('code')}: {message} {found.get('notes') or ''}".strip()
+
+
+@dataclass(frozen=True)
+class Took:
+    """What a row measured: seconds of the job alone, and what is worth telling of it."""
+
+    seconds: float
+    detail: str = ""
 
 
 @dataclass
@@ -97,6 +106,22 @@ class Rig:
             raise EmulatorFailedError(error.message) from error
         if not booted:
             raise EmulatorFailedError(f"no prompt within {BOOT:g} s of power: {self.evidence()}")
+
+    def boot(self) -> None:
+        """Power off and on, for a program that gives no prompt; returns when the boot loader has said that it starts the firmware.
+
+        Raises EmulatorFailedError.
+        """
+        self.off()
+        try:
+            with open_port(self.board.pty) as wire:
+                wire.discard()
+                self.board.power_on()
+                booted = wire.until(STARTED, BOOT).endswith(STARTED)
+        except StationError as error:
+            raise EmulatorFailedError(error.message) from error
+        if not booted:
+            raise EmulatorFailedError(f"no boot within {BOOT:g} s of power: {self.evidence()}")
 
     def off(self) -> None:
         """Starts the board's process again when its QEMU has ended by itself."""
