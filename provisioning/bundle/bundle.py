@@ -13,9 +13,11 @@ from provisioning.bundle import compile as compiler
 from provisioning.config.device import Device
 from provisioning.config.document import Loc, shown
 from provisioning.config.product import Product
-from provisioning.config.unit import Texts, files, texts
+from provisioning.config.unit import Texts, client_id, files, texts
 from provisioning.errors import InputError
+from provisioning.identity import aws_names
 from provisioning.identity.pair import Pair, load_pair
+from provisioning.identity.subject import check_name
 
 FORMAT = 1
 SET_FILE = "set.json"
@@ -158,7 +160,12 @@ def _identity(product: Product, device: Device) -> Pair:
     certificate, key = files(product, device)
     places: dict[str, Loc] = {shown(certificate): ("identity", "certificate"), shown(key): ("identity", "key")}
     try:
-        return load_pair(certificate, key)
+        pair = load_pair(certificate, key)
+        check_name(pair.name, device, client_id(product, device), certificate)
+        return pair
     except InputError as error:
+        if "file" not in error.code and not error.message.startswith(tuple(places)):
+            raise  # about the product, which it names
         loc = next((loc for name, loc in places.items() if error.message.startswith(f"{name}:")), ("identity",))
-        raise product.error(loc, error.code, error.message, _MISSING if error.code == "file-missing" else error.hint) from None
+        hint = (aws_names.hint(certificate, key, product.folder) or _MISSING) if error.code == "file-missing" else error.hint
+        raise product.error(loc, error.code, error.message, hint) from None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.errors import BoardError, InputError
-from provisioning.trust import der, pem, policy
+from provisioning.trust import policy
 from provisioning.trust.endpoint import classify
 from provisioning.trust.probe.examine import Examination, examine
 from provisioning.trust.probe.verdict import Verdict, judge
@@ -134,19 +134,30 @@ def _root(file: Path) -> Root:
     """A root named on the command line: checked like a pinned one, its pin being what the file is."""
     import hashlib
 
-    try:
-        digest = hashlib.sha256(pem.certificates(file.read_bytes())[0]).hexdigest()
-    except (OSError, der.DerError) as e:
-        raise InputError("bad-certificate", f"{file} is not a root: {getattr(e, 'strerror', None) or e}.", "Give a PEM or DER file.") from e
-    return load_pinned(file.stem, file, digest)
+    from provisioning.identity.reading import certificates
+
+    return load_pinned(file.stem, file, hashlib.sha256(certificates(file, "a root")[0]).hexdigest())
 
 
 def _identity(certificate: Path, key: Path) -> Identity:
     """Files that a handshake can use. Raises InputError."""
+    import atexit
+    import shutil
+    import tempfile
+
+    from provisioning.identity.files import KEY_MODE, PUBLIC_MODE, write_new
     from provisioning.identity.pair import load_pair
 
-    load_pair(certificate, key)
-    return Identity(certificate, key)
+    pair = load_pair(certificate, key)
+    if pair.key_pem is None or (certificate.read_bytes(), key.read_bytes()) == (pair.certificate_pem, pair.key_pem):
+        return Identity(certificate, key)
+    # The ssl module takes files only, and PEM in its plainest form.
+    folder = Path(tempfile.mkdtemp(prefix="twinroot-probe-"))  # 0700
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    made = Identity(folder / "client.crt.pem", folder / "client.key.pem")
+    write_new(made.certificate, pair.certificate_pem, PUBLIC_MODE)
+    write_new(made.key, pair.key_pem, KEY_MODE)
+    return made
 
 
 def _route_text(route: Route, e: Examination) -> str:

@@ -104,7 +104,7 @@ def _root_text(row: dict[str, Any]) -> str:
 
 def _contents_text(found: Any) -> str:
     if found.error:
-        return str(found.error)
+        return f"{found.error}\n  next: {found.hint}" if found.hint else str(found.error)
     lines = [f"{found.file}: {found.form}, {len(found.certificates)} certificate{'s' * (len(found.certificates) != 1)}"]
     for c in found.certificates:
         lines.append(f"  {c.number}. {c.subject or 'unreadable'}")

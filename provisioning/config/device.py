@@ -8,11 +8,15 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from provisioning.config import spreadsheet
 from provisioning.config.document import clip, shown, wrong
+from provisioning.config.mac import normal
 from provisioning.config.nearest import did_you_mean
 from provisioning.config.text_file import read_text
 
 COLUMN = "device"
+MAC_COLUMN = "mac"  # the board that a row is meant for; empty for any
+_MOST_COLUMNS = 256
 
 # The id becomes an MQTT client id, a thing's name and part of file names, so: what all of them allow on every system.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -38,6 +42,7 @@ def single_device(identifier: str) -> Device:
 def load_devices(path: Path) -> list[Device]:
     """All devices of a CSV, in its order. Raises InputError with file and line."""
     name = shown(path)
+    refuse_workbook(path)
     text = read_text(path)
     if "\0" in text:
         raise wrong("csv-binary", f"{name}: holds zero bytes, expected a CSV text", "Save it as CSV UTF-8.")
@@ -47,6 +52,12 @@ def load_devices(path: Path) -> list[Device]:
             "csv-empty",
             f"{name}: the file is empty, expected a line of column names with '{COLUMN}'",
             "Add the line and one line per device.",
+        )
+    if first.strip().strip('"').lower().startswith("sep="):
+        raise wrong(
+            "csv-separator-line",
+            f"{name}:1: {clip(first.strip())!r} is a line for Excel alone, expected the columns' names",
+            "Delete that line: the separator is found without it.",
         )
     # Excel writes semicolons where the comma is the decimal sign; a tab is what copying from a sheet gives.
     delimiter = max(",;\t", key=first.count)
@@ -68,6 +79,14 @@ def load_devices(path: Path) -> list[Device]:
                     "Remove one, or give it its own id.",
                 )
             devices.append(device)
+        lost = spreadsheet.lost_zeros(device.id for device in devices)
+        if lost is not None:
+            at = {device.id: device.where for device in devices}
+            raise wrong(
+                "csv-spreadsheet",
+                f"{at[lost[1]]}: device {lost[1]!r} stands beside {lost[0]!r} ({at[lost[0]]}): a spreadsheet drops leading zeros",
+                spreadsheet.HINT,
+            )
     except csv.Error as error:
         raise wrong("csv-syntax", f"{name}:{max(rows.line_num, 1)}: not CSV: {error}", "Save it again as CSV UTF-8.") from None
     except StopIteration:
@@ -81,6 +100,10 @@ def _header(cells: list[str], name: str) -> list[str]:
     header = [cell.strip() for cell in cells]
     while header and not header[-1]:  # a trailing delimiter
         header.pop()
+    if len(header) > _MOST_COLUMNS:
+        raise wrong(
+            "csv-column", f"{name}:1: {len(header)} columns, expected at most {_MOST_COLUMNS}", "Keep the columns that the product names."
+        )
     for column in header:
         if not _COLUMN_NAME.fullmatch(column):
             raise wrong(
@@ -111,8 +134,34 @@ def _row(header: list[str], row: list[str], where: str) -> Device:
             "Quote values that hold the separator.",
         )
     fields = dict(zip(header, cells, strict=True))
+    _check_cells(fields, where)
     _check_id(fields[COLUMN], where)
     return Device(fields[COLUMN], fields, where)
+
+
+def _check_cells(fields: dict[str, str], where: str) -> None:
+    """Raises InputError for what a spreadsheet made of an id, a MAC or a number."""
+    for column, cell in fields.items():
+        if normal(cell) is not None:
+            continue  # 24E620000123 is a MAC, whatever it looks like
+        what = spreadsheet.changed(cell) if column in (COLUMN, MAC_COLUMN) else spreadsheet.changed_anywhere(cell)
+        if what:
+            code = "bad-mac" if column == MAC_COLUMN else "csv-spreadsheet"
+            raise wrong(code, f"{where}: column '{column}' holds {clip(cell)!r}: {what}", spreadsheet.HINT)
+    mac = fields.get(MAC_COLUMN, "")
+    if mac and normal(mac) is None:
+        raise wrong("bad-mac", f"{where}: column '{MAC_COLUMN}' holds {clip(mac)!r}, which is not a MAC", "Write it as aa:bb:cc:dd:ee:ff.")
+
+
+def refuse_workbook(path: Path) -> None:
+    """Raises InputError for a workbook where a CSV text is expected."""
+    try:
+        with path.open("rb") as file:
+            what = spreadsheet.workbook(file.read(8))
+    except (OSError, ValueError):
+        return  # said by read_text
+    if what:
+        raise wrong("csv-binary", f"{shown(path)}: is {what}, which holds zero bytes, expected a CSV text", "Save it as CSV UTF-8.")
 
 
 def _check_id(identifier: str, where: str) -> None:

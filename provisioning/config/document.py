@@ -14,6 +14,8 @@ Loc = tuple["str | int", ...]
 
 # Keys whose value an error never repeats, however wrong it is.
 HIDDEN_KEYS = frozenset({"password", "ssid", "psk", "pin", "env"})
+# Blocks that hold such keys: a text in their place may be one of them.
+HIDDEN_BLOCKS = frozenset({"wifi", "pkcs11"})
 _LONGEST_SHOWN = 60
 
 
@@ -61,7 +63,8 @@ class Document:
     def found(self, loc: Sequence[str | int]) -> str:
         """The value at `loc` as an error shows it: secrets by their name, long texts cut."""
         value = self.at(loc)
-        if any(isinstance(step, str) and step in HIDDEN_KEYS for step in loc) and not isinstance(value, (Secret, EnvText)):
+        hidden = any(isinstance(step, str) and step in HIDDEN_KEYS for step in loc) or (bool(loc) and loc[-1] in HIDDEN_BLOCKS)
+        if hidden and not isinstance(value, (Secret, EnvText)):
             return f"{kind(value)} (not shown)"
         return display(value)
 

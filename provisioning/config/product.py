@@ -15,13 +15,17 @@ from provisioning.trust.roots import STANDINGS, Root
 from provisioning.trust.routes import Route
 
 # Bytes: 802.11 for the SSID, WPA2 for the passphrase (64 hex digits are a raw key).
+_HEX = frozenset("0123456789abcdefABCDEF")
 _WIFI_BYTES = {"ssid": (1, 32), "password": (8, 64)}
 
 
 def wrong_length(key: str, text: Secret) -> str:
     """What is wrong with the length of a Wi-Fi text, or an empty string."""
     low, high = _WIFI_BYTES[key]
-    size = len(text.reveal().encode())
+    value = text.reveal()
+    size = len(value.encode())
+    if key == "password" and size == high and not set(value) <= _HEX:
+        return f"{size} characters that are no hexadecimal key, expected {low} to {high - 1}, or {high} hexadecimal digits"
     return "" if low <= size <= high else f"{size} bytes, expected {low} to {high}"
 
 

@@ -169,6 +169,13 @@ def _check_templates(raw: ProductFile, document: Document) -> None:
             fields_of(text)
         except ValueError as error:
             raise document.error(loc, "bad-template", str(error), "Write {device}, {a_column}; a literal brace is {{ or }}.") from None
+    if fields_of(raw.identity.certificate) and not fields_of(raw.client_id):
+        raise document.error(
+            ("client_id",),
+            "shared-identity",
+            f"is {raw.client_id[:40]!r} for every device, expected one of its own for each: AWS IoT closes the older of two connections",
+            "Name a field: `client_id: '{device}'`, or leave it out.",
+        )
 
 
 def _check_resolve(raw: ProductFile, document: Document) -> None:
@@ -181,13 +188,18 @@ def _check_resolve(raw: ProductFile, document: Document) -> None:
 def _wifi(raw: ProductFile, document: Document) -> WifiAccess | None:
     if raw.wifi is None:
         return None
+    if raw.wifi.password is None and ("wifi", "password") in document.keys:
+        raise document.error(
+            ("wifi", "password"), "bad-wifi", "found nothing, expected a text", "For an open network leave `password` out."
+        )
     for key, text in (("ssid", raw.wifi.ssid), ("password", raw.wifi.password)):
         # A text with fields is measured when they are filled in.
         complaint = wrong_length(key, text) if text is not None and "{" not in text.reveal() else ""
         if complaint:
-            raise document.error(
-                ("wifi", key), "bad-wifi", f"found {complaint}", "WPA2 takes passwords of 8 to 63 characters, networks names of 1 to 32."
-            )
+            hint = "WPA2 takes passwords of 8 to 63 characters, networks names of 1 to 32."
+            if key == "password" and text is not None and not text.reveal():
+                hint = "For an open network leave `password` out."
+            raise document.error(("wifi", key), "bad-wifi", f"found {complaint}", hint)
     return WifiAccess(raw.wifi.ssid, raw.wifi.password)
 
 

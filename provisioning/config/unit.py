@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from provisioning.config.device import Device, load_devices, single_device
+from provisioning.config.distinct import check_files, check_rows
 from provisioning.config.document import Loc, shown, wrong
 from provisioning.config.nearest import did_you_mean
 from provisioning.config.product import Product, wrong_length
@@ -51,19 +52,24 @@ def files(product: Product, device: Device) -> tuple[Path, Path]:
     return certificate, key
 
 
-def texts(product: Product, device: Device, kept: Mapping[str, str] = MappingProxyType({})) -> Texts:
-    """The texts of `device`; one with a field that it does not have is the one of `kept` (client_id, ssid, password of the set that its
-    board holds), if that is of the product's form. Raises InputError with the product's line."""
-    client_id = _filled(product, device, ("client_id",), product.client_id, kept.get("client_id"))
-    if len(client_id.encode()) > _CLIENT_ID_BYTES:
+def client_id(product: Product, device: Device, kept: str | None = None) -> str:
+    """The MQTT client id of `device`; `kept`: that of the set on its board. Raises InputError with the product's line."""
+    text = _filled(product, device, ("client_id",), product.client_id, kept)
+    if len(text.encode()) > _CLIENT_ID_BYTES:
         raise product.error(
             ("client_id",),
             "bad-client-id",
-            f"is {len(client_id.encode())} bytes for device {device.id}, expected at most {_CLIENT_ID_BYTES}",
+            f"is {len(text.encode())} bytes for device {device.id}, expected at most {_CLIENT_ID_BYTES}",
         )
+    return text
+
+
+def texts(product: Product, device: Device, kept: Mapping[str, str] = MappingProxyType({})) -> Texts:
+    """The texts of `device`; one with a field that it does not have is the one of `kept` (client_id, ssid, password of the set that its
+    board holds), if that is of the product's form. Raises InputError with the product's line."""
     wifi = product.wifi
     return Texts(
-        client_id,
+        client_id(product, device, kept.get("client_id")),
         _secret(product, device, "ssid", wifi.ssid if wifi else None, kept.get("ssid")),
         _secret(product, device, "password", wifi.password if wifi else None, kept.get("password")),
     )
@@ -106,12 +112,15 @@ def choose(product: Product, device: str | None = None, devices: Path | None = N
             )
         return [single_device(device)]
     rows = load_devices(csv) if devices else own_devices(product)
+    check_rows(product, rows)
     if device is None:
+        check_files(product, rows, rows)
         return rows
     found = [row for row in rows if row.id == device]
     if not found:
         hint = did_you_mean(device, [row.id for row in rows]) or "Add a line for it."
         raise wrong("unknown-device", f"{shown(csv)}: there is no device {device[:64]!r}", hint)
+    check_files(product, rows, found)
     return found
 
 

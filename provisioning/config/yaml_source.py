@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from provisioning.config.document import Document, Loc, Mark, clip, kind, shown, wrong
+from provisioning.config.document import HIDDEN_KEYS, Document, Loc, Mark, clip, kind, shown, wrong
 from provisioning.config.nearest import did_you_mean
 from provisioning.config.text_file import is_file, read_text
 from provisioning.config.values import EnvText, Secret
@@ -23,6 +23,9 @@ _MAX_NODES = 50_000
 _MAX_DEPTH = 32
 # Escapes in double quotes can make what no file name, JSON text or device takes: control characters and halves of surrogate pairs.
 _UNUSABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+_CURLY = frozenset("“”„‟‘’‚‛«»")
+# Other texts in which people put a '#'.
+_FREE_TEXTS = frozenset({"client_id", "certificate", "key", "file", "main", "boot", "devices", "ca", "ca_key", "token"})
 _PREFIX = "tag:yaml.org,2002:"
 
 
@@ -76,7 +79,7 @@ def load(path: Path, *, secret_file: bool = False) -> Document:
     if root is None:
         raise wrong("yaml-empty", f"{name}: the file is empty", "Start from a file in examples/.")
     document = Document(path, None)
-    document.data = _Builder(document, name, secret_file).build(root, ())
+    document.data = _Builder(document, name, secret_file, text).build(root, ())
     if not isinstance(document.data, dict):
         raise wrong(
             "yaml-top-level",
@@ -103,11 +106,13 @@ def _syntax_error(name: str, text: str, error: yaml.MarkedYAMLError) -> InputErr
 class _Builder:
     """Turns PyYAML nodes into plain values and fills the document's marks."""
 
-    def __init__(self, document: Document, name: str, secret_file: bool) -> None:
+    def __init__(self, document: Document, name: str, secret_file: bool, text: str) -> None:
         self._document = document
         self._name = name
         self._secret_file = secret_file
         self._secrets: Document | None = None
+        # As PyYAML counts lines (YAML 1.1: NEL and the Unicode separators end one, too).
+        self._lines = re.split("\r\n|[\r\n\x85\u2028\u2029]", text)
         self._nodes = 0
 
     def build(self, node: yaml.Node, loc: Loc) -> Any:
@@ -170,6 +175,8 @@ class _Builder:
         if node.tag == "!secret":
             return self._secret(text, loc)
         tag = node.tag.removeprefix(_PREFIX)
+        if isinstance(node, yaml.ScalarNode) and node.style is None:
+            self._plain_text(node, text, loc)
         if tag == "str":
             return text
         if tag == "null":
@@ -181,6 +188,30 @@ class _Builder:
         if tag == "int" and len(text) <= 40 and re.fullmatch(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", text):
             return int(text, 0 if text[:2] in ("0x", "0o") else 10)
         raise self._unknown_tag(loc)
+
+    def _plain_text(self, node: yaml.Node, text: str, loc: Loc) -> None:
+        """Refuses a text without quotes that is not what its writer sees: cut at a '#', or with typographic quotes as part of it."""
+        if text[:1] in _CURLY or text[-1:] in _CURLY:
+            raise self._error(
+                loc,
+                "yaml-quotes",
+                "begins or ends with a typographic quote, which is part of the text for YAML",
+                "Use straight quotes (\" or '), and type them in an editor for plain text; around a text that has such quotes as well.",
+            )
+        free = self._secret_file or any(isinstance(step, str) and step in HIDDEN_KEYS for step in loc)
+        comment = self._after(node).lstrip(" \t")
+        if comment.startswith("#") and (free or (text and comment[1:2].strip() and loc[-1:] and loc[-1] in _FREE_TEXTS)):
+            raise self._error(
+                loc,
+                "yaml-comment",
+                f"ends before ' #', where YAML begins a comment{'' if text else ', so that it is empty'}",
+                "Put a text with '#' in quotes; a comment gets a line of its own.",
+            )
+
+    def _after(self, node: yaml.Node) -> str:
+        """The rest of the line behind `node`."""
+        mark = node.end_mark
+        return self._lines[mark.line][mark.column :] if mark.line < len(self._lines) else ""
 
     def _env(self, variable: str, loc: Loc) -> EnvText:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):

@@ -11,15 +11,15 @@ from provisioning.config.device import Device
 from provisioning.config.document import shown
 from provisioning.config.product import Product
 from provisioning.config.text_file import is_file
-from provisioning.config.unit import files
+from provisioning.config.unit import client_id, files
 from provisioning.errors import InputError
-from provisioning.identity import pem
 from provisioning.identity.files import KEY_MODE, PUBLIC_MODE, discard_key, lay_aside, write_new
 from provisioning.identity.issue import Issued, issue
 from provisioning.identity.keys import KeyKind, make_key, to_pem
-from provisioning.identity.pair import load_certificate
+from provisioning.identity.pair import leaf_of
 from provisioning.identity.pkcs11 import from_token
 from provisioning.identity.signer import Authority, from_command, from_files
+from provisioning.identity.subject import check_name
 
 CA_CERTIFICATE = "ca.crt.pem"
 CA_KEY = "ca.key.pem"
@@ -55,7 +55,10 @@ def ensure_identity(product: Product, device: Device, ca: Authority | None = Non
     signer = ca or authority(product)
     if policy is None or signer is None:
         return None
-    return issue(device.id, *files(product, device), signer, kind=policy.kind, days=policy.days)
+    certificate, key = files(product, device)
+    made = issue(device.id, certificate, key, signer, kind=policy.kind, days=policy.days)
+    check_name(made.pair.name, device, client_id(product, device), certificate)
+    return made
 
 
 def forget_key(product: Product, device: Device) -> bool:
@@ -82,7 +85,7 @@ def can_make(product: Product, device: Device) -> bool:
 def fingerprint_here(product: Product, device: Device) -> str | None:
     """SHA-256 of the DER of the device's certificate, None where it is not here. Raises InputError when it is no certificate."""
     certificate = files(product, device)[0]
-    return hashlib.sha256(pem.blocks(load_certificate(certificate))[0][1]).hexdigest() if is_file(certificate) else None
+    return hashlib.sha256(leaf_of(certificate)).hexdigest() if is_file(certificate) else None
 
 
 def retire(product: Product, device: Device, gone: Collection[str] | None) -> list[str]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from provisioning.config.device import Device, single_device
 from provisioning.errors import BoardError
-from provisioning.identity import pem
 from provisioning.identity.pair import EPOCH, Pair, facts_of_certificate
+from provisioning.pem.read import certificates, encode
 
 KEPT = "Nothing was written. The board keeps what it has."
 
@@ -48,7 +48,7 @@ class OnBoard:
     def fingerprint(self) -> str:
         """SHA-256 of the certificate's DER, as ledgers and clouds name it; of nothing when it cannot be read."""
         try:
-            [(_, der)] = pem.blocks(self.certificate)
+            der = certificates(self.certificate)[0]
         except ValueError:
             der = b""
         return hashlib.sha256(der).hexdigest()
@@ -57,8 +57,9 @@ class OnBoard:
         """The identity without the key's content. Raises BoardError when the board on `name` does not hold it whole."""
         if not self.fault:
             try:
-                [(label, der)] = pem.blocks(self.certificate)
-                canonical = pem.encode(label, der) == self.certificate
+                ders = certificates(self.certificate)
+                der = ders[0]
+                canonical = b"".join(encode("CERTIFICATE", each) for each in ders) == self.certificate
                 facts = facts_of_certificate(der, Path(f"the certificate on {name}"))
             except (ValueError, TypeError):
                 canonical = False

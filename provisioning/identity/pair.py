@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -12,19 +13,22 @@ from typing import Any
 from provisioning import kept
 from provisioning.config.document import shown, wrong
 from provisioning.errors import InputError
-from provisioning.identity import pem
+from provisioning.identity import reading
+from provisioning.pem.read import encode
 
 # Key types that mbedTLS on the ESP32 and AWS IoT both take: name -> what makes one.
 ACCEPTED_KEYS = "EC P-256, EC P-384, or RSA of 2048 to 4096 bits"
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # fromtimestamp ends in 3000 on Windows; certificates end in 9999
+_LONGEST_CHAIN = 4  # certificates; each takes 1 to 2 KB of a device's flash and heap
 _SLOT_DIGITS = 3  # hex digits of the hash in a kept file's name: a bound for the folder, however many devices pass by
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One device's identity. PEM texts are canonical: one block, 64 columns, newline ends, nothing around it.
+    """One device's identity. PEM texts are canonical: one block, 64 columns, newline ends, nothing around it; `certificate_pem` has behind
+    the device's own certificate those of CAs that its file has, each the issuer of the one before: the chain that the device sends.
 
     `key_pem` is None where the key stays on the board that holds it; `key_sha256` is the SHA-256 of the PEM text either way.
     """
@@ -36,6 +40,7 @@ class Pair:
     serial: int
     sha256: str  # fingerprint of the certificate, lower-case hex
     key_sha256: str
+    name: str = ""  # the subject's common name
 
 
 def load_pair(certificate: Path, key: Path, now: datetime | None = None) -> Pair:
@@ -43,45 +48,67 @@ def load_pair(certificate: Path, key: Path, now: datetime | None = None) -> Pair
 
     `now` (UTC) is what validity is judged by; the host's clock by default.
     """
-    leaf_der = _certificate_block(certificate)
-    label, key_der, facts = _facts(leaf_der, certificate, key)
+    ders = _chain(certificate)
+    label, key_der, facts = _facts(ders[0], certificate, key)
     not_before, not_after = (EPOCH + timedelta(seconds=facts[name]) for name in ("not_before", "not_after"))
     _check_dates(not_before, not_after, certificate, now or datetime.now(timezone.utc))
-    key_pem = pem.encode(label, key_der)
+    key_pem = encode(label, key_der)
     return Pair(
-        certificate_pem=pem.encode("CERTIFICATE", leaf_der),
+        certificate_pem=_canonical(ders),
         key_pem=key_pem,
         not_before=not_before,
         not_after=not_after,
         serial=facts["serial"],
-        sha256=hashlib.sha256(leaf_der).hexdigest(),
+        sha256=hashlib.sha256(ders[0]).hexdigest(),
         key_sha256=hashlib.sha256(key_pem).hexdigest(),
+        name=facts["name"],
     )
 
 
 def load_certificate(certificate: Path) -> bytes:
-    """The device's certificate alone, as canonical PEM, whatever its dates say. Raises InputError."""
-    return pem.encode("CERTIFICATE", _certificate_block(certificate))
+    """The device's certificate without its key, as canonical PEM with its chain, whatever its dates say. Raises InputError."""
+    return _canonical(_chain(certificate))
 
 
-def facts_of_certificate(leaf_der: bytes, where: Path) -> dict[str, int]:
-    """not_before, not_after (Unix seconds) and serial; remembered by its hash, as pairs are. Raises InputError."""
+def leaf_of(certificate: Path) -> bytes:
+    """The DER of the device's own certificate. Raises InputError."""
+    return _chain(certificate)[0]
+
+
+def _canonical(ders: list[bytes]) -> bytes:
+    return b"".join(encode("CERTIFICATE", each) for each in ders)
+
+
+def facts_of_certificate(leaf_der: bytes, where: Path) -> dict[str, Any]:
+    """not_before, not_after (Unix seconds), serial and name (the subject's common name); remembered by its hash, as pairs are.
+
+    Raises InputError.
+    """
     key = kept.key_of(Path(__file__).read_bytes(), b"certificate", leaf_der)
     slot = f"certificate-{key[:_SLOT_DIGITS]}.json"
-    found: dict[str, int] | None = kept.read(slot, key)
+    found: dict[str, Any] | None = kept.read(slot, key)
     if found is None:
         found = _facts_of(_certificate(leaf_der, where))
         kept.write(slot, key, found)
     return found
 
 
-def _facts_of(leaf: Any) -> dict[str, int]:
+def _facts_of(leaf: Any) -> dict[str, Any]:
     dates = {"not_before": leaf.not_valid_before_utc, "not_after": leaf.not_valid_after_utc}
-    return {**{name: int(date.timestamp()) for name, date in dates.items()}, "serial": leaf.serial_number}
+    return {**{name: int(date.timestamp()) for name, date in dates.items()}, "serial": leaf.serial_number, "name": _common_name(leaf)}
 
 
-def _facts(leaf_der: bytes, certificate: Path, key: Path) -> tuple[str, bytes, dict[str, int]]:
-    """The key's block, and of the certificate not_before, not_after (Unix seconds) and serial, both checked against each other.
+def _common_name(leaf: Any) -> str:
+    from cryptography.x509.oid import NameOID
+
+    try:
+        return next((str(each.value) for each in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)), "")
+    except ValueError:  # a name that is no text says nothing
+        return ""
+
+
+def _facts(leaf_der: bytes, certificate: Path, key: Path) -> tuple[str, bytes, dict[str, Any]]:
+    """The key's block, and of the certificate the facts of `facts_of_certificate`, both checked against each other.
 
     A pair that has passed is remembered by the hash of all its bytes: what was found of them then holds for good, and looking again would
     cost each command the loading of `cryptography`. Validity is judged by the caller, each time.
@@ -120,28 +147,34 @@ def load_key(path: Path) -> Any:
     return _key(path)[0]
 
 
-def _read(path: Path, what: str) -> list[tuple[str, bytes]]:
-    try:
-        return pem.blocks(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        raise wrong("file-missing", f"{shown(path)}: there is no such file, expected {what}", "Check the path in 'identity'.") from None
-    except OSError as error:
-        raise wrong(
-            "file-unreadable", f"{shown(path)}: cannot be read: {error.strerror}, expected {what}", "Check its permissions."
-        ) from None
-    except ValueError as error:
-        raise wrong("bad-pem", f"{shown(path)}: {error}, expected {what} as PEM", "Open the file in an editor, or get it again.") from None
-
-
-def _certificate_block(path: Path) -> bytes:
-    blocks = [der for label, der in _read(path, "the device's certificate") if label == "CERTIFICATE"]
-    if len(blocks) != 1:
+def _chain(path: Path) -> list[bytes]:
+    """The device's certificate, then those of its CAs, each of which issued the one before."""
+    ders = reading.certificates(path)
+    if len(ders) > _LONGEST_CHAIN or not _is_chain(ders):
         raise wrong(
             "bad-certificate",
-            f"{shown(path)}: holds {len(blocks)} certificates, expected exactly one, the device's own",
-            "Remove intermediate and root certificates; a device sends only its own." if blocks else "Is this the key file?",
+            f"{shown(path)}: holds {len(ders)} certificates, expected the device's own, behind it at most those of the CAs that "
+            "issued it, in order",
+            "Leave the device's own alone in the file, unless the cloud has to see its CA (just-in-time provisioning).",
         )
-    return blocks[0]
+    return ders
+
+
+def _is_chain(ders: list[bytes]) -> bool:
+    """Whether each certificate was issued by the next, signatures included; a root that issued itself may end it."""
+    if len(ders) == 1:
+        return True
+    from provisioning.pem.tlv import DerError
+    from provisioning.trust import der, signature
+
+    try:
+        certs = [der.certificate(each) for each in ders]
+        return all(
+            below.issuer_raw == above.subject_raw and above.may_sign and below.der != above.der and signature.signed_by(below, above)
+            for below, above in itertools.pairwise(certs)
+        )
+    except DerError:
+        return False
 
 
 def _certificate(leaf_der: bytes, path: Path) -> Any:
@@ -160,17 +193,8 @@ def _certificate(leaf_der: bytes, path: Path) -> Any:
 
 
 def _key_block(path: Path) -> tuple[str, bytes]:
-    blocks = [(label, der) for label, der in _read(path, "the device's private key") if label.endswith("PRIVATE KEY")]
-    if len(blocks) != 1:
-        raise wrong("bad-key", f"{shown(path)}: holds {len(blocks)} private keys, expected exactly one", "Is this the certificate file?")
-    label, der = blocks[0]
-    if label.startswith("ENCRYPTED") or not der:
-        raise wrong(
-            "key-encrypted",
-            f"{shown(path)}: the key is encrypted, and a device has nobody to type a password",
-            "Decrypt it: openssl pkey -in … -out …",
-        )
-    return label, der
+    found = reading.private_key(path)
+    return found.label, found.der
 
 
 def _key(path: Path) -> tuple[Any, str, bytes]:
@@ -179,7 +203,7 @@ def _key(path: Path) -> tuple[Any, str, bytes]:
 
     label, der = _key_block(path)
     try:
-        private = load_pem_private_key(pem.encode(label, der), None)
+        private = load_pem_private_key(encode(label, der), None)
     except Exception as error:
         # As above; the error's text is not repeated, it is about a key.
         raise wrong("bad-key", f"{shown(path)}: the private key is damaged or of a kind that is not known", "Get it again.") from error

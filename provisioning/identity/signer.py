@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from provisioning.config.document import shown, wrong
 from provisioning.errors import InputError, StationError
-from provisioning.identity import pem
+from provisioning.identity import reading
+from provisioning.pem.read import encode
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -37,15 +38,22 @@ def from_files(certificate: Path, key: Path) -> Authority:
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    ca = _certificate(certificate)
+    ca = ca_certificate(certificate)
     try:
-        private = load_pem_private_key(_bytes(key, "the CA's private key"), None)
-    except InputError:
+        block = reading.private_key(key, "the CA's private key")
+    except InputError as error:
+        if error.code == "key-encrypted":
+            error.hint = f"{error.hint}; or use a signer command, so that the key need not be a file."
+        error.code = {"bad-key": "bad-ca-key", "key-encrypted": "bad-ca-key"}.get(error.code, error.code)
         raise
-    except Exception as error:  # noqa: BLE001  whatever the parser raises, the file is no key; its text is not repeated
-        encrypted = isinstance(error, TypeError)
-        reason = "is encrypted" if encrypted else "holds no private key that can be read"
-        raise wrong("bad-ca-key", f"{shown(key)}: {reason}", "Use a signer command, so that the key need not be a file.") from None
+    try:
+        private = load_pem_private_key(encode(block.label, block.der), None)
+    except Exception:  # noqa: BLE001  whatever the parser raises, the file is no key; its text is not repeated
+        raise wrong(
+            "bad-ca-key",
+            f"{shown(key)}: holds no private key that can be read",
+            "Use a signer command, so that the key need not be a file.",
+        ) from None
     if not isinstance(private, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey)):
         raise wrong("bad-ca-key", f"{shown(key)}: is neither an EC nor an RSA key", "AWS IoT takes CAs of these two kinds.")
     if _spki(private.public_key()) != _spki(ca.public_key()):
@@ -74,7 +82,7 @@ def by_signing(certificate: Path, signer: Callable[[Kind], Callable[[bytes], byt
 
     from provisioning.identity.remote_key import RemoteEcKey, RemoteRsaKey
 
-    ca = _certificate(certificate)
+    ca = ca_certificate(certificate)
     public = ca.public_key()
     if isinstance(public, ec.EllipticCurvePublicKey):
         return Authority(ca, RemoteEcKey(public, signer("ec")))
@@ -111,18 +119,19 @@ def _last_words(output: str) -> str:
     return "".join(c for c in told if c.isprintable())[:160].rstrip(".")
 
 
-def _certificate(path: Path) -> x509.Certificate:
+def ca_certificate(path: Path) -> x509.Certificate:
+    """The one certificate in `path`, which may sign others. Raises InputError."""
     from cryptography import x509
 
-    data = _bytes(path, "the CA's certificate")
     try:
-        blocks = [der for label, der in pem.blocks(data) if label == "CERTIFICATE"]
-    except ValueError as error:
-        raise wrong("bad-pem", f"{shown(path)}: {error}, expected the CA's certificate as PEM", "Get the file again.") from None
-    if len(blocks) != 1:
-        raise wrong("bad-ca", f"{shown(path)}: holds {len(blocks)} certificates, expected the CA's own", "Keep only the one that signs.")
+        ders = reading.certificates(path, "the CA's certificate")
+    except InputError as error:
+        error.code = {"bad-certificate": "bad-ca"}.get(error.code, error.code)
+        raise
+    if len(ders) != 1:
+        raise wrong("bad-ca", f"{shown(path)}: holds {len(ders)} certificates, expected the CA's own", "Keep only the one that signs.")
     try:
-        ca = x509.load_der_x509_certificate(blocks[0])
+        ca = x509.load_der_x509_certificate(ders[0])
         ca.public_key()
         may_sign = ca.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:
@@ -132,15 +141,6 @@ def _certificate(path: Path) -> x509.Certificate:
     if not may_sign:
         raise wrong("bad-ca", f"{shown(path)}: is not a CA certificate, so what it signs is worth nothing", "Make one with CA:TRUE.")
     return ca
-
-
-def _bytes(path: Path, what: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        raise wrong("file-missing", f"{shown(path)}: there is no such file, expected {what}", "Check the path.") from None
-    except OSError as error:
-        raise wrong("file-unreadable", f"{shown(path)}: cannot be read: {error.strerror}", "Check its permissions.") from None
 
 
 def _spki(public: Any) -> bytes:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from provisioning.errors import InputError, StationError
 from provisioning.identity.files import KEY_MODE, write_new
+from provisioning.pem.read import blocks
+from provisioning.pem.text import plain
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
@@ -46,7 +48,7 @@ class KeySigner:
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
         try:
-            key = load_pem_private_key(file.read_bytes(), passphrase)
+            key = load_pem_private_key(plain(file.read_bytes()), passphrase)
         except OSError as error:
             raise InputError("signing-key-unreadable", f"{file}: {error.strerror}.", "Name the key that `twinroot sign` made.") from None
         except (ValueError, TypeError):
@@ -111,13 +113,21 @@ def public_numbers(key: RSAPublicKey) -> dict[str, Any]:
 
 def load_public(file: Path) -> dict[str, Any]:
     """The same from a PEM file of the public key. Raises InputError."""
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
 
     try:
-        key = load_pem_public_key(file.read_bytes())
-    except (OSError, ValueError):
-        raise InputError("public-key-unreadable", f"{file} is no public key in PEM", "openssl pkey -in KEY -pubout -out FILE") from None
+        found = blocks(file.read_bytes())
+        named = next((each for each in found if each.kind.name == "public-key"), None)
+        if named is None:
+            raise ValueError(f"it holds {found[0].kind.what}")
+        key = load_der_public_key(named.der)
+    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            "public-key-unreadable", f"{file} is no public key in PEM: {reason}.", "openssl pkey -in KEY -pubout -out FILE"
+        ) from None
     if not isinstance(key, RSAPublicKey) or key.key_size < 2048:
         raise InputError("public-key-type", f"{file} is not an RSA key of 2048 bits or more", "Devices check RSA signatures.")
     return public_numbers(key)

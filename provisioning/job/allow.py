@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from provisioning.config.device import Device
+from provisioning.config.device import MAC_COLUMN, Device
+from provisioning.config.mac import normal
 from provisioning.errors import InputError
-
-MAC_COLUMN = "mac"
-
-
-def normal(text: str) -> str | None:
-    """aa:bb:cc:dd:ee:ff of any usual way to write a MAC, None for anything else."""
-    digits = re.sub(r"[:\-. ]", "", text.strip()).lower()
-    if not re.fullmatch(r"[0-9a-f]{12}", digits):
-        return None
-    return ":".join(digits[i : i + 2] for i in range(0, 12, 2))
 
 
 def allowed_macs(file: Path | None, devices: Sequence[Device]) -> frozenset[str] | None:

@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from provisioning.trust import der, pem, signature
+from provisioning.pem.kinds import CERTIFICATE, KEY
+from provisioning.pem.read import Block, Unreadable, blocks, wanted
+from provisioning.pem.tlv import DerError
+from provisioning.trust import der, signature
 from provisioning.trust.roots import Root
 
-_SIGNED_DATA = "1.2.840.113549.1.7.2"  # RFC 2315 14
-_PKCS7 = ("PKCS7", "CMS")
-_CERTIFICATES_FIELD = 0xA0  # [0] of ContentInfo and of SignedData
 _MIN_RSA_BITS = 2048
 _SOON = timedelta(days=90)
 
@@ -52,6 +52,7 @@ class Contents:
     others: tuple[str, ...] = ()  # PEM labels of what is no certificate
     problems: tuple[str, ...] = ()
     error: str | None = None
+    hint: str = ""  # the next step where there is an error
 
     @property
     def is_good(self) -> bool:
@@ -74,67 +75,40 @@ def examine_bytes(data: bytes, name: str, roots: Mapping[str, Root], now: dateti
     """As `examine`, for bytes that are there already."""
     now = now or datetime.now(timezone.utc)
     try:
-        form, ders, others = _unpack(data)
-    except der.DerError as e:
-        return Contents(name, error=f"{name} cannot be read: {e}.")
-    certs: list[der.Certificate | der.DerError] = []
+        found = blocks(data)
+        ders = [each.der for each in wanted(found, CERTIFICATE)]
+    except Unreadable as e:
+        return Contents(name, error=f"{name} cannot be used: {e}.", hint=e.hint(name))
+    others = tuple(each.label for each in found if each.kind.role != CERTIFICATE)
+    certs: list[der.Certificate | DerError] = []
     for raw in ders:
         try:
             certs.append(der.certificate(raw))
-        except der.DerError as e:
+        except DerError as e:
             certs.append(e)
+    form = _form(data, found)
     if not any(isinstance(c, der.Certificate) for c in certs):
-        reason = (
-            f"its certificate is damaged: {certs[0]}" if certs else f"it holds no certificate, only {', '.join(others) or 'an empty list'}"
+        return Contents(
+            name, form, others=others, error=f"{name} cannot be used: its certificate is damaged: {certs[0]}.", hint="Get the file again."
         )
-        return Contents(name, form, others=others, error=f"{name} cannot be used: {reason}.")
     held = tuple(_describe(n, c, roots, now) for n, c in enumerate(certs, 1))
-    return Contents(name, form, held, others, tuple(_problems_of_file(form, certs, others)))
+    return Contents(name, form, held, others, tuple(_problems_of_file(form, certs, found)))
 
 
-def _unpack(data: bytes) -> tuple[str, list[bytes], tuple[str, ...]]:
-    """Form, certificates' DER, labels of everything else."""
-    pem.refuse_hopeless(data)
-    if not pem.is_pem(data):
-        if data[:1] != b"\x30":
-            raise der.DerError("it is neither PEM nor DER")
-        return ("PKCS#7", _from_pkcs7(data), ()) if _is_pkcs7(data) else ("DER", [data], ())
-    form, ders, others = "PEM", [], []
-    for label, raw in pem.blocks(data):
-        if label in pem.CERTIFICATE:
-            ders.append(raw)
-        elif label in _PKCS7:
-            form = "PKCS#7"
-            ders += _from_pkcs7(raw)
-        else:
-            others.append(label)
-    return form, ders, tuple(others)
+def _form(data: bytes, found: list[Block]) -> str:
+    if any(each.label == "PKCS7" for each in found):
+        return "PKCS#7"
+    return "DER" if data[:1] == b"\x30" and len(found) == 1 and found[0].der == data else "PEM"
 
 
-def _is_pkcs7(data: bytes) -> bool:
-    parts = der.parse(data).children()
-    return bool(parts) and parts[0].tag == der.OID
-
-
-def _from_pkcs7(data: bytes) -> list[bytes]:
-    """The certificates of a SignedData (RFC 2315 9.1)."""
-    parts = der.parse(data).children()
-    if len(parts) < 2 or parts[0].tag != der.OID or der.oid(parts[0]) != _SIGNED_DATA:
-        raise der.DerError("it is PKCS#7 of a kind that holds no certificates")
-    signed = parts[1].children()
-    fields = signed[0].children() if signed else []
-    held = next((f for f in fields if f.tag == _CERTIFICATES_FIELD), None)
-    return [c.raw for c in held.children()] if held else []
-
-
-def _describe(number: int, cert: der.Certificate | der.DerError, roots: Mapping[str, Root], now: datetime) -> Held:
-    if isinstance(cert, der.DerError):
+def _describe(number: int, cert: der.Certificate | DerError, roots: Mapping[str, Root], now: datetime) -> Held:
+    if isinstance(cert, DerError):
         return Held(number, problems=(f"damaged: {cert}",))
     sha256 = hashlib.sha256(cert.der).hexdigest()
     try:
         key = signature.key_text(cert)
         problems = list(_problems_of(cert, key, now))
-    except der.DerError as e:
+    except DerError as e:
         key, problems = "", [str(e)]
     known, known_by = _known(cert, sha256, roots)
     if known is None:
@@ -195,8 +169,8 @@ def _problems_of(cert: der.Certificate, key: str, now: datetime) -> Iterable[str
         yield "it has no alternative names; as a server's certificate it matches by common name only"
 
 
-def _problems_of_file(form: str, certs: list[der.Certificate | der.DerError], others: tuple[str, ...]) -> Iterable[str]:
-    if any("PRIVATE KEY" in label for label in others):
+def _problems_of_file(form: str, certs: list[der.Certificate | DerError], found: list[Block]) -> Iterable[str]:
+    if any(each.kind.role == KEY for each in found):
         yield "it holds a private key: keep it apart from certificates, and readable by its owner alone"
     good = [c for c in certs if isinstance(c, der.Certificate)]
     if len({c.der for c in good}) < len(good):

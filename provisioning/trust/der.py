@@ -13,9 +13,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
-# Universal tags (X.690 8.1.2) and the context tags of RFC 5280 4.1.
-BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, OID, UTC_TIME, GENERALIZED_TIME = 0x01, 0x02, 0x03, 0x04, 0x06, 0x17, 0x18
-SEQUENCE, SET = 0x30, 0x31
+from provisioning.pem.tlv import (
+    BIT_STRING,
+    BOOLEAN,
+    GENERALIZED_TIME,
+    INTEGER,
+    OCTET_STRING,
+    SEQUENCE,
+    UTC_TIME,
+    DerError,
+    Item,
+    expect,
+    oid,
+    parse,
+)
+
+# Context tags of RFC 5280 4.1.
 VERSION, ISSUER_ID, SUBJECT_ID, EXTENSIONS = 0xA0, 0x81, 0x82, 0xA3
 
 # Attribute types with a short name in RFC 4514; others print as their number.
@@ -29,37 +42,10 @@ ATTRIBUTE = {
 }
 
 BASIC_CONSTRAINTS, KEY_USAGE, SUBJECT_ALT_NAME, EXTENDED_KEY_USAGE = "2.5.29.19", "2.5.29.15", "2.5.29.17", "2.5.29.37"
-_MAX_OID = 64  # bytes; real ones have about 10
 KEY_CERT_SIGN = 5  # bit number of KeyUsage, RFC 5280 4.2.1.3
 
 # String types of a name (RFC 5280 4.1.2.4) and how their bytes decode.
 STRING_CODEC = {0x0C: "utf-8", 0x13: "ascii", 0x14: "latin-1", 0x16: "ascii", 0x1E: "utf-16-be", 0x1C: "utf-32-be"}
-
-
-class DerError(ValueError):
-    """The bytes are not the DER structure that was asked for."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """One tag-length-value: `data[start:end]` is the whole element, `data[body:end]` its value."""
-
-    data: bytes = field(repr=False)
-    tag: int
-    start: int
-    body: int
-    end: int
-
-    @property
-    def raw(self) -> bytes:
-        return self.data[self.start : self.end]
-
-    @property
-    def value(self) -> bytes:
-        return self.data[self.body : self.end]
-
-    def children(self) -> list[Item]:
-        return list(_items(self.data, self.body, self.end))
 
 
 @dataclass(frozen=True)
@@ -99,28 +85,6 @@ class Certificate:
     @property
     def common_name(self) -> str | None:
         return _common_name(self.subject_raw)
-
-
-def parse(data: bytes, pos: int = 0) -> Item:
-    """The element at `pos`. DER only: definite, minimal lengths; one-byte tags (all that X.509 uses)."""
-    if pos + 2 > len(data):
-        raise DerError(f"the data ends in the middle of an element, at byte {pos}")
-    tag, length, body = data[pos], data[pos + 1], pos + 2
-    if tag & 0x1F == 0x1F:
-        raise DerError(f"byte {pos} starts a tag that certificates do not use")
-    if length & 0x80:
-        count = length & 0x7F
-        if not 1 <= count <= 4:
-            raise DerError(f"the length at byte {pos + 1} is not DER")
-        if body + count > len(data):
-            raise DerError(f"the data ends in the middle of a length, at byte {body}")
-        length = int.from_bytes(data[body : body + count], "big")
-        body += count
-        if length < 0x80 or length >> (8 * (count - 1)) == 0:
-            raise DerError(f"the length at byte {pos + 1} is not in its shortest form")
-    if body + length > len(data):
-        raise DerError(f"an element at byte {pos} wants {length} bytes, and {len(data) - body} are there")
-    return Item(data, tag, pos, body, body + length)
 
 
 def certificate(data: bytes) -> Certificate:
@@ -186,32 +150,6 @@ def algorithm_oid(item: Item) -> str:
     return oid(_sequence(item, "an algorithm", 1)[0])
 
 
-def oid(item: Item) -> str:
-    """An object identifier in dots."""
-    value = _expect(item, OID, "an object identifier")
-    if len(value) > _MAX_OID:
-        raise DerError(f"the object identifier at byte {item.start} has {len(value)} bytes")
-    numbers, number = [], 0
-    for byte in value:
-        number = number << 7 | byte & 0x7F
-        if not byte & 0x80:
-            numbers.append(number)
-            number = 0
-    if value[-1] & 0x80:
-        raise DerError(f"the object identifier at byte {item.start} is cut short")
-    first = min(numbers[0] // 40, 2)
-    return ".".join(map(str, [first, numbers[0] - 40 * first, *numbers[1:]]))
-
-
-def _items(data: bytes, pos: int, end: int) -> Iterator[Item]:
-    while pos < end:
-        item = parse(data, pos)
-        if item.end > end:
-            raise DerError(f"the element at byte {pos} is longer than the one that holds it")
-        yield item
-        pos = item.end
-
-
 def _sequence(item: Item, what: str, least: int) -> list[Item]:
     if item.tag != SEQUENCE:
         raise DerError(f"{what} at byte {item.start} is not a sequence")
@@ -221,18 +159,12 @@ def _sequence(item: Item, what: str, least: int) -> list[Item]:
     return found
 
 
-def _expect(item: Item, tag: int, what: str) -> bytes:
-    if item.tag != tag or not item.value:
-        raise DerError(f"byte {item.start} is not {what}")
-    return item.value
-
-
 def _integer(item: Item) -> int:
-    return int.from_bytes(_expect(item, INTEGER, "a number"), "big", signed=True)
+    return int.from_bytes(expect(item, INTEGER, "a number"), "big", signed=True)
 
 
 def _bits(item: Item) -> bytes:
-    value = _expect(item, BIT_STRING, "a bit string")
+    value = expect(item, BIT_STRING, "a bit string")
     if value[0] > 7:
         raise DerError(f"the bit string at byte {item.start} counts {value[0]} unused bits")
     return value[1:]
@@ -281,7 +213,7 @@ def _extensions(trailer: list[Item]) -> dict[str, Item]:
             kind = oid(parts[0])
             if kind in found:
                 raise DerError(f"the extension {kind} is there twice")
-            found[kind] = parse(_expect(parts[-1], OCTET_STRING, "an extension's value"))
+            found[kind] = parse(expect(parts[-1], OCTET_STRING, "an extension's value"))
     return found
 
 
@@ -289,7 +221,7 @@ def _basic_constraints(item: Item | None) -> tuple[bool, int | None]:
     ca, path_length = False, None
     for part in _sequence(item, "the basic constraints", 0) if item else ():
         if part.tag == BOOLEAN:
-            ca = _expect(part, BOOLEAN, "yes or no") != b"\0"
+            ca = expect(part, BOOLEAN, "yes or no") != b"\0"
         elif part.tag == INTEGER:
             path_length = _integer(part)
     return ca, path_length

@@ -19,8 +19,11 @@ from typing import Any
 
 from provisioning import kept
 from provisioning.errors import InputError, StationError
+from provisioning.pem import tlv
+from provisioning.pem.read import Unreadable, certificates, encode
+from provisioning.pem.tlv import DerError
 from provisioning.resources import folder
-from provisioning.trust import der, pem, signature
+from provisioning.trust import der, signature
 
 MANIFEST = "manifest.json"
 
@@ -65,7 +68,7 @@ class Root:
     @property
     def pem(self) -> bytes:
         """PEM as every checkout writes it, whatever line ends the file has."""
-        return pem.encode(self.der)
+        return encode("CERTIFICATE", self.der)
 
 
 def load_roots(directory: Path | None = None) -> dict[str, Root]:
@@ -158,15 +161,16 @@ def _read(file: Path) -> der.Certificate:
     except OSError as e:
         raise InputError("no-root-file", f"{file} cannot be read: {e.strerror}.", "Put the root's PEM there, or correct the path.") from e
     try:
-        blocks = pem.certificates(data)
+        blocks = certificates(data)
         if len(blocks) != 1:
-            raise der.DerError(f"it holds {len(blocks)} certificates, and a root's file holds exactly one")
+            raise DerError(f"it holds {len(blocks)} certificates, and a root's file holds exactly one")
         return der.certificate(blocks[0])
-    except der.DerError as e:
+    except DerError as e:
+        hint = e.hint(str(file)) if isinstance(e, Unreadable) and e.kind else ""
         raise InputError(
             "bad-certificate",
             f"{file} is not a root certificate: {e}.",
-            "Fetch the root again from its issuer's page; `twinroot trust check` says what a file holds.",
+            hint or "Fetch the root again from its issuer's page; `twinroot trust check` says what a file holds.",
         ) from e
 
 
@@ -197,7 +201,7 @@ def _examined(cert: der.Certificate, file: Path) -> str:
     try:
         key = signature.key_text(cert)
         reason = _why_no_root(cert, key)
-    except der.DerError as e:
+    except DerError as e:
         reason, key = str(e), ""
     if reason:
         raise InputError(
@@ -215,7 +219,7 @@ def _passed() -> dict[str, str]:
 @lru_cache(maxsize=1)
 def _examiners() -> str:
     """What decides about a root besides its bytes: the source of the checks."""
-    return kept.key_of(*(Path(source).read_bytes() for source in (__file__, str(der.__file__), str(signature.__file__))))
+    return kept.key_of(*(Path(source).read_bytes() for source in (__file__, str(tlv.__file__), str(der.__file__), str(signature.__file__))))
 
 
 def _why_no_root(cert: der.Certificate, key: str) -> str:

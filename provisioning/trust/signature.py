@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from provisioning.pem.tlv import DerError
 from provisioning.trust import der
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def public_key(cert: der.Certificate) -> PublicKeyTypes:
     try:
         return load_der_public_key(cert.spki)
     except (ValueError, UnsupportedAlgorithm) as e:
-        raise der.DerError("the public key is damaged or of an unknown kind") from e
+        raise DerError("the public key is damaged or of an unknown kind") from e
 
 
 def key_text(cert: der.Certificate) -> str:
@@ -68,7 +69,7 @@ def signed_by(cert: der.Certificate, issuer: der.Certificate) -> bool:
 
     known = SIGNATURE.get(cert.signature_oid)
     if known is None:
-        raise der.DerError(f"the signature algorithm {cert.signature_oid} is not one that a device can verify")
+        raise DerError(f"the signature algorithm {cert.signature_oid} is not one that a device can verify")
     algorithm: hashes.HashAlgorithm = getattr(hashes, known[1])()
     key = public_key(issuer)
     try:

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from provisioning.trust import der, pem
+from provisioning.pem.read import certificates
+from provisioning.pem.tlv import DerError
+from provisioning.trust import der
 from provisioning.trust.probe.verdict import judge
 from provisioning.trust.probe.wire import Identity, Target
 from provisioning.trust.routes import Route
@@ -28,8 +30,8 @@ def anchors(case: Case) -> dict[str, der.Certificate]:
     found = {}
     for name, content in case.files.items():
         try:
-            found[Path(name).stem] = der.certificate(pem.certificates(content)[0])
-        except der.DerError:
+            found[Path(name).stem] = der.certificate(certificates(content)[0])
+        except DerError:
             continue
     return found
 

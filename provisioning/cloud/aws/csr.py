@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from provisioning.errors import InputError
 from provisioning.identity.files import KEY_MODE, write_new
 from provisioning.identity.keys import make_key, to_pem
+from provisioning.identity.pair import load_key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -18,16 +19,10 @@ def load_or_make_key(file: Path) -> PrivateKeyTypes:
 
     Raises InputError when the file is no private key, StationError when it cannot be written.
     """
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
     if not file.exists():
         write_new(file, to_pem(make_key("p256")), KEY_MODE)
-    try:
-        return load_pem_private_key(file.read_bytes(), None)
-    except OSError as e:
-        raise InputError("key-file", f"{file} cannot be read: {e.strerror}.", "Check the file's permissions.") from e
-    except (ValueError, TypeError) as e:
-        raise InputError("bad-key", f"{file} is not an unencrypted private key in PEM.", "Move it away; a new key is made then.") from e
+    key: PrivateKeyTypes = load_key(file)
+    return key
 
 
 def public_der(key: PrivateKeyTypes) -> bytes:

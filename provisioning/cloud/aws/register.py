@@ -19,7 +19,10 @@ from provisioning.cloud.aws import csr
 from provisioning.cloud.aws.client import Aws, LostAnswer, NotFound
 from provisioning.cloud.aws.journal import Journal
 from provisioning.errors import InputError, StationError
-from provisioning.trust import der, pem
+from provisioning.identity import reading
+from provisioning.pem.read import certificates, encode
+from provisioning.pem.tlv import DerError
+from provisioning.trust import der
 from provisioning.trust.atomic import write_atomically
 
 # How far this computer's clock may be behind AWS's when looking for a certificate that was made since.
@@ -158,11 +161,9 @@ def _public_key(unit: Unit) -> bytes:
     by its certificate."""
     if unit.certificate.exists() and not unit.key.exists():
         try:
-            return _key_of(unit.certificate.read_text("ascii"))
-        except (OSError, ValueError, StationError) as e:
-            raise InputError(
-                "certificate-file", f"{unit.certificate} is not a certificate, and its key is not here.", "Restore either."
-            ) from e
+            return der.certificate(reading.certificates(unit.certificate)[0]).spki
+        except DerError as e:
+            raise InputError("certificate-file", f"{unit.certificate} is damaged, and its key is not here: {e}.", "Restore either.") from e
     return csr.public_der(csr.load_or_make_key(unit.key))
 
 
@@ -230,7 +231,9 @@ def _keep(unit: Unit, found: dict[str, Any], wanted: bytes, journal: Journal) ->
 def _write_certificate(unit: Unit, text: str) -> None:
     try:
         unit.certificate.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(unit.certificate, pem.encode(pem.certificates(text.encode())[0]))
+        write_atomically(unit.certificate, encode("CERTIFICATE", certificates(text.encode())[0]))
+    except DerError as e:
+        raise StationError("bad-answer", f"AWS answered with a certificate that cannot be read: {e}.", "Run it again.") from e
     except OSError as e:
         raise InputError("not-writable", f"{unit.certificate} cannot be written: {e.strerror}.", "Check the folder.") from e
 
@@ -239,12 +242,7 @@ def _check_files(unit: Unit, certificate_id: str) -> None:
     """AWS's id of a certificate is the SHA-256 of its DER: the file must be that one."""
     import hashlib
 
-    try:
-        found = hashlib.sha256(pem.certificates(unit.certificate.read_bytes())[0]).hexdigest()
-    except (OSError, der.DerError) as e:
-        raise InputError(
-            "certificate-file", f"{unit.certificate} cannot be read: {getattr(e, 'strerror', None) or e}.", "Restore it, or remove it."
-        ) from e
+    found = hashlib.sha256(reading.certificates(unit.certificate)[0]).hexdigest()
     if found != certificate_id:
         raise InputError(
             "certificate-differs",
@@ -267,8 +265,8 @@ def _description(aws: Aws, certificate_id: str) -> dict[str, Any]:
 
 def _key_of(text: str) -> bytes:
     try:
-        return der.certificate(pem.certificates(text.encode())[0]).spki
-    except der.DerError as e:
+        return der.certificate(certificates(text.encode())[0]).spki
+    except DerError as e:
         raise StationError("bad-answer", f"AWS answered with a certificate that cannot be read: {e}.", "Run it again.") from e
 
 

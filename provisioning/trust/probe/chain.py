@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from provisioning.pem.tlv import DerError
 from provisioning.trust import der, signature
 
 _MAX_INTERMEDIATES = 8  # MBEDTLS_X509_MAX_INTERMEDIATE_CA
@@ -106,7 +107,7 @@ def _may_have_signed(parent: der.Certificate, child: der.Certificate, below: int
         return False
     try:
         return signature.signed_by(child, parent)
-    except der.DerError:
+    except DerError:
         return False
 
 

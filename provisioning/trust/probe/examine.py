@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
-from provisioning.trust import der, pem, signature
+from provisioning.pem.read import encode
+from provisioning.pem.tlv import DerError
+from provisioning.trust import der, signature
 from provisioning.trust.probe.chain import verify
 from provisioning.trust.probe.wire import BY_KEY, Attempt, Identity, Target, handshake
 from provisioning.trust.roots import Root
@@ -81,7 +83,7 @@ def examine(
         chain = [der.certificate(c) for c in first.chain]
         verified = verify(chain, known, target.host, now)
         rows = tuple(_row(c, now) for c in chain)
-    except der.DerError as e:
+    except DerError as e:
         return Examination(target.host, target.port, first.peer, f"the server's certificate cannot be read: {e}")
     newest = handshake(target, newest=ssl.TLSVersion.TLSv1_3, identity=identity, timeout=timeout)
     by_key = dict(_by_key(target, known, identity, now, timeout))
@@ -135,7 +137,7 @@ def _anchor(
 def _openssl(target: Target, root: Root, identity: Identity | None, timeout: float) -> str:
     """A handshake of this computer's OpenSSL with this root alone; empty when the chain was accepted, else why not."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(cadata=pem.encode(root.der).decode())
+    context.load_verify_locations(cadata=encode("CERTIFICATE", root.der).decode())
     if identity:
         context.load_cert_chain(identity.certificate, identity.key)
     try:
@@ -164,7 +166,7 @@ def _by_key(
             continue
         try:
             yield kind, verify([der.certificate(c) for c in attempt.chain], known, target.host, now).anchor
-        except der.DerError:
+        except DerError:
             yield kind, None
 
 
@@ -180,7 +182,7 @@ def _told(attempt: Attempt, first: Attempt) -> str:
         return "the same certificate"
     try:
         other = der.certificate(attempt.chain[0])
-    except der.DerError:
+    except DerError:
         return "another certificate, which cannot be read"
     return f"another certificate, for {', '.join(other.dns_names) or other.common_name or 'no name'}"
 

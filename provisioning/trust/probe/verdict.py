@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
+from provisioning.pem.tlv import DerError
 from provisioning.trust import der
 from provisioning.trust.probe.chain import Verified, verify
 from provisioning.trust.probe.wire import Attempt, Identity, Target, handshake
@@ -116,7 +117,7 @@ def classify(attempt: Attempt, anchors: Mapping[str, der.Certificate], host: str
         return "network", attempt.error, None
     try:
         verified = verify([der.certificate(c) for c in attempt.chain], anchors, host, now)
-    except der.DerError as e:
+    except DerError as e:
         return "network", f"the server's certificate cannot be parsed: {e}", None
     if verified.kind:
         wanted = f"; the chain was signed by {verified.wanted}" if verified.kind == "trust" and verified.wanted else ""
