@@ -27,7 +27,7 @@ _LIMIT = 8192  # bytes of manifest
 _LONGEST = 1024  # bytes of signature
 _INFO = b"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20"  # DigestInfo of SHA-256
 # A set may not bring: who this device is, and the table that a bench uses to redirect connections.
-_OWN = ("device", "client_id", "cert", "key", "wifi", "lab", "files", "board", "chip", "product", "format")
+_OWN = ("device", "client_id", "cert", "chain", "key", "wifi", "lab", "files", "board", "chip", "product", "format")
 
 
 def _no(what):

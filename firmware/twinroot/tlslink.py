@@ -126,6 +126,10 @@ def open(route, info, path, ms):
             gc.collect()
         if info.get("cert"):
             ctx.load_cert_chain(der.load(path + info["cert"], b"CERTIFICATE"), der.load(path + info["key"], b"PRIVATE KEY"))
+            if "chain" in info:
+                from . import chain
+
+                chain.add(ctx, path, info)
         ctx.verify_callback = show
         gc.collect()
         wire = True  # from here on it is not about our files

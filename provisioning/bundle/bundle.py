@@ -142,6 +142,8 @@ def _set(product: Product, device: Device, one: Texts, pair: Pair, package: str,
         "time": {"servers": list(product.time_servers), "floor": max(int(pair.not_before.timestamp()), RELEASED)},
         "files": hashes,
     }
+    if pair.certificate_pem.count(b"-----BEGIN") > 1:
+        made["chain"] = True  # CAs follow the device's own certificate
     if one.ssid is not None:
         made["wifi"] = {"ssid": one.ssid.reveal(), **({"password": one.password.reveal()} if one.password else {})}
     policy = {"return": product.return_after, "silence": None if product.on_silence == "upward" else product.on_silence}

@@ -59,6 +59,7 @@ class IssuePolicy:
     kind: Literal["p256", "rsa2048"]
     days: int
     keep_key: bool
+    chain: bool = False
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class RouteFile(Block):
 class Cloud(Block):
     """Where the device connects."""
 
-    region: str | None = Field(default=None, pattern=r"^[a-z]{2}(-[a-z]+)+-\d+$", description="an AWS region such as us-east-1")
+    region: str | None = Field(default=None, pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d+$", description="an AWS region such as us-east-1")
     endpoint: Host | None = Field(default=None, description="the host name of the account's endpoint")
     port: Port = Field(default=8883, description="a TCP port, a number from 1 to 65535")
     routes: list[RouteFile] | None = Field(
@@ -138,6 +138,10 @@ class Issue(Block):
     kind: Literal["p256", "rsa2048"] = Field(default="p256", description="the kind of device keys, p256 or rsa2048")
     days: Annotated[int, Field(ge=1, le=36525), _ENV] = Field(
         default=3650, description="validity of device certificates in days, 1 to 36525"
+    )
+    chain: bool = Field(
+        default=False,
+        description="true to put the CA's certificate behind the device's, for clouds that ask for it (just-in-time provisioning)",
     )
     keep_key: bool = Field(default=False, description="true to leave the device's key on this host after the device has passed")
 

@@ -211,7 +211,9 @@ def _issue(raw: ProductFile, document: Document) -> IssuePolicy | None:
     key = folder / made.ca_key if made.ca_key else None
     place = made.pkcs11
     token = Token(folder / place.module, place.token, place.id, place.pin) if place else None
-    return IssuePolicy(folder / made.ca, key, token, tuple(made.signer or ()), dict(made.env), made.kind, made.days, made.keep_key)
+    return IssuePolicy(
+        folder / made.ca, key, token, tuple(made.signer or ()), dict(made.env), made.kind, made.days, made.keep_key, made.chain
+    )
 
 
 def _app(raw: ProductFile, document: Document) -> dict[str, Path]:

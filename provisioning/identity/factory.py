@@ -56,7 +56,7 @@ def ensure_identity(product: Product, device: Device, ca: Authority | None = Non
     if policy is None or signer is None:
         return None
     certificate, key = files(product, device)
-    made = issue(device.id, certificate, key, signer, kind=policy.kind, days=policy.days)
+    made = issue(device.id, certificate, key, signer, kind=policy.kind, days=policy.days, chain=policy.chain)
     check_name(made.pair.name, device, client_id(product, device), certificate)
     return made
 

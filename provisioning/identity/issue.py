@@ -31,11 +31,14 @@ class Issued:
     made_certificate: bool
 
 
-def issue(name: str, certificate: Path, key: Path, authority: Authority, *, kind: KeyKind = "p256", days: int = 3650) -> Issued:
+def issue(
+    name: str, certificate: Path, key: Path, authority: Authority, *, kind: KeyKind = "p256", days: int = 3650, chain: bool = False
+) -> Issued:
     """The identity in `certificate` and `key`, made where it is missing: the key first, so that a run that was cut off is continued.
 
-    `name` becomes the subject's common name; `days` is the validity, never beyond the CA's own end. Raises InputError when there is a
-    certificate without its key (that device had its identity and its key is gone), and whatever load_pair raises for files that are there.
+    `name` becomes the subject's common name; `days` is the validity, never beyond the CA's own end; `chain`: the CA's certificate goes
+    behind the device's. Raises InputError when there is a certificate without its key (that device had its identity and its key is gone),
+    and whatever load_pair raises for files that are there.
     """
     made_key = not key.exists()
     made_certificate = not certificate.exists()
@@ -51,7 +54,8 @@ def issue(name: str, certificate: Path, key: Path, authority: Authority, *, kind
         from cryptography.hazmat.primitives.serialization import Encoding
 
         private = load_key(key)
-        write_new(certificate, _sign(name, private.public_key(), authority, days).public_bytes(Encoding.PEM), PUBLIC_MODE)
+        made = _sign(name, private.public_key(), authority, days).public_bytes(Encoding.PEM)
+        write_new(certificate, made + (authority.certificate.public_bytes(Encoding.PEM) if chain else b""), PUBLIC_MODE)
     return Issued(load_pair(certificate, key), made_key, made_certificate)
 
 

@@ -52,6 +52,8 @@ def load_pair(certificate: Path, key: Path, now: datetime | None = None) -> Pair
     label, key_der, facts = _facts(ders[0], certificate, key)
     not_before, not_after = (EPOCH + timedelta(seconds=facts[name]) for name in ("not_before", "not_after"))
     _check_dates(not_before, not_after, certificate, now or datetime.now(timezone.utc))
+    if len(ders) > 1 and label == "PRIVATE KEY":
+        label, key_der = _traditional(key)
     key_pem = encode(label, key_der)
     return Pair(
         certificate_pem=_canonical(ders),
@@ -214,6 +216,15 @@ def _key(path: Path) -> tuple[Any, str, bytes]:
     if not good:
         raise wrong("bad-key", f"{shown(path)}: the key's type does not suit a device, expected {ACCEPTED_KEYS}", "Make a P-256 key.")
     return private, label, der
+
+
+def _traditional(path: Path) -> tuple[str, bytes]:
+    """The key in SEC 1's or PKCS #1's form: mbedTLS is given it once more with each certificate of a chain, and takes no other then."""
+    from provisioning.identity.keys import to_pem
+    from provisioning.pem import read
+
+    block = read.key(to_pem(_key(path)[0]))
+    return block.label, block.der
 
 
 def _check_dates(not_before: datetime, not_after: datetime, path: Path, now: datetime) -> None:

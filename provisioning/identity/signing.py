@@ -29,7 +29,9 @@ MANIFEST_LIMIT = 8192  # bytes: what ota.py holds in RAM before it knows whom it
 BITS = 3072  # beyond 2030 by NIST SP 800-57
 _SIGN_SECONDS = 120  # a signing command may ask a person or a hardware module
 # Keys of set.json that belong to one device or to a bench: they stay as they are on the device.
-DEVICE_KEYS = frozenset({"device", "client_id", "cert", "key", "wifi", "lab", "files", "board", "chip", "product", "format", "sum"})
+DEVICE_KEYS = frozenset(
+    {"device", "client_id", "cert", "chain", "key", "wifi", "lab", "files", "board", "chip", "product", "format", "sum"}
+)
 
 
 class Signer(Protocol):

@@ -6,18 +6,20 @@
     PREFIX.jobs.iot.REGION.DOMAIN          jobs
     data.iot-fips.REGION.DOMAIN            fips          not account-specific; also data.jobs., PREFIX.credentials.
 
-DOMAIN is amazonaws.com, and amazonaws.com.cn in China. A name inside these domains that is none of the above is `invalid`,
-for nobody can own a domain there; a name outside is `custom`: its root is the owner's choice. Only the standard library, and
-little of it: `classify` is on the path of a command that answers at once. Roots are known here by name only.
+DOMAIN is amazonaws.com, amazonaws.com.cn in China and amazonaws.eu in the European Sovereign Cloud. A name inside these domains that is
+none of the above is `invalid`, for nobody can own a domain there; a name outside is `custom`: its root is the owner's choice. Only the
+standard library, and little of it: `classify` is on the path of a command that answers at once. Roots are known here by name only.
 """
 
 from __future__ import annotations
 
 from provisioning.trust._frozen import Frozen
-from provisioning.trust.regions import DOMAIN, REGIONS, Region, region
+from provisioning.trust.regions import DOMAIN, PARTITIONS, REGIONS, Region, region
 
 # Amazon Trust Services: 1 anchors RSA chains, 3 ECC chains, 2 and 4 are in reserve, Starfield anchors by cross-signing.
 ATS_ROOTS = ("AmazonRootCA1", "AmazonRootCA2", "AmazonRootCA3", "AmazonRootCA4", "SFSRootCAG2")
+# The European Sovereign Cloud's chains end in roots of its own, which are cross-signed by these (amazontrust.com, repository).
+_EUSC_ROOTS = ("AmazonRootCA1", "AmazonRootCA3", "AmazonRootCA4")
 LEGACY_ROOTS = ("VeriSign-Class3-Public-Primary-G5",)
 
 _LABEL_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
@@ -25,7 +27,10 @@ _MAX_NAME, _MAX_LABEL = 253, 63  # RFC 1035 2.3.4
 _SUFFIX = "-ats"
 # First labels that are names of services, not of accounts.
 _RESERVED = frozenset({"iot", "ats", "jobs", "credentials", "tunneling", "api", "vpce"})
+# What AWS's SDKs call the data plane of any account, signed with its credentials: a device that goes there is nobody's.
+_GENERIC = frozenset({"data", "data-ats"})
 _AWS_DOMAINS = tuple(sorted(set(DOMAIN.values()), key=len, reverse=True))
+_DUAL_STACKS = tuple({f".{partition.dual_stack}" for partition in PARTITIONS.values()})
 # Labels after the first -> class. "iot" alone is decided by the first label.
 _SERVICES = {
     ("iot",): "data",
@@ -40,7 +45,7 @@ _SERVICES = {
 class Endpoint(Frozen):
     """`host` is in lower case without a trailing dot (as given when `invalid`); `pair` is a host; `notes` say what is inferred or wrong.
 
-    `cls`: ats | legacy | credentials | jobs | fips | custom | invalid. `partition`: aws | aws-cn | aws-us-gov | None.
+    `cls`: ats | legacy | credentials | jobs | fips | custom | invalid. `partition`: one of PARTITIONS | None.
     """
 
     __slots__ = ("host", "cls", "region", "partition", "pair", "roots", "notes")  # noqa: RUF023  the order of __init__
@@ -116,7 +121,7 @@ def _why_no_host_name(name: str) -> str:
 
 def _outside(name: str) -> Endpoint:
     notes = ["not a name of AWS IoT: its root is its owner's choice, so the product names it"]
-    if name.endswith((".api.aws", ".api.amazonwebservices.com.cn")):
+    if name.endswith(_DUAL_STACKS):
         notes = ["formed like a dual-stack name of AWS's SDKs, which is none for devices; a product that uses it names its roots"]
     elif "amazonaws" in name or ".iot." in name:
         notes.append("it resembles a name of AWS IoT and is none")
@@ -133,6 +138,11 @@ def _inside(name: str, labels: list[str], domain: str) -> Endpoint | str:
     if len(labels) == 2 and labels[0] in ("iot", "iot-fips"):
         return "the control plane of AWS IoT; devices connect to an endpoint with a prefix"
     first, service = labels[0], tuple(labels[1:-1])
+    if first in _GENERIC and service in (("iot",), ("ats", "iot")):
+        return (
+            f"{first} is the name that AWS's SDKs use for every account, not the prefix of yours; `twinroot aws endpoint` asks for that, "
+            f"and it has the form PREFIX-ats.iot.{where.name}.{domain}"
+        )
     if service == ("ats", "iot") and where.partition == "aws-cn":  # data.ats.iot.cn-north-1…, as AWS's own endpoint lists spell it
         note = "ats as a label of its own, as AWS spells it in Beijing; ask describe-endpoint for the other endpoint"
         return Endpoint(name, "ats", where.name, where.partition, None, ATS_ROOTS, (note,))
@@ -147,7 +157,7 @@ def _inside(name: str, labels: list[str], domain: str) -> Endpoint | str:
         return f"FIPS data endpoints are not account-specific: data.iot-fips.{where.name}.{domain}"
     if first.endswith(_SUFFIX):
         return f"{_SUFFIX} marks data endpoints only; {cls} endpoints serve ATS certificates without it"
-    return Endpoint(name, cls, where.name, where.partition, None, ATS_ROOTS, _inferred(where))
+    return Endpoint(name, cls, where.name, where.partition, None, _roots(where), (*_inferred(where), *_eusc(where)))
 
 
 def _data(name: str, first: str, where: Region, domain: str) -> Endpoint | str:
@@ -163,7 +173,7 @@ def _data(name: str, first: str, where: Region, domain: str) -> Endpoint | str:
         if not is_ats:
             note = f"{where.name} has ATS endpoints only: by its form the endpoint is {other}; ask for it with `twinroot aws endpoint`"
             return Endpoint(name, "legacy", where.name, where.partition, None, (), (*notes, note))
-        return Endpoint(name, "ats", where.name, where.partition, None, ATS_ROOTS, notes)
+        return Endpoint(name, "ats", where.name, where.partition, None, _roots(where), (*notes, *_eusc(where)))
     return Endpoint(
         name,
         "ats" if is_ats else "legacy",
@@ -172,6 +182,18 @@ def _data(name: str, first: str, where: Region, domain: str) -> Endpoint | str:
         other,
         ATS_ROOTS if is_ats else LEGACY_ROOTS,
         (*notes, "the pair is inferred from the name; AWS creates the ATS endpoint when it is first asked for"),
+    )
+
+
+def _roots(where: Region) -> tuple[str, ...]:
+    return _EUSC_ROOTS if where.partition == "aws-eusc" else ATS_ROOTS
+
+
+def _eusc(where: Region) -> tuple[str, ...]:
+    if where.partition != "aws-eusc":
+        return ()
+    return (
+        "its chains end in Amazon's EU roots, cross-signed by Amazon Root CA 1, 3 and 4: a device needs the server to send the cross-sign",
     )
 
 

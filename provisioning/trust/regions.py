@@ -1,15 +1,39 @@
 """AWS regions with AWS IoT Core: partition, and whether the region ever served VeriSign certificates.
 
-Sources: AWS's account of the move to Amazon Trust Services (which regions had VeriSign endpoints: those before May 2018) and the service
-endpoint lists of AWS IoT Core. Adding a region is adding a row; a region that is not here counts as one launched after May 2018.
+Sources: AWS's account of the move to Amazon Trust Services (which regions had VeriSign endpoints: those before May 2018) and AWS's own
+endpoint data, with which a test compares these tables as botocore carries it. Adding a region is adding a row; a region that is not here
+counts as one launched after May 2018.
 """
 
 from __future__ import annotations
 
 from provisioning.trust._frozen import Frozen
 
-# Partition -> domain of its device endpoints.
-DOMAIN = {"aws": "amazonaws.com", "aws-cn": "amazonaws.com.cn", "aws-us-gov": "amazonaws.com"}
+
+class Partition(Frozen):
+    """`domain`: of its device endpoints; `dual_stack`: of the names that AWS's SDKs use over IPv6; `areas`: how its regions begin."""
+
+    __slots__ = ("name", "domain", "dual_stack", "areas")  # noqa: RUF023  the order of __init__
+    name: str
+    domain: str
+    dual_stack: str
+    areas: tuple[str, ...]
+
+    def __init__(self, name: str, domain: str, dual_stack: str, areas: tuple[str, ...]) -> None:
+        self._set(name=name, domain=domain, dual_stack=dual_stack, areas=areas)
+
+
+# The partitions that anybody may be a customer of, those with the longer beginnings first; AWS's classified ones are nobody's here.
+PARTITIONS: dict[str, Partition] = {
+    partition.name: partition
+    for partition in (
+        Partition("aws-us-gov", "amazonaws.com", "api.aws", ("us-gov",)),
+        Partition("aws-cn", "amazonaws.com.cn", "api.amazonwebservices.com.cn", ("cn",)),
+        Partition("aws-eusc", "amazonaws.eu", "api.amazonwebservices.eu", ("eusc-de",)),
+        Partition("aws", "amazonaws.com", "api.aws", ("us", "eu", "ap", "sa", "ca", "me", "af", "il", "mx")),
+    )
+}
+DOMAIN = {partition.name: partition.domain for partition in PARTITIONS.values()}
 
 
 class Region(Frozen):
@@ -37,6 +61,7 @@ _ATS_ONLY = (
     ("aws", "me-south-1 me-central-1 il-central-1"),
     ("aws-us-gov", "us-gov-west-1 us-gov-east-1"),
     ("aws-cn", "cn-northwest-1"),
+    ("aws-eusc", "eusc-de-east-1"),
 )
 
 REGIONS: dict[str, Region] = {
@@ -49,25 +74,22 @@ REGIONS: dict[str, Region] = {
 # Regions with FIPS endpoints (AWS IoT FIPS endpoints).
 FIPS = frozenset(["us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "us-gov-west-1", "us-gov-east-1"])
 
-# First words of the names of regions outside the partition "aws".
-_PARTITION_OF = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"))
-
 
 def region(name: str) -> Region | None:
     """The region called `name`; one that is formed like a region but unknown is taken as ATS only; None when it is not formed like one."""
     known = REGIONS.get(name)
     if known or not _is_formed_like_one(name):
         return known
-    partition = next((p for start, p in _PARTITION_OF if name.startswith(start)), "aws")
+    partition = next((p.name for p in PARTITIONS.values() if name.startswith(tuple(f"{area}-" for area in p.areas))), "aws")
     return Region(name, partition, legacy=False)
 
 
 def _is_formed_like_one(name: str) -> bool:
-    """Two letters, one or more words, one digit: "ap-southeast-7", "us-gov-east-1"."""
+    """Two letters (or "eusc"), one or more words, one digit: "ap-southeast-7", "us-gov-east-1"."""
     words = name.split("-")
     return (
         len(words) >= 3
-        and len(words[0]) == 2
+        and (len(words[0]) == 2 or words[0] == "eusc")
         and all(w.isascii() and w.isalpha() and w.islower() for w in words[:-1])
         and words[-1] in "123456789"
         and len(words[-1]) == 1

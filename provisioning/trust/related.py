@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from provisioning.trust._frozen import Frozen
 from provisioning.trust.endpoint import Endpoint
-from provisioning.trust.regions import DOMAIN, FIPS
-
-# Suffixes of the dual-stack names that AWS's SDKs use (IPv4 and IPv6).
-_DUAL_STACK = {"aws": "api.aws", "aws-us-gov": "api.aws", "aws-cn": "api.amazonwebservices.com.cn"}
+from provisioning.trust.regions import FIPS, PARTITIONS
 
 
 class Related(Frozen):
@@ -27,7 +24,8 @@ def related(endpoint: Endpoint) -> list[Related]:
     """Nothing for what is not an endpoint of AWS IoT."""
     if not endpoint.is_aws or endpoint.region is None or endpoint.partition is None:
         return []
-    region, domain = endpoint.region, DOMAIN[endpoint.partition]
+    region, partition = endpoint.region, PARTITIONS[endpoint.partition]
+    domain = partition.domain
     found = []
     if endpoint.pair:
         found.append(Related("pair", endpoint.pair, "inferred", "same prefix; AWS creates the ATS endpoint when it is first asked for"))
@@ -39,6 +37,6 @@ def related(endpoint: Endpoint) -> list[Related]:
     if region in FIPS:
         note = "any account; features that need the account's name in SNI do not work there"
         found.append(Related("FIPS", f"data.iot-fips.{region}.{domain}", "known", note))
-    dual = f"data-ats.iot.{region}.{_DUAL_STACK[endpoint.partition]}"
+    dual = f"data-ats.iot.{region}.{partition.dual_stack}"
     found.append(Related("dual-stack", dual, "known", "what AWS's SDKs use over IPv6; not a name for devices"))
     return [r for r in found if r.host != endpoint.host]

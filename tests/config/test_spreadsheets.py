@@ -32,7 +32,7 @@ def test_dates(tmp_path: Path, cell: str) -> None:
 
 @pytest.mark.parametrize("cell", ["#N/A", "#REF!", "#NAME?", "########", "=CONCAT(A1)"])
 def test_formulas(tmp_path: Path, cell: str) -> None:
-    with pytest.raises(InputError, match="of the spreadsheet|of a spreadsheet"):
+    with pytest.raises(InputError, match=r"of the spreadsheet|of a spreadsheet"):
         load(tmp_path, f"device\n{cell}\n")
 
 
@@ -57,7 +57,7 @@ def test_ids_that_only_look_like_it(tmp_path: Path, cell: str) -> None:
 
 @pytest.mark.parametrize("line", ["sep=;", "SEP=,", '"sep=;"', "sep=\t"])
 def test_a_line_for_excel_alone(tmp_path: Path, line: str) -> None:
-    with pytest.raises(InputError, match="devices.csv:1: .* is a line for Excel alone"):
+    with pytest.raises(InputError, match=r"devices\.csv:1: .* is a line for Excel alone"):
         load(tmp_path, f"{line}\ndevice;site\nws-1;x\n")
 
 
@@ -69,7 +69,7 @@ def test_a_workbook(tmp_path: Path, head: bytes) -> None:
 
 @pytest.mark.parametrize("cell", ["hello", "2.40E+11", "112233", "aa:bb:cc:dd:ee", "aa:bb:cc:dd:ee:fg", "0"])
 def test_a_mac_that_is_none(tmp_path: Path, cell: str) -> None:
-    with pytest.raises(InputError, match="devices.csv:3: column 'mac'") as caught:
+    with pytest.raises(InputError, match=r"devices\.csv:3: column 'mac'") as caught:
         load(tmp_path, f"device,mac\nws-1,aa:bb:cc:dd:ee:01\nws-2,{cell}\n")
     assert caught.value.code == "bad-mac"
 

@@ -130,6 +130,10 @@ def test_a_chain_is_given_and_goes_to_the_device(tmp_path: Path) -> None:
     certificate.write_bytes(certificate.read_bytes() + ca.read_bytes())
     made = load_pair(certificate, key)
     assert (made.sha256, made.certificate_pem) == (alone.sha256, alone.certificate_pem + ca.read_bytes())
+    (tmp_path / "other").mkdir()
+    product = load_product(write_product(tmp_path / "other", PRODUCT + f"  issue: {{ca: {ca}, ca_key: {ca_key}, chain: true}}\n"))
+    issued = ensure_identity(product, single_device(DEVICE), authority(product))
+    assert issued is not None and issued.pair.certificate_pem.endswith(ca.read_bytes())
     bundle = build(load_product(write_product(tmp_path)), single_device(DEVICE))
     assert bundle.trust["device.crt.pem"] == made.certificate_pem
 

@@ -17,7 +17,8 @@ from provisioning.trust.related import related
 
 P = "a1b2c3d4e5f6g7"
 ATS, G5, NONE = ATS_ROOTS, LEGACY_ROOTS, ()
-COM, CN = "amazonaws.com", "amazonaws.com.cn"
+COM, CN, EU = "amazonaws.com", "amazonaws.com.cn", "amazonaws.eu"
+EUSC = ("AmazonRootCA1", "AmazonRootCA3", "AmazonRootCA4")
 
 TWO_ROOTS = [
     "us-east-1",
@@ -67,8 +68,21 @@ TABLE: list[tuple[str, str, str | None, str | None, str | None, tuple[str, ...]]
     (f"data.jobs.iot-fips.us-west-2.{COM}", "fips", "us-west-2", "aws", None, ATS),
     (f"{P}.credentials.iot-fips.us-west-2.{COM}", "fips", "us-west-2", "aws", None, ATS),
     (f"{P}-ats.iot-fips.us-east-1.{COM}", "invalid", None, None, None, NONE),
-    # the names that AWS's SDKs use for data
-    (f"data-ats.iot.eu-west-2.{COM}", "ats", "eu-west-2", "aws", f"data.iot.eu-west-2.{COM}", ATS),
+    # the names that AWS's SDKs use for data of any account
+    (f"data-ats.iot.eu-west-2.{COM}", "invalid", None, None, None, NONE),
+    (f"data.iot.eu-west-2.{COM}", "invalid", None, None, None, NONE),
+    (f"data.iot.ap-south-1.{COM}", "invalid", None, None, None, NONE),
+    (f"data.ats.iot.cn-north-1.{CN}", "invalid", None, None, None, NONE),
+    (f"data-ats.iot.cn-northwest-1.{CN}", "invalid", None, None, None, NONE),
+    (f"data1.iot.eu-west-2.{COM}", "legacy", "eu-west-2", "aws", f"data1-ats.iot.eu-west-2.{COM}", G5),
+    # the European Sovereign Cloud: its own domain, ATS only, roots cross-signed by three of Amazon's
+    (f"{P}-ats.iot.eusc-de-east-1.{EU}", "ats", "eusc-de-east-1", "aws-eusc", None, EUSC),
+    (f"{P}.iot.eusc-de-east-1.{EU}", "legacy", "eusc-de-east-1", "aws-eusc", None, NONE),
+    (f"{P}.credentials.iot.eusc-de-east-1.{EU}", "credentials", "eusc-de-east-1", "aws-eusc", None, EUSC),
+    (f"{P}-ats.iot.eusc-de-west-1.{EU}", "ats", "eusc-de-west-1", "aws-eusc", None, EUSC),
+    (f"{P}-ats.iot.eusc-de-east-1.{COM}", "invalid", None, None, None, NONE),
+    (f"{P}-ats.iot.eu-west-1.{EU}", "invalid", None, None, None, NONE),
+    (f"data-ats.iot.eusc-de-east-1.{EU}", "invalid", None, None, None, NONE),
     # inside AWS's domain, and no device endpoint
     (f"iot.us-east-1.{COM}", "invalid", None, None, None, NONE),
     (f"iot-fips.us-east-1.{COM}", "invalid", None, None, None, NONE),
@@ -154,7 +168,7 @@ AWS_LIKE = st.builds(
     LABEL | LABEL.map(lambda x: x + "-ats"),
     st.sampled_from([("iot",), ("jobs", "iot"), ("credentials", "iot"), ("iot-fips",), ("ats", "iot"), ()]),
     st.sampled_from(sorted(REGIONS)) | LABEL,
-    st.sampled_from([COM, CN, f"{COM}.evil.example", "amazonaws.org", f"x{COM}"]),
+    st.sampled_from([COM, CN, EU, f"{COM}.evil.example", "amazonaws.org", f"x{COM}"]),
 )
 HOSTS = AWS_LIKE | st.lists(LABEL, min_size=1, max_size=6).map(".".join) | st.text(max_size=80)
 
@@ -175,7 +189,7 @@ def test_only_names_in_the_domains_of_aws_are_classed_as_aws(host: str) -> None:
     found = classify(host)
     assert found.cls in ("ats", "legacy", "credentials", "jobs", "fips", "custom", "invalid")
     if found.cls not in ("custom", "invalid"):
-        assert host.lower().rstrip(".").endswith((f".{COM}", f".{CN}"))
+        assert host.lower().rstrip(".").endswith((f".{COM}", f".{CN}", f".{EU}"))
         assert found.is_aws
     else:
         assert (found.region, found.partition, found.pair, found.roots) == (None, None, None, ())
