@@ -47,12 +47,13 @@ def new_key(file: Path, passphrase_env: str) -> int:
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     from provisioning.identity import signing
+    from provisioning.pem.public_key import public_numbers
 
     public = signing.create_key(file, _passphrase(passphrase_env, confirm=True))
     half = file.with_name(file.name.removesuffix(".pem").removesuffix(".key") + ".pub.pem")
     _write(half, public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     say("Keep the key offline, and a copy of it: whoever has it commands every device, and devices trust no other.")
-    emit({"key": str(file), "public": str(half), "vendor": signing.public_numbers(public)}, f"{file} and {half} written.")
+    emit({"key": str(file), "public": str(half), "vendor": public_numbers(public)}, f"{file} and {half} written.")
     return 0
 
 
@@ -125,9 +126,10 @@ def rotate(
     Devices that have taken it take sets of the new key only; a device that misses it needs it before any later one.
     """
     from provisioning.identity import signing
+    from provisioning.pem.public_key import load_public
 
     info, files = _rendered(folder, key, program, first_loader)
-    before, after = signing.load_public(old), signing.vendor_of(info)
+    before, after = load_public(old), signing.vendor_of(info)
     if before == after:
         raise InputError("same-key", f"The set in {folder} brings the key of {old}.", "`twinroot sign set` signs a set that keeps the key.")
     signer = _signer(key, program, passphrase_env)

@@ -60,7 +60,7 @@ def resolve(raw: ProductFile, document: Document, board: Board) -> Product:
 def _vendor(raw: ProductFile, document: Document) -> dict[str, Any] | None:
     if raw.updates is None:
         return None
-    from provisioning.identity.signing import load_public
+    from provisioning.pem.public_key import load_public
 
     try:
         return load_public(document.path.parent / raw.updates.key)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from provisioning.errors import InputError, StationError
 from provisioning.identity.files import KEY_MODE, write_new
-from provisioning.pem.read import blocks
+from provisioning.pem.public_key import public_numbers as public_numbers
 from provisioning.pem.text import plain
 
 if TYPE_CHECKING:
@@ -105,34 +105,6 @@ def create_key(file: Path, passphrase: bytes, bits: int = BITS) -> RSAPublicKey:
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase))
     write_new(file, pem, KEY_MODE)
     return key.public_key()
-
-
-def public_numbers(key: RSAPublicKey) -> dict[str, Any]:
-    """What set.json's "vendor" holds: {"n": hex, "e": int}."""
-    numbers = key.public_numbers()
-    return {"n": f"{numbers.n:0{key.key_size // 4}x}", "e": numbers.e}
-
-
-def load_public(file: Path) -> dict[str, Any]:
-    """The same from a PEM file of the public key. Raises InputError."""
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-    from cryptography.hazmat.primitives.serialization import load_der_public_key
-
-    try:
-        found = blocks(file.read_bytes())
-        named = next((each for each in found if each.kind.name == "public-key"), None)
-        if named is None:
-            raise ValueError(f"it holds {found[0].kind.what}")
-        key = load_der_public_key(named.der)
-    except (OSError, ValueError, UnsupportedAlgorithm) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(
-            "public-key-unreadable", f"{file} is no public key in PEM: {reason}.", "openssl pkey -in KEY -pubout -out FILE"
-        ) from None
-    if not isinstance(key, RSAPublicKey) or key.key_size < 2048:
-        raise InputError("public-key-type", f"{file} is not an RSA key of 2048 bits or more", "Devices check RSA signatures.")
-    return public_numbers(key)
 
 
 def manifest(info: dict[str, Any], files: dict[str, bytes], *, expires: int, device: str | None = None) -> tuple[bytes, list[bytes]]:

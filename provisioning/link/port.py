@@ -5,7 +5,10 @@
     mac:24:0a:c4:00:00:01  the board with this MAC (asked over the REPL)
     usb:SERIALNUMBER       the adapter with this USB serial number, if no other has the same
     usbpath:1-2.3          the adapter in this USB socket, whatever its serial number
-    virtual                a virtual board, started for this run
+
+and what an installed package starts for this run and stops afterwards (entry points of the group `twinroot.ports`):
+
+    virtual                a virtual board
 
 Opening leaves the control lines as the operating system sets them (both asserted), which an ESP32's auto-reset circuit takes as
 "run"; on Windows, where drivers release them one after the other on close, both are released before opening.
@@ -18,6 +21,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import entry_points
 from typing import Any
 
 from provisioning.link.named import default_spec, resolve
@@ -25,6 +29,7 @@ from provisioning.link.unopened import why
 from provisioning.link.wire import Wire
 
 DEFAULT_BAUD = 115200
+STARTED = "twinroot.ports"  # entry points: name -> a context manager that gives a port which pyserial opens
 READ_SLICE = 0.02  # seconds one read may block: how fast a deadline is noticed
 _HANG_UP = 0.05  # seconds in which pyserial closes its socket
 _SERVER_PAUSE = 0.3  # seconds that an RFC 2217 server gets between two clients; pyserial's own
@@ -59,10 +64,9 @@ def _open(spec: str, baud: int) -> Any:
 def open_port(spec: str | None, baud: int = DEFAULT_BAUD) -> Iterator[Wire]:
     """The port as a Wire, closed on the way out. Raises InputError or StationError (module docstring, `_why`)."""
     spec = spec or default_spec()
-    if spec == "virtual":
-        from provisioning.virtual import VirtualBoard
-
-        with VirtualBoard() as board, _opened(board.port, baud) as wire:
+    started = next(iter(entry_points(group=STARTED, name=spec or "")), None)
+    if started is not None:
+        with started.load()() as address, _opened(address, baud) as wire:
             yield wire
         return
     with _opened(resolve(spec), baud) as wire:

@@ -12,6 +12,7 @@ from provisioning.chips import CHIPS
 from provisioning.errors import TwinrootError
 from provisioning.virtual import bootrom, counters, image
 from provisioning.virtual.autoreset import AutoReset
+from provisioning.virtual.facts import Facts
 from provisioning.virtual.flash import Flash, FlashTiming
 from provisioning.virtual.identity import Identity
 from provisioning.virtual.injection import Injection
@@ -20,7 +21,6 @@ from provisioning.virtual.interpreter.process import Interpreter
 from provisioning.virtual.interpreter.requests import Request
 from provisioning.virtual.interpreter.shared_page import SharedPage
 from provisioning.virtual.peripherals import Peripherals
-from provisioning.virtual.rom.facts import Facts
 from provisioning.virtual.rom.session import DownloadMode
 from provisioning.virtual.spec import BoardSpec
 from provisioning.virtual.uart import Endpoint, Uart

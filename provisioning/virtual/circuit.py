@@ -7,11 +7,11 @@ from typing import Protocol
 
 from provisioning.chips import Chip
 from provisioning.errors import TwinrootError
+from provisioning.virtual.facts import Facts
 from provisioning.virtual.flash import Flash
 from provisioning.virtual.identity import Identity
 from provisioning.virtual.interpreter.process import Interpreter
 from provisioning.virtual.interpreter.shared_page import SharedPage
-from provisioning.virtual.rom.facts import Facts
 from provisioning.virtual.spec import BoardSpec
 from provisioning.virtual.uart import Uart
 

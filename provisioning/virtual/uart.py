@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from provisioning.virtual import slip
 from provisioning.virtual.faults import Fault, WireFaults
-from provisioning.virtual.rom import slip
 from provisioning.virtual.sampling import matches, resample
 from provisioning.virtual.spec import BoardSpec
 from provisioning.virtual.wire import Turnaround, Wire

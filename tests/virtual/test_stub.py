@@ -7,9 +7,9 @@ import zlib
 
 import pytest
 
+from provisioning.virtual import slip
+from provisioning.virtual.facts import Facts
 from provisioning.virtual.flash import BLOCK, SECTOR, Flash, FlashTiming, PowerCutError
-from provisioning.virtual.rom import slip
-from provisioning.virtual.rom.facts import Facts
 from provisioning.virtual.rom.legacy_stub import LegacyStub
 from provisioning.virtual.rom.loader import xor
 from provisioning.virtual.rom.stub import SpinError, Stub

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from provisioning.chips import CHIPS
+from provisioning.virtual import slip
+from provisioning.virtual.facts import Facts
 from provisioning.virtual.flash import Flash
-from provisioning.virtual.rom import slip
-from provisioning.virtual.rom.facts import Facts
 from provisioning.virtual.rom.registers import Registers
 
 CHECKSUM_SEED = 0xEF

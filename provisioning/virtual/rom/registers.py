@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from provisioning.chips import CHIPS
+from provisioning.virtual.facts import Facts
 from provisioning.virtual.flash import FlashRangeError
-from provisioning.virtual.rom.facts import Facts
 from provisioning.virtual.rom.spi_flash import SpiFlashChip
 
 _CRYSTAL = 40_000_000  # Hz

@@ -7,10 +7,10 @@ import hashlib
 from collections.abc import Iterator
 
 from provisioning.errors import StationError
+from provisioning.virtual import facts as chip_facts
 from provisioning.virtual.circuit import Circuit
+from provisioning.virtual.facts import Facts
 from provisioning.virtual.flash import Flash, PowerCutError
-from provisioning.virtual.rom import facts as chip_facts
-from provisioning.virtual.rom.facts import Facts
 from provisioning.virtual.rom.legacy_stub import LegacyStub
 from provisioning.virtual.rom.loader import Loader
 from provisioning.virtual.rom.registers import AccessError, Registers

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from provisioning.chips import VIRTUAL
 from provisioning.errors import TwinrootError
-from provisioning.virtual.rom.facts import EXTRA_ESPTOOL
+from provisioning.virtual.facts import EXTRA_ESPTOOL
 from tests.virtual.conformance import checkout as suite
 from tests.virtual.conformance.bench import Bench
 from tests.virtual.conformance.explained import EXPLAINED
