@@ -13,7 +13,8 @@ standard library, and little of it: `classify` is on the path of a command that 
 
 from __future__ import annotations
 
-from provisioning.trust._frozen import Frozen
+from dataclasses import dataclass
+
 from provisioning.trust.regions import DOMAIN, PARTITIONS, REGIONS, Region, region
 
 # Amazon Trust Services: 1 anchors RSA chains, 3 ECC chains, 2 and 4 are in reserve, Starfield anchors by cross-signing.
@@ -42,32 +43,20 @@ _SERVICES = {
 }
 
 
-class Endpoint(Frozen):
+@dataclass(frozen=True, slots=True)
+class Endpoint:
     """`host` is in lower case without a trailing dot (as given when `invalid`); `pair` is a host; `notes` say what is inferred or wrong.
 
     `cls`: ats | legacy | credentials | jobs | fips | custom | invalid. `partition`: one of PARTITIONS | None.
     """
 
-    __slots__ = ("host", "cls", "region", "partition", "pair", "roots", "notes")  # noqa: RUF023  the order of __init__
     host: str
     cls: str
-    region: str | None
-    partition: str | None
-    pair: str | None
-    roots: tuple[str, ...]
-    notes: tuple[str, ...]
-
-    def __init__(
-        self,
-        host: str,
-        cls: str,
-        region: str | None = None,
-        partition: str | None = None,
-        pair: str | None = None,
-        roots: tuple[str, ...] = (),
-        notes: tuple[str, ...] = (),
-    ) -> None:
-        self._set(host=host, cls=cls, region=region, partition=partition, pair=pair, roots=roots, notes=notes)
+    region: str | None = None
+    partition: str | None = None
+    pair: str | None = None
+    roots: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def is_aws(self) -> bool:

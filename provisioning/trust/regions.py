@@ -7,20 +7,17 @@ counts as one launched after May 2018.
 
 from __future__ import annotations
 
-from provisioning.trust._frozen import Frozen
+from dataclasses import dataclass
 
 
-class Partition(Frozen):
+@dataclass(frozen=True, slots=True)
+class Partition:
     """`domain`: of its device endpoints; `dual_stack`: of the names that AWS's SDKs use over IPv6; `areas`: how its regions begin."""
 
-    __slots__ = ("name", "domain", "dual_stack", "areas")  # noqa: RUF023  the order of __init__
     name: str
     domain: str
     dual_stack: str
     areas: tuple[str, ...]
-
-    def __init__(self, name: str, domain: str, dual_stack: str, areas: tuple[str, ...]) -> None:
-        self._set(name=name, domain=domain, dual_stack=dual_stack, areas=areas)
 
 
 # The partitions that anybody may be a customer of, those with the longer beginnings first; AWS's classified ones are nobody's here.
@@ -36,16 +33,13 @@ PARTITIONS: dict[str, Partition] = {
 DOMAIN = {partition.name: partition.domain for partition in PARTITIONS.values()}
 
 
-class Region(Frozen):
+@dataclass(frozen=True, slots=True)
+class Region:
     """`legacy`: endpoints with VeriSign certificates exist beside those with ATS certificates."""
 
-    __slots__ = ("name", "partition", "legacy")  # noqa: RUF023  the order of __init__
     name: str
     partition: str
     legacy: bool
-
-    def __init__(self, name: str, partition: str, legacy: bool) -> None:
-        self._set(name=name, partition=partition, legacy=legacy)
 
 
 _LEGACY_AND_ATS = (

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from provisioning.trust._frozen import Frozen
+from dataclasses import dataclass
+
 from provisioning.trust.endpoint import Endpoint
 from provisioning.trust.regions import FIPS, PARTITIONS
 
 
-class Related(Frozen):
+@dataclass(frozen=True, slots=True)
+class Related:
     """`host` is None when it cannot be known without asking. `how`: inferred | known | ask."""
 
-    __slots__ = ("what", "host", "how", "note")  # noqa: RUF023  the order of __init__
     what: str
     host: str | None
     how: str
     note: str
-
-    def __init__(self, what: str, host: str | None, how: str, note: str) -> None:
-        self._set(what=what, host=host, how=how, note=note)
 
 
 def related(endpoint: Endpoint) -> list[Related]:
