@@ -10,12 +10,10 @@ import contextlib
 import hashlib
 import json
 import os
-import sys
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-_LINUX = sys.platform == "linux"
+from provisioning import files
 
 
 def key_of(*parts: bytes) -> str:
@@ -30,7 +28,7 @@ def key_of(*parts: bytes) -> str:
 def read(name: str, key: str) -> Any:
     """The JSON value that was kept in the file `name` under `key`; None where there is none."""
     try:
-        head, _, body = (_folder() / name).read_bytes().partition(b"\n")
+        head, _, body = (folder() / name).read_bytes().partition(b"\n")
         if head == _head(key, body):
             return json.loads(body)
     except (OSError, ValueError, RuntimeError):  # RuntimeError: no home directory
@@ -42,22 +40,20 @@ def write(name: str, key: str, value: Any) -> None:
     """Keep `value` (JSON) under `key`; another key's value in the same file goes. Two writers at once do no harm."""
     body = json.dumps(value, ensure_ascii=True).encode()
     with contextlib.suppress(OSError, RuntimeError):
-        target = _folder() / name
+        target = folder() / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f"{name}.{os.getpid()}")
-        temporary.write_bytes(_head(key, body) + b"\n" + body)
-        temporary.replace(target)
+        files.replace(target, _head(key, body) + b"\n" + body, 0o600, durable=False)
 
 
 def _head(key: str, body: bytes) -> bytes:
     return f"{key} {hashlib.sha256(body).hexdigest()}".encode()
 
 
-@lru_cache(maxsize=1)
-def _folder() -> Path:
-    if _LINUX:  # as platformdirs has it, without the 7 ms that importing it takes
-        base = os.environ.get("XDG_CACHE_HOME", "")
-        return Path(base if base.strip() else "~/.cache").expanduser() / "twinroot"
-    from platformdirs import user_cache_path
+def folder() -> Path:
+    """TWINROOT_CACHE, or the user's cache folder; not made yet. Raises RuntimeError where there is no home directory."""
+    named = os.environ.get("TWINROOT_CACHE", "")
+    if named.strip():
+        return Path(named).expanduser()
+    import platformdirs
 
-    return user_cache_path("twinroot")
+    return Path(platformdirs.user_cache_dir("twinroot", appauthor=False))

@@ -115,16 +115,16 @@ def verify(location: str | None, heads: tuple[str, ...], anchor: Path | None) ->
 @click.option("--out", type=PATH, help="The file to write; default standard output.")
 def export(location: str | None, form: str, out: Path | None) -> None:
     """All rows, for a spreadsheet (csv) or for programs (jsonl)."""
+    from provisioning import files
     from provisioning.errors import InputError
     from provisioning.ledger.export import FORMATS
-    from provisioning.trust.atomic import write_atomically
 
     with _open(location) as ledger:
         entries = list(ledger.entries())
     lines = list(FORMATS[form](entries))
     if out is not None:
         try:
-            write_atomically(out, ("\n".join(lines) + "\n").encode())
+            files.replace(out, ("\n".join(lines) + "\n").encode())
         except OSError as error:
             raise InputError("cannot-write", f"{out} cannot be written: {error.strerror}.", "Choose another file with --out.") from None
         emit({"ledger": ledger.location, "rows": len(entries), "file": str(out)}, f"{len(entries)} rows in {out}")

@@ -215,9 +215,9 @@ def _words(command: str) -> list[str]:
 
 
 def _write(file: Path, content: bytes) -> None:
-    from provisioning.trust.atomic import write_atomically
+    from provisioning import files
 
     try:
-        write_atomically(file, content)
+        files.replace(file, content)
     except OSError as error:
         raise StationError("cannot-write", f"{file} cannot be written: {error.strerror}.", "Check the folder and the disk.") from error

@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
+from provisioning import files
 from provisioning.errors import StationError
 
 # sockaddr_un.sun_path has 104 bytes on macOS, 108 on Linux.
@@ -41,16 +42,8 @@ def write(path: Path, content: bytes, mode: int = 0o644) -> Path:
     Not synced to the disk: a test PKI that a power cut takes is made again.
     """
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        files.replace(path, content, mode, durable=False)
     except OSError as error:
-        raise unwritable(path, error) from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        Path(name).chmod(mode)
-        Path(name).replace(path)
-    except OSError as error:
-        Path(name).unlink(missing_ok=True)
         raise unwritable(path, error) from error
     return path
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from provisioning import files, kept
 from provisioning.config.board import Board
-from provisioning.flash import cache
-from provisioning.trust.atomic import write_atomically
 
 # Rates that bridges are used at in the field, bits per second. 115200 is the ROM's own and needs no change of rate.
 LADDER = (2_000_000, 1_500_000, 921_600, 460_800, 230_400, 115_200)
 
 
 def _file() -> Path:
-    return cache.folder() / "baud.json"
+    return kept.folder() / "baud.json"
 
 
 def _remembered() -> dict[str, int]:
@@ -54,6 +53,6 @@ def remember(key: str, rate: int) -> None:
         return
     try:
         _file().parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(_file(), json.dumps({**known, key: rate}, indent=1, sort_keys=True).encode())
+        files.replace(_file(), json.dumps({**known, key: rate}, indent=1, sort_keys=True).encode())
     except OSError:
         return

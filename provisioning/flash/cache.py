@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from provisioning import kept
 from provisioning.errors import InputError, StationError
 
 MAX_BYTES = 64 * 1024 * 1024  # an image is smaller than the biggest flash that a board can have
@@ -19,19 +20,9 @@ _BLOCK = 256 * 1024
 Progress = Callable[[int, int], None]  # bytes so far, bytes in all (0: the server does not say)
 
 
-def folder() -> Path:
-    """TWINROOT_CACHE, or the user's cache folder; not made yet."""
-    named = os.environ.get("TWINROOT_CACHE")
-    if named:
-        return Path(named)
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("twinroot", appauthor=False))
-
-
 def place(sha256: str) -> Path:
     """Where the firmware image with this hash is, or would be."""
-    return folder() / "firmware" / f"{sha256.lower()}.bin"
+    return kept.folder() / "firmware" / f"{sha256.lower()}.bin"
 
 
 def download(url: str, sha256: str, progress: Progress = lambda _done, _total: None) -> Path:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
+from provisioning import files
 from provisioning.config.document import shown, wrong
 from provisioning.errors import StationError
 
@@ -20,45 +19,15 @@ def write_new(path: Path, content: bytes, mode: int) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # mkstemp creates with 0600 and O_EXCL: a key is at no moment readable by others.
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        temporary = Path(name)
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.chmod(mode)
-            try:
-                _publish(temporary, path)
-            except FileExistsError:
-                hint = "Nothing is overwritten here: what devices or the cloud know by this file would be lost. Name another folder."
-                raise wrong("file-exists", f"{shown(path)}: is there already", hint) from None
-        finally:
-            temporary.unlink(missing_ok=True)
+            files.create(path, content, mode)
+        except FileExistsError:
+            hint = "Nothing is overwritten here: what devices or the cloud know by this file would be lost. Name another folder."
+            raise wrong("file-exists", f"{shown(path)}: is there already", hint) from None
     except OSError as error:
         raise StationError(
             "cannot-write", f"{shown(path)}: cannot be written: {error.strerror}.", "Check the folder's permissions and the disk."
         ) from error
-
-
-def _publish(temporary: Path, path: Path) -> None:
-    """Give `temporary` the name `path`, or FileExistsError: of two workers one wins."""
-    if os.name == "nt":
-        temporary.rename(path)  # fails where the name is taken
-        return
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links, such as a USB stick's: the name is taken first, then the content put under it
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def lay_aside(path: Path, mark: str) -> None:

@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 import yaml
 
+from provisioning import files
 from provisioning.errors import InputError
-from provisioning.trust.atomic import write_atomically
 
 Path_: TypeAlias = tuple[str | int, ...]
 
@@ -34,7 +34,7 @@ def change_file(file: Path, changes: dict[Path_, str], out: Path | None = None) 
     if after == before and out is None:
         return False
     try:
-        write_atomically(out or file, after.encode("utf-8"))
+        files.replace(out or file, after.encode("utf-8"))
     except OSError as e:
         raise InputError("not-writable", f"{out or file} cannot be written: {e.strerror}.", "Check the folder and its permissions.") from e
     return True

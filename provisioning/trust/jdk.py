@@ -14,8 +14,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from provisioning import files
 from provisioning.errors import InputError, StationError
-from provisioning.trust.atomic import write_atomically
 
 PROPERTY = "jdk.security.caDistrustPolicies"
 SYMANTEC = "SYMANTEC_TLS"
@@ -77,7 +77,7 @@ def write(out: Path, *, force: bool = False) -> bool:
                 raise InputError(
                     "file-there", f"{out} is there already, and it is another file.", "Name another file with --out, or add --force."
                 )
-        write_atomically(out, content)
+        files.replace(out, content)
     except OSError as e:
         raise InputError("not-writable", f"{out} cannot be written: {e.strerror}.", "Name a file in a folder that exists.") from e
     return True

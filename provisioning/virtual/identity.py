@@ -8,6 +8,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from provisioning import files
 from provisioning.chips import Chip
 
 
@@ -34,6 +35,5 @@ class Identity:
         return identity
 
     def save(self) -> None:
-        temporary = self.file.with_suffix(".new")
-        temporary.write_text(json.dumps({"mac": self.mac, "serial": self.serial, "port": self.port}) + "\n", "utf-8")
-        temporary.replace(self.file)
+        content = json.dumps({"mac": self.mac, "serial": self.serial, "port": self.port}) + "\n"
+        files.replace(self.file, content.encode(), durable=False)

@@ -130,7 +130,7 @@ def test_a_package_that_does_not_compile_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_kept_package_is_what_the_compiler_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(kept, "folder", lambda: tmp_path / "cache")
     modules = {"core.py": b"x = 1\n", "more.py": b"y = 2\n"}
     made = compiler._compiled(modules)
     assert made == compiler._compile(modules)

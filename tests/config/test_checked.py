@@ -32,7 +32,7 @@ RICH = PRODUCT.replace("weather-station", "Weather-1").replace(".us-east-1.", ".
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of kept files, of this test alone."""
     made = tmp_path / "cache"
-    monkeypatch.setattr(kept, "_folder", lambda: made)
+    monkeypatch.setattr(kept, "folder", lambda: made)
     monkeypatch.setenv("BUILD", "7")
     return made
 
@@ -147,7 +147,7 @@ def test_a_command_does_not_load_the_models(tmp_path: Path) -> None:
     """Of a file that has passed before: what loads them is a change of the start's time that nobody would see in a test."""
     path = write_product(tmp_path, PRODUCT)
     program = (
-        f"import sys; from provisioning import kept; from pathlib import Path; kept._folder = lambda: Path({str(tmp_path / 'own')!r}); "
+        f"import sys; from provisioning import kept; from pathlib import Path; kept.folder = lambda: Path({str(tmp_path / 'own')!r}); "
         f"from provisioning.config.load import load_product; load_product({str(path)!r}); print('pydantic' in sys.modules)"
     )
     said = [subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() for _ in range(2)]

@@ -21,7 +21,7 @@ from tests.support.product_files import certificate_pem, key_pem, write_identity
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of kept files, of this test alone."""
     made = tmp_path / "cache"
-    monkeypatch.setattr(kept, "_folder", lambda: made)
+    monkeypatch.setattr(kept, "folder", lambda: made)
     return made
 
 

@@ -28,7 +28,7 @@ NAMES = ["AmazonRootCA1", "AmazonRootCA2", "AmazonRootCA3", "AmazonRootCA4", "SF
 @pytest.fixture(autouse=True)
 def nothing_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Each test looks at every root itself, whatever this user's cache holds."""
-    monkeypatch.setattr(kept, "_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(kept, "folder", lambda: tmp_path / "cache")
     roots_module._passed.cache_clear()
     yield
     roots_module._passed.cache_clear()

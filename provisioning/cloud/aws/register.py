@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from provisioning import files
 from provisioning.cloud.aws import csr
 from provisioning.cloud.aws.client import Aws, LostAnswer, NotFound
 from provisioning.cloud.aws.journal import Journal
@@ -23,7 +24,6 @@ from provisioning.identity import reading
 from provisioning.pem.read import certificates, encode
 from provisioning.pem.tlv import DerError
 from provisioning.trust import der
-from provisioning.trust.atomic import write_atomically
 
 # How far this computer's clock may be behind AWS's when looking for a certificate that was made since.
 _CLOCK_SLACK = 900  # seconds
@@ -231,7 +231,7 @@ def _keep(unit: Unit, found: dict[str, Any], wanted: bytes, journal: Journal) ->
 def _write_certificate(unit: Unit, text: str) -> None:
     try:
         unit.certificate.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(unit.certificate, encode("CERTIFICATE", certificates(text.encode())[0]))
+        files.replace(unit.certificate, encode("CERTIFICATE", certificates(text.encode())[0]))
     except DerError as e:
         raise StationError("bad-answer", f"AWS answered with a certificate that cannot be read: {e}.", "Run it again.") from e
     except OSError as e:
