@@ -229,11 +229,12 @@ class RawRepl:
         else:
             self.run(source, follow=False)
 
-    def value(self, expression: str | bytes, seconds: float = 0.0) -> Any:
+    def value(self, expression: str | bytes, seconds: float = 0.0, *, first: str = "") -> Any:
         """The value of an expression on the board, as `repr` writes it, with a check sum. An answer that came damaged is asked for once
-        more, piece by piece. Raises LinkBroken when the line lets no piece through."""
+        more, piece by piece. `first`: statements before it, which may print empty lines as signs of life. Raises LinkBroken when the line
+        lets no piece through."""
         code = expression.encode() if isinstance(expression, str) else expression
-        text = self.run(b"import ubinascii\n_r=repr(" + code + b")\nprint(_r,ubinascii.crc32(_r))", seconds)
+        text = self.run(first.encode() + b"import ubinascii\n_r=repr(" + code + b")\nprint(_r,ubinascii.crc32(_r))", seconds)
         body, _, check = text.strip().rpartition(b" ")
         if not check.isdigit() or int(check) != zlib.crc32(body):
             body = self._in_pieces()
