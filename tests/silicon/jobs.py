@@ -15,6 +15,7 @@ from tests.silicon.product import Products
 from tests.silicon.rig import Rig, Took
 
 Job = Callable[[Rig, Products], Took]
+Peer = Callable[[Rig, Products], float]  # seconds of another tool
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Row:
 
     title: str
     job: Job
-    peer: Callable[[Rig, Products], float] | None = peers.copy
+    peer: Peer | None = peers.copy
     needs_wifi: bool = False
 
 
