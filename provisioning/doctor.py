@@ -61,9 +61,9 @@ def _mpy_cross() -> Finding:
 
 
 def _ports() -> Finding:
-    from serial.tools import list_ports
+    from provisioning.link.adapters import plugged
 
-    ports = sorted(port.device for port in list_ports.comports())
+    ports = sorted(port.device for port in plugged())
     if not ports:
         return Finding("serial ports", True, "none", "Plug a board in, or try `twinroot virtual`.", needed=False)
     denied = [port for port in ports if Path(port).exists() and not os.access(port, os.R_OK | os.W_OK)]

@@ -39,7 +39,7 @@ retries_option: Decorator = click.option(
 
 def named(ports: Sequence[str]) -> tuple[str, ...]:
     """The ports that were typed, else the one of the environment (by click itself it would be split at spaces), else none."""
-    from provisioning.link.port import default_spec
+    from provisioning.link.named import default_spec
 
     default = default_spec()
     return tuple(ports) or ((default,) if default else ())

@@ -108,7 +108,7 @@ def _one(
 def look(board: Board, port: str | None) -> Chip:
     """The chip at the port, its fuses read only."""
     from provisioning.job import security
-    from provisioning.link.port import resolve
+    from provisioning.link.named import resolve
 
     return security.look(board, resolve(port))
 

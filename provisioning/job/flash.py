@@ -35,8 +35,8 @@ from provisioning.job.update import Update
 from provisioning.ledger.entry import OUTCOME
 from provisioning.link import question
 from provisioning.link.events import Listener, silent
+from provisioning.link.named import resolve
 from provisioning.link.payload import Payload
-from provisioning.link.port import resolve
 
 if TYPE_CHECKING:
     from provisioning.flash.line import Examined, Line

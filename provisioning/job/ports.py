@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from provisioning.errors import InputError, StationError
-from provisioning.link.port import candidates, resolve
+from provisioning.link.adapters import candidates
+from provisioning.link.named import resolve
 
 
 def expand(specs: Iterable[str], count: int | None = None) -> list[str]:

@@ -13,7 +13,7 @@ from provisioning.job.running import board, reported
 from provisioning.job.update_many import Job, UpdateTask
 from provisioning.link import question
 from provisioning.link.events import Listener
-from provisioning.link.port import resolve
+from provisioning.link.named import resolve
 
 
 def renew(

@@ -17,8 +17,9 @@ from provisioning.job.board import chip_of, mac_text
 from provisioning.job.report import Report
 from provisioning.job.running import reported
 from provisioning.link import answers, grip
+from provisioning.link.adapters import is_native_usb
 from provisioning.link.events import Listener, silent
-from provisioning.link.port import is_native_usb, resolve
+from provisioning.link.named import resolve
 from provisioning.link.repl import RawRepl
 from provisioning.link.wire import Wire
 from provisioning.rescue import blocks, cause, copies, loader, programs

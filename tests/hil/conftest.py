@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from provisioning.config.load import list_boards, load_board
 from provisioning.errors import StationError, TwinrootError
 from provisioning.job.board import chip_of
-from provisioning.link.port import resolve
+from provisioning.link.named import resolve
 from tests.hil.bench import DEVICE, Bench
 from tests.hil.options import OPTIONS, Wanted, wanted
 from tests.hil.product import Maker

@@ -16,8 +16,10 @@ from serial.tools.list_ports_common import ListPortInfo
 
 from provisioning import doctor
 from provisioning.errors import InputError, StationError
-from provisioning.link import holders, port
+from provisioning.link import adapters, holders
+from provisioning.link.named import resolve
 from provisioning.link.port import open_port
+from provisioning.link.unopened import why
 from provisioning.link.wire import RateRefused, Wire
 
 HOLD = "import sys; f = open(sys.argv[1], 'r+b', buffering=0); print('open', flush=True); sys.stdin.read()"
@@ -64,7 +66,7 @@ def test_absent(spec: str, sentence: str) -> None:
 
 @pytest.mark.parametrize("spec", ["usb:0001", "mac:24:0a:c4:00:00:01", "mac:240AC4000001", "auto"])
 def test_nothing_plugged_in(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(port, "candidates", list)
+    monkeypatch.setattr(adapters, "candidates", list)
     with pytest.raises(StationError) as caught, open_port(spec):
         pass
     assert caught.value.code == "no-board"
@@ -100,7 +102,7 @@ def test_all_holders_are_named_but_not_the_board() -> None:
             found = " ".join(holders.holders(device))
             assert f"(pid {one})" in found and f"(pid {two})" in found
             assert f"(pid {board.pid})" not in found and f"(pid {os.getpid()})" not in found
-            error = port._why(device, OSError(16, "Device or resource busy"))
+            error = why(device, OSError(16, "Device or resource busy"))
             assert error.code == "port-busy"
             assert f"(pid {one})" in error.message and f"(pid {two})" in error.message and error.message.endswith(f"use {device}.")
     finally:
@@ -118,14 +120,14 @@ def _adapter(device: str, serial: str, location: str) -> ListPortInfo:
 def test_two_adapters_with_one_serial_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """CP2102 leave the factory as 0001, all of them: never the first one, and the message says how to tell them apart."""
     plugged = [_adapter("/dev/ttyUSB0", "0001", "1-2.3"), _adapter("/dev/ttyUSB1", "0001", "1-2.4")]
-    monkeypatch.setattr(port, "candidates", lambda: plugged)
+    monkeypatch.setattr(adapters, "candidates", lambda: plugged)
     with pytest.raises(StationError) as caught:
-        port.resolve("usb:0001")
+        resolve("usb:0001")
     assert caught.value.code == "many-boards"
     assert "usbpath:1-2.3" in caught.value.message and "usbpath:1-2.4" in caught.value.message and "usbpath:" in caught.value.hint
-    assert port.resolve("usbpath:1-2.4") == "/dev/ttyUSB1"
+    assert resolve("usbpath:1-2.4") == "/dev/ttyUSB1"
     with pytest.raises(StationError) as caught:
-        port.resolve("usbpath:1-9")
+        resolve("usbpath:1-9")
     assert caught.value.code == "no-board"
 
 
@@ -137,7 +139,7 @@ def test_services_that_take_ports(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setattr(holders, "_PROC", tmp_path)
     assert holders.meddlers() == [service]
     monkeypatch.setattr(holders, "holders", lambda _device: [f"{service} (pid 77)"])
-    error = port._why("/dev/ttyUSB0", OSError(errno.EBUSY, "busy"))
+    error = why("/dev/ttyUSB0", OSError(errno.EBUSY, "busy"))
     assert error.code == "port-busy" and word in error.hint and "systemctl" in error.hint
     finding = doctor._services()
     assert not finding.ok and not finding.needed and service in finding.found and "systemctl" in finding.hint

@@ -1,0 +1,53 @@
+"""What is plugged in: the serial ports of this computer, and the USB ids by which a port is an ESP32 board's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from serial.tools.list_ports_common import ListPortInfo
+
+
+class Adapter(NamedTuple):
+    """A USB id that an ESP32 board answers with. `product` None: any product of that vendor."""
+
+    vendor: int
+    product: int | None
+    name: str
+    native: bool = False
+
+
+# Source: the USB-IF vendor list and the boards' own schematics; 303a is Espressif's own USB (S2, S3, C3, C6).
+ADAPTERS = (
+    Adapter(0x303A, None, "Espressif native USB", native=True),
+    Adapter(0x10C4, 0xEA60, "CP210x"),
+    Adapter(0x10C4, 0xEA70, "CP2105"),
+    Adapter(0x1A86, None, "CH340/CH910x"),
+    Adapter(0x0403, None, "FTDI"),
+    Adapter(0x067B, 0x2303, "PL2303"),
+)
+
+
+def adapter_of(vendor: int | None, product: int | None) -> Adapter | None:
+    for adapter in ADAPTERS:
+        if adapter.vendor == vendor and adapter.product in (None, product):
+            return adapter
+    return None
+
+
+def plugged() -> list[ListPortInfo]:
+    """All serial ports, as the operating system lists them."""
+    from serial.tools import list_ports
+
+    return list(list_ports.comports())
+
+
+def candidates() -> list[ListPortInfo]:
+    """The ports with a USB id that ESP32 boards have, in a stable order."""
+    return sorted((port for port in plugged() if adapter_of(port.vid, port.pid)), key=lambda port: port.device)
+
+
+def is_native_usb(spec: str) -> bool:
+    """Whether the port is the chip's own USB, where a baud rate means nothing."""
+    adapter = next((adapter_of(port.vid, port.pid) for port in candidates() if port.device == spec), None)
+    return bool(adapter and adapter.native)
