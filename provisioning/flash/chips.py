@@ -39,6 +39,7 @@ class Chip:
     secure_boot: tuple[Bits, ...]
     spi: Spi
     magic: int | None = None
+    forced: int | None = None  # register whose bit 0 leads every reset into the loader: set by MicroPython's machine.bootloader()
     major_codes: tuple[tuple[int, int], ...] = ()  # raw value -> major revision, where it is coded
 
 
@@ -82,10 +83,11 @@ CHIPS = {
             0x3F402000,
             boot_offset=0x1000,
             magic=0x000007C6,
+            forced=0x3F408128,
             major=((0x3F41A044 + 4 * 3, 18, 2),),
             minor=((0x3F41A044 + 4 * 4, 4, 3), (0x3F41A044 + 4 * 3, 20, 1)),
         ),
-        _newer("esp32s3", 9, 0x60007000, 0x60002000),
+        _newer("esp32s3", 9, 0x60007000, 0x60002000, forced=0x6000812C),
         _newer(
             "esp32c2",
             12,

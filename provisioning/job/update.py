@@ -203,7 +203,7 @@ class Update:
     def _rates(self) -> list[int]:
         home = self.repl.wire.home_baud
         top = [rate for rate in LADDER if home < rate <= self.max_baud]
-        if not top or self.transport in ("paste", "ampy") or self.product.board.native_usb:
+        if not top or self.transport in ("paste", "ampy") or self.product.board.native_usb or self.repl.wire.native:
             return [home, home]
         if self._slow():
             look = self.repl.wire.pace.longest

@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from provisioning.errors import StationError
+from provisioning.link import follow
 from provisioning.link.named import default_spec, resolve
 from provisioning.link.unopened import why
 from provisioning.link.wire import Wire
@@ -43,7 +45,9 @@ def _open(spec: str, baud: int) -> Any:
             port.write_timeout = WRITE_LIMIT
             port.exclusive = True if os.name == "posix" else None
         if os.name == "nt":
-            port.dtr = port.rts = False
+            port.rts = False
+            # Without DTR MicroPython's own USB port takes nobody to be there, and drops what it has no room for.
+            port.dtr = follow.device_at(spec) is not None and not follow.is_jtag(spec)
         port.open()
     except (OSError, ValueError) as error:
         if _NO_LINES in str(error) and _DEAF_LINES not in spec:
@@ -72,18 +76,55 @@ def open_port(spec: str | None, baud: int = DEFAULT_BAUD) -> Iterator[Wire]:
 @contextmanager
 def _opened(spec: str, baud: int) -> Iterator[Wire]:
     time.sleep(max(0.0, _left.pop(spec, 0.0) + _SERVER_PAUSE - time.monotonic()))
-    port = _open(spec, baud)
+    port = _first(spec, baud)
     wire = Wire(port, spec, baud)
     if _DEAF_LINES in str(port.port) and _DEAF_LINES not in spec:
         wire.has_lines = False
+    device = follow.device_at(spec)
+    if device is not None:
+        wire.has_lines = follow.has_reset(spec)
+        wire.follow = lambda: _again(device, wire)
     try:
         yield wire
     finally:
-        if spec.startswith("rfc2217://"):
+        if str(wire.serial.port).startswith("rfc2217://"):
             # pyserial hangs up, then sleeps so that a server may notice before the next client comes: that pause is ours to keep.
-            closing = threading.Thread(target=port.close, daemon=True)
+            closing = threading.Thread(target=wire.close, daemon=True)
             closing.start()
             closing.join(_HANG_UP)
-            _left[spec] = time.monotonic()
+            _left[wire.name] = time.monotonic()
         else:
-            port.close()
+            wire.close()
+
+
+def _first(spec: str, baud: int) -> Any:
+    """The port, open. One that a chip itself makes may not be there yet: the chip starts."""
+    try:
+        return _open(spec, baud)
+    except StationError as error:
+        if error.code != "port-not-found" or not follow.may_appear(spec) or not follow.wait(lambda: _there(spec), follow.APPEARS):
+            raise
+    return _open(spec, baud)
+
+
+def _there(spec: str) -> str | None:
+    return spec if follow.is_listed(spec) else None
+
+
+def _again(device: follow.UsbDevice, wire: Wire) -> tuple[Any, str] | None:
+    """The port of a chip that has gone away, open, and its name; None when it stays away."""
+    started = time.monotonic()
+
+    def opened() -> tuple[Any, str] | None:
+        wire.announce(time.monotonic() - started, follow.COMES_BACK)
+        name = device.port()
+        try:
+            port = _open(name, wire.home_baud) if name else None
+        except StationError:
+            return None  # the name of then, or one that this user may open in a moment
+        return (port, name) if port is not None and name is not None else None
+
+    found = follow.wait(opened, follow.COMES_BACK)
+    if found is not None:
+        wire.has_lines = follow.has_reset(found[1])
+    return found

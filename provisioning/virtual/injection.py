@@ -27,6 +27,10 @@ class Injection:
             board.flash.cut_after = int(fault.value)
         elif fault.name == "worn":
             board.flash.worn.add(int(fault.value))
+        elif fault.name == "boot":
+            board.boot_time = fault.value / 1000
+        elif fault.name == "held":
+            board.uart.hold(True)
         elif fault.name == "wifi":
             board.peripherals.wifi.meet(fault.word)
         elif fault.name == "full":
@@ -52,6 +56,7 @@ class Injection:
         """Takes all faults back."""
         board = self._board
         board.uart.heal()
+        board.boot_time = 0.0
         board.flash.cut_after = None
         board.flash.worn.clear()
         board.peripherals.wifi.meet("up")
