@@ -22,7 +22,7 @@ from provisioning.flash.firmware import Firmware
 from provisioning.flash.partition import FACTORY_OFFSET
 from provisioning.flash.rom import Facts, RomLoader
 from provisioning.link import follow
-from provisioning.link.port import open_port
+from provisioning.link.port import Wiring, open_port
 from provisioning.link.repl import RawRepl
 from provisioning.link.wire import Wire, not_back
 
@@ -190,7 +190,7 @@ class DirectLine(Line):
         deadline = time.monotonic() + follow.COMES_BACK
         while True:
             try:
-                opened = open_port(self._port(deadline))
+                opened = open_port(self._port(deadline), wiring=Wiring(self.board.reset.lines == "released"))
                 wire = opened.__enter__()
                 break
             except StationError as error:
@@ -232,7 +232,7 @@ def open_line(board: Board, port: str, log: Path) -> Iterator[Line]:
     if device is not None or (board.native_usb and "://" not in port):
         yield DirectLine(board, port, log, device)
         return
-    with open_port(port) as wire:
+    with open_port(port, wiring=Wiring(board.reset.lines == "released")) as wire:
         yield BridgedLine(board, wire, log)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from provisioning.errors import TwinrootError
 from provisioning.virtual import bootrom, counters, image
-from provisioning.virtual.autoreset import AutoReset
+from provisioning.virtual.autoreset import AutoReset, Straight
 from provisioning.virtual.chips import CHIPS
 from provisioning.virtual.flash import Flash, FlashTiming
 from provisioning.virtual.identity import Identity
@@ -58,7 +58,7 @@ class Board:
         self._verdict: tuple[int, bootrom.Verdict] | None = None
         self.peripherals = Peripherals(self)
         self.usb = UsbPort(self) if spec.usb else None
-        self.lines: AutoReset | UsbLines = UsbLines(self) if spec.usb else AutoReset(self)
+        self.lines: AutoReset | UsbLines = UsbLines(self) if spec.usb else (Straight if spec.straight else AutoReset)(self)
         self.boot_time = 0.0  # s from the boot loader's words to MicroPython
         self.loader_forced = False  # a register that survives every reset but a power cycle
         self.powered = False

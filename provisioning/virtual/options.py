@@ -45,6 +45,7 @@ class Options:
     seed: int = 0
     clock: str = "2000"
     usb: str = ""
+    straight: bool = False
     faults: list[str] = field(default_factory=list)
     injects: list[str] = field(default_factory=list)
     json: bool = False
@@ -126,6 +127,7 @@ def parse(arguments: list[str]) -> Options:
     parser.add_argument("--blank", action="store_true", help="a chip from the factory: nothing in flash")
     parser.add_argument("--seed", type=int, default=0, help="identity and faults follow from it; 0: a new identity")
     parser.add_argument("--clock", default="2000", help="2000: the RTC starts there at power on; host: this computer's time")
+    parser.add_argument("--straight", action="store_true", help="DTR and RTS lead straight to IO0 and EN, without transistors")
     parser.add_argument("--usb", default="", help="the chip's own USB port, which goes away with each reset: jtag or otg")
     parser.add_argument(
         "--fault", dest="faults", action="append", default=[], help="a fault from the start, such as flip=0.001; see the docs"

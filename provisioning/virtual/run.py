@@ -43,6 +43,7 @@ def named_board(options: Options) -> BoardSpec:
         seed=options.seed,
         clock=options.clock,
         usb=options.usb,
+        straight=options.straight,
         faults=tuple(options.faults),
     )
 

@@ -23,6 +23,7 @@ class BoardSpec:
     seed: int = 0
     clock: str = "2000"  # "2000": the RTC starts there at power on, as on hardware; "host": it has the host's time
     usb: str = ""  # the chip's own USB port instead of a bridge: a word of usb.py
+    straight: bool = False  # no transistors between DTR, RTS and IO0, EN
     faults: tuple[str, ...] = ()
 
     engine: str = "micropython"  # or "qemu", with the fields below
