@@ -103,6 +103,7 @@ class Chip:
     spi: Spi
     fuses: Fuses
     magic: int | None = None  # word at MAGIC_REGISTER, where the ROM has no chip id to tell
+    forced: int | None = None  # register whose bit 0 leads every reset into the loader: set by MicroPython's machine.bootloader()
     security_info: bool = True  # whether the ROM answers GET_SECURITY_INFO
     attached: bool = False  # whether the ROM attaches the flash by itself
     write_encrypted: bool = True  # whether FLASH_BEGIN has a fifth word: the chip encrypts what it writes

@@ -17,6 +17,7 @@ CHIP = Chip(
     spi=Spi(0x3F402000),
     fuses=replace(newer_fuses(_EFUSE), major=((_BLOCK1 + 4 * 3, 18, 2),), minor=((_BLOCK1 + 4 * 4, 4, 3), (_BLOCK1 + 4 * 3, 20, 1))),
     magic=0x000007C6,
+    forced=0x3F408128,
     attached=True,
     encryption=NEWER_ENCRYPTION,
     virtual=VirtualChip(

@@ -11,6 +11,7 @@ CHIP = Chip(
     boot_offset=0x0,
     spi=Spi(0x60002000),
     fuses=newer_fuses(0x60007000),
+    forced=0x6000812C,
     encryption=NEWER_ENCRYPTION,
     # v0.2; no thresholds are published for its reads: two cores, as the ESP32
     virtual=VirtualChip(

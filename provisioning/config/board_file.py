@@ -93,6 +93,9 @@ class Heap(Block):
 class Reset(Block):
     """How the ROM loader is entered and left, in esptool's words."""
 
+    lines: Literal["asserted", "released"] = Field(
+        default="asserted", description="how DTR and RTS stand while a port is open: released where they lead straight to IO0 and EN"
+    )
     before: Literal["default-reset", "usb-reset", "no-reset"] = Field(default="default-reset", description="esptool's --before")
     after: Literal["hard-reset", "watchdog-reset", "no-reset"] = Field(default="hard-reset", description="esptool's --after")
 

@@ -43,7 +43,7 @@ def describe(board: Board, state: str) -> str:
         ("partition", f"{board.partition.name} 0x{board.partition.offset:x}-0x{end:x}, {board.partition.size // 1024} KB"),
         ("filesystem", f"{board.filesystem} {board.littlefs.version}, blocks of {board.littlefs.block_size} bytes"),
         ("heap", f"{board.heap.python // 1024} KB for Python at boot, {board.heap.tls_session // 1024} KB per TLS session outside it"),
-        ("reset", f"{board.reset.before}, {board.reset.after}"),
+        ("reset", f"{board.reset.before}, {board.reset.after}, lines {board.reset.lines}"),
         ("security", _security(board)),
     )
     return "\n".join(f"{name:<11}{text}" for name, text in rows)

@@ -36,11 +36,11 @@ def adapter(port: str) -> str:
     return f"{found.vid:04x}:{found.pid or 0:04x}:{found.serial_number or found.location or port}"
 
 
-def ladder(board: Board, key: str, fixed: int | None = None) -> tuple[int, ...]:
-    """Rates to try, in order. `fixed`: the one that was asked for. On native USB a rate means nothing: one."""
+def ladder(board: Board, key: str, fixed: int | None = None, native: bool = False) -> tuple[int, ...]:
+    """Rates to try, in order. `fixed`: the one that was asked for. On `native` USB a rate means nothing: one."""
     if fixed is not None:
         return (fixed,)
-    if board.native_usb:
+    if native or board.native_usb:
         return (LADDER[-1],)
     first = min(_remembered().get(key, board.baud.max), board.baud.max)
     return (first, *(rate for rate in LADDER if rate < first))

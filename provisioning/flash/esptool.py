@@ -63,7 +63,7 @@ def write(
     done = Written()
     last: TwinrootError | None = None
     mismatches = 0
-    for rate in baud.ladder(board, key, fixed_baud):
+    for rate in baud.ladder(board, key, fixed_baud, line.native):
         done.attempts += 1
         done.baud = rate
         events(Event("baud", {"baud": rate}))
@@ -77,7 +77,7 @@ def write(
             raise Failed(error, done) from None  # the loader cannot be entered again, or there is no esptool
         done.seconds += ended.seconds
         if ended.code == 0:
-            if fixed_baud is None and not board.native_usb:
+            if fixed_baud is None and not line.native:
                 baud.remember(key, rate)
             return done
         if endpoint.bridge is not None and endpoint.bridge.failure is not None:

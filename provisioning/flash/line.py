@@ -21,16 +21,16 @@ from provisioning.flash.bridge import Bridge
 from provisioning.flash.firmware import Firmware
 from provisioning.flash.partition import FACTORY_OFFSET
 from provisioning.flash.rom import Facts, RomLoader
-from provisioning.link.port import open_port
+from provisioning.link import follow
+from provisioning.link.port import Wiring, open_port
 from provisioning.link.repl import RawRepl
-from provisioning.link.wire import Wire
+from provisioning.link.wire import Wire, not_back
 
 if TYPE_CHECKING:
     from provisioning.config.board_file import Partition
 
 _SECTOR = 4096
 _HEAD = 16  # bytes: revision, tag, and at 8 the name (littlefs SPEC.md, superblock)
-_COMES_BACK = 10.0  # seconds for a native USB port to appear again after a reset
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Line:
         self.name = name
         self.log = log
         self.source: process.Source | None = None
+        self.native = board.native_usb  # a rate means nothing then
 
     @contextmanager
     def wire(self) -> Iterator[Wire]:
@@ -177,37 +178,61 @@ class BridgedLine(Line):
 
 
 class DirectLine(Line):
-    """A native USB port, which goes away and comes back."""
+    """A native USB port, which goes away and comes back under another name: each step opens it where it is then."""
+
+    def __init__(self, board: Board, name: str, log: Path, device: follow.UsbDevice | None) -> None:
+        super().__init__(board, name, log)
+        self._device = device
+        self.native = True
 
     @contextmanager
     def wire(self) -> Iterator[Wire]:
-        deadline = time.monotonic() + _COMES_BACK
+        deadline = time.monotonic() + follow.COMES_BACK
         while True:
             try:
-                opened = open_port(self.name)
+                opened = open_port(self._port(deadline), wiring=Wiring(self.board.reset.lines == "released"))
                 wire = opened.__enter__()
                 break
             except StationError as error:
-                if error.code != "port-not-found" or time.monotonic() > deadline:
+                if error.code not in ("port-not-found", "port-busy") or time.monotonic() > deadline:
                     raise
-                time.sleep(0.1)  # the operating system tells nobody when a port comes back
+                time.sleep(follow.LOOK)
         try:
             yield wire
         finally:
             opened.__exit__(None, None, None)
 
+    def _port(self, deadline: float) -> str:
+        """The name that the board's port has now."""
+        if self._device is None:
+            return self.name
+        name = follow.wait(self._device.port, deadline - time.monotonic())
+        if name is None:
+            raise not_back(self.name)
+        self.name = name
+        return name
+
     @contextmanager
     def session(self, first: bool) -> Iterator[Endpoint]:
-        yield Endpoint(self.name, "no-reset" if first else self.before(), self.board.reset.after)
+        if self._device is None:  # nobody lists it: esptool opens it under the one name that is known
+            yield Endpoint(self.name, "no-reset" if first else self.before(), self.board.reset.after)
+            return
+        if not first:
+            with self.wire() as wire:
+                self.enter(wire)
+        # The reset is ours: esptool would not find the port again.
+        after = self.board.reset.after if self.board.reset.after == "watchdog-reset" else "no-reset-stub"
+        yield Endpoint(self._port(time.monotonic() + follow.COMES_BACK), "no-reset", after)
 
 
 @contextmanager
 def open_line(board: Board, port: str, log: Path) -> Iterator[Line]:
     """The line to a board of this type on `port`. Raises StationError when it cannot be opened."""
-    if board.native_usb and "://" not in port:
-        yield DirectLine(board, port, log)
+    device = follow.device_at(port)
+    if device is not None or (board.native_usb and "://" not in port):
+        yield DirectLine(board, port, log, device)
         return
-    with open_port(port) as wire:
+    with open_port(port, wiring=Wiring(board.reset.lines == "released")) as wire:
         yield BridgedLine(board, wire, log)
 
 

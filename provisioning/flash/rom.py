@@ -11,6 +11,7 @@ Source of the protocol: "Serial Protocol" in esptool's documentation.
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import time
@@ -22,6 +23,7 @@ from typing import Any, TypeVar
 from provisioning.chips import CHIPS, MAGIC_REGISTER, NAMED_BY_MAGIC, Bits, Chip
 from provisioning.errors import BoardError, StationError, TwinrootError
 from provisioning.flash.jedec import flash_bytes
+from provisioning.link import follow
 from provisioning.link.wire import Wire
 
 T = TypeVar("T")
@@ -98,9 +100,14 @@ class RomLoader:
         for attempt in range(_ATTEMPTS if before != "no-reset" else 1):
             self._wire.discard(0.0)
             self._pending.clear()
-            if before != "no-reset":
+            if before != "no-reset" and not (attempt == 0 and follow.in_loader(self._wire.name)):
                 # Boards with a big capacitor on EN need IO0 held longer: every second attempt.
-                (_usb_reset if before == "usb-reset" else _classic_reset)(self._wire.serial, 0.05 if attempt % 2 == 0 else 0.5)
+                reset = _usb_reset if before == "usb-reset" or follow.is_jtag(self._wire.name) else _classic_reset
+                try:
+                    reset(self._wire.serial, 0.05 if attempt % 2 == 0 else 0.5)
+                except OSError as error:
+                    if error.errno not in (errno.ENOTTY, errno.EINVAL):  # a port without lines; the chip may wait in its loader
+                        self._wire.gone(error)  # a chip that is its own USB device goes away with the reset
             for _ in range(_SYNCS):
                 try:
                     self._sync(_SYNC_ANSWER if attempt + 1 < _ATTEMPTS else _LATE_ANSWER)
@@ -213,6 +220,8 @@ class RomLoader:
         if flags is not None and flags & _SECURE_DOWNLOAD:
             # Registers cannot be read in this mode.
             return Facts(chip.name, 0, "", None, bool(flags & _SECURE_BOOT), _odd(crypt_count or 0), True)
+        if chip.forced is not None:
+            self.write(chip.forced, 0, 1)  # the next reset starts the board's program again (esptool, ESP32S3ROM.hard_reset)
         return Facts(
             chip.name,
             self._revision(chip),
@@ -310,9 +319,9 @@ class RomLoader:
         """The content of a 32-bit register."""
         return self._patient(lambda seconds: self._command(READ_REG, struct.pack("<I", register), seconds))[0]
 
-    def write(self, register: int, value: int) -> None:
-        """Set a 32-bit register."""
-        self._command(WRITE_REG, struct.pack("<IIII", register, value & 0xFFFFFFFF, 0xFFFFFFFF, 0), _ANSWER)
+    def write(self, register: int, value: int, mask: int = 0xFFFFFFFF) -> None:
+        """Set a 32-bit register, or the bits of `mask` in it."""
+        self._command(WRITE_REG, struct.pack("<IIII", register, value & 0xFFFFFFFF, mask, 0), _ANSWER)
 
     def command(self, code: int, data: bytes, seconds: float = _ANSWER, check: int = 0) -> bytes:
         """The data of the answer to any command, for rom_flash.py. `check`: checksum of a command's data. Raises NO_ANSWER."""
@@ -383,6 +392,8 @@ def _odd(count: int) -> bool:
 
 
 def _lines(port: Any, *, dtr: bool, rts: bool) -> None:
+    if _at_once(port, dtr, rts):
+        return
     # Over RFC 2217 each change costs a round trip and more: only what changes.
     if port.dtr != dtr:
         port.dtr = dtr
@@ -390,6 +401,20 @@ def _lines(port: Any, *, dtr: bool, rts: bool) -> None:
         port.rts = rts
     if os.name == "nt":
         port.dtr = dtr  # Windows' usbser.sys sends a changed RTS only with the next DTR
+
+
+def _at_once(port: Any, dtr: bool, rts: bool) -> bool:
+    """Both lines in one request, where the system can: MicroPython's own USB port enters the loader when (0,1) is followed by (1,0), with
+    nothing in between (mp_usbd_cdc.c)."""
+    if os.name != "posix" or not isinstance(getattr(port, "fd", None), int):
+        return False
+    import fcntl
+    import termios
+
+    state = struct.unpack("I", fcntl.ioctl(port.fd, termios.TIOCMGET, bytes(4)))[0] & ~(termios.TIOCM_DTR | termios.TIOCM_RTS)
+    state |= (termios.TIOCM_DTR if dtr else 0) | (termios.TIOCM_RTS if rts else 0)
+    fcntl.ioctl(port.fd, termios.TIOCMSET, struct.pack("I", state))
+    return True
 
 
 def _classic_reset(port: Any, hold: float) -> None:
@@ -402,7 +427,8 @@ def _classic_reset(port: Any, hold: float) -> None:
 
 
 def _usb_reset(port: Any, _hold: float) -> None:
-    """The chip's own USB-Serial-JTAG, which knows the sequence and goes through (1,1) instead of (0,0)."""
+    """The chip's own USB-Serial-JTAG, which knows the sequence and goes through (1,1) instead of (0,0). RTS first: (0,1) is a reset."""
+    port.rts = False
     _lines(port, dtr=False, rts=False)
     time.sleep(0.1)
     _lines(port, dtr=True, rts=False)

@@ -9,7 +9,7 @@ from provisioning.identity import factory
 from provisioning.job import keep
 from provisioning.job.board import mac_text
 from provisioning.job.report import Report
-from provisioning.job.running import board, reported
+from provisioning.job.running import board, reported, wiring_of
 from provisioning.job.update_many import Job, UpdateTask
 from provisioning.link import question
 from provisioning.link.events import Listener
@@ -31,7 +31,7 @@ def renew(
     What is replaced is laid aside, never deleted, and its fingerprint is in the ledger's rows. Returns a report; what goes wrong is in it.
     """
     report = Report(board=product.board.name, product=product.name, device=device.id, listener=events)
-    with reported(report), board(port, report) as repl:
+    with reported(report), board(port, report, wiring_of(product)) as repl:
         with report.step("who"):
             uid, held = question.who(repl)
         report.mac = mac_text(uid)

@@ -16,8 +16,7 @@ from provisioning.flash.line import Line, open_line
 from provisioning.job.board import chip_of, mac_text
 from provisioning.job.report import Report
 from provisioning.job.running import reported
-from provisioning.link import answers, grip
-from provisioning.link.adapters import is_native_usb
+from provisioning.link import answers, follow, grip
 from provisioning.link.events import Listener, silent
 from provisioning.link.named import resolve
 from provisioning.link.repl import RawRepl
@@ -30,6 +29,7 @@ _ANY_BRIDGE, _ANY_NATIVE = "esp32-generic", "esp32-s3"  # board files whose rese
 _PATIENCE = 6.0  # seconds that the prompt is asked for before the loader is
 _BOOT = 4.0  # seconds of control-C after a reset; a board that needs longer to boot is reached through its loader
 _PROOF = 30.0  # seconds from the restart to a prompt that nobody asked for
+_LOST = 0.5  # seconds for the prompt of a board whose own USB port has just come back
 _IDENTITY = "(__import__('umachine').unique_id().hex(),__import__('sys').implementation._machine)"
 _PROMPT = b">>> "
 _RESTART = "import umachine\numachine.reset()"  # a watchdog, a mount and a rate that were left do not outlive a reset of the chip
@@ -56,7 +56,7 @@ def _line(port: str | None, board: str | None, report: Report) -> Iterator[Line]
 
 def _wiring(port: str, board: str | None) -> Board:
     """How the loader of the board is entered. Without a board file: as on most boards."""
-    return load_board(board or (_ANY_NATIVE if is_native_usb(port) else _ANY_BRIDGE))
+    return load_board(board or (_ANY_NATIVE if follow.device_at(port) else _ANY_BRIDGE))
 
 
 class _Rescue:
@@ -117,10 +117,13 @@ class _Rescue:
         return renamed
 
     def _prove(self) -> None:
-        """The board starts, and shows a prompt that nobody asked for."""
+        """The board starts, and shows a prompt that nobody interrupted a program for."""
         with self.line.wire() as wire:
-            if wire.until(_PROMPT, _PROOF).endswith(_PROMPT):
-                return
+            deadline = time.monotonic() + _PROOF
+            while (left := deadline - time.monotonic()) > 0:
+                if wire.until(_PROMPT, min(left, _LOST) if wire.native else left).endswith(_PROMPT):
+                    return
+                wire.write(b"\r")  # a prompt that came before the USB port did; a program that runs takes no notice
         raise BoardError(
             "still-held",
             f"The board on {self.line.name} does not show its prompt after a restart, although none of its programs starts any more.",
@@ -196,7 +199,7 @@ def _files(line: Line, report: Report) -> Iterator[Files]:
 def _loader(line: Line, wire: Wire, report: Report, refusal: BoardError) -> Iterator[loader.Held]:
     """The chip in its ROM loader, its files found; it starts its program at the end. `refusal`: why the prompt could not be had."""
     report.transport = "loader"
-    if not wire.reset_board():
+    if not wire.native and not wire.reset_board():
         raise BoardError(
             refusal.code,
             refusal.message,

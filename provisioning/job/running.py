@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from provisioning.config.product import Product
 from provisioning.errors import TwinrootError
 from provisioning.job.report import Report
 from provisioning.link import agent, answers, grip
-from provisioning.link.port import open_port
+from provisioning.link.port import USUAL, Wiring, open_port
 from provisioning.link.repl import RING, RawRepl
 
 
@@ -22,10 +23,10 @@ def reported(report: Report) -> Iterator[None]:
 
 
 @contextmanager
-def board(port: str | None, report: Report) -> Iterator[RawRepl]:
-    """The raw prompt of the board on `port`."""
+def board(port: str | None, report: Report, wiring: Wiring = USUAL) -> Iterator[RawRepl]:
+    """The raw prompt of the board on `port`. `wiring`: what its lines do, as wiring_of has it."""
     agent.ready()
-    with open_port(port) as wire:
+    with open_port(port, wiring=wiring) as wire:
         wire.events = report.listener
         repl = RawRepl(wire)
         try:
@@ -43,6 +44,14 @@ def board(port: str | None, report: Report) -> Iterator[RawRepl]:
             raise
         finally:
             report.wire = wire.counters()
+
+
+def wiring_of(product: Product | None) -> Wiring:
+    """The `reset:` of the product's board file, for whoever opens the port."""
+    if product is None:
+        return USUAL
+    reset = product.board.reset
+    return Wiring(reset.lines == "released", reset.before != "no-reset")
 
 
 def _release(repl: RawRepl) -> None:

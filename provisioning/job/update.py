@@ -11,7 +11,7 @@ from provisioning.errors import BoardError, InputError
 from provisioning.job import active, keep
 from provisioning.job.board import adopt, check, check_file_system, judge, patient, selftest
 from provisioning.job.report import Report
-from provisioning.job.running import board, reported
+from provisioning.job.running import board, reported, wiring_of
 from provisioning.link import answers, grip, kind, question
 from provisioning.link.events import Listener, silent
 from provisioning.link.payload import Payload
@@ -55,7 +55,7 @@ def update(
     if one is not None and (new_identity or keep.has_files(product, one)):
         with report.step("bundle"):
             made = keep.Target(one), keep.Target(one).bundle(product)
-    with reported(report), board(port, report) as repl:
+    with reported(report), board(port, report, wiring_of(product)) as repl:
         if made is None:
             with report.step("who"):
                 held = patient(repl, lambda: _with_room(repl, report, lambda: keep.ask(repl, product)), LinkBroken)
@@ -203,7 +203,7 @@ class Update:
     def _rates(self) -> list[int]:
         home = self.repl.wire.home_baud
         top = [rate for rate in LADDER if home < rate <= self.max_baud]
-        if not top or self.transport in ("paste", "ampy") or self.product.board.native_usb:
+        if not top or self.transport in ("paste", "ampy") or self.product.board.native_usb or self.repl.wire.native:
             return [home, home]
         if self._slow():
             look = self.repl.wire.pace.longest

@@ -26,11 +26,12 @@ from provisioning.job.board import mac_text
 from provisioning.job.keep import Choice, Target
 from provisioning.job.many import Row, Watch
 from provisioning.job.report import Report
-from provisioning.job.running import board, reported
+from provisioning.job.running import board, reported, wiring_of
 from provisioning.job.update import Known, update
 from provisioning.ledger.entry import OUTCOME
 from provisioning.link import question
 from provisioning.link.events import Event, Listener
+from provisioning.link.port import USUAL, Wiring
 
 if TYPE_CHECKING:
     from provisioning.ledger.store import Ledger
@@ -52,9 +53,11 @@ class Job:
 class Ask:
     """Which board is on a port, and whose set it holds."""
 
+    wiring: Wiring = USUAL
+
     def run(self, port: str, events: Listener) -> Report:
         report = Report(listener=events)
-        with reported(report), board(port, report) as repl:
+        with reported(report), board(port, report, self.wiring) as repl:
             uid, held = question.who(repl)
             report.mac, report.device = mac_text(uid), held.device if held else None
             report.passed("The board says who it is.")
@@ -133,7 +136,7 @@ def update_many(job: Job, product: Product, ports: Sequence[str], retries: int, 
     """Update the boards on `ports`, none of them as a device that another one is. Raises InputError for a list that is wrong."""
     choice = Choice.of(product, None, job.devices)
     compiler.package(compiler.MPY_VERSION)  # once here instead of once in each worker
-    rows = {row.port: row for row in many.run(dict.fromkeys(ports, Ask()), retries, _only_failures(watch))}
+    rows = {row.port: row for row in many.run(dict.fromkeys(ports, Ask(wiring_of(product))), retries, _only_failures(watch))}
     boards = [Found(row.port, row.report["mac"], row.report["device"]) for row in rows.values() if row.passed]
     devices = _devices(choice, boards)
     tasks: dict[str, many.Task] = {}

@@ -9,7 +9,7 @@ from provisioning.errors import BoardError, InputError
 from provisioning.job import keep
 from provisioning.job.board import adopt, check, chip_of, judge, mac_text, patient, selftest
 from provisioning.job.report import Report
-from provisioning.job.running import board, reported
+from provisioning.job.running import board, reported, wiring_of
 from provisioning.link.events import Listener, silent
 from provisioning.link.payload import Payload
 from provisioning.link.repl import LinkBroken, RawRepl
@@ -27,7 +27,7 @@ def verify(
     """
     choice = device if isinstance(device, keep.Choice) else keep.Choice(device)
     report = Report(listener=events)
-    with reported(report), board(port, report) as repl:
+    with reported(report), board(port, report, wiring_of(product)) as repl:
         with report.step("restart"):
             repl.soft_reset()
         with report.step("read-back"):

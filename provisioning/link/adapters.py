@@ -17,9 +17,10 @@ class Adapter(NamedTuple):
     native: bool = False
 
 
+ESPRESSIF = 0x303A
 # Source: the USB-IF vendor list and the boards' own schematics; 303a is Espressif's own USB (S2, S3, C3, C6).
 ADAPTERS = (
-    Adapter(0x303A, None, "Espressif native USB", native=True),
+    Adapter(ESPRESSIF, None, "Espressif native USB", native=True),
     Adapter(0x10C4, 0xEA60, "CP210x"),
     Adapter(0x10C4, 0xEA70, "CP2105"),
     Adapter(0x1A86, None, "CH340/CH910x"),
@@ -45,9 +46,3 @@ def plugged() -> list[ListPortInfo]:
 def candidates() -> list[ListPortInfo]:
     """The ports with a USB id that ESP32 boards have, in a stable order."""
     return sorted((port for port in plugged() if adapter_of(port.vid, port.pid)), key=lambda port: port.device)
-
-
-def is_native_usb(spec: str) -> bool:
-    """Whether the port is the chip's own USB, where a baud rate means nothing."""
-    adapter = next((adapter_of(port.vid, port.pid) for port in candidates() if port.device == spec), None)
-    return bool(adapter and adapter.native)

@@ -74,6 +74,8 @@ def answer_mount(repl: RawRepl, said: bytearray) -> bool:
 
 def find_slow_rate(repl: RawRepl, said: bytearray) -> bool:
     """The program has set the UART of the prompt to another rate: it is interrupted there, and the rate is put back."""
+    if repl.wire.native:
+        return False
     home = repl.wire.home_baud
     for rate in SLOW_RATES:
         if not repl.wire.takes(rate):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from provisioning.errors import BoardError, InputError, StationError
-from provisioning.link import adapters
+from provisioning.link import adapters, follow
 
 if TYPE_CHECKING:
     from serial.tools.list_ports_common import ListPortInfo
@@ -36,7 +37,7 @@ def _said_of(port: ListPortInfo) -> list[str]:
 
 
 def _auto() -> str:
-    ports = adapters.candidates()
+    ports = _waited(adapters.candidates)
     if len(ports) == 1:
         return str(ports[0].device)
     if not ports:
@@ -49,7 +50,17 @@ def _auto() -> str:
 
 
 def _by_usb(serial_number: str) -> str:
-    found = [port for port in adapters.candidates() if (port.serial_number or "").lower() == serial_number.lower()]
+    digits = follow.mac_digits(serial_number)
+
+    def fit() -> list[ListPortInfo]:
+        """Those whose serial number is this, or this MAC: the ROM writes it with colons, MicroPython without, with more behind it."""
+        return [
+            port
+            for port in adapters.candidates()
+            if (port.serial_number or "").lower() == serial_number.lower() or (digits and digits == follow.mac_digits(port.serial_number))
+        ]
+
+    found = _waited(fit)
     if len(found) > 1:
         raise _several(f"{len(found)} adapters have the USB serial number {serial_number}", found)
     if not found:
@@ -58,12 +69,17 @@ def _by_usb(serial_number: str) -> str:
 
 
 def _by_usb_path(location: str) -> str:
-    found = [port for port in adapters.candidates() if port.location and port.location.split(":")[0] == location]
+    found = _waited(lambda: [port for port in adapters.candidates() if port.location and port.location.split(":")[0] == location])
     if len(found) > 1:  # an adapter with two UARTs has both in one socket
         raise _several(f"{len(found)} ports are in the USB socket {location}", found)
     if not found:
         raise _absent(f"No port is in the USB socket {location}.")
     return str(found[0].device)
+
+
+def _waited(fit: Callable[[], list[ListPortInfo]]) -> list[ListPortInfo]:
+    """What fits; a chip that is its own USB device and starts just now may take a moment to be there."""
+    return follow.wait(lambda: fit() or None, follow.APPEARS) or []
 
 
 def _several(sentence: str, ports: list[ListPortInfo]) -> StationError:
@@ -92,6 +108,9 @@ def _by_mac(mac: str) -> str:
     from provisioning.link.repl import RawRepl
 
     wanted = re.sub("[:.-]", "", mac).lower()
+    for port in adapters.candidates():
+        if follow.mac_digits(port.serial_number) == wanted:
+            return str(port.device)  # a chip that is its own USB device tells its MAC unasked
     for port in adapters.candidates():
         try:
             with open_port(port.device) as wire:

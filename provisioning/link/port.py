@@ -22,8 +22,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, NamedTuple
 
+from provisioning.errors import StationError
+from provisioning.link import follow
 from provisioning.link.named import default_spec, resolve
 from provisioning.link.unopened import why
 from provisioning.link.wire import Wire
@@ -39,7 +41,18 @@ WRITE_LIMIT = 10.0  # seconds until a write that nobody takes is given up
 _left: dict[str, float] = {}  # when this process closed a remote port
 
 
-def _open(spec: str, baud: int) -> Any:
+class Wiring(NamedTuple):
+    """What DTR and RTS do on a board. `released`: they lead straight to IO0 and EN, so that opening a port, which asserts both, holds the
+    chip in reset or sends it into its loader: they are let go at once. `resets`: whether they may be pulled to reset the chip."""
+
+    released: bool = False
+    resets: bool = True
+
+
+USUAL = Wiring()
+
+
+def _open(spec: str, baud: int, released: bool = False) -> Any:
     import serial
 
     try:
@@ -47,47 +60,89 @@ def _open(spec: str, baud: int) -> Any:
         if isinstance(port, serial.Serial):
             port.write_timeout = WRITE_LIMIT
             port.exclusive = True if os.name == "posix" else None
-        if os.name == "nt":
-            port.dtr = port.rts = False
+        if released:
+            port.dtr = port.rts = False  # pyserial lets DTR go first, so the chip starts its program
+        elif os.name == "nt":
+            port.rts = False
+            # Without DTR MicroPython's own USB port takes nobody to be there, and drops what it has no room for.
+            port.dtr = follow.device_at(spec) is not None and not follow.is_jtag(spec)
         port.open()
     except (OSError, ValueError) as error:
         if _NO_LINES in str(error) and _DEAF_LINES not in spec:
             # A server whose port has no reset lines, or which never says that it has set them: everything else works there.
             port.close()
             time.sleep(_SERVER_PAUSE)
-            return _open(f"{spec}{'&' if '?' in spec else '?'}{_DEAF_LINES}", baud)
+            return _open(f"{spec}{'&' if '?' in spec else '?'}{_DEAF_LINES}", baud, released)
         raise why(spec, error) from error
     return port
 
 
 @contextmanager
-def open_port(spec: str | None, baud: int = DEFAULT_BAUD) -> Iterator[Wire]:
-    """The port as a Wire, closed on the way out. Raises InputError or StationError (module docstring, `_why`)."""
+def open_port(spec: str | None, baud: int = DEFAULT_BAUD, wiring: Wiring = USUAL) -> Iterator[Wire]:
+    """The port as a Wire, closed on the way out. Raises InputError or StationError (named.py, unopened.py)."""
     spec = spec or default_spec()
     started = next(iter(entry_points(group=STARTED, name=spec or "")), None)
     if started is not None:
-        with started.load()() as address, _opened(address, baud) as wire:
+        with started.load()() as address, _opened(address, baud, wiring) as wire:
             yield wire
         return
-    with _opened(resolve(spec), baud) as wire:
+    with _opened(resolve(spec), baud, wiring) as wire:
         yield wire
 
 
 @contextmanager
-def _opened(spec: str, baud: int) -> Iterator[Wire]:
+def _opened(spec: str, baud: int, wiring: Wiring) -> Iterator[Wire]:
     time.sleep(max(0.0, _left.pop(spec, 0.0) + _SERVER_PAUSE - time.monotonic()))
-    port = _open(spec, baud)
+    port = _first(spec, baud, wiring.released)
     wire = Wire(port, spec, baud)
     if _DEAF_LINES in str(port.port) and _DEAF_LINES not in spec:
         wire.has_lines = False
+    device = follow.device_at(spec)
+    if device is not None:
+        wire.has_lines = follow.has_reset(spec)
+        wire.follow = lambda: _again(device, wire)
+    wire.has_lines = wire.has_lines and wiring.resets
     try:
         yield wire
     finally:
-        if spec.startswith("rfc2217://"):
+        if str(wire.serial.port).startswith("rfc2217://"):
             # pyserial hangs up, then sleeps so that a server may notice before the next client comes: that pause is ours to keep.
-            closing = threading.Thread(target=port.close, daemon=True)
+            closing = threading.Thread(target=wire.close, daemon=True)
             closing.start()
             closing.join(_HANG_UP)
-            _left[spec] = time.monotonic()
+            _left[wire.name] = time.monotonic()
         else:
-            port.close()
+            wire.close()
+
+
+def _first(spec: str, baud: int, released: bool) -> Any:
+    """The port, open. One that a chip itself makes may not be there yet: the chip starts."""
+    try:
+        return _open(spec, baud, released)
+    except StationError as error:
+        if error.code != "port-not-found" or not follow.may_appear(spec) or not follow.wait(lambda: _there(spec), follow.APPEARS):
+            raise
+    return _open(spec, baud, released)
+
+
+def _there(spec: str) -> str | None:
+    return spec if follow.is_listed(spec) else None
+
+
+def _again(device: follow.UsbDevice, wire: Wire) -> tuple[Any, str] | None:
+    """The port of a chip that has gone away, open, and its name; None when it stays away."""
+    started = time.monotonic()
+
+    def opened() -> tuple[Any, str] | None:
+        wire.announce(time.monotonic() - started, follow.COMES_BACK)
+        name = device.port()
+        try:
+            port = _open(name, wire.home_baud) if name else None
+        except StationError:
+            return None  # the name of then, or one that this user may open in a moment
+        return (port, name) if port is not None and name is not None else None
+
+    found = follow.wait(opened, follow.COMES_BACK)
+    if found is not None:
+        wire.has_lines = follow.has_reset(found[1])
+    return found

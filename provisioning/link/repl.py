@@ -17,7 +17,7 @@ from typing import Any
 from provisioning.errors import BoardError
 from provisioning.link import grip
 from provisioning.link.patience import LOOK, PROGRAM, TOTAL
-from provisioning.link.wire import Wire
+from provisioning.link.wire import RETURNED, Wire
 
 PROMPT = b"raw REPL; CTRL-B to exit\r\n>"
 RING = 256  # bytes that may be under way: the receive ring of an ESP32 holds 260 and drops the rest silently
@@ -44,6 +44,7 @@ _PROBE = 8.0  # seconds of silence of a program after which the prompt is asked 
 # that follows it hides nothing: MicroPython goes on to main.py and the prompt, with half of boot.py done.
 _BOOT_BROKEN_OFF = re.compile(rb'Traceback \(most recent call last\):\s+File "_?boot\.py"(?:(?!Traceback).)*KeyboardInterrupt', re.DOTALL)
 _OUTPUT = re.compile(rb"([^\x04]*)\x04([^\x04]*)\x04>", re.DOTALL)  # what a program printed, its traceback, the prompt
+_HELD = 0.5  # seconds without a word from a chip's own USB port after which it may hold back full packets, until it has more to say
 _AGAIN = 2.0  # seconds for an answer behind a late greeting, or for no answer at all
 _ASK_AGAIN = 2.0  # seconds until a prompt after a soft reset is asked for: a boot.py may take its time
 
@@ -67,6 +68,7 @@ class RawRepl:
         self.wire = wire
         self.paste: bool | None = None  # whether raw paste is there; None until asked
         self._knocked = False  # whether an answer to an earlier knock may still be on its way
+        self._asked = False  # whether the prompt was asked for while an answer was waited for: its greeting follows that answer
         self.hold: str | None = None  # why the first knock was not enough: a word of answers.HOLDS
         self.said = b""  # what the board said while it was knocked at, its end
 
@@ -110,7 +112,7 @@ class RawRepl:
 
                 self.wire.write(b"\r\nAT\r\n")  # what a modem's firmware answers to; it says nothing otherwise
                 said += self.wire.discard(0.2, 0.5)
-                raise explain(bytes(said[-_KEPT:]), self.wire.name)
+                raise explain(bytes(said[-_KEPT:]).replace(RETURNED, b""), self.wire.name)
         self.hold = "program"
 
     def _attempts(self) -> tuple[tuple[str | None, Callable[[bytearray], bool]], ...]:
@@ -175,7 +177,8 @@ class RawRepl:
         return heard.endswith(PROMPT) or self.knock(0.3, said)
 
     def _other_rates(self) -> tuple[int, ...]:
-        return tuple(rate for rate in (2000000, 1500000, 921600, 460800, 230400) if rate != self.wire.home_baud)
+        rates = () if self.wire.native else (2000000, 1500000, 921600, 460800, 230400)
+        return tuple(rate for rate in rates if rate != self.wire.home_baud)
 
     def knock(self, seconds: float, said: bytearray) -> bool:
         self.wire.write(INTERRUPT + b"\x01")
@@ -272,7 +275,11 @@ class RawRepl:
 
     def _answer(self) -> bytes:
         """The two bytes in which the prompt answers. A greeting before them was asked for by an earlier knock, and came late."""
-        got = self.wire.take(2, _ANSWER)
+        got = self.wire.take(2, _HELD if self.wire.native else _ANSWER)
+        if not got and self.wire.native:
+            self._asked = True
+            self.wire.write(b"\x01")
+            got = self.wire.take(2, _ANSWER)
         while got == PROMPT[:2] and self.wire.until(PROMPT[2:], _ANSWER).endswith(PROMPT[2:]):
             got = self.wire.take(2, _AGAIN)
         return got
@@ -334,7 +341,8 @@ class RawRepl:
         back: then the end of the answer was lost on the way."""
         started = word = asked = time.monotonic()
         data = bytearray()
-        probes = 0
+        probes, self._asked = int(self._asked), False
+        patience = _HELD if self.wire.native else _PROBE
         while (match := _OUTPUT.match(data)) is None:
             more = self.wire.read(_TICK)
             now = time.monotonic()
@@ -352,9 +360,10 @@ class RawRepl:
             if probes and data.endswith(PROMPT) and _OUTPUT.match(data) is None:
                 raise LinkBroken("answer-lost", f"The end of an answer of the board on {self.wire.name} was lost on the way.", RETRY)
             self.wire.announce(now - word, limit)
-            if now - asked > _PROBE:
+            if now - asked > patience:
                 probes += 1
                 asked = now
+                patience = _PROBE
                 self.wire.write(b"\x01")
         self.wire.unread(bytes(data[match.end() :]))
         if probes and not self._synchronise():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 from provisioning.errors import StationError
@@ -26,6 +27,21 @@ def lost(name: str, error: Exception) -> StationError:
         f"The connection on {name} went away while it was in use{_cause(error)}.",
         "Check the cable, plug the board in again, and run the same command: it goes on where this one stopped.",
     )
+
+
+def not_back(name: str) -> StationError:
+    """The chip that is its own USB device stays away."""
+    return StationError(
+        "port-lost",
+        f"The board's USB port {name} went away and did not come back.",
+        "Check the cable. A boot.py that does not end keeps the port of an ESP32-S2 or S3 away: hold BOOT, press RESET, then "
+        "`twinroot rescue --port PORT`.",
+    )
+
+
+# What a board says on a UART when it starts. A USB port that goes away with the reset loses it, and it is put in its place.
+RETURNED = b"\r\nrst:0x (USB)\r\n"
+Follow = Callable[[], "tuple[Any, str] | None"]
 
 
 class RateRefused(StationError):
@@ -59,6 +75,12 @@ class Wire:
         self.has_lines = True  # until the port says that it has no control lines
         self._sending = False
         self._kept = b""  # arrived, but read by nobody yet
+        self.follow: Follow | None = None  # opens the port of a chip that is its own USB device where that has come back
+
+    @property
+    def native(self) -> bool:
+        """Whether the chip is the USB device: rates mean nothing, and the port goes away with each reset."""
+        return self.follow is not None
 
     @property
     def baud(self) -> int:
@@ -90,15 +112,33 @@ class Wire:
         return True
 
     def write(self, data: bytes) -> None:
-        """Send `data`. Raises StationError when the port is gone or takes no bytes any more."""
+        """Send `data`. Raises StationError when the port is gone or takes no bytes any more.
+
+        What is written to a chip that has just taken its own port away is lost, as it is on a UART while a board starts.
+        """
         if not self._sending:
             self._sending = True
             self.turns += 1
         try:
             self.serial.write(data)
         except OSError as error:  # pyserial's exceptions are OSErrors, its write timeout too
-            raise lost(self.name, error) from error
+            self.gone(error)
         self.sent += len(data)
+
+    def gone(self, error: Exception) -> None:
+        """The port has gone away. Returns when it has come back, as that of a chip that was reset does; else raises StationError."""
+        if self.follow is None or "write timeout" in str(error).lower():
+            raise lost(self.name, error) from error
+        self.serial.close()
+        found = self.follow()
+        if found is None:
+            raise not_back(self.name) from error
+        self.serial, name = found
+        self._kept = RETURNED
+        self._sending = False
+        text = f"The board's USB port went away and came back{'' if name == self.name else f' as {name}'}."
+        self.events(Event("note", {"text": text}))
+        self.name = name
 
     def read(self, seconds: float) -> bytes:
         """What has arrived: at least one byte, or b"" after `seconds`."""
@@ -110,7 +150,8 @@ class Wire:
             try:
                 data = bytes(self.serial.read(max(1, self.serial.in_waiting)))
             except (OSError, TypeError) as error:  # pyserial turns a closed descriptor into TypeError
-                raise lost(self.name, error) from error
+                self.gone(error)
+                return self.read(0.0)
             if data:
                 if self._sending:
                     self._sending = False
@@ -129,7 +170,7 @@ class Wire:
                     return b""
                 time.sleep(0.001)
         except (OSError, TypeError) as error:
-            raise lost(self.name, error) from error
+            self.gone(error)
         return self.read(0.0)
 
     def take(self, count: int, seconds: float) -> bytes:
@@ -208,7 +249,7 @@ class Wire:
             if error.errno in (errno.ENOTTY, errno.EINVAL):
                 self.has_lines = False
                 return False
-            raise lost(self.name, error) from error
+            self.gone(error)
         return True
 
     def close(self) -> None:

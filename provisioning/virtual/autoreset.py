@@ -1,4 +1,4 @@
-"""The classic auto-reset circuit: two transistors between DTR, RTS and EN, IO0, and the capacitor at EN.
+"""The classic auto-reset circuit: two transistors between DTR, RTS and EN, IO0, and the capacitor at EN; and boards without transistors.
 
 EN is low while RTS is asserted and DTR is not; IO0 is low while DTR is asserted and RTS is not; with both asserted neither
 transistor conducts. IO0 is sampled when EN rises. Times in seconds.
@@ -57,3 +57,22 @@ class AutoReset:
         if self._rise is not None:
             self._rise.cancel()
             self._rise = None
+
+
+class Straight(AutoReset):
+    """RTS leads straight to EN, DTR to IO0: a host that asserts both, as systems do when they open a port, holds the chip in reset."""
+
+    @property
+    def io0_low(self) -> bool:
+        return self.dtr
+
+    def set(self, dtr: bool, rts: bool) -> None:
+        """DTR and RTS as the host asserts them."""
+        self.dtr, self.rts = dtr, rts
+        if rts:
+            self._cancel()
+            if not self.en_low:
+                self.en_low = True
+                self._board.hold_in_reset()
+        elif self.en_low and self._rise is None:
+            self._rise = asyncio.get_running_loop().call_later(EN_RISE, self._risen)

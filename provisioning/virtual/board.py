@@ -11,7 +11,7 @@ from typing import Any
 from provisioning.chips import CHIPS
 from provisioning.errors import TwinrootError
 from provisioning.virtual import bootrom, counters, image
-from provisioning.virtual.autoreset import AutoReset
+from provisioning.virtual.autoreset import AutoReset, Straight
 from provisioning.virtual.facts import Facts
 from provisioning.virtual.flash import Flash, FlashTiming
 from provisioning.virtual.identity import Identity
@@ -24,6 +24,7 @@ from provisioning.virtual.peripherals import Peripherals
 from provisioning.virtual.rom.session import DownloadMode
 from provisioning.virtual.spec import BoardSpec
 from provisioning.virtual.uart import Endpoint, Uart
+from provisioning.virtual.usb import UsbLines, UsbPort
 
 RECEIVE_RING = 259  # bytes: MicroPython's ringbuf of 260 keeps one free
 _SEND_AHEAD = 256  # bytes the interpreter may be ahead of the wire, beside its pipe
@@ -57,7 +58,10 @@ class Board:
         self.facts: Facts | None = None
         self._verdict: tuple[int, bootrom.Verdict] | None = None
         self.peripherals = Peripherals(self)
-        self.lines = AutoReset(self)
+        self.usb = UsbPort(self) if spec.usb else None
+        self.lines: AutoReset | UsbLines = UsbLines(self) if spec.usb else (Straight if spec.straight else AutoReset)(self)
+        self.boot_time = 0.0  # s from the boot loader's words to MicroPython
+        self.loader_forced = False  # a register that survives every reset but a power cycle
         self.powered = False
         self.reset_cause = "power"
         self.raw_mode = False
@@ -75,6 +79,7 @@ class Board:
         if self.powered:
             return
         self.powered = True
+        self.loader_forced = False
         self.page.clock_offset = 0 if self.spec.clock == "host" else _Y2000 - int(time.time())
         self.peripherals.power_on()
         self.restart("power")
@@ -84,17 +89,31 @@ class Board:
         self.powered = False
         self._stop()
         self.uart.power_off()
+        if self.usb is not None:
+            self.usb.leave()
         self.on_event("off")
 
     def enter_download(self) -> None:
         """A reset into the ROM loader that software asked for."""
         self.restart("software", download=True)
 
+    def force_loader(self) -> None:
+        """The same, and every reset leads there until a register is cleared: machine.bootloader() of chips with USB-OTG."""
+        self.loader_forced = True
+        self.enter_download()
+
+    def asleep(self) -> None:
+        """Deep sleep: nothing is powered but the RTC."""
+        if self.usb is not None:
+            self.usb.leave()
+
     def restart(self, cause: str, download: bool = False) -> None:
         """A reset of the whole chip."""
         if not self.powered:
             return
         self._stop()
+        if self.usb is not None and not (self._verdict and not self._verdict[1].boots and cause == "rtc-watchdog"):
+            self.usb.leave()  # the ROM's own loop of restarts leaves the USB peripheral alone
         self.resets += 1
         self.reset_cause = cause
         self.raw_mode = False
@@ -104,16 +123,22 @@ class Board:
         # IO0 is sampled at a power-on and at EN's rising edge; other resets keep the strapping.
         if cause in ("power", "pin"):
             self.strapped_low = self.lines.io0_low
-        if self.strapped_low or download:
+        if self.strapped_low or download or self.loader_forced:
             self.say(f"{head}{texts.download_strap:x} ({texts.download_name})\r\nwaiting for download\r\n")
             self.download = DownloadMode(self)
+            if self.usb is not None:
+                self.usb.loader()
             self.on_event("download")
             return
         verdict = self._examine()
         self.say(f"{head}{texts.flash_strap:x} ({texts.flash_name})\r\n{verdict.text}")
-        if verdict.boots:
+        if verdict.boots and self.boot_time:
+            self.later(self.boot_time, self._start_interpreter)
+        elif verdict.boots:
             self._start_interpreter()
         else:
+            if self.usb is not None:
+                self.usb.nothing()
             self.on_event("no-firmware")
             self.later(bootrom.RETRY, lambda: self.restart("rtc-watchdog"))
 
@@ -159,6 +184,8 @@ class Board:
         self.interpreter = Interpreter(
             self.engine, self, self.page, self.flash.path, self.chip.machine, self.spec.heap, self.raw_mode, RECEIVE_RING
         )
+        if self.usb is not None:
+            self.usb.program()
         self.on_event("boot")
 
     def interpreter_output(self, data: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from provisioning.chips import Chip
@@ -16,6 +17,12 @@ from provisioning.virtual.spec import BoardSpec
 from provisioning.virtual.uart import Uart
 
 
+class Pluggable(Protocol):
+    """A USB device of the chip's own."""
+
+    def leave(self, *, by_lines: bool = False) -> None: ...
+
+
 class Circuit(Protocol):
     """A cause of a reset is a key of the chip's `reasons`."""
 
@@ -25,7 +32,13 @@ class Circuit(Protocol):
     dropped: int
     resets: int
     boots: int
+    boot_time: float
+    loader_forced: bool
 
+    @property
+    def state(self) -> Path: ...
+    @property
+    def usb(self) -> Pluggable | None: ...
     @property
     def chip(self) -> Chip: ...
     @property
@@ -43,6 +56,8 @@ class Circuit(Protocol):
 
     def restart(self, cause: str, download: bool = False) -> None: ...
     def enter_download(self) -> None: ...
+    def force_loader(self) -> None: ...
+    def asleep(self) -> None: ...
     def hold_in_reset(self) -> None: ...
     def power_off(self) -> None: ...
     def panic(self, cause: str) -> None: ...

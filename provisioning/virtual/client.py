@@ -134,9 +134,9 @@ class VirtualBoard:
     def power_on(self) -> None:
         self.call("power_on")
 
-    def reset(self, cause: str = "pin") -> None:
-        """Resets the chip: pin, watchdog, brownout, ..."""
-        self.call("reset", cause=cause)
+    def reset(self, cause: str = "pin", boot: bool = False) -> None:
+        """Resets the chip: pin, watchdog, brownout, ...; `boot`: with BOOT held, so into its ROM loader."""
+        self.call("reset", cause=cause, boot=boot)
 
     @property
     def powered(self) -> bool:

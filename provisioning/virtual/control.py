@@ -17,8 +17,7 @@ from typing import Any
 from provisioning.errors import InputError, TwinrootError
 from provisioning.virtual import complaint
 from provisioning.virtual.device import Device
-from provisioning.virtual.endpoint.pty import PtyEndpoint
-from provisioning.virtual.endpoint.rfc2217 import Rfc2217Endpoint
+from provisioning.virtual.endpoint.cable import Cable
 from provisioning.virtual.faults import parse
 from provisioning.virtual.flash import FlashRangeError
 
@@ -38,10 +37,9 @@ def _refused(error: TwinrootError) -> dict[str, Any]:
 class ControlServer:
     """Serves any number of clients; each command is one method here named do_NAME."""
 
-    def __init__(self, board: Device, pty: PtyEndpoint, network: Rfc2217Endpoint, path: Path) -> None:
+    def __init__(self, board: Device, cable: Cable, path: Path) -> None:
         self._board = board
-        self._pty = pty
-        self._network = network
+        self._cable = cable
         self._path = path
         self._server: asyncio.Server | None = None
         self._snapshots: dict[str, bytes] = {}
@@ -127,8 +125,9 @@ class ControlServer:
     def do_power_on(self) -> None:
         self._board.power_on()
 
-    def do_reset(self, cause: str = "pin") -> None:
-        self._board.restart(cause)
+    def do_reset(self, cause: str = "pin", boot: bool = False) -> None:
+        """`boot`: with BOOT held."""
+        self._board.restart(cause, download=boot)
 
     def do_powered(self) -> bool:
         return self._board.powered
@@ -172,14 +171,11 @@ class ControlServer:
 
     async def do_unplug(self) -> None:
         """The port is gone: the device disappears, the connection breaks. The board keeps its power."""
-        self._pty.close()
-        self._network.close()
+        self._cable.unplug()
 
     async def do_plug(self) -> dict[str, str]:
         """The port is back under another name."""
-        self._pty.reopen()
-        await self._network.listen("127.0.0.1", 0)
-        return {"pty": str(self._pty.path), "rfc2217": f"rfc2217://127.0.0.1:{self._network.port}"}
+        return await self._cable.plug()
 
     def do_log(self) -> str:
         """What the chip said lately."""

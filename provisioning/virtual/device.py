@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from provisioning.errors import TwinrootError
-from provisioning.virtual.autoreset import AutoReset
 from provisioning.virtual.faults import Fault
 from provisioning.virtual.identity import Identity
 from provisioning.virtual.spec import BoardSpec
 from provisioning.virtual.uart import Endpoint, Uart
+
+
+class Lines(Protocol):
+    """What DTR and RTS, as the host asserts them, do to the board."""
+
+    def set(self, dtr: bool, rts: bool) -> None: ...
 
 
 class FlashImage(Protocol):
@@ -43,7 +48,7 @@ class Device(Protocol):
     @property
     def uart(self) -> Uart: ...
     @property
-    def lines(self) -> AutoReset: ...
+    def lines(self) -> Lines: ...
     @property
     def flash(self) -> FlashImage: ...
     @property

@@ -35,6 +35,8 @@ FAULTS = {
     "drop": Kind("a byte is lost on the wire", "probability", at=True),
     "duplicate": Kind("a byte comes twice", "probability", at=True),
     "flip": Kind("one bit of a byte is flipped", "probability", at=True),
+    "held": Kind("64 bytes, or a multiple of them, reach the host only when more follow: a USB device that ends no transfer"),
+    "boot": Kind("MicroPython starts so many milliseconds after the boot loader, as on a chip; what arrives meanwhile is lost", "number"),
     "stuck": Kind("the board stops: it neither reads nor sends until it is reset", at=True),
     "reset": Kind("the chip is reset", at=True),
     "cut": Kind("the power goes", at=True),

@@ -26,6 +26,7 @@ from provisioning.virtual import complaint
 from provisioning.virtual.board import Board
 from provisioning.virtual.control import ControlServer
 from provisioning.virtual.device import Device
+from provisioning.virtual.endpoint.cable import HOST, Cable
 from provisioning.virtual.endpoint.pty import PtyEndpoint, remove_links
 from provisioning.virtual.endpoint.rfc2217 import Rfc2217Endpoint
 from provisioning.virtual.faults import BEFORE_POWER
@@ -33,7 +34,7 @@ from provisioning.virtual.faults import parse as parse_fault
 from provisioning.virtual.interpreter.engine import Engine
 from provisioning.virtual.spec import BoardSpec
 
-HOST = "127.0.0.1"
+_LISTED = 10.0  # s for the first USB device; a boot.py that never ends gives none
 
 
 @dataclass
@@ -43,6 +44,7 @@ class Bench:
     board: Device
     pty: PtyEndpoint
     rfc2217: Rfc2217Endpoint
+    cable: Cable
     lock: IO[str]
 
     def describe(self, link: str) -> dict[str, object]:
@@ -123,11 +125,18 @@ async def start(spec: BoardSpec, state: Path, engine: Engine | None, port: int) 
     before = [fault for fault in faults if fault.name in BEFORE_POWER]
     for fault in before:
         board.faults.inject(fault)
+    cable = Cable(pty, network)
+    usb = board.usb if isinstance(board, Board) else None
+    if usb is not None:
+        usb.start(cable)
     board.power_on()
     for fault in faults:
         if fault not in before:
             board.faults.inject(fault)
-    bench = Bench(board, pty, network, lock)
+    bench = Bench(board, pty, network, cable, lock)
+    if usb is not None and usb.expected:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(usb.listed.wait(), _LISTED)
     try:
         await board.ready()
     except TwinrootError:
@@ -161,7 +170,7 @@ async def serve(arguments: argparse.Namespace, state: Path, engine: Engine | Non
             benches.append(bench)
             if spec.engine == "qemu":
                 bench.board.on_report = failed
-            control = ControlServer(bench.board, bench.pty, bench.rfc2217, folder / "control")
+            control = ControlServer(bench.board, bench.cable, folder / "control")
             await control.listen()
             controls.append(control)
             _announce(bench.describe(arguments.link), arguments.json)

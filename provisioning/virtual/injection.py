@@ -24,6 +24,10 @@ class Injection:
             board.flash.cut_after = int(fault.value)
         elif fault.name == "worn":
             board.flash.worn.add(int(fault.value))
+        elif fault.name == "boot":
+            board.boot_time = fault.value / 1000
+        elif fault.name == "held":
+            board.uart.hold(True)
         elif fault.name == "wifi":
             board.wifi_meets(fault.word)
         elif fault.name == "full":
@@ -49,6 +53,7 @@ class Injection:
         """Takes all faults back."""
         board = self._board
         board.uart.heal()
+        board.boot_time = 0.0
         board.flash.cut_after = None
         board.flash.worn.clear()
         board.wifi_meets("up")

@@ -23,5 +23,6 @@ def named_board(options: Options) -> BoardSpec:
         blank=options.blank,
         seed=options.seed,
         clock=options.clock,
+        usb=options.usb,
         faults=tuple(options.faults),
     )

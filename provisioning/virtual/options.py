@@ -19,6 +19,7 @@ DEFAULT_BOARD = "virtual-esp32"
 LINKS = ("rfc2217", "pty")
 FLASH_TIMINGS = tuple(PROFILES)
 CLOCKS = ("2000", "host")
+USB = {"jtag": ("esp32s3", "esp32c3", "esp32c6"), "otg": ("esp32s2", "esp32s3")}  # the chip's own USB port -> chips that have it
 MOST_BOARDS = 64
 
 
@@ -43,6 +44,8 @@ class Options:
     blank: bool = False
     seed: int = 0
     clock: str = "2000"
+    usb: str = ""
+    straight: bool = False
     faults: list[str] = field(default_factory=list)
     injects: list[str] = field(default_factory=list)
     json: bool = False
@@ -54,11 +57,17 @@ class Options:
             (self.link, LINKS, "--link"),
             (self.flash_timing, FLASH_TIMINGS, "--flash-timing"),
             (self.clock, CLOCKS, "--clock"),
+            (self.usb, ("", *USB), "--usb"),
             (self.chip, (None, *VIRTUAL), "--chip"),
         ):
             if value not in allowed:
                 choices = ", ".join(name for name in allowed if name)
                 raise InputError("option", f"{option} {value} is not one of {choices}", f"Give {option} one of them.")
+        if self.usb and self.engine != "micropython":
+            raise InputError("option", f"--usb {self.usb} is for the engine micropython, not for {self.engine}", "Leave it out.")
+        if self.usb and (self.chip or "") not in USB[self.usb]:
+            chips = ", ".join(USB[self.usb])
+            raise InputError("option", f"--usb {self.usb} is for the chips {chips}", "Name one of them with --chip.")
         if self.engine != "qemu" and (self.qemu or self.firmware):
             option = "--qemu" if self.qemu else "--firmware"
             raise InputError("option", f"{option} is for the engine qemu, not for {self.engine}", "Add --engine qemu, or leave it out.")
@@ -118,6 +127,8 @@ def parse(arguments: list[str]) -> Options:
     parser.add_argument("--blank", action="store_true", help="a chip from the factory: nothing in flash")
     parser.add_argument("--seed", type=int, default=0, help="identity and faults follow from it; 0: a new identity")
     parser.add_argument("--clock", default="2000", help="2000: the RTC starts there at power on; host: this computer's time")
+    parser.add_argument("--straight", action="store_true", help="DTR and RTS lead straight to IO0 and EN, without transistors")
+    parser.add_argument("--usb", default="", help="the chip's own USB port, which goes away with each reset: jtag or otg")
     parser.add_argument(
         "--fault", dest="faults", action="append", default=[], help="a fault from the start, such as flip=0.001; see the docs"
     )

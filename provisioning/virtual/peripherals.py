@@ -105,7 +105,10 @@ class Peripherals:
         if request.a == 2:
             self._board.panic("LoadProhibited")
         elif request.a == 1:
-            self._board.enter_download()
+            if self._board.spec.usb == "otg":
+                self._board.force_loader()
+            else:
+                self._board.enter_download()
         else:
             self._board.restart("software")
 
@@ -116,6 +119,7 @@ class Peripherals:
 
     def _sleep(self, request: Request) -> None:
         self._flush()
+        self._board.asleep()
         if request.a != _FOREVER:
             self._board.later(request.a / 1000, lambda: self._board.restart("deep-sleep"))
 

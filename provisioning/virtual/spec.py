@@ -22,6 +22,8 @@ class BoardSpec:
     blank: bool = False  # a chip from the factory: nothing in flash
     seed: int = 0
     clock: str = "2000"  # "2000": the RTC starts there at power on, as on hardware; "host": it has the host's time
+    usb: str = ""  # the chip's own USB port instead of a bridge: a word of usb.py
+    straight: bool = False  # no transistors between DTR, RTS and IO0, EN
     faults: tuple[str, ...] = ()
 
     engine: str = "micropython"  # or "qemu", with the fields below

@@ -14,6 +14,7 @@ from provisioning.virtual.wire import Turnaround, Wire
 DEFAULT_RATE = 115200  # after each reset
 _UNSENT = 1 << 16  # bytes that an emulated chip, which never waits, may be ahead of its wire before the rest is lost
 _FIFO = 128  # bytes that a chip has handed to its UART and that are still sent when it is reset
+_PACKET = 64  # bytes of a full-speed USB packet
 _LOG = 1 << 16  # bytes of what the chip said that are kept
 
 
@@ -47,6 +48,13 @@ class Uart:
         self.endpoints: list[Endpoint] = []
         self.stuck = False  # the chip neither reads nor sends
         self.rate = DEFAULT_RATE
+        self._holds = False
+        self._held = bytearray()  # full packets that no short one has followed
+
+    def hold(self, on: bool) -> None:
+        """Whether a USB device sends no empty packet after full ones: the host's driver waits then for what comes next."""
+        self._holds = on
+        self._held.clear()
 
     def set_rate(self, rate: int) -> None:
         """The chip's own rate, at once."""
@@ -106,6 +114,12 @@ class Uart:
             return
         self.log += data
         del self.log[:-_LOG]
+        if self._holds:
+            self._held += data
+            if len(self._held) % _PACKET == 0:
+                return
+            data = bytes(self._held)
+            self._held.clear()
         for endpoint in self.endpoints:
             endpoint.deliver(self._sampled(data, self.to_host.rate, endpoint.rate))
 
@@ -132,6 +146,7 @@ class Uart:
         self.faults_in.clear()
         self.faults_out.clear()
         self.stuck = False
+        self.hold(False)
 
     def clear_counters(self) -> None:
         self.turnaround.turns = 0

@@ -57,10 +57,20 @@ class Made:
         return replace(self)
 
 
-def make(folder: Path, *, size: int = 60_000, seed: int = 1, devices: int = 8, keep_key: bool = True, more: str = "") -> Made:
-    """`size`: bytes of the application in the firmware; `more`: lines for the board file."""
+def make(
+    folder: Path,
+    *,
+    size: int = 60_000,
+    seed: int = 1,
+    devices: int = 8,
+    keep_key: bool = True,
+    more: str = "",
+    chip: str = "esp32",
+    extends: str = "virtual-esp32",
+) -> Made:
+    """`size`: bytes of the application in the firmware; `more`: lines for the board file; `chip`, `extends`: the kind of board."""
     folder.mkdir(parents=True, exist_ok=True)
-    images.board_file(folder, images.firmware(size=size, seed=seed), extends="virtual-esp32", more=more)
+    images.board_file(folder, images.firmware(chip, size=size, seed=seed), extends=extends, more=more)
     make_ca("Test Factory", folder / "ca")
     product = folder / "product.yaml"
     product.write_text(_PRODUCT.replace("KEEP", str(keep_key).lower()))

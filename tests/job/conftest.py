@@ -59,6 +59,11 @@ class Bench:
             wire.until(b">>> ", 5.0)
 
 
+def put(bench: Bench, name: str, text: str) -> None:
+    """A file on the board, written at its prompt."""
+    bench.run(f"f=open({name!r},'w');f.write({text!r});f.close()")
+
+
 @contextmanager
 def small_bench(folder: Path) -> Iterator[Bench]:
     """A bench whose board has the 64 KB of free heap of an ESP32: the objects of a 64-bit interpreter are twice as large."""

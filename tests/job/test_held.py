@@ -15,7 +15,7 @@ from provisioning.job.verify import verify
 from provisioning.link.answers import HOLDS
 from provisioning.link.port import open_port
 from provisioning.link.repl import RawRepl
-from tests.job.conftest import Bench, blank, started
+from tests.job.conftest import Bench, blank, put, started
 from tests.rescue.states import FULL_HEAP, WATCHED
 
 HIDING = ("json", "hashlib", "io", "binascii", "os", "struct", "machine", "time", "socket", "select", "collections", "deflate")
@@ -39,10 +39,6 @@ class Remote:
 os.mount(Remote(), '/remote')
 os.chdir('/remote')
 """
-
-
-def put(bench: Bench, name: str, text: str) -> None:
-    bench.run(f"f=open({name!r},'w');f.write({text!r});f.close()")
 
 
 def power_cycle(bench: Bench, pause: float = 0.7) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -172,8 +173,35 @@ def wifi(board, link, set_fault):
     assert link.run("print(w.isconnected())") == "False\r\n"
 
 
+def held(board, link, set_fault):
+    set_fault("held")
+    for length in range(58, 66):  # whether OK is a packet of its own is chance
+        answer = b"OK" + b"x" * length + b"\x04\x04>"
+        link.port.write(b"print('x'*%d, end='')\x04" % length)
+        got = link.port.read(len(answer))
+        if got != answer:
+            break
+    assert got in (b"", b"OK") and length in (59, 61)
+    link.port.write(b"print(1)\x04")
+    assert got + link.until(b"1\r\n\x04\x04>") == answer + b"OK1\r\n\x04\x04>"
+
+
+def boot(board, link, set_fault):
+    set_fault("boot=400")
+    board.reset()
+    began = time.monotonic()
+    link.until(b"entry 0x")
+    link.until(b">>> ")
+    assert 0.4 <= time.monotonic() - began < 2.0
+    set_fault("heal")
+    board.reset()
+    began = time.monotonic()
+    link.until(b">>> ")
+    assert time.monotonic() - began < 0.4
+
+
 CHECKS = {check.__name__.replace("_", "-"): check for check in (
-    drop, duplicate, flip, stuck, reset, cut, cut_op, worn, full, heap, clock, wifi,
+    drop, duplicate, flip, stuck, reset, cut, cut_op, worn, full, heap, clock, wifi, held, boot,
 )}  # fmt: skip
 
 

@@ -49,6 +49,11 @@ class _SerialPort:
         self._rts = on
         self._endpoint.lines(self._dtr, self._rts)
 
+    def raise_lines(self) -> None:
+        """As the operating system does when a local port is opened: both lines at once."""
+        self._dtr = self._rts = True
+        self._endpoint.lines(True, True)
+
     def hang_up(self) -> None:
         """The operating system drops both lines when a port is closed."""
         self._dtr = self._rts = False
@@ -106,6 +111,8 @@ class Rfc2217Endpoint:
         if self._client is not None:
             return False
         self._client = client
+        if self._board.spec.usb:  # it stands for a local port: a chip's own cannot be had over RFC 2217
+            self.serial.raise_lines()
         return True
 
     def gone(self, client: _Client) -> None:

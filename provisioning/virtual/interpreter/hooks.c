@@ -15,7 +15,7 @@ struct page {               /* shared with the hardware process, one per board; 
     uint8_t starting;       /* the board's own start-up, which nothing interrupts; boot.py and what follows can be interrupted */
     uint8_t deferred;       /* an interrupt arrived while starting: the hardware sends it again */
     uint8_t reading;        /* the program waits for the flash: what arrives meanwhile nobody reads, see receive.py */
-    uint8_t pad;
+    uint8_t usb;            /* boot.py has ended: from here on a chip with USB-OTG is a USB device */
     int64_t clock_offset;   /* seconds from the host's clock to the board's RTC */
     uint64_t reads;         /* flash reads, which do not pass through the hardware */
     uint64_t read_bytes;
@@ -165,6 +165,7 @@ static inline int boot(void) {
         if (ret & FORCED_EXIT) return ret;
         ok = ret == 0;
     }
+    d.page->usb = 1;  /* mp_usbd_init() in ports/esp32/main.c */
     if (ok && *d.mode_kind == FRIENDLY && d.import_stat(d.main_py) == STAT_FILE) {
         ret = d.run_file(d.main_py);
         if (ret & FORCED_EXIT) return ret;

@@ -15,6 +15,7 @@ _INTERRUPT_CHAR = 0  # int32, -1: none
 _STARTING = 4  # uint8, until the user's code may run
 _DEFERRED = 5  # uint8, set by the signal handler meanwhile
 _READING = 6  # uint8, while the program waits for a flash read
+_USB = 7  # uint8, from the end of boot.py on
 _CLOCK_OFFSET = 8  # int64, seconds
 _READS = 16  # uint64: flash reads
 _READ_BYTES = 24  # uint64
@@ -53,6 +54,11 @@ class SharedPage:
     @property
     def deferred(self) -> bool:
         return self._map[_DEFERRED] != 0
+
+    @property
+    def usb(self) -> bool:
+        """boot.py has ended: MicroPython has made a USB device of the chip."""
+        return self._map[_USB] != 0
 
     @property
     def clock_offset(self) -> int:

@@ -66,7 +66,13 @@ class DownloadMode:
             lambda: bool(getattr(self._loader, "attached", False)),
         )
         registers.on_watchdog = lambda: board.later(_WATCHDOG_BITE, lambda: board.restart("rtc-watchdog"))
+        if board.spec.usb == "otg":
+            registers.write(self._facts.address("RTC_CNTL_OPTION1_REG"), int(board.loader_forced))
+            registers.on_option = self._option
         self._loader = RomLoader(self, registers, self._facts, board.spec.chip)
+
+    def _option(self, forced: bool) -> None:
+        self._board.loader_forced = forced
 
     def feed(self, data: bytes) -> None:
         """Bytes from the wire."""
