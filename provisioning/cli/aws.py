@@ -9,9 +9,10 @@ import click
 
 from provisioning.cli._output import conclude, emit, say
 from provisioning.cli._path import PATH
-from provisioning.errors import InputError
+from provisioning.errors import InputError, TwinrootError
 
 if TYPE_CHECKING:
+    from provisioning.cloud.aws.client import Aws
     from provisioning.cloud.aws.register import Result, Unit
 
 _region = click.option("--region", metavar="REGION", help="AWS region; by default the product's, then AWS's own configuration.")
@@ -76,32 +77,29 @@ def register(
 
     Stopped at any point, the same command goes on: nothing is made twice. Exit code 2 when a device could not be registered.
     """
-    from provisioning.cloud.aws import client
     from provisioning.cloud.aws import register as work
     from provisioning.cloud.aws.journal import Journal
     from provisioning.config.load import load_product
     from provisioning.config.unit import choose
-    from provisioning.trust.regions import region as region_of
 
     loaded = load_product(product)
     units = [_unit(loaded, d) for d in choose(loaded, device, devices)]
-    aws = client.connect(region or _region_of(loaded), profile, rate)
+    aws = _connected(region or _region_of(loaded), profile, rate, dry_run)
     name = policy or f"twinroot-{loaded.name}"
-    where = region_of(aws.region)
-    document = None if policy else work.policy_document(aws.region, where.partition if where else "aws")
     with Journal(state or product.with_suffix(".aws.jsonl")) as journal:
-        if dry_run:
+        if dry_run or aws is None:
             results = work.plan(aws, units, journal)
         else:
-            if work.ensure_policy(aws, name, document):
-                say(f"policy {name}: made")
+            _say_policy(name, work.ensure_policy(aws, name, _document(aws.region, policy)))
             results = work.register(aws, units, name, journal, progress=lambda r: say(_line(r)) if r.done or r.message else None)
     bad = [r for r in results if r.outcome != "pass"]
     busy = sum(bool(r.done) for r in results)
     verb = "would change" if dry_run else "changed"
-    data = {"region": aws.region, "policy": name, "dry_run": dry_run, "requests": aws.requests, "devices": [vars(r) for r in results]}
+    requests = aws.requests if aws else 0
+    where = aws.region if aws else region or _region_of(loaded)
+    data = {"region": where, "policy": name, "dry_run": dry_run, "requests": requests, "devices": [vars(r) for r in results]}
     counts = f"{busy} {verb}, {len(results) - busy - len(bad)} as they should be, {len(bad)} failed"
-    summary = f"{len(results)} devices: {counts}; {aws.requests} requests"
+    summary = f"{len(results)} devices: {counts}; {requests} requests"
     failure = (
         InputError("not-registered", f"{len(bad)} of {len(results)} devices failed.", "Correct what each says and run it again.")
         if bad
@@ -130,12 +128,11 @@ def register_ca(
     dry_run: bool,
 ) -> int:
     """Just-in-time provisioning: devices with certificates of this CA register themselves when they first connect."""
-    from provisioning.cloud.aws import client, factory_ca
+    from provisioning.cloud.aws import factory_ca
     from provisioning.cloud.aws import register as work
     from provisioning.config.load import load_product
     from provisioning.identity import factory
     from provisioning.identity.signer import from_files
-    from provisioning.trust.regions import region as region_of
 
     loaded = load_product(product)
     if bool(ca) != bool(ca_key):
@@ -143,16 +140,45 @@ def register_ca(
     signer = from_files(ca, ca_key) if ca and ca_key else factory.authority(loaded)
     if signer is None:
         raise InputError("no-ca", f"{product} names no factory CA.", "Give --ca and --ca-key, or write `issue:` under `identity:`.")
-    aws = client.connect(region or _region_of(loaded), profile)
+    aws = _connected(region or _region_of(loaded), profile, 8.0, dry_run)
     name = policy or f"twinroot-{loaded.name}"
-    where = region_of(aws.region)
-    if not dry_run:
-        document = None if policy else work.policy_document(aws.region, where.partition if where else "aws")
-        work.ensure_policy(aws, name, document)
+    if aws is not None and not dry_run:
+        _say_policy(name, work.ensure_policy(aws, name, _document(aws.region, policy)))
     done = factory_ca.register_ca(aws, signer, role_arn, name, dry_run=dry_run)
+    if loaded.identity.issue is not None and not loaded.identity.issue.chain:
+        say("note: AWS sees this CA only behind a device's certificate: `chain: true` under identity.issue puts it there.")
     state = "registered" if done["registered"] else "would be registered" if done["arn"] is None else "registered already"
     emit({**done, "policy": name, "dry_run": dry_run}, f"CA {done['id']}: {state}")
     return 0
+
+
+def _connected(region: str | None, profile: str | None, rate: float, dry_run: bool) -> Aws | None:
+    """A client; None for a dry run on a computer without credentials, which says what it can without asking."""
+    from provisioning.cloud.aws import client
+
+    try:
+        return client.connect(region, profile, rate)
+    except TwinrootError as error:
+        if not dry_run or error.code not in ("no-credentials", "no-boto3", "no-region"):
+            raise
+        say(f"note: AWS was not asked ({error.code}): what is there already is known from the journal alone.")
+        return None
+
+
+def _document(region: str, policy: str | None) -> dict[str, Any] | None:
+    """The policy to make where none is named."""
+    from provisioning.cloud.aws.topics import policy_document
+    from provisioning.trust.regions import region as region_of
+
+    where = region_of(region)
+    return None if policy else policy_document(region, where.partition if where else "aws")
+
+
+def _say_policy(name: str, state: str) -> None:
+    if state == "made":
+        say(f"policy {name}: made")
+    elif state == "differs":
+        say(f"note: policy {name} is there, and is not the one that this twinroot makes (docs/trust.md); it is left as it is")
 
 
 def _unit(product: Any, device: Any) -> Unit:
@@ -160,7 +186,7 @@ def _unit(product: Any, device: Any) -> Unit:
     from provisioning.config.unit import unit
 
     filled = unit(product, device)
-    return Unit(filled.client_id, filled.key, filled.certificate)
+    return Unit(filled.client_id, filled.key, filled.certificate, device.id)
 
 
 def _region_of(product: Any) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from provisioning.cli._path import PATH
 from provisioning.errors import BoardError, InputError
 
 if TYPE_CHECKING:
+    from provisioning.config.product import Product
     from provisioning.trust.migration import Change
 
 _MAX_BEHIND = 20  # devices named one by one
@@ -30,7 +32,9 @@ def command() -> None:
 @click.option("--back", "step", flag_value=-1, type=int, help="Write the product of the former phase.")
 @click.option("--out", type=PATH, metavar="FILE", help="Write it there instead of over PRODUCT.")
 @click.option("--device", metavar="ID", help="Reckon the cost with this device's files.")
-def plan(product: Path, step: int | None, out: Path | None, device: str | None) -> int:
+@click.option("--health", "files", type=PATH, multiple=True, metavar="FILE", help="Evidence for ats-only: health reports of all devices.")
+@click.option("--yes", is_flag=True, help="Go to ats-only without evidence that every device has connected by an ATS root.")
+def plan(product: Path, step: int | None, out: Path | None, device: str | None, files: tuple[Path, ...], yes: bool) -> int:
     """What each phase changes on a device, what it costs, and what breaks when a root or an endpoint disappears."""
     from provisioning.trust import edit, migration
     from provisioning.trust.roots import load_roots
@@ -41,6 +45,8 @@ def plan(product: Path, step: int | None, out: Path | None, device: str | None) 
     endpoint, port, phase, on_silence = _where(product)
     if step is not None:
         target = migration.neighbour(endpoint, phase, step)
+        if target == "ats-only" and not yes:
+            _ask_evidence(product, files)
         edit.change_file(product, {("cloud", "phase"): target}, out)
         say(f"{out or product}: phase {phase} -> {target}")
         phase = target
@@ -63,6 +69,36 @@ def plan(product: Path, step: int | None, out: Path | None, device: str | None) 
     return 0
 
 
+def _ask_evidence(file: Path, reports: tuple[Path, ...]) -> None:
+    """Raises InputError when nothing shows that every device reaches an ATS root, and nobody at a terminal says yes all the same."""
+    from provisioning.config.load import load_product
+    from provisioning.trust import migration
+
+    fleet = migration.fleet((row for each in reports for row in _reports(each)), _ats_roots(load_product(file)))
+    if fleet.devices and not fleet.behind:
+        return
+    if fleet.devices:
+        lack = f"{len(fleet.behind)} of {fleet.devices} devices have never connected by an ATS root ({', '.join(fleet.behind[:3])}…)"
+    else:
+        lack = "nothing shows that any device has connected by an ATS root"
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        say(f"With ats-only a device that cannot reach ATS is lost, and {lack}.")
+        if click.confirm("Go on?", default=False, err=True):
+            return
+    raise InputError(
+        "no-evidence",
+        f"{file} stays as it is: with ats-only a device that cannot reach ATS is lost, and {lack}.",
+        "Give the fleet's health with --health (see `twinroot migrate status`), or --yes.",
+    )
+
+
+def _ats_roots(product: Product) -> set[str]:
+    """Roots by which a device reaches ATS. A lab's have other names: what the ATS routes name counts."""
+    from provisioning.trust.endpoint import ATS_ROOTS, classify
+
+    return {*ATS_ROOTS, *(name for route in product.routes if classify(route.host).cls == "ats" for name in route.roots)}
+
+
 @command.command()
 @click.argument("product", type=PATH, metavar="PRODUCT")
 @click.option("--health", "files", type=PATH, multiple=True, metavar="FILE", help="Health reports of devices, one JSON object a line.")
@@ -73,14 +109,11 @@ def status(product: Path, files: tuple[Path, ...]) -> int:
     """
     from provisioning.config.load import load_product
     from provisioning.trust import migration, policy
-    from provisioning.trust.endpoint import ATS_ROOTS, classify
 
     loaded = load_product(product)
     phase = migration.phase_of(loaded.routes)
     notices = policy.notices(loaded.roots.values())
-    # A lab's roots have other names: what the ATS routes name counts.
-    wanted = {*ATS_ROOTS, *(n for r in loaded.routes if classify(r.host).cls == "ats" for n in r.roots)}
-    fleet = migration.fleet((row for file in files for row in _reports(file)), wanted) if files else None
+    fleet = migration.fleet((row for file in files for row in _reports(file)), _ats_roots(loaded)) if files else None
     routes = [{"name": r.name, "host": r.host, "port": r.port, "roots": list(r.roots)} for r in loaded.routes]
     data: dict[str, Any] = {
         "product": loaded.name,
@@ -143,6 +176,8 @@ def _reports(file: Path) -> list[Any]:
     try:
         text = file.read_text("utf-8")
         return [json.loads(line) for line in text.splitlines() if line.strip()]
+    except RecursionError as e:
+        raise InputError("bad-health", f"{file} holds JSON that is nested too deeply to be a health report.", "Collect it again.") from e
     except OSError as e:
         raise InputError("file-unreadable", f"{file} cannot be read: {e.strerror}.", "Check the path.") from e
     except ValueError as e:

@@ -18,7 +18,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--product", "products", type=PATH, multiple=True, metavar="FILE", help="Also say which routes use a root.")
+@click.option("--product", "products", type=PATH, multiple=True, metavar="FILE", help="Only the roots that its routes use, and which.")
 @click.option("--fail-within", metavar="SPAN", help="Exit code 1 when a date of a root falls within SPAN (2y, 18m, 90d).")
 @click.option("--on", metavar="DATE", help="Reckon as if today were DATE (YYYY-MM-DD).")
 def list_(products: tuple[Path, ...], fail_within: str | None, on: str | None) -> int:
@@ -39,14 +39,16 @@ def list_(products: tuple[Path, ...], fail_within: str | None, on: str | None) -
     # With products, the dates of the roots that they use count; the others are nobody's trouble.
     concerned = [root for name, root in roots.items() if name in used or not products]
     warnings = policy.notices(concerned, today)
-    rows = policy.table(list(roots.values()), today)
+    rows = policy.table(concerned, today)
     for row in rows:
         row["used_by"] = used.get(str(row["name"]), [])
-    failing = policy.notices(concerned, today, limit) if limit is not None else []
+    # A root of a product that is distrusted already is the worst case of a date to come.
+    gone = policy.distrusted(concerned, today) if products else []
+    failing = [*gone, *policy.notices(concerned, today, limit)] if limit is not None else []
     data: dict[str, Any] = {"roots": rows, "warnings": [vars(w) for w in warnings], "failing": [vars(w) for w in failing]}
     names = ", ".join(dict.fromkeys(n.root for n in failing))
     hint = "`twinroot migrate plan PRODUCT.yaml` says how a fleet leaves a root."
-    failure = BoardError("date-within", f"Within {fail_within} a date comes for {names}.", hint) if failing else None
+    failure = BoardError("date-within", f"Within {fail_within} a date comes, or has come, for {names}.", hint) if failing else None
     for warning in warnings:
         if warning not in failing:
             say(f"warning: {warning}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 
 from provisioning.errors import InputError
-from provisioning.trust.roots import Root
+from provisioning.trust.roots import PolicyDate, Root
 
 # How far ahead to warn. A fleet in the field takes years to move: the last such move in the field slipped by two.
 HORIZON = timedelta(days=3 * 365)
@@ -48,6 +48,18 @@ def notices(roots: Iterable[Root], today: date | None = None, within: timedelta 
             if day - today <= within:
                 found.append(Notice(root.name, day, kind, what, (day - today).days))
     return sorted(found, key=lambda n: (n.date, n.root))
+
+
+def distrusted(roots: Iterable[Root], today: date | None = None) -> list[Notice]:
+    """A notice for each root that those who decide have given up already, of the last day that is known for it."""
+    today = today or datetime.now(timezone.utc).date()
+    found = []
+    for root in roots:
+        if root.standing == "distrusted":
+            past = [p for p in root.policy if p.date <= today]
+            last = max(past, key=lambda p: p.date, default=PolicyDate(today, "it is distrusted"))
+            found.append(Notice(root.name, last.date, "policy", f"distrusted already: {last.what}", (last.date - today).days))
+    return found
 
 
 def span(text: str) -> timedelta:

@@ -52,6 +52,17 @@ def test_the_ca_of_the_product_is_used_when_none_is_named(
     assert json.loads(capsys.readouterr().out)["registered"] is True
 
 
+def test_a_dry_run_needs_no_credentials(
+    moto: Moto, product: Path, ca: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    assert register(product, *ca, "--dry-run") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["arn"], said["registered"], len(said["id"])) == (None, False, 64)
+    assert moto.requests() == []
+
+
 def test_what_is_no_ca_and_its_key_is_refused_ahead_of_any_request(
     moto: Moto, product: Path, ca: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

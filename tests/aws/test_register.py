@@ -19,6 +19,7 @@ from provisioning.cli.main import run
 from provisioning.cloud.aws import client
 from provisioning.cloud.aws.journal import Journal
 from tests.aws.conftest import Moto
+from tests.support.iot_policy import allows
 
 MAKING = ("CreateThing", "CreateCertificateFromCsr", "AttachPolicy", "AttachThingPrincipal", "CreatePolicy")
 SEED = 20260701
@@ -87,7 +88,9 @@ def test_a_device_gets_thing_certificate_policy_and_ties_once(moto: Moto, produc
         moto.iot().list_attached_policies(target=certificate["certificateArn"])["policies"][0]["policyName"] == "twinroot-weather-station"
     )
     policy = json.loads(moto.iot().get_policy(policyName="twinroot-weather-station")["policyDocument"])
-    assert all("${iot:Connection.Thing.ThingName}" in s["Resource"] for s in policy["Statement"])
+    for action, resource in (("Connect", "client/"), ("Publish", "topic/devices/"), ("Subscribe", "topicfilter/devices/")):
+        mine, other = (f"{resource}{name}{'/x' if '/dev' in resource else ''}" for name in ("ws-0001", "ws-0002"))
+        assert allows(policy, f"iot:{action}", mine, "ws-0001") and not allows(policy, f"iot:{action}", other, "ws-0001")
     before = len(moto.requests(*MAKING))
     assert register(product, "--device", "ws-0001") == 0
     assert report(capsys)["devices"][0]["done"] == []
@@ -192,7 +195,7 @@ def test_a_damaged_key_file_a_torn_journal_and_a_foreign_one(moto: Moto, product
     (product.parent / "devices").mkdir()
     (product.parent / "devices/ws-0001.key.pem").write_text("not a key")
     assert register(product, "--device", "ws-0001") == 2
-    assert "not an unencrypted private key" in report(capsys)["devices"][0]["message"]
+    assert "neither PEM nor DER" in report(capsys)["devices"][0]["message"]
     journal = product.parent / "product.aws.jsonl"
     (product.parent / "devices/ws-0001.key.pem").unlink()
     journal.write_bytes(b'{"device":"ws-0001","step":"thi')  # the power went in the middle of a line
@@ -275,3 +278,49 @@ def test_60_devices_killed_five_times_are_60_devices(moto: Moto, product: Path) 
 @pytest.mark.timeout(1800)
 def test_1000_devices_killed_five_times_are_1000_devices(moto: Moto, product: Path) -> None:
     killed_and_run_again(moto, product, 1000, 5)
+
+
+@pytest.mark.parametrize("length", [64, 65, 128])
+def test_long_client_ids(moto: Moto, product: Path, capsys: pytest.CaptureFixture[str], length: int) -> None:
+    name = f"ws-{'x' * (length - 3)}"
+    product.write_text(product.read_text() + 'client_id: "{thing}"\n')
+    (product.parent / "devices.csv").write_text(f"device,thing\nws-0001,{name}\n")
+    assert register(product, "--devices", str(product.parent / "devices.csv")) == 0, capsys.readouterr().err
+    assert state(moto)[0] == [name]
+    own = x509.load_pem_x509_certificate((product.parent / "devices/ws-0001.crt.pem").read_bytes())
+    assert own.subject.rfc4514_string() == f"CN={name if length <= 64 else 'ws-0001'}"
+    from provisioning.bundle.check import check_devices
+    from provisioning.config.load import load_product
+
+    assert list(check_devices(load_product(product), None, product.parent / "devices.csv")) == ["ws-0001"]
+
+
+@pytest.mark.parametrize("thing", ["a.b", "a b", "a*", "a/b", "ä"])
+def test_names_that_aws_refuses_make_nothing(moto: Moto, product: Path, capsys: pytest.CaptureFixture[str], thing: str) -> None:
+    product.write_text(product.read_text() + 'client_id: "{thing}"\n')
+    (product.parent / "devices.csv").write_text(f"device,thing\nws-0001,{thing}\n")
+    for dry in ([], ["--dry-run"]):
+        assert register(product, "--devices", str(product.parent / "devices.csv"), *dry) == 2
+        assert "cannot be the name of a thing" in report(capsys)["devices"][0]["message"]
+    assert not moto.requests("CreateThing") and not (product.parent / "devices").exists()
+
+
+def test_a_dry_run_needs_no_credentials(
+    moto: Moto, product: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    assert register(product, "--device", "ws-0001", "--dry-run") == 0
+    said = report(capsys)
+    assert said["devices"][0]["done"] == ["make the thing", "make the certificate", "attach the policy", "attach the thing"]
+    assert said["requests"] == 0 and moto.requests() == []
+    assert register(product, "--device", "ws-0001") == 3
+    assert report(capsys)["code"] == "no-credentials"
+
+
+def test_an_older_policy_is_left_and_said(moto: Moto, product: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = json.dumps({"Version": "2012-10-17", "Statement": []})
+    moto.iot().create_policy(policyName="twinroot-weather-station", policyDocument=old)
+    assert register(product, "--device", "ws-0001") == 0
+    assert "is not the one that this twinroot makes" in capsys.readouterr().err
+    assert moto.iot().get_policy(policyName="twinroot-weather-station")["policyDocument"] == old

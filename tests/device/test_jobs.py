@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from provisioning.cloud.aws.topics import policy_document
 from tests.device import pki, sets
 from tests.device.aws_jobs import Cloud
 from tests.device.jail import Board
@@ -17,6 +18,7 @@ from tests.device.test_ota import Fleet, Key, container, corrupt
 from tests.device.test_sets import PROVEN_1, TIME
 from tests.device.virtual import Virtual, read
 from tests.device.world import ATS
+from tests.support.iot_policy import denied
 
 # An application: connects until all jobs have ended; what it saw of the rest is printed.
 APP = """
@@ -79,6 +81,7 @@ class Jobs:
     def run(self, other: str = "other") -> Any:
         out = Board(self.fleet.folder, self.tree()).run(APP % other).json
         assert not self.fleet.ats.errors, self.fleet.ats.errors
+        assert not denied(policy_document("us-east-1", "aws"), self.cloud.packets, "t-1")
         return out
 
 
@@ -167,7 +170,7 @@ def test_what_fails_says_why_and_the_next_job_is_taken(jobs: Jobs) -> None:
     cases: dict[str, tuple[Any, str]] = {
         "signature": (parts(corrupt(good, 20)), "signature"),
         "stranger": (parts(jobs.small(Key())), "signature"),
-        "topic": ({"twinroot": {"version": 2, "topic": "bent"}}, "signature"),
+        "topic": ({"twinroot": {"version": 2, "topic": "updates/bent"}}, "signature"),
         "cut": (parts(good[:-1]), "incomplete"),
         "other version": (parts(good, version=3), "version 2 in a job for 3"),
         "older": (parts(good, version=0), "not newer"),
@@ -176,7 +179,7 @@ def test_what_fails_says_why_and_the_next_job_is_taken(jobs: Jobs) -> None:
         "no version": ({"twinroot": {"parts": []}}, "KeyError"),
         "no object": ({"twinroot": 5}, "TypeError"),
     }
-    cloud.chunks["bent"] = corrupt(good, 20)
+    cloud.chunks["updates/bent"] = corrupt(good, 20)
     cloud.jobs = {name: document for name, (document, _) in cases.items()} | {"last": parts(good)}
     assert jobs.run()["set"] == 2
     for name, (_, reason) in cases.items():

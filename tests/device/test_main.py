@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from provisioning.cloud.aws.topics import policy_document
 from tests.device import sets
 from tests.device.behaviours import reset
 from tests.device.broker import Broker
@@ -17,6 +18,7 @@ from tests.device.jail import ROOT
 from tests.device.server import Behaviour
 from tests.device.virtual import Virtual
 from tests.device.world import ATS, LEGACY, World
+from tests.support.iot_policy import denied
 
 MAIN = ROOT / "firmware" / "main.py"
 
@@ -70,6 +72,7 @@ def test_connect_publish_survive(tmp_path: Path, make_virtual_board: Callable[..
         device.put(sets.board(1, tree) | {"/app.py": MAIN.read_bytes()})
         lines = device.lines(RUN)
     health = json.loads(lines[-1])
+    assert not denied(policy_document("us-east-1", "aws"), first.packets + second.packets, "t-1")
     topics = [t for t, _, _ in first.published() + second.published()]
     assert topics.count("devices/t-1/reading") >= 6
     assert topics.count("devices/t-1/health") == 2, "one for each connection"

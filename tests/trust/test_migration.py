@@ -44,7 +44,7 @@ def test_next_and_back_walk_all_phases_and_change_one_line(product: Path, capsys
     assert json.loads(capsys.readouterr().out)["phase"] == "ats-first"
     seen = []
     for step in ("--next", "--back", "--back", "--back", "--next"):
-        assert run(["migrate", "plan", str(product), step, "--json"]) == 0
+        assert run(["migrate", "plan", str(product), step, "--yes", "--json"]) == 0
         phase = json.loads(capsys.readouterr().out)["phase"]
         seen.append(phase)
         lines = product.read_bytes().decode().split("\r\n")
@@ -55,7 +55,7 @@ def test_next_and_back_walk_all_phases_and_change_one_line(product: Path, capsys
 
 
 def test_there_is_nothing_beyond_the_last_phase(product: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["migrate", "plan", str(product), "--next"]) == 0
+    assert run(["migrate", "plan", str(product), "--next", "--yes"]) == 0
     before = product.read_bytes()
     assert run(["migrate", "plan", str(product), "--next"]) == 2
     assert product.read_bytes() == before and "last phase" in capsys.readouterr().err
@@ -63,7 +63,7 @@ def test_there_is_nothing_beyond_the_last_phase(product: Path, capsys: pytest.Ca
 
 def test_the_next_product_can_go_elsewhere(product: Path, tmp_path: Path) -> None:
     out = tmp_path / "next.yaml"
-    assert run(["migrate", "plan", str(product), "--next", "--out", str(out)]) == 0
+    assert run(["migrate", "plan", str(product), "--next", "--yes", "--out", str(out)]) == 0
     assert product.read_bytes().decode() == PRODUCT and "phase: ats-only" in out.read_text()
 
 
@@ -199,3 +199,42 @@ def test_only_the_value_changes(cloud: dict[str, str], flow: bool | None, before
     text = yaml.safe_dump(data, default_flow_style=flow, allow_unicode=True)
     changed = yaml.safe_load(edit.change(text, ("cloud", "endpoint"), "new-host"))
     assert changed == {**data, "cloud": {**cloud, "endpoint": "new-host"}}
+
+
+def health(device: str, root: str) -> str:
+    return json.dumps({"device": device, "health": {"last": "ats", "roots": {root: {"good": 3}}, "routes": {}}})
+
+
+@pytest.mark.parametrize(
+    ("reports", "code"),
+    [
+        (None, 2),
+        ([], 2),
+        ([health("ws-1", "AmazonRootCA1"), health("ws-2", "VeriSign-Class3-Public-Primary-G5")], 2),
+        ([health("ws-1", "AmazonRootCA1"), health("ws-2", "AmazonRootCA3")], 0),
+    ],
+)
+def test_ats_only_wants_evidence(
+    product: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], reports: list[str] | None, code: int
+) -> None:
+    before = product.read_bytes()
+    file = tmp_path / "health.jsonl"
+    file.write_text("\n".join(reports or []))
+    arguments = ["--health", str(file)] if reports is not None else []
+    assert run(["migrate", "plan", str(product), "--next", *arguments, "--json"]) == code
+    said = json.loads(capsys.readouterr().out)
+    if code:
+        assert said["code"] == "no-evidence" and "--yes" in said["hint"] and product.read_bytes() == before
+    else:
+        assert said["phase"] == "ats-only"
+
+
+def test_a_list_for_a_product_fails_for_a_distrusted_root_and_shows_no_other(product: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["trust", "list", "--product", str(product), "--on", "2026-07-01", "--fail-within", "1d", "--json"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    used = {"AmazonRootCA1", "AmazonRootCA3", "VeriSign-Class3-Public-Primary-G5"}
+    assert {row["name"] for row in said["roots"]} == used
+    assert [row["root"] for row in said["failing"]] == ["VeriSign-Class3-Public-Primary-G5"] and "distrusted" in said["failing"][0]["what"]
+    assert run(["migrate", "plan", str(product), "--next", "--yes"]) == 0
+    assert run(["trust", "list", "--product", str(product), "--on", "2026-07-01", "--fail-within", "1d"]) == 0
+    assert run(["trust", "list", "--on", "2026-07-01", "--fail-within", "1d"]) == 0  # nobody's product

@@ -44,14 +44,16 @@ def template(policy: str, prefix: str = "") -> dict[str, Any]:
     }
 
 
-def register_ca(aws: Aws, ca: Authority, role_arn: str, policy: str, *, dry_run: bool = False) -> dict[str, Any]:
+def register_ca(aws: Aws | None, ca: Authority, role_arn: str, policy: str, *, dry_run: bool = False) -> dict[str, Any]:
     """Register the CA with just-in-time provisioning switched on. Once: a CA that is there already is left as it is.
 
-    Returns {"id", "arn", "registered": bool}; "arn" is None when it would be registered.
+    Returns {"id", "arn", "registered": bool}; "arn" is None when it would be registered. `aws` is None in a dry run that asks nothing.
     """
     from cryptography.hazmat.primitives.serialization import Encoding
 
     identifier = hashlib.sha256(ca.certificate.public_bytes(Encoding.DER)).hexdigest()
+    if aws is None:
+        return {"id": identifier, "arn": None, "registered": False}
     try:
         found = aws.call("describe_ca_certificate", certificateId=identifier)["certificateDescription"]
         return {"id": found["certificateId"], "arn": found["certificateArn"], "registered": False}

@@ -8,6 +8,7 @@ certificates made since, and takes the one with this device's key. Killed anywhe
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -27,16 +28,24 @@ from provisioning.trust import der
 
 # How far this computer's clock may be behind AWS's when looking for a certificate that was made since.
 _CLOCK_SLACK = 900  # seconds
+_COMMON_NAME_LIMIT = 64  # characters (RFC 5280, appendix A.1); things have twice as many
+_THING_NAME = re.compile(r"[a-zA-Z0-9:_-]{1,128}")  # CreateThing
 _PAGE = 250  # certificates a page: AWS's maximum
 
 
 @dataclass(frozen=True)
 class Unit:
-    """What is registered: the thing's name (the client id), and where key and certificate lie here."""
+    """What is registered: the thing's name (the client id), where key and certificate lie here, and the certificate's common name where
+    the thing's is too long for one."""
 
     device: str
     key: Path
     certificate: Path
+    short: str = ""
+
+    @property
+    def common_name(self) -> str:
+        return self.device if len(self.device) <= _COMMON_NAME_LIMIT else self.short
 
 
 @dataclass(frozen=True)
@@ -51,38 +60,24 @@ class Result:
     hint: str = ""
 
 
-def policy_document(region: str, partition: str, account: str = "*") -> dict[str, Any]:
-    """What a device may do: connect under its own name, and publish, receive and subscribe below it."""
-    arn = f"arn:{partition}:iot:{region}:{account}"
-    thing = "${iot:Connection.Thing.ThingName}"
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Action": "iot:Connect",
-                "Resource": f"{arn}:client/{thing}",
-                "Condition": {"Bool": {"iot:Connection.Thing.IsAttached": ["true"]}},
-            },
-            {"Effect": "Allow", "Action": ["iot:Publish", "iot:Receive"], "Resource": f"{arn}:topic/{thing}/*"},
-            {"Effect": "Allow", "Action": "iot:Subscribe", "Resource": f"{arn}:topicfilter/{thing}/*"},
-        ],
-    }
-
-
-def ensure_policy(aws: Aws, name: str, document: dict[str, Any] | None) -> bool:
-    """Make the policy when it is not there; True when it was made. An existing one is never changed.
+def ensure_policy(aws: Aws, name: str, document: dict[str, Any] | None) -> str:
+    """Make the policy when it is not there: "made", "there", or "differs" for one that is there and says something else than `document`; it
+    is never changed.
 
     Raises InputError when it has to be made and there is no document for it.
     """
     try:
-        aws.call("get_policy", policyName=name)
+        found = aws.call("get_policy", policyName=name)
     except NotFound:
         if document is None:
             raise InputError("no-policy", f"There is no policy {name!r} in {aws.region}.", "Correct --policy, or leave it out.") from None
         aws.call("create_policy", policyName=name, policyDocument=json.dumps(document))
-        return True
-    return False
+        return "made"
+    try:
+        same = document is None or json.loads(found["policyDocument"]) == document
+    except (KeyError, TypeError, ValueError, RecursionError):
+        same = False
+    return "there" if same else "differs"
 
 
 def register(
@@ -109,13 +104,18 @@ def register(
     return results
 
 
-def plan(aws: Aws, units: Iterable[Unit], journal: Journal) -> list[Result]:
-    """What `register` would do, with questions only: `done` holds the steps that are missing."""
+def plan(aws: Aws | None, units: Iterable[Unit], journal: Journal) -> list[Result]:
+    """What `register` would do, with questions only: `done` holds the steps that are missing. Without `aws`: by the journal alone."""
     results = []
     for unit in units:
+        try:
+            _check_names(unit)
+        except InputError as e:
+            results.append(Result(unit.device, "error", message=e.message, hint=e.hint))
+            continue
         known = journal.of(unit.device)
         missing = [step for step in ("thing", "certificate", "policy", "done") if step not in known] if "done" not in known else []
-        if missing and "certificate" not in known and _principals(aws, unit.device):
+        if aws is not None and missing and "certificate" not in known and _principals(aws, unit.device):
             results.append(Result(unit.device, "pass", done=("look at the certificate that its thing has already", *missing[1:])))
             continue
         results.append(Result(unit.device, "pass", known.get("certificate", {}).get("id"), tuple(_NAMES[s] for s in missing)))
@@ -126,6 +126,7 @@ _NAMES = {"thing": "make the thing", "certificate": "make the certificate", "pol
 
 
 def _register_one(aws: Aws, unit: Unit, policy: str, journal: Journal, now: Callable[[], float]) -> Result:
+    _check_names(unit)
     known = journal.of(unit.device)
     done: list[str] = []
     if "certificate" in known and not unit.certificate.exists():
@@ -154,6 +155,22 @@ def _register_one(aws: Aws, unit: Unit, policy: str, journal: Journal, now: Call
     aws.call("attach_thing_principal", thingName=unit.device, principal=certificate["arn"])
     journal.add(unit.device, "done")
     return Result(unit.device, "pass", certificate["id"], (*done, "attached"))
+
+
+def _check_names(unit: Unit) -> None:
+    """Raises InputError, before anything is made, for a name that AWS would refuse in the middle."""
+    if not _THING_NAME.fullmatch(unit.device):
+        raise InputError(
+            "bad-thing-name",
+            f"{unit.device[:40]!r} cannot be the name of a thing: AWS takes 1 to 128 letters, digits, ':', '_' and '-'.",
+            "Give the product a client_id of such characters, such as '{device}' with other ids.",
+        )
+    if not 1 <= len(unit.common_name) <= _COMMON_NAME_LIMIT:
+        raise InputError(
+            "bad-thing-name",
+            f"{unit.device[:40]!r}… has {len(unit.device)} characters, and a certificate's common name at most {_COMMON_NAME_LIMIT}.",
+            "Give the product a shorter client_id.",
+        )
 
 
 def _public_key(unit: Unit) -> bytes:
@@ -206,7 +223,7 @@ def _make_certificate(aws: Aws, unit: Unit, wanted: bytes, journal: Journal, now
             f"{unit.certificate} is no certificate of {unit.device} in AWS, and its key is not here.",
             "Move the certificate away: a new key and certificate are made then.",
         )
-    request = csr.request_for(csr.load_or_make_key(unit.key), unit.device)
+    request = csr.request_for(csr.load_or_make_key(unit.key), unit.common_name)
     since = journal.of(unit.device).get("request", {}).get("at")
     if since is None:
         since = int(now())
