@@ -3,13 +3,13 @@ set that has some."""
 
 from ubinascii import a2b_base64
 
-from . import der
+from . import tlslink
 
 
 def add(ctx, path, info):
     """Append to the TLS context `ctx`, which has the device's certificate and key, what follows it in the file: the C library takes one
     certificate a call, and the key each time."""
-    key = der.load(path + info["key"], b"PRIVATE KEY")
+    key = tlslink.der(path + info["key"], b"PRIVATE KEY")
     d = None
     n = 0
     with open(path + info["cert"], "rb") as f:

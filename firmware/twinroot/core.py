@@ -1,8 +1,6 @@
 """connect(): one pass over the routes of the active set, in the order that policy.py gives. What a board that is well never needs is
 in failing.py."""
 
-import gc
-
 from utime import sleep_ms, ticks_diff, ticks_ms
 
 import twinroot
@@ -107,7 +105,7 @@ def connect(timeout=20, prefer=False, wait=True):
         if k:
             if k.wire.dead or not (k.ok or k.wire.block):
                 _failing().ended(k)
-            close()
+            k = close()  # nothing of it is held while the next one is opened
         while wait and pause():
             sleep_ms(250)
         if _trial():
@@ -122,12 +120,13 @@ def connect(timeout=20, prefer=False, wait=True):
 def _pass(ms, prefer):
     global _link, _kept
     s, pol = state()
+    n = twinroot.SET
+    p = sets.path(n)
     i = pol.begin(clock.now(), prefer)
     while True:
         try:
             clock.check(s)
-            gc.collect()
-            _link = k = tlslink.open(s["routes"][i], s, sets.path(twinroot.SET), ms)
+            _link = k = tlslink.open(s["routes"][i], s, p, ms)
             break
         except OSError as e:
             i = _failing().route(e, s)
@@ -138,16 +137,20 @@ def _pass(ms, prefer):
     d["last"] = k.route
     d["since"] = pol.since
     if _own or "fails" in d:
-        d["fails"] = [twinroot.SET, pol.fails, 0]
+        d["fails"] = [n, pol.fails, 0]
         if _own and pol.fails <= 10:
             matters = _kept = True
-    if d["proven"] != twinroot.SET:
-        d["proven"] = twinroot.SET
+    if d["proven"] != n:
+        d["proven"] = n
         d.pop("trial", None)
         if "retired" in s:
             from . import guard
 
             guard.retire(s)
+        try:
+            open(p + s.get("sum", "proven"), "w").close()  # guard.proven()
+        except Exception:  # a file system that cannot be written, or a set.json that says odd things, costs this
+            pass
         stats.write()  # once for a set, however often today was written
     else:
         stats.save(matters)

@@ -1,11 +1,12 @@
-"""What has to outlive damage: the newest version that was rolled back, roots that are retired. It is kept in two files, each with a hash in
-front, and apart from the counters of health.json. Loaded when a set is on trial or is updated, and when one that retires roots connects."""
+"""What has to outlive damage, apart from the counters of health.json: which sets have proven themselves, a mark in the folder of each; the
+newest version that was rolled back, and roots that are retired, in two files with a hash each. Loaded when a set is on trial or is
+updated, and when one that retires roots connects."""
 
 import sys
 
 import uhashlib
 import ujson
-from ubinascii import hexlify
+import uos
 
 import twinroot
 
@@ -13,7 +14,7 @@ from . import sets
 
 
 def _digest(text):
-    return str(hexlify(uhashlib.sha256(text).digest()[:8]), "ascii")
+    return uhashlib.sha256(text).digest()[:8].hex()
 
 
 def read():
@@ -34,6 +35,16 @@ def write(g):
     t = _digest(t) + t
     for i in "01":
         sets.replace("guard." + i, t)
+
+
+def proven(n):
+    """True when a handshake has proven the set `n`: core.py has put an empty file beside its set.json then, named after what that holds.
+    littlefs vouches for names, not for what is in a file."""
+    try:
+        uos.stat(sets.path(n) + sets.read(n).get("sum", "proven"))
+        return True
+    except (OSError, TypeError):
+        return False
 
 
 def retire(s):

@@ -1,5 +1,5 @@
 """A small MQTT 3.1.1 client, QoS 0 and 1, for builds without umqtt.simple: the same names and the same calls. It is a
-stream protocol only; connecting is in client.py."""
+stream protocol only; connecting is in session.py."""
 
 
 class MQTTException(OSError):

@@ -16,7 +16,6 @@ import uhashlib
 import ujson
 import uos
 import ustruct
-from ubinascii import hexlify
 
 import twinroot
 
@@ -177,7 +176,7 @@ class Update:
         name, _, digest = self.man["files"][self.i]
         if self.f:
             self.f.close()
-        if str(hexlify(self.h.digest()), "ascii") != digest:
+        if self.h.digest().hex() != digest:
             raise _no(name)
         if self.f:
             uos.rename(self.at + ".new", self.at)
@@ -274,4 +273,5 @@ class Topic:
 def restart():
     """Use the set that is active now, with its package: before the next connect(), instead of a reset."""
     twinroot.core.close()
+    twinroot.core.tlslink._kept = None
     twinroot.load()

@@ -3,7 +3,6 @@
 import uhashlib
 import ujson
 from micropython import const
-from ubinascii import hexlify
 
 from . import sets
 
@@ -12,12 +11,12 @@ _LONGEST = const(16384)  # bytes of set.json
 
 
 def _digest(data):
-    return hexlify(uhashlib.sha256(data).digest())
+    return uhashlib.sha256(data).digest().hex()
 
 
 def seal(text):
     """The bytes `text` of a set.json with their hash in it."""
-    return text[:-1] + _SUM + _digest(text[:-1])[:16] + b'"}'
+    return text[:-1] + _SUM + _digest(text[:-1])[:16].encode() + b'"}'
 
 
 def whole(n):
@@ -33,7 +32,7 @@ def whole(n):
         for name in files:
             if name[0] != "/":
                 with open(p + name, "rb") as f:
-                    if _digest(f.read()) != files[name].encode():
+                    if _digest(f.read()) != files[name]:
                         return False
         sets.read(n)
         return True

@@ -1,5 +1,5 @@
 """One verified TLS connection over one route. There is no way to switch verification off, and none to leave out the
-server's name."""
+server's name. Certificates are PEM in flash, for people, and DER at the moment of loading: the only form that every build accepts."""
 
 import gc
 
@@ -9,13 +9,17 @@ import uio
 import uselect
 import usocket
 from micropython import const
+from ubinascii import a2b_base64
 from utime import ticks_add, ticks_diff, ticks_ms
 
 import twinroot
 
-from . import der
-
 _ETIMEDOUT = const(110)
+_SHORT = const(8)  # bytes of a digest by which a root is told from the others of its route
+
+# [route, its context, the beginning of each root's SHA-256]. A context serves every connection of its route. It is kept while there is
+# none, for others would take apart the 3 KB in one piece that the next one needs.
+_kept = None
 
 
 class Wire(uio.IOBase):
@@ -98,10 +102,27 @@ class Link:
         self.wire.s.close()
 
 
+def der(path, label):
+    """DER of the first block in the file whose label ends with `label` ("CERTIFICATE", "PRIVATE KEY"). ValueError
+    when there is none. Decoded line by line: the file is larger than its DER, and never in memory as a whole."""
+    d = None
+    with uio.open(path, "rb") as f:
+        for line in f:
+            if line[:2] == b"\x30\x82" and d is None:  # 0 alone may begin a line of base64
+                return line + f.read()
+            if line[:5] == b"-----":
+                if d:
+                    return d
+                d = b"" if label + b"-----" in line else None
+            elif d is not None:
+                d += a2b_base64(line)
+    raise ValueError("invalid PEM")
+
+
 def open(route, info, path, ms):
     """A verified Link over `route` of the set `info`, whose files are in `path`. `ms`: for TCP, and again for the handshake.
     Raises the package's errors."""
-    anchors = {}
+    global _kept
     seen = []  # digest of the top certificate, the beginning of each, the leaf whole
     s = wire = link = None
 
@@ -109,28 +130,33 @@ def open(route, info, path, ms):
         # Called root first. An exception must not cross the C library.
         try:
             if not seen:
-                seen.append(uhashlib.sha256(crt).digest())
+                seen.append(uhashlib.sha256(crt).digest()[:_SHORT])
             seen.append(bytes(crt[:400] if depth else crt))
         except Exception:  # no room: what is missing is missed when the failure is explained
             pass
         return 0
 
     try:
-        ctx = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-        ctx.verify_mode = tls.CERT_REQUIRED
-        for n in route["roots"]:
-            d = der.load(path + n + ".pem", b"CERTIFICATE")
-            anchors[uhashlib.sha256(d).digest()] = n
-            ctx.load_verify_locations(d)
-            d = None
+        k = _kept
+        if not k or k[0] is not route:
+            k = _kept = None
             gc.collect()
-        if info.get("cert"):
-            ctx.load_cert_chain(der.load(path + info["cert"], b"CERTIFICATE"), der.load(path + info["key"], b"PRIVATE KEY"))
-            if "chain" in info:
-                from . import chain
+            k = [route, tls.SSLContext(tls.PROTOCOL_TLS_CLIENT), b""]
+            k[1].verify_mode = tls.CERT_REQUIRED
+            for n in route["roots"]:
+                d = der(path + n + ".pem", b"CERTIFICATE")
+                k[2] += uhashlib.sha256(d).digest()[:_SHORT]
+                k[1].load_verify_locations(d)
+                d = None
+                gc.collect()
+            if info.get("cert"):
+                k[1].load_cert_chain(der(path + info["cert"], b"CERTIFICATE"), der(path + info["key"], b"PRIVATE KEY"))
+                if "chain" in info:
+                    from . import chain
 
-                chain.add(ctx, path, info)
-        ctx.verify_callback = show
+                    chain.add(k[1], path, info)
+            _kept = k
+        k[1].verify_callback = show
         gc.collect()
         wire = True  # from here on it is not about our files
         at = host, port = route["host"], route["port"]
@@ -143,13 +169,12 @@ def open(route, info, path, ms):
         s.connect(usocket.getaddrinfo(*at)[0][-1])
         s.setblocking(False)
         wire = Wire(s, ms)
-        sock = ctx.wrap_socket(wire, server_hostname=host)
+        sock = k[1].wrap_socket(wire, server_hostname=host)
         wire.end = None
-        root = anchors.get(seen[0]) if seen else route["roots"][0] if len(anchors) == 1 else None
-        link = Link(sock, wire, route["name"], root)
-        # The TLS library keeps the callback, and with it these, for as long as the connection.
-        seen.clear()
-        anchors.clear()
+        r = route["roots"]
+        i = k[2].find(seen[0]) if seen else 1 - len(r)
+        link = Link(sock, wire, route["name"], r[i // _SHORT] if i >= 0 else None)
+        k[1].verify_callback = None  # it would be kept, and what it has seen
         return link
     except Exception as e:
         from . import classify

@@ -7,11 +7,10 @@ import sys
 import uhashlib
 import uos
 from micropython import const
-from ubinascii import hexlify
 
 import twinroot
 
-from . import clock, core, der, errors, guard, policy, seal, sets, slots, stats
+from . import clock, core, errors, guard, policy, seal, sets, slots, stats
 
 _HOURS = const(4)  # comparisons, an hour or more apart, that a set has to lose; no portal lasts that long
 
@@ -22,7 +21,7 @@ def _judged():
     """True when the set in use may be left for the one before."""
     global _whole
     n = twinroot.SET
-    if stats.data()["proven"] != n:
+    if not guard.proven(n):
         return True
     if _whole is None:
         _whole = seal.whole(n)
@@ -30,9 +29,9 @@ def _judged():
 
 
 def _before(n):
-    """The set to compare with: the one that has proven itself, or the newest whole one before."""
-    for m in [stats.data()["proven"]] + sorted([int(d) for d in uos.listdir(sets.ROOT) if d.isdigit()], reverse=True):
-        if 0 < m < n and seal.whole(m):
+    """The set to compare with: the newest whole one before that has proven itself, or the newest whole one."""
+    for m in sorted([int(d) for d in uos.listdir(sets.ROOT) if d.isdigit()], key=lambda m: (not guard.proven(m), -m)):
+        if m < n and seal.whole(m):
             return m
     return 0
 
@@ -77,6 +76,7 @@ def _instead(e, ms):
 
 def _use(m):
     """Turn to the set `m`, whatever is active."""
+    core.tlslink._kept = None  # memory holds one
     try:
         twinroot.load(m)
     except TypeError:  # the loader of the first release, which no update over the air replaces
@@ -104,7 +104,7 @@ def _count(n, m, version):
         t[1] += 1
         t[2] = now
         if t[1] >= _HOURS:
-            if d["proven"] != n:  # not merely damaged
+            if not guard.proven(n) and seal.whole(n):  # not merely damaged: its version may be anything then
                 g = guard.read()
                 g["refused"] = max(version, g["refused"])
                 guard.write(g)
@@ -117,6 +117,7 @@ def _count(n, m, version):
 def again(timeout, prefer):
     """Turn to the set on trial, for which an older one stands in, and connect."""
     d = stats.data()
+    core.tlslink._kept = None
     twinroot.load()
     twinroot.stats._d = d
     if twinroot.SET != d["trial"][0]:  # its code does not load any more
@@ -145,5 +146,5 @@ def strip(s):
 
 
 def _fingerprint(name):
-    d = der.load(sets.path(twinroot.SET) + name + ".pem", b"CERTIFICATE")
-    return str(hexlify(uhashlib.sha256(d).digest()), "ascii")
+    d = core.tlslink.der(sets.path(twinroot.SET) + name + ".pem", b"CERTIFICATE")
+    return uhashlib.sha256(d).digest().hex()

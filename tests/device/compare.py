@@ -37,8 +37,8 @@ class _Socket:  # the name of the endpoint leads to loopback, as DNS would do it
     def getaddrinfo(self, host, port, *rest):
         return _real("127.0.0.1", PORT, *rest) if host == HOST else _real(host, port, *rest)
 def der(n):
-    from twinroot import der
-    return der.load("/trust/1/" + n, b"PRIVATE KEY" if "key" in n else b"CERTIFICATE")
+    from twinroot import tlslink
+    return tlslink.der("/trust/1/" + n, b"PRIVATE KEY" if "key" in n else b"CERTIFICATE")
 def context(*roots):
     import tls
     c = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)

@@ -13,8 +13,10 @@ import pytest
 
 from provisioning.bundle.bundle import sealed
 from tests.device import sets
+from tests.device.behaviours import at_once
 from tests.device.jail import Board
-from tests.device.test_sets import TIME
+from tests.device.server import echo
+from tests.device.test_sets import HOURLY, PROVEN_1, TIME, bad_set, guarded
 from tests.device.world import ATS, LEGACY, World
 
 # Each case: a path and what it holds then. The rest of /trust is put back before it.
@@ -132,7 +134,7 @@ def run(tmp_path: Path, choose: Any) -> tuple[list[tuple[str, bytes]], list[list
             built = world.build(number, ats.address, legacy.address)
             path = f"/trust/{number}/set.json"
             files |= built | {path: sealed(json.loads(built[path]))}
-        guard = json.dumps({"proven": 2, "refused": 7, "retired": []})
+        guard = json.dumps({"refused": 7, "retired": []})
         guarded = (hashlib.sha256(guard.encode()).hexdigest()[:16] + guard).encode()
         tree = sets.board(2, files) | {
             "/trust/health.json": json.dumps(HEALTH).encode(),
@@ -182,6 +184,53 @@ def test_set(tmp_path: Path) -> None:
     cases, out = run(tmp_path, choose)
     judge(cases, out, 3)
     assert {row[2] for row in out} == {1, 2}
+
+
+@pytest.mark.parametrize(
+    "health", [None, b"", b'{"v":1,"proven":0,"last":"ats","since":0,"routes":{},"roots":{}}', PROVEN_1["/trust/health.json"]]
+)
+def test_what_was_proven_once_is_never_rolled_back(tmp_path: Path, health: bytes | None) -> None:
+    """Its counters are lost, or name another set; then its server falls silent for hours, and that of the set before does not."""
+    world = World(tmp_path)
+    with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy, world.server(ATS, world.ats) as elsewhere:
+        one, two = (world.build(n, at.address, legacy.address) for n, at in ((1, ats), (2, elsewhere)))
+        two["/trust/2/set.json"] = sealed(json.loads(two["/trust/2/set.json"]))
+        board = Board(tmp_path / "board", sets.board(2, one, two) | PROVEN_1)
+        assert board.run(HOURLY % 1).json["health"]["proven"] == 2
+        elsewhere.behaviour = legacy.behaviour = at_once
+        lost = {path: data for path, data in board.tree().items() if path != "/trust/health.json"}
+        board = Board(tmp_path / "again", lost if health is None else lost | {"/trust/health.json": health})
+        d = board.run(HOURLY % 6).json
+        assert [(o[0], o[3]) for o in d["out"]] == [("network", 2)] * 6
+        assert (d["active"], "trial" in d["health"]) == (2, False)
+        elsewhere.behaviour = echo(world.context(ATS, world.ats))
+        assert board.run(HOURLY % 1).json["out"][0][3] == 2
+
+
+def test_counters_that_name_a_set_as_proven_prove_nothing(tmp_path: Path) -> None:
+    """One bit of health.json, and a set that has never connected would have been left alone for ever."""
+    world = World(tmp_path)
+    with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy:
+        one, two = world.build(1, ats.address, legacy.address), bad_set(world, 2, ats, legacy)
+        health = {"/trust/health.json": PROVEN_1["/trust/health.json"].replace(b'"proven":1', b'"proven":2')}
+        d = Board(tmp_path / "board", sets.board(2, one, two) | health).run(HOURLY % 5).json
+        assert [(o[0], o[3], d["active"]) for o in d["out"]] == [("ok", 1, 1)] * 5
+
+
+def test_a_version_that_damage_has_written_is_not_refused(tmp_path: Path) -> None:
+    """It would keep every later one off the board."""
+    world = World(tmp_path)
+    with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy:
+        one, two = world.build(1, ats.address, legacy.address), bad_set(world, 2, ats, legacy)
+        text = sealed(json.loads(two["/trust/2/set.json"]))
+        bent = text.replace(b'"version":2', b'"version":9')
+        assert bent != text
+        board = Board(tmp_path / "board", sets.board(2, one, two | {"/trust/2/set.json": bent}) | PROVEN_1)
+        assert board.run(HOURLY % 5).json["active"] == 1
+        assert "/trust/guard.0" not in board.tree()
+        board.put({"/trust/active": b"2", "/trust/2/set.json": text})
+        assert board.run(HOURLY.replace("skew = 0", "skew = 99 * 3700") % 6).json["active"] == 1
+        assert guarded(board)["refused"] == 2
 
 
 @pytest.mark.long

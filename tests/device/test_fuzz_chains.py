@@ -44,7 +44,7 @@ for i in range(%d):
         core._pol.last, core._pol.quiet = 0, None  # each time as on the first day
         link = core.connect(5, True, False)
         what = "connected over " + link.route
-        link.close()
+        link = link.close()
     except OSError as e:
         what = "%%s %%s" %% (e.kind, e.route) if e.route else str(e)
         text = str(e)

@@ -133,7 +133,7 @@ def packet():
 def stream():
     return b"".join([packet() for _ in range(rand(4))])
 def session():
-    c = twinroot.client._kind(base)("t", "", 8883, None, None, 60)
+    c = twinroot.session._kind(base)("t", "", 8883, None, None, 60)
     c.set_callback(None if rand(2) else lambda t, m: None)
     c.connect()
     what = rand(5)

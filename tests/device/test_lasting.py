@@ -118,7 +118,7 @@ SURVIVOR = """
 import json, twinroot
 twinroot.core.CONFIRM_MS = 0
 old = twinroot.core
-c = twinroot.client._kind(twinroot.client._base(False))("t-1", keepalive=60)
+c = twinroot.session._kind(twinroot.client._base(False))("t-1", keepalive=60)
 out = []
 for i in range(6):
     try:
@@ -204,7 +204,7 @@ from binascii import hexlify
 out = []
 for name in %r:
     try:
-        out.append(str(hexlify(twinroot.der.load("/" + name, b"CERTIFICATE")), "ascii"))
+        out.append(str(hexlify(twinroot.tlslink.der("/" + name, b"CERTIFICATE")), "ascii"))
     except ValueError as e:
         out.append(str(e))
 print(json.dumps(out))

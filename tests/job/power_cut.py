@@ -25,7 +25,7 @@ from provisioning.link.transport.stream import record
 from provisioning.resources import folder
 
 # What selftest() needs of the connection package: fewer files, more states in the same time.
-MODULES = ("core", "check", "sets", "slots", "stats", "clock", "errors", "policy", "tlslink", "der")
+MODULES = ("core", "check", "sets", "slots", "stats", "clock", "errors", "policy", "tlslink")
 
 
 @dataclass(frozen=True)
