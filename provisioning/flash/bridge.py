@@ -4,10 +4,17 @@ Why: the port is ours from the first question to the board's report, so no other
 one program closes the port and the next one opens it; and esptool sets the time limit of its port for every command, which pyserial turns
 into a negotiation of 150 ms over RFC 2217. esptool's rate change is seen in the stream (command 0x0F, "Serial Protocol" in its
 documentation) and made here, after the answer and before anything else passes.
+
+Any local user can connect to a loopback port, and whoever got in could read a flash or write one. So the first thing that counts is a word
+that only the process which was started for this run has been told, by its standard input (tool.py sends it); whoever does not say it is
+not served and does not keep the right one out.
 """
 
 from __future__ import annotations
 
+import hmac
+import secrets
+import selectors
 import socket
 import struct
 import threading
@@ -24,17 +31,20 @@ _CONNECT = 30.0  # seconds for esptool to start and connect
 _SLICE = 0.2  # seconds until an end is noticed
 _WIRE_SLICE = 0.02  # the same on the wire, which wakes up this often anyway (link/port.py)
 _CHUNK = 16384
+_STRANGERS = 16  # connections that have not said the word yet; the oldest goes when another one comes
 
 
 class Bridge:
-    """`url` is what esptool opens. One connection; use as a context manager. `failure` says what went wrong with the port."""
+    """`url` is what esptool opens, the word at its end. One connection; use as a context manager. `failure` says what went wrong with the
+    port."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._stop = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1)
-        self._listener.settimeout(_SLICE)
-        self.url = f"socket://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=_STRANGERS)
+        self._listener.setblocking(False)
+        self._word = secrets.token_hex(16)
+        self.url = f"socket://127.0.0.1:{self._listener.getsockname()[1]}/{self._word}"
         self.failure: TwinrootError | None = None
         self._wanted: int | None = None  # the rate that was asked for and not answered yet
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -71,16 +81,42 @@ class Bridge:
             self._stop.set()
 
     def _accept(self) -> socket.socket | None:
-        while not self._stop.is_set():
+        """The connection that says the word first; None at the end of the session."""
+        expected = f"{self._word}\n".encode()
+        heard: dict[socket.socket, bytes] = {}
+        with selectors.DefaultSelector() as ready:
+            ready.register(self._listener, selectors.EVENT_READ)
             try:
-                client, _ = self._listener.accept()
-            except TimeoutError:
-                continue
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            client.settimeout(_SLICE)
-            self._listener.close()  # one esptool, and nobody else
-            return client
+                while not self._stop.is_set():
+                    for key, _ in ready.select(_SLICE):
+                        if key.fileobj is self._listener:
+                            self._meet(ready, heard)
+                            continue
+                        client = next(each for each in heard if each is key.fileobj)
+                        heard[client] += _peek(client, len(expected) - len(heard[client]))
+                        if hmac.compare_digest(heard[client], expected):
+                            del heard[client]
+                            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                            client.settimeout(_SLICE)
+                            self._listener.close()  # one esptool, and nobody else
+                            return client
+                        if not expected.startswith(heard[client]) or not heard[client]:
+                            _refuse(ready, heard, client)
+            finally:
+                for client in heard:
+                    client.close()
         return None
+
+    def _meet(self, ready: selectors.BaseSelector, heard: dict[socket.socket, bytes]) -> None:
+        try:
+            client, _ = self._listener.accept()
+        except OSError:
+            return
+        client.setblocking(False)
+        if len(heard) >= _STRANGERS:
+            _refuse(ready, heard, next(iter(heard)))
+        heard[client] = b""
+        ready.register(client, selectors.EVENT_READ)
 
     def _down(self, client: socket.socket) -> None:
         """esptool to the board, until esptool hangs up."""
@@ -129,3 +165,17 @@ class Bridge:
             self._stop.set()
         except OSError:
             self._stop.set()  # esptool hung up; _down notices, too
+
+
+def _peek(client: socket.socket, count: int) -> bytes:
+    """What a stranger said, at most `count` bytes; something wrong where the connection is gone."""
+    try:
+        return client.recv(count) or b"\0"
+    except OSError:
+        return b"\0"
+
+
+def _refuse(ready: selectors.BaseSelector, heard: dict[socket.socket, bytes], client: socket.socket) -> None:
+    ready.unregister(client)
+    del heard[client]
+    client.close()

@@ -13,6 +13,7 @@ from provisioning.errors import StationError, TwinrootError
 from provisioning.flash import baud, process
 from provisioning.flash.line import Endpoint, Line
 from provisioning.flash.sayings import SLOWER, explain
+from provisioning.flash.warm import Told
 from provisioning.link.events import Event, Listener, silent
 
 
@@ -72,7 +73,8 @@ def write(
             with line.session(in_loader and done.attempts == 1) as endpoint:
                 argv = process.command(_arguments(board, endpoint, rate, parts, skip_same))
                 listen = _both(follower, lambda text: _last_word(text, line, endpoint))
-                ended = process.run(argv, line.log, listen, silence, line.source)
+                source = Told(line.source) if endpoint.bridge is not None else line.source
+                ended = process.run(argv, line.log, listen, silence, source)
         except TwinrootError as error:
             raise Failed(error, done) from None  # the loader cannot be entered again, or there is no esptool
         done.seconds += ended.seconds

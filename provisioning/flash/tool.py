@@ -14,6 +14,8 @@ import runpy
 import signal
 import socket
 import sys
+import urllib.parse
+from typing import Any
 
 # What esptool imports only while it works; those that are not there (another release) come when it needs them.
 _LATER = ("esptool.cmds", "rich.progress", "rich.live", "serial.urlhandler.protocol_socket", "zlib")
@@ -43,6 +45,7 @@ def prepare() -> None:
             continue
     _no_dumps(loader)
     _no_question(loader)
+    _say_word()
 
 
 def _no_dumps(loader: object) -> None:
@@ -64,6 +67,23 @@ def _no_question(loader: object) -> None:
         raise error("esp32 has no chip id")
 
     rom.get_chip_id = get_chip_id
+
+
+def _say_word() -> None:
+    """A port socket://HOST:NUMBER/WORD is one that serves those who say WORD first (bridge.py); pyserial itself ignores the path."""
+    try:
+        port = importlib.import_module("serial.urlhandler.protocol_socket").Serial
+    except (ImportError, AttributeError):
+        return
+    connect = port.open
+
+    def open_(self: Any) -> None:
+        connect(self)
+        word = urllib.parse.urlsplit(self.portstr).path.strip("/")
+        if word:
+            self._socket.sendall(f"{word}\n".encode())
+
+    port.open = open_
 
 
 def _run(arguments: list[str]) -> None:

@@ -46,3 +46,15 @@ class Warm:
             for pipe in (unused.stdin, unused.stdout):
                 if pipe is not None:
                     pipe.close()
+
+
+class Told:
+    """What is ready in `source`, else one that starts now: an esptool that gets its arguments by its standard input in any case. The word
+    that opens a bridge is among them, and everybody can read a command line."""
+
+    def __init__(self, source: process.Source | None) -> None:
+        self._source = source
+
+    def take(self, argv: Sequence[str]) -> process.Running | None:
+        ready = self._source.take(argv) if self._source is not None else None
+        return ready if ready is not None else Warm().take(argv)
