@@ -7,10 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-
-def one_line(text: str) -> str:
-    """`text` as one line a terminal can show: a name that came from outside may hold line ends, escapes and bytes that are no text."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+from provisioning.foreign import one_line
 
 
 class TwinrootError(Exception):

@@ -12,6 +12,7 @@ import click
 
 from provisioning.cli._output import emit, mode, say
 from provisioning.errors import InputError
+from provisioning.foreign import one_line
 
 if TYPE_CHECKING:
     from provisioning.job.many import Row, Watch
@@ -121,7 +122,7 @@ def finish_all(rows: Sequence[Row], began: float, name: str = "reports") -> int:
 def _table(rows: Sequence[Row], result: dict[str, Any]) -> str:
     lines = []
     for row in rows:
-        report = row.report
+        report = {name: one_line(value) if isinstance(value, str) else value for name, value in row.report.items()}
         lines.append(
             f"{report['outcome'].upper():<6}{row.port:<28}{report['mac'] or '-':<19}{report['device'] or '-':<18}{report['message']}"
         )

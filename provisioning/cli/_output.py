@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from provisioning import foreign
 from provisioning.errors import StationError, TwinrootError
 
 
@@ -41,7 +42,7 @@ def _plain(value: Any) -> Any:
 def show(line: str) -> None:
     """One line of the result, on standard output. StationError when nobody can receive it (a closed pipe, a full disk)."""
     try:
-        click.echo(line)
+        click.echo(foreign.lines(line))
     except OSError as error:
         # Python flushes standard output once more at its end, and would then complain in words of its own.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -55,7 +56,7 @@ def show(line: str) -> None:
 def emit(data: Mapping[str, Any], text: str | Callable[[], str] = "") -> None:
     """Print the command's result: `data` as one JSON object with --json, else `text` (a callable is only asked for then)."""
     if mode.json:
-        show(json.dumps(data, default=_plain, ensure_ascii=False))
+        show(foreign.json_text(json.dumps(data, default=_plain, ensure_ascii=False)))
         return
     shown = text if isinstance(text, str) else text()
     if shown:
@@ -86,4 +87,4 @@ def tell(error: TwinrootError) -> None:
 
 def say(line: str = "") -> None:
     """A message for people, on standard error, in every mode."""
-    click.echo(line, err=True)
+    click.echo(foreign.lines(line), err=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from provisioning.cli._output import emit, mode, say
+from provisioning.foreign import one_line
 from provisioning.link.events import Event, Listener
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def progress() -> Iterator[Listener]:
             elif event.kind == "bytes":
                 bar.update(task, completed=event.data["done"], total=event.data["total"])
             elif event.kind in ("note", "quiet"):
-                console.print(event.data["text"])
+                console.print(one_line(event.data["text"]), markup=False)
 
         yield listen
 
@@ -82,7 +83,7 @@ def _details(report: Report) -> list[str]:
     lines = []
     if report.mac or report.board:
         where = (("board", report.board), ("chip", report.chip), ("mac", report.mac), ("device", report.device))
-        lines.append("  " + "  ".join(f"{name} {value}" for name, value in where if value))
+        lines.append(one_line("  " + "  ".join(f"{name} {value}" for name, value in where if value)))
     wire = report.wire
     if report.transport and "sent" in wire:  # a flash run that broke off early has not counted yet
         files = f"{len(report.written)} files {'would be ' if report.code == 'dry-run' else ''}written"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from provisioning.foreign import one_line
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -29,11 +31,12 @@ class Rows:
         elif event.kind == "report":
             row["report"] = event.data
         elif event.kind in ("note", "quiet"):
-            return f"{port}: {event.data['text']}"
+            return one_line(f"{port}: {event.data['text']}")
         return ""
 
     def table(self) -> Table:
         """The table as it is now; with the sentence and the next step of what did not pass."""
+        from rich.markup import escape
         from rich.table import Table
 
         table = Table("port", "board", "device", "step", "done", "result")
@@ -41,7 +44,8 @@ class Rows:
             report = row.get("report", {})
             outcome = report.get("outcome", "")
             busy = ("", "") if outcome else (row.get("step", ""), row.get("done", ""))
-            table.add_row(port, report.get("mac") or "", report.get("device") or "", *busy, _result(report) if outcome else "")
+            cells = (port, report.get("mac") or "", report.get("device") or "", *busy)
+            table.add_row(*(escape(one_line(str(cell))) for cell in cells), _result(report) if outcome else "")
         return table
 
 
@@ -52,4 +56,4 @@ def _result(report: dict[str, Any]) -> str:
     head = f"[{STYLE[outcome]}]{outcome.upper()}[/] {report['code']}"
     if outcome == "pass":
         return head
-    return f"{head}\n{escape(report['message'])}\n[dim]next: {escape(report['hint'])}[/]"
+    return f"{head}\n{escape(one_line(report['message']))}\n[dim]next: {escape(one_line(report['hint']))}[/]"

@@ -6,6 +6,7 @@ import click
 
 from provisioning.cli._output import conclude
 from provisioning.errors import InputError
+from provisioning.foreign import one_line
 from provisioning.trust.endpoint import Endpoint, classify
 from provisioning.trust.related import related
 
@@ -47,4 +48,4 @@ def _text(e: Endpoint) -> str:
         rows += [("region", f"{e.region} ({e.partition})"), ("pair", e.pair or "none"), ("roots", ", ".join(e.roots) or "none")]
     rows += [(r.what, f"{r.host or 'unknown'}  ({r.how}: {r.note})") for r in related(e) if r.what != "pair"]
     rows += [("note", note) for note in e.notes]
-    return "\n".join([e.host, *(f"  {name:<19}{value}" for name, value in rows)])
+    return "\n".join([one_line(e.host), *(f"  {name:<19}{value}" for name, value in rows)])

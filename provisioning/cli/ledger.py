@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from provisioning.cli._output import conclude, emit, mode, say
+from provisioning.cli._output import show as show_line
 from provisioning.cli._path import PATH
+from provisioning.foreign import one_line
 
 if TYPE_CHECKING:
     from provisioning.ledger.entry import Entry
@@ -66,7 +68,8 @@ def _table(entries: list[Entry]) -> str:
             else fields.get("reason") or fields.get("product") or ""
         )
         at = entry.at[:19].replace("T", " ")
-        lines.append(f"{entry.seq:>5}  {at:<19}  {entry.kind:<8}{fields.get('mac', ''):<19}{fields.get('device', ''):<18}{what}")
+        row = f"{entry.seq:>5}  {at:<19}  {entry.kind:<8}{fields.get('mac', ''):<19}{fields.get('device', ''):<18}{what}"
+        lines.append(one_line(row))
     return "\n".join(lines)
 
 
@@ -132,7 +135,7 @@ def export(location: str | None, form: str, out: Path | None) -> None:
         emit({"ledger": ledger.location, "rows": len(entries), "format": form, "lines": lines})
     else:
         for line in lines:
-            click.echo(line)
+            show_line(line)
 
 
 @command.command()

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from provisioning import __version__
-from provisioning.cli._output import as_object, emit, mode, tell
+from provisioning.cli._output import as_object, emit, mode, say, tell
 from provisioning.errors import InputError, Interrupted, StationError, TwinrootError
 
 # Command, and the line of help that the overview shows: the files are imported only when their command runs, so that
@@ -201,5 +201,5 @@ def run(arguments: list[str] | None = None) -> int:
             )
         )
     if mode.debug:
-        traceback.print_exception(type(failure), failure, failure.__traceback__)
+        say("".join(traceback.format_exception(type(failure), failure, failure.__traceback__)).rstrip())
     return code

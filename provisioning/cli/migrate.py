@@ -13,6 +13,7 @@ import click
 from provisioning.cli._output import conclude, emit, say
 from provisioning.cli._path import PATH
 from provisioning.errors import BoardError, InputError
+from provisioning.foreign import one_line
 
 if TYPE_CHECKING:
     from provisioning.config.product import Product
@@ -140,7 +141,7 @@ def status(product: Path, files: tuple[Path, ...]) -> int:
     if fleet and fleet.behind:
         hint = "Stay in a phase with both routes until these devices have connected by one."
         failure = BoardError("devices-behind", f"{len(fleet.behind)} devices have never connected by an ATS root.", hint)
-    return conclude(data, "\n".join(lines), failure)
+    return conclude(data, "\n".join(map(one_line, lines)), failure)
 
 
 def _where(file: Path) -> tuple[str, int, str, str]:

@@ -10,6 +10,7 @@ import click
 from provisioning.cli._output import conclude, say
 from provisioning.cli._path import PATH
 from provisioning.errors import BoardError, InputError
+from provisioning.foreign import one_line
 
 
 @click.group()
@@ -106,8 +107,8 @@ def _root_text(row: dict[str, Any]) -> str:
 
 def _contents_text(found: Any) -> str:
     if found.error:
-        return f"{found.error}\n  next: {found.hint}" if found.hint else str(found.error)
-    lines = [f"{found.file}: {found.form}, {len(found.certificates)} certificate{'s' * (len(found.certificates) != 1)}"]
+        return "\n".join(one_line(line) for line in (found.error, f"  next: {found.hint}" if found.hint else "") if line)
+    lines = [f"{one_line(found.file)}: {found.form}, {len(found.certificates)} certificate{'s' * (len(found.certificates) != 1)}"]
     for c in found.certificates:
         lines.append(f"  {c.number}. {c.subject or 'unreadable'}")
         if c.subject:

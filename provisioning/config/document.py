@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.config.values import EnvText, Secret
-from provisioning.errors import InputError, one_line
+from provisioning.errors import InputError
+from provisioning.foreign import one_line
 
 Loc = tuple["str | int", ...]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from provisioning.errors import InputError
 from provisioning.ledger.entry import Entry
 
-_LINE = re.compile(r"(\d+) ([0-9a-f]{64})")
+_LINE = re.compile(r"([0-9]{1,18}) ([0-9a-f]{64})")
 
 
 def note(file: Path, entry: Entry) -> None:

@@ -63,6 +63,8 @@ FIELDS = {
     "settles": "the attempt that this run ended in another's stead",
 }
 
+# Fields that are texts in any row that this toolkit wrote, and that people are shown.
+_TEXTS = ("mac", "device", "certificate_sha256", "outcome", "code", "message", "reason", "product")
 _REFUSED = ("PRIVATE KEY", "BEGIN RSA", "BEGIN EC")
 
 
@@ -128,11 +130,17 @@ def checked(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def parse(body: str) -> Entry:
     """The entry whose canonical text is `body`. Raises ValueError for anything else."""
-    data = json.loads(body)
+    try:
+        data = json.loads(body)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
         raise ValueError("not a row of this format")
     try:
         core = {name: data.pop(name) for name in ("seq", "at", "kind", "attempt", "previous")}
     except KeyError as error:
         raise ValueError(f"no field {error}") from None
+    texts = [core[name] for name in ("at", "kind", "attempt", "previous")] + [data[name] for name in _TEXTS if name in data]
+    if type(core["seq"]) is not int or not all(isinstance(text, str) for text in texts):
+        raise ValueError("a field of another type")
     return Entry(fields=data, **core)

@@ -16,11 +16,12 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.engine import URL, Connection, Engine
 
 from provisioning.errors import InputError, StationError
 from provisioning.ledger import anchor
 from provisioning.ledger.entry import GENESIS, Entry, checked, parse
+from provisioning.ledger.location import Location, read
 
 BUSY_SECONDS = 30.0
 # Never another ledger: it would not know which serial numbers are taken, and give them to second boards.
@@ -70,30 +71,20 @@ def default_location() -> str:
     return str(Path(platformdirs.user_data_dir("twinroot", appauthor=False)) / "ledger.sqlite")
 
 
-def _url(location: str) -> URL:
-    if "://" in location:
-        try:
-            return make_url(location)
-        except sa.exc.ArgumentError:
-            raise InputError(
-                "bad-ledger", f"{location[:80]!r} is not a database URL.", "Give a path, or a URL such as sqlite:///PATH."
-            ) from None
-    return URL.create("sqlite", database=str(Path(location).expanduser().resolve()))
-
-
 class Ledger:
     """An open ledger. Use `with Ledger.open(…) as ledger`; safe in many processes, not shared between threads."""
 
-    def __init__(self, engine: Engine, shown: str, anchor_file: Path | None) -> None:
+    def __init__(self, engine: Engine, shown: str, anchor_file: Path | None, place: Location | None = None) -> None:
         self._engine = engine
+        self._place = place
         self.location = shown
         self.anchor_file = anchor_file
 
     @classmethod
     def open(cls, location: str | Path | None = None, *, create: bool = True) -> Ledger:
         """Open, and with `create` make, the ledger at a path or a database URL. Raises InputError or StationError."""
-        url = _url(str(location) if location is not None else default_location())
-        shown = url.render_as_string(hide_password=True)
+        place = read(str(location) if location is not None else default_location())
+        url, shown = place.url, place.shown
         anchor_file = None
         if url.get_backend_name() == "sqlite" and url.database:
             path = Path(url.database)
@@ -107,11 +98,15 @@ class Ledger:
             except OSError as error:
                 raise StationError("ledger-unusable", f"The ledger's folder cannot be made: {error}.", MEND) from None
         try:
-            ledger = cls(_engine(url), shown, anchor_file)
+            ledger = cls(_engine(url), shown, anchor_file, place)
             if create:
                 ledger._create()
         except sa.exc.NoSuchModuleError as error:
-            raise InputError("bad-ledger", f"No driver for this database: {error}.", "Install it, or use SQLite.") from None
+            raise InputError(
+                "bad-ledger", f"No driver for this database: {place.hide(str(error))}.", "Install it, or use SQLite."
+            ) from None
+        except (sa.exc.ArgumentError, TypeError, ValueError) as error:
+            raise InputError("bad-ledger", f"{shown} cannot be opened: {_said(error, place)}.", "Correct the URL.") from None
         except ImportError as error:
             raise StationError(
                 "ledger-driver", f"The database's driver is not installed: {error.name}.", f"pip install {error.name}"
@@ -135,7 +130,7 @@ class Ledger:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """One writing transaction, which no other process's can overlap."""
-        with _sentences(self.location), self._engine.begin() as connection:
+        with _sentences(self.location, self._place), self._engine.begin() as connection:
             if connection.dialect.name != "sqlite":
                 # SERIALIZABLE alone would end one of two writers with an error instead of letting it wait.
                 connection.execute(sa.text("LOCK TABLE entries IN EXCLUSIVE MODE")) if sa.inspect(connection).has_table("entries") else None
@@ -164,13 +159,13 @@ class Ledger:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The stored rows as they are, in order, unchecked: for `verify`."""
-        with _sentences(self.location), self._engine.connect() as connection:
+        with _sentences(self.location, self._place), self._engine.connect() as connection:
             for row in connection.execution_options(stream_results=True).execute(sa.select(ENTRIES).order_by(ENTRIES.c.seq)):
                 yield dict(row._mapping)
 
     def entries(self, **equal: str | None) -> Iterator[Entry]:
         """The entries in order; keywords name columns (mac, device, attempt, kind) and the value that they must have."""
-        with _sentences(self.location), self._engine.connect() as connection:
+        with _sentences(self.location, self._place), self._engine.connect() as connection:
             yield from select(connection, **equal)
 
 
@@ -205,12 +200,12 @@ def _engine(url: URL) -> Engine:
 
 
 @contextmanager
-def _sentences(location: str) -> Iterator[None]:
+def _sentences(location: str, place: Location | None = None) -> Iterator[None]:
     """What the database raises, as one sentence."""
     try:
         yield
     except sa.exc.OperationalError as error:
-        text = str(error.orig)
+        text = _said(error.orig, place)
         if "locked" in text or "busy" in text:
             raise StationError(
                 "ledger-busy",
@@ -218,6 +213,12 @@ def _sentences(location: str) -> Iterator[None]:
                 "Close the program that has it open.",
             ) from None
         raise StationError("ledger-unusable", f"The ledger {location} cannot be used: {text}.", MEND) from None
-    except (sa.exc.DatabaseError, ValueError) as error:
-        text = str(getattr(error, "orig", error))
+    except (sa.exc.SQLAlchemyError, ValueError, TypeError, RecursionError) as error:
+        text = _said(getattr(error, "orig", error), place)
         raise StationError("ledger-unusable", f"{location} is not a ledger of this toolkit: {text}.", MEND) from None
+
+
+def _said(error: object, place: Location | None) -> str:
+    """What a driver says, on one line and without the password."""
+    text = " ".join(str(error).split()).rstrip(".")
+    return place.hide(text) if place else text

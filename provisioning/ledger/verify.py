@@ -41,6 +41,9 @@ def verify(rows: Iterable[Mapping[str, Any]], heads: Mapping[int, str]) -> Verdi
     last, previous = 0, GENESIS
     for row in rows:
         seq = row["seq"]
+        if type(seq) is not int or not all(isinstance(row[name], str) for name in ("hash", "body")):
+            faults.append(Fault(last + 1, "row-unreadable", f"what stands where row {last + 1} belongs is no row"))
+            continue
         if seq != last + 1:
             faults.append(
                 Fault(
@@ -61,14 +64,15 @@ def verify(rows: Iterable[Mapping[str, Any]], heads: Mapping[int, str]) -> Verdi
 def _row(row: Mapping[str, Any], previous: str | None) -> list[Fault]:
     """What is wrong with one row; `previous` is the hash that it must continue, None where the row before is missing."""
     seq, body = row["seq"], row["body"]
-    if sha256(body) != row["hash"]:
-        return [Fault(seq, "row-edited", f"row {seq} does not have the hash that was recorded")]
     try:
+        if sha256(body) != row["hash"]:
+            return [Fault(seq, "row-edited", f"row {seq} does not have the hash that was recorded")]
         entry = parse(body)
-    except (ValueError, TypeError) as error:
+        is_canonical = entry.canonical() == body
+    except (ValueError, TypeError, RecursionError) as error:
         return [Fault(seq, "row-unreadable", f"row {seq} cannot be read: {error}")]
     faults = []
-    if entry.canonical() != body:
+    if not is_canonical:
         faults.append(Fault(seq, "row-edited", f"row {seq} is not in canonical form"))
     if entry.seq != seq:
         faults.append(Fault(seq, "row-moved", f"row {seq} was written as row {entry.seq}"))

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+from provisioning.foreign import one_line
 from provisioning.pem.kinds import CERTIFICATE, KEY
 from provisioning.pem.read import Block, Unreadable, blocks, wanted
 from provisioning.pem.tlv import DerError
@@ -125,7 +126,7 @@ def _describe(number: int, cert: der.Certificate | DerError, roots: Mapping[str,
         not_before=cert.not_before.strftime("%Y-%m-%d"),
         not_after=cert.not_after.strftime("%Y-%m-%d"),
         ca=cert.ca,
-        dns_names=cert.dns_names,
+        dns_names=tuple(map(one_line, cert.dns_names)),
         known=known,
         known_by=known_by,
         problems=tuple(problems),

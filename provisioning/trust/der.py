@@ -140,9 +140,18 @@ def name_text(name: Item) -> str:
     """A distinguished name as RFC 4514 writes it: last attribute first, commas escaped."""
     parts = []
     for kind, text in reversed(list(_attributes(name))):
-        escaped = "".join("\\" + c if c in ',+"\\<>;' else c for c in text)
+        escaped = "".join(_escaped(c) for c in text)
         parts.append(f"{ATTRIBUTE.get(kind, kind)}={escaped}")
     return ",".join(parts)
+
+
+def _escaped(character: str) -> str:
+    """RFC 4514 2.4: separators behind a backslash; so, as their UTF-8 in hex, what cannot be printed."""
+    if character in ',+"\\<>;':
+        return "\\" + character
+    if character.isprintable():
+        return character
+    return "".join(f"\\{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
 
 
 def algorithm_oid(item: Item) -> str:

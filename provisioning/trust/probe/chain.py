@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from provisioning.foreign import one_line
 from provisioning.pem.tlv import DerError
 from provisioning.trust import der, signature
 
@@ -138,7 +139,7 @@ def _strength(cert: der.Certificate) -> list[Problem]:
 def _leaf(leaf: der.Certificate, host: str) -> list[Problem]:
     found = []
     if not _is_named(leaf, host):
-        names = ", ".join(leaf.dns_names) or leaf.common_name or "no name"
+        names = one_line(", ".join(leaf.dns_names) or leaf.common_name or "no name")
         found.append(Problem("hostname", f"the certificate is for {names}, not for {host}"))
     if leaf.key_usage is not None and _DIGITAL_SIGNATURE not in leaf.key_usage:
         found.append(Problem("trust", f"{leaf.subject} may not sign a key exchange (keyUsage)"))

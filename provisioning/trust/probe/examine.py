@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
+from provisioning.foreign import one_line
 from provisioning.pem.read import encode
 from provisioning.pem.tlv import DerError
 from provisioning.trust import der, signature
@@ -107,14 +108,14 @@ def examine(
 
 def _row(cert: der.Certificate, now: datetime) -> Certificate:
     return Certificate(
-        name=cert.common_name or cert.subject,
+        name=one_line(cert.common_name or cert.subject),
         subject=cert.subject,
         issuer=cert.issuer,
         key=signature.key_text(cert),
         not_before=cert.not_before.strftime("%Y-%m-%d"),
         not_after=cert.not_after.strftime("%Y-%m-%d"),
         days_left=(cert.not_after - now).days,
-        dns_names=cert.dns_names,
+        dns_names=tuple(map(one_line, cert.dns_names)),
         sha256=hashlib.sha256(cert.der).hexdigest(),
     )
 
@@ -184,7 +185,7 @@ def _told(attempt: Attempt, first: Attempt) -> str:
         other = der.certificate(attempt.chain[0])
     except DerError:
         return "another certificate, which cannot be read"
-    return f"another certificate, for {', '.join(other.dns_names) or other.common_name or 'no name'}"
+    return one_line(f"another certificate, for {', '.join(other.dns_names) or other.common_name or 'no name'}")
 
 
 def _client_certificate(attempt: Attempt, identity: Identity | None) -> str:
