@@ -100,7 +100,7 @@ def _one(
         one_of(plan, units[0])
     named_here = device_id is not None or choice.only
     options = Options(allowed=allowed_macs(allow, units), baud=baud, only=named_here, new_identity=new_identity)
-    with Opening(location) as ledger, progress() as events:
+    with progress() as events, Opening(location, events) as ledger:
         report = flash(plan, units, port, ledger, options, events)
     return finish(report)
 

@@ -1,0 +1,85 @@
+"""Where a ledger is: a file, or a database by URL; what of the URL may be shown, and what never is."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from provisioning.errors import InputError
+
+# Scheme of a URL -> SQLAlchemy's dialect and driver. Others would need a lock, an order of writers and migrations of their own.
+DRIVERS = {
+    "sqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+_SECRET = ("password", "sslpassword")
+
+
+@dataclass(frozen=True)
+class Location:
+    """`url`: for the driver. `shown`: for people, without a password. `path`: of an SQLite file."""
+
+    url: URL
+    shown: str
+    path: Path | None
+    _secrets: tuple[str, ...]
+
+    def scrub(self, text: str) -> str:
+        """`text`, which came from a driver or a server, without any form of the password."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+
+def default() -> str:
+    """TWINROOT_LEDGER, or ledger.sqlite in the user's data folder."""
+    named = os.environ.get("TWINROOT_LEDGER")
+    if named:
+        return named
+    import platformdirs
+
+    return str(Path(platformdirs.user_data_dir("twinroot", appauthor=False)) / "ledger.sqlite")
+
+
+def locate(text: str) -> Location:
+    """The location that `text`, a path or a URL, names. Raises InputError, whose sentence holds nothing of a URL but its scheme."""
+    if "://" not in text:
+        path = Path(text).expanduser().resolve()
+        return Location(URL.create("sqlite", database=str(path)), str(path), path, ())
+    scheme = text.split("://")[0]
+    shown = scheme if re.fullmatch(r"[a-z0-9+]{1,40}", scheme) else "?"
+    try:
+        url = make_url(text)
+        if "@" in f"{url.host}{url.database}" and url.get_backend_name() != "sqlite":
+            raise ValueError  # a password with an @ in it, whose rest would pass for the host, and be shown
+    except (ArgumentError, ValueError, NoSuchModuleError):
+        # The text is not repeated: what cannot be read may hold a password anywhere.
+        raise InputError(
+            "bad-ledger",
+            f"The ledger's address {shown}://… is not a database URL.",
+            "Give a path, or a URL such as postgresql://USER@HOST/DATABASE; write @, :, / and % of a password as %40, %3A, %2F, %25.",
+        ) from None
+    if url.drivername not in DRIVERS:
+        raise InputError("bad-ledger", f"A ledger cannot be kept in {shown}://….", "Use SQLite (a path) or PostgreSQL (postgresql://…).")
+    url = url.set(drivername=DRIVERS[url.drivername])
+    if url.get_backend_name() == "sqlite":
+        file = Path(url.database) if url.database else None
+        return Location(url, str(file) if file else "sqlite://", file, ())
+    found = [url.password] + [value for name in _SECRET for value in _values(url, name)]
+    # Longest first, so that a form which holds another one goes whole.
+    forms = {form for secret in found if secret for form in (secret, quote(secret, safe=""), quote_plus(secret))}
+    plain = url.set(drivername="postgresql", query={})
+    return Location(url, plain.render_as_string(hide_password=True), None, tuple(sorted(forms, key=len, reverse=True)))
+
+
+def _values(url: URL, name: str) -> tuple[str, ...]:
+    value = url.query.get(name, ())
+    return (value,) if isinstance(value, str) else tuple(value)
