@@ -228,6 +228,7 @@ class Ledger:
                     if absence.tries > 1:
                         time.sleep(random.uniform(0.2, min(2.0, 0.2 * 2**absence.tries)))
                 elif failed.verdict == AWAY and self._patience.seconds:
+                    self._patience = Patience()  # what comes after it, such as the outcome of this board, waits no second time
                     raise StationError(
                         "ledger-away",
                         f"The ledger {self.location} was away for {absence.lasted(now):.0f} s: {failed.why}.",

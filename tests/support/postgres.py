@@ -136,11 +136,8 @@ class Server:
     def database(self) -> str:
         """The name of a new, empty database."""
         name = f"ledger_{uuid.uuid4().hex[:12]}"
-        self.sql("postgres", f"CREATE DATABASE {name} STRATEGY file_copy" if self._new() else f"CREATE DATABASE {name}")
+        self.sql("postgres", f"CREATE DATABASE {name}")
         return name
-
-    def _new(self) -> bool:
-        return float(self._bin.parent.name) >= 15 if self._bin.parent.name.replace(".", "").isdigit() else False
 
 
 class Proxy:
