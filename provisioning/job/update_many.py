@@ -84,7 +84,7 @@ class UpdateTask:
         from provisioning.ledger.store import Ledger
 
         attempt = uuid.uuid4().hex
-        fields = record.about(product) | {"mac": self.mac, "port": port, "replaces": self.replaces}
+        fields = record.about(product) | {"job": "update", "mac": self.mac, "port": port, "replaces": self.replaces}
         with Ledger.open(self.job.ledger, patience=Patience.of(events)) as ledger:
             claims.claim(ledger, attempt, self.mac, [self.device.id], fields)
             report = Report(board=product.board.name, product=product.name, device=self.device.id, mac=self.mac)

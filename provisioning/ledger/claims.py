@@ -31,15 +31,16 @@ class Attempt:
     mac: str | None
     certificate: str | None
     began: str
+    claimed: bool  # a device was promised by it
     intended: bool  # the first write may have happened
     outcome: str | None  # None: still open
     fields: Mapping[str, Any]
 
     @property
     def binds(self) -> bool:
-        """Whether board and device belong together because of this attempt: it is open, it passed (nothing may have been left to write),
-        or it wrote."""
-        return self.outcome in (None, "pass") or bool(self.fields.get("wrote"))
+        """Whether board and device belong together because of this attempt: it promised that, and is open, passed (nothing may have been
+        left to write), or wrote."""
+        return self.claimed and (self.outcome in (None, "pass") or bool(self.fields.get("wrote")))
 
 
 def _fold(entries: Sequence[Entry]) -> list[Attempt]:
@@ -59,6 +60,7 @@ def _fold(entries: Sequence[Entry]) -> list[Attempt]:
             merged.get("mac"),
             merged.get("certificate_sha256"),
             old.began if old else entry.at,
+            (old.claimed if old else False) or entry.kind == CLAIM,
             (old.intended if old else False) or entry.kind == INTENT,
             fields.get("outcome") if entry.kind == OUTCOME else (old.outcome if old else None),
             merged,
@@ -84,7 +86,8 @@ def open_attempts(ledger: Ledger, mac: str) -> list[Attempt]:
 
 def last_pass(ledger: Ledger, mac: str) -> Attempt | None:
     """The newest attempt on this board that ended in PASS, when no later one wrote: what its flash holds now."""
-    wrote = [a for a in ledger.read(lambda connection: attempts(connection, mac=mac)) if a.binds and a.intended]
+    found = ledger.read(lambda connection: attempts(connection, mac=mac))
+    wrote = [a for a in found if a.intended and (a.outcome in (None, "pass") or a.fields.get("wrote"))]
     return wrote[-1] if wrote and wrote[-1].outcome == "pass" else None
 
 
@@ -152,7 +155,8 @@ def _likely(connection: Connection, mac: str, candidates: Sequence[str]) -> list
         ended = sa.func.max(one.outcome)
         wrote = sa.func.max(sa.case((one.wrote.is_(True), 1), else_=0))
         passed = sa.func.max(sa.case((one.outcome == "pass", 1), else_=0))
-        binds = ended.is_(None) | (wrote == 1) | (passed == 1)
+        claimed = sa.func.max(sa.case((one.kind == CLAIM, 1), else_=0))
+        binds = (claimed == 1) & (ended.is_(None) | (wrote == 1) | (passed == 1))
         query = sa.select(one.device).where(one.device.in_(part)).group_by(one.device, one.attempt).having(binds)
         bound = set(connection.execute(query).scalars()) - released
         free = [device for device in part if device not in bound]

@@ -47,9 +47,9 @@ class Embedded:
     def lock(self, connection: Connection) -> None:
         """BEGIN IMMEDIATE has it."""
 
-    def has(self, connection: Connection, table: str) -> bool:
-        """Whether the table is there."""
-        return connection.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE type='table' AND name=?", (table,)).first() is not None
+    def tables(self, connection: Connection) -> set[str]:
+        """The names of the tables."""
+        return set(connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type='table'").scalars())
 
     @contextmanager
     def watched(self, engine: Engine) -> Iterator[Connection]:

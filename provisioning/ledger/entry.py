@@ -33,6 +33,7 @@ FIELDS = {
     "operator": "who ran the command",
     "station": "host name, or TWINROOT_STATION",
     "toolkit": "version of this toolkit",
+    "job": "command that wrote, or was about to write, the board",
     "product": "name of the product",
     "version": "version of the product",
     "board": "name of the board type",

@@ -6,7 +6,8 @@ serialize afterwards, and SERIALIZABLE, whose snapshot is older than the lock, w
 no privilege, where LOCK TABLE asks for that of changing rows.
 
 A station whose network is cut in the middle of a transaction holds the lock: the server ends a transaction that is idle for IDLE_SECONDS.
-A server that does not answer is given ANSWER_SECONDS, then the connection is hung up and the ledger counts as away.
+A server that does not answer is given ANSWER_SECONDS, the time until the turn comes not counted, then the connection is hung up and the
+ledger counts as away. Until the turn comes nothing is sent, so there it is the keep-alive of TCP that notices a dead network.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from sqlalchemy.engine import Connection, Engine
 from provisioning.ledger.location import Location
 
 LOCK_KEY = 0x7477696E726F6F74  # "twinroot"
-LOCK_SECONDS = 4  # one wait for the lock; longer than IDLE_SECONDS, so that a dead holder is outlived
+LOCK_SECONDS = 20  # one wait for the turn; whoever gives up goes to the end of the queue, so it is long
 IDLE_SECONDS = 3  # of a transaction between two statements
-ANSWER_SECONDS = 8.0  # of one transaction, its wait for the lock included
+ANSWER_SECONDS = 8.0  # of connecting, and of a transaction from its turn on
 AGAIN, AWAY, BUSY = "again", "away", "busy"
 
 # Conditions of PostgreSQL, by SQLSTATE (its appendix A), or by class.
@@ -51,9 +52,10 @@ _BEGIN = sa.text(
 # libpq's names. What the URL says stands.
 _CONNECT = {
     "connect_timeout": 3,
-    "keepalives_idle": 10,
-    "keepalives_interval": 3,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
     "keepalives_count": 3,
+    "tcp_user_timeout": 8000,
     "application_name": "twinroot",
 }
 
@@ -65,6 +67,7 @@ class Server:
 
     def __init__(self) -> None:
         self._line: Any = None  # the driver's connection that is in use
+        self._timer: threading.Timer | None = None
 
     def engine(self, location: Location) -> Engine:
         """One connection, kept between transactions. Raises ImportError without the driver."""
@@ -84,24 +87,35 @@ class Server:
 
     def lock(self, connection: Connection) -> None:
         """Wait for this writer's turn, as the first statement of a transaction; its end gives the turn on."""
+        self._limit(LOCK_SECONDS + ANSWER_SECONDS)
         connection.execute(_BEGIN, {"lock": f"{LOCK_SECONDS}s", "idle": f"{IDLE_SECONDS}s", "key": LOCK_KEY})
+        self._limit(ANSWER_SECONDS)
 
-    def has(self, connection: Connection, table: str) -> bool:
-        """Whether the table is there."""
-        return bool(connection.execute(sa.text("SELECT to_regclass(:name) IS NOT NULL"), {"name": table}).scalar())
+    def tables(self, connection: Connection) -> set[str]:
+        """The names of the tables. From pg_class itself: to_regclass answers from a cache that a wait for the turn does not renew."""
+        query = "SELECT relname FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p') AND pg_catalog.pg_table_is_visible(oid)"
+        return set(connection.execute(sa.text(query)).scalars())
 
     @contextmanager
     def watched(self, engine: Engine) -> Iterator[Connection]:
-        """A connection that is hung up when the work with it takes longer than ANSWER_SECONDS: its reads have no limit of their own."""
-        timer = threading.Timer(ANSWER_SECONDS, self._hang_up)
-        timer.daemon = True
-        timer.start()
+        """A connection that is hung up when the work with it takes too long: the driver's reads have no limit of their own."""
+        self._limit(ANSWER_SECONDS)
         try:
             with engine.connect() as connection:
                 self._line = connection.connection.dbapi_connection
                 yield connection
         finally:
-            timer.cancel()
+            self._limit(None)
+
+    def _limit(self, seconds: float | None) -> None:
+        """From now on, so long; None for no limit."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        if seconds is not None:
+            self._timer = threading.Timer(seconds, self._hang_up)
+            self._timer.daemon = True
+            self._timer.start()
 
     def _hang_up(self) -> None:
         try:

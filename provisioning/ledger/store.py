@@ -103,9 +103,10 @@ class Ledger:
         return self.read(self._form)
 
     def _form(self, connection: Connection) -> str | None:
-        if self._store.has(connection, VERSION.name):
+        tables = self._store.tables(connection)
+        if VERSION.name in tables:
             return connection.execute(sa.select(VERSION.c.version_num)).scalar() or ""
-        return "" if self._store.has(connection, ENTRIES.name) else None
+        return "" if ENTRIES.name in tables else None
 
     def _current(self) -> None:
         """Tables of the newest form: made where there are none, brought up to date where this store does that by itself."""
@@ -221,13 +222,13 @@ class Ledger:
                     if spoiled >= AGAIN_TRIES:
                         raise failed.error from None
                     time.sleep(random.uniform(0.0, min(0.2, 0.01 * 2**spoiled)))
-                elif failed.verdict == BUSY:
-                    if now - began > BUSY_SECONDS + absence.lasted(now):
+                elif failed.verdict == BUSY and not self._patience.seconds:
+                    if now - began > BUSY_SECONDS:
                         raise failed.error from None
-                elif failed.verdict == AWAY and absence.goes_on(now, failed.why):
+                elif failed.verdict in (AWAY, BUSY) and absence.goes_on(now, failed.why):
                     if absence.tries > 1:
                         time.sleep(random.uniform(0.2, min(2.0, 0.2 * 2**absence.tries)))
-                elif failed.verdict == AWAY and self._patience.seconds:
+                elif failed.verdict in (AWAY, BUSY) and self._patience.seconds:
                     self._patience = Patience()  # what comes after it, such as the outcome of this board, waits no second time
                     raise StationError(
                         "ledger-away",

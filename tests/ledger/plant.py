@@ -3,18 +3,17 @@
     python plant.py NAME SLOTS BOARDS SECONDS MACS-FROM        the ledger's URL comes on standard input
 
 What is real is all that touches the ledger: claim, intent and outcome as `flash` makes them, with its patience. What is not is the board:
-its serial part is a pause of SECONDS. Each slot is a thread with a connection of its own, to the server what a station's process per board
-is.
+its serial part is a pause of SECONDS. Each slot is a process that was forked, as a station's are.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import sys
-import threading
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 
 from provisioning.ledger import claims
 from provisioning.ledger.entry import OUTCOME, sha256
@@ -22,12 +21,10 @@ from provisioning.ledger.patience import Patience
 from provisioning.ledger.store import Ledger
 
 DEVICES = [f"ws-{n:05d}" for n in range(4000)]
-_print = threading.Lock()
 
 
 def say(**what: object) -> None:
-    with _print:
-        print(json.dumps(what), flush=True)
+    os.write(1, json.dumps(what).encode() + b"\n")  # one write of a short line, so that lines of several processes do not mix
 
 
 def slot(url: str, station: str, macs: list[str], seconds: float) -> None:
@@ -57,9 +54,13 @@ def main() -> None:
     station, slots, boards, seconds, first = sys.argv[1], *(int(text) for text in sys.argv[2:4]), float(sys.argv[4]), int(sys.argv[5])
     url = sys.stdin.readline().strip()
     macs = [f"24:0a:c4:{n >> 16:02x}:{n >> 8 & 255:02x}:{n & 255:02x}" for n in range(first, first + boards)]
-    with ThreadPoolExecutor(slots) as pool:
-        for done in [pool.submit(slot, url, station, macs[n::slots], seconds) for n in range(slots)]:
-            done.result()
+    context = multiprocessing.get_context("fork")
+    working = [context.Process(target=slot, args=(url, station, macs[n::slots], seconds)) for n in range(slots)]
+    for process in working:
+        process.start()
+    for process in working:
+        process.join()
+    sys.exit(max(process.exitcode or 0 for process in working))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Runs migrations in the transaction that `provisioning.ledger.migrate` hands over."""
+"""The forms that the ledger's tables have had are in `versions`, a file each, numbered.
+
+This runs them in the transaction that `provisioning.ledger.migrate` hands over.
+"""
 
 from __future__ import annotations
 
