@@ -92,7 +92,7 @@ def screen(ports: list[str]) -> Iterator[Watch]:
 def _line(port: str, event: Event) -> None:
     if event.kind == "step":
         say(f"{port}: {event.data['name']}")
-    elif event.kind in ("note", "quiet"):
+    elif event.kind in ("note", "quiet", "ledger"):
         say(f"{port}: {event.data['text']}")
     elif event.kind == "report":
         say(f"{port}: {event.data['outcome'].upper()} {event.data['message']}")

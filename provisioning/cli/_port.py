@@ -38,13 +38,13 @@ transport_option: Decorator = click.option(
 
 
 def _quiet(event: Event) -> None:
-    if event.kind == "quiet":
+    if event.kind in ("quiet", "ledger"):
         say(event.data["text"])
 
 
 @contextmanager
 def progress() -> Iterator[Listener]:
-    """A listener that draws a progress bar on a terminal; elsewhere it only tells when a board gives no sign of life."""
+    """A listener that draws a progress bar on a terminal; elsewhere it only tells when a board gives no sign of life, or the ledger."""
     if not sys.stderr.isatty():
         yield _quiet
         return
@@ -68,7 +68,7 @@ def progress() -> Iterator[Listener]:
                 bar.update(task, description=event.data["name"])
             elif event.kind == "bytes":
                 bar.update(task, completed=event.data["done"], total=event.data["total"])
-            elif event.kind in ("note", "quiet"):
+            elif event.kind in ("note", "quiet", "ledger"):
                 console.print(one_line(event.data["text"]), markup=False)
 
         yield listen

@@ -30,7 +30,7 @@ class Rows:
             row["done"] = f"{100 * event.data['done'] // event.data['total']}%"
         elif event.kind == "report":
             row["report"] = event.data
-        elif event.kind in ("note", "quiet"):
+        elif event.kind in ("note", "quiet", "ledger"):
             return one_line(f"{port}: {event.data['text']}")
         return ""
 

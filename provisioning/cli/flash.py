@@ -68,7 +68,7 @@ def command(
     if efuses or burn_efuses:
         if many:
             raise InputError("bad-arguments", "Fuses are shown and burned one board at a time.", "Name one port.")
-        return _burn(loaded.board, only(ports)) if burn_efuses else _show(look(loaded.board, only(ports)))
+        return _burn(loaded.board, only(ports), location) if burn_efuses else _show(look(loaded.board, only(ports)))
     if many:
         no_new_identity(new_identity)
         no_single_device(device_id)
@@ -100,7 +100,7 @@ def _one(
         one_of(plan, units[0])
     named_here = device_id is not None or choice.only
     options = Options(allowed=allowed_macs(allow, units), baud=baud, only=named_here, new_identity=new_identity)
-    with Opening(location) as ledger, progress() as events:
+    with progress() as events, Opening(location, events) as ledger:
         report = flash(plan, units, port, ledger, options, events)
     return finish(report)
 
@@ -119,8 +119,11 @@ def _show(chip: Chip) -> int:
     return 0
 
 
-def _burn(board: Board, port: str | None) -> int:
+def _burn(board: Board, port: str | None, location: str | None) -> int:
     """Show what would be burned, and burn it when a person types the sentence."""
+    from provisioning.job.evidence import Evidence
+    from provisioning.job.report import Report
+    from provisioning.job.running import reported
     from provisioning.job.security import Burn
 
     if not sys.stdin.isatty():
@@ -138,5 +141,11 @@ def _burn(board: Board, port: str | None) -> int:
         say(f"  key file: {path}{'' if path.exists() else ' (will be made)'}")
     if board.security.flash_encryption:
         say("Stock MicroPython is not encrypted and will not start on this chip afterwards; only images encrypted with this key will.")
-    burn.go(click.prompt(f"Type '{burn.sentence}'", default="", show_default=False, err=True))
-    return _show(chip)
+    typed = click.prompt(f"Type '{burn.sentence}'", default="", show_default=False, err=True)
+    report = Report(mac=chip.mac, chip=chip.name, board=board.name)
+    with Evidence("burn-efuses", location, port=port) as evidence, reported(report):
+        if typed == burn.sentence:
+            evidence.before(report)
+        burn.go(typed)
+        report.passed(f"Burned into {chip.mac}: {', '.join(step.what for step in burn.steps)}.")
+    return _show(chip) if report.outcome == "pass" else finish(report)

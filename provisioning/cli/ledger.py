@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-import platform
+import re
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -27,8 +25,26 @@ _MARK = {"pass": "PASS", "fail": "FAIL", "error": "ERROR"}
 def ledger_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """--ledger, the same for every command that reads or writes one."""
     return click.option(
-        "--ledger", "location", metavar="PATH|URL", help="The ledger; default TWINROOT_LEDGER, then the user's data folder."
+        "--ledger",
+        "location",
+        metavar="PATH|URL",
+        callback=_without_password,
+        help="The ledger; default TWINROOT_LEDGER, then the user's data folder.",
     )(function)
+
+
+def _without_password(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value and re.match(r"\w[\w+]*://([^@]*:[^@]*@|.*password=)", value):
+        say("Everybody on this computer can read the password of a URL in the list of processes: TWINROOT_LEDGER, or ~/.pgpass, keeps it.")
+    return value
+
+
+def _about(**more: str) -> dict[str, str]:
+    """Who, where and with what, for the row of a person's decision."""
+    from provisioning import __version__
+    from provisioning.flash.record import operator, station
+
+    return {"operator": operator(), "station": station(), "toolkit": __version__, **more}
 
 
 def _open(location: str | None) -> Ledger:
@@ -46,7 +62,7 @@ def command() -> None:
 @ledger_option
 @click.option("--mac", help="Only this board.")
 @click.option("--device", help="Only this device.")
-@click.option("--kind", type=click.Choice(["claim", "intent", "outcome", "release"]), help="Only rows of this kind.")
+@click.option("--kind", type=click.Choice(["claim", "intent", "outcome", "release", "moved"]), help="Only rows of this kind.")
 @click.option("--last", type=click.IntRange(1), default=50, show_default=True, help="At most this many rows, the newest.")
 def show(location: str | None, mac: str | None, device: str | None, kind: str | None, last: int) -> None:
     """The newest rows."""
@@ -145,20 +161,38 @@ def export(location: str | None, form: str, out: Path | None) -> None:
 @click.option("--reason", required=True, help="Why; kept in the ledger.")
 def release(location: str | None, mac: str | None, device: str | None, reason: str) -> None:
     """Free a board and its device, when the board was scrapped, and retire its certificate. Adds a row; nothing is removed."""
-    from provisioning import __version__
     from provisioning.errors import InputError
     from provisioning.ledger.claims import release as free
 
     if bool(mac) == bool(device):
         raise InputError("bad-arguments", "Give --mac or --device, one of them.", "`twinroot ledger show` lists both.")
-    about = {
-        "operator": getpass.getuser(),
-        "station": os.environ.get("TWINROOT_STATION") or platform.node(),
-        "toolkit": __version__,
-        "reason": reason,
-    }
     with _open(location) as ledger:
-        freed = free(ledger, uuid.uuid4().hex, mac=mac.lower() if mac else None, device=device, fields=about)
+        freed = free(ledger, uuid.uuid4().hex, mac=mac.lower() if mac else None, device=device, fields=_about(reason=reason))
     say(f"Board {freed[0]} and device {freed[1]} are free. The next board gets the number with a certificate of its own.")
     say("The old certificate is retired here: revoke it in the cloud. The old board still holds its key: scrap it.")
     emit({"mac": freed[0], "device": freed[1], "reason": reason})
+
+
+@command.command()
+@ledger_option
+def migrate(location: str | None) -> None:
+    """Make the ledger's tables, or bring them up to date. An SQLite ledger does it by itself; a server's is done by its owner."""
+    from provisioning.ledger.store import Ledger
+
+    with Ledger.open(location, create=False, new=True) as ledger:
+        before, now = ledger.migrate()
+        text = "made" if before is None else "had it already" if before == now else f"brought up from form {before or 'without a number'}"
+        emit({"ledger": ledger.location, "before": before, "now": now}, f"{ledger.location}: form {now}, {text}")
+
+
+@command.command()
+@click.option("--from", "source", metavar="PATH|URL", required=True, callback=_without_password, help="The ledger that ends.")
+@ledger_option
+def move(source: str, location: str | None) -> None:
+    """Carry all rows over into an empty ledger, --ledger, and end the old one: it takes no more rows. Hashes and chain stay."""
+    from provisioning.ledger.move import move as carry
+    from provisioning.ledger.store import Ledger
+
+    with Ledger.open(source, create=False) as old, Ledger.open(location) as new:
+        count = carry(old, new, uuid.uuid4().hex, _about())
+        emit({"from": old.location, "ledger": new.location, "rows": count}, f"{count} rows are in {new.location}; {old.location} has ended")

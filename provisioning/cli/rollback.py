@@ -5,15 +5,19 @@ from __future__ import annotations
 import click
 
 from provisioning.cli._port import finish, port_option, progress, transport_option
+from provisioning.cli.ledger import ledger_option
 
 
 @click.command()
 @port_option
 @transport_option
-def command(port: str | None, transport: str) -> int:
+@ledger_option
+def command(port: str | None, transport: str, location: str | None) -> int:
     """Make the previous set of the board on PORT active again."""
+    from provisioning.job.evidence import Evidence
     from provisioning.job.rollback import rollback
 
-    with progress() as events:
-        report = rollback(port, transport=transport, events=events)
+    with progress() as events, Evidence("rollback", location, events, port=port) as evidence:
+        evidence.soon()
+        report = rollback(port, transport=transport, events=events, before=evidence.before)
     return finish(report)

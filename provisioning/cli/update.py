@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,10 @@ from provisioning.cli._new_identity import needs_device, new_identity_option, no
 from provisioning.cli._path import PATH
 from provisioning.cli._port import finish, progress, transport_option
 from provisioning.cli.ledger import ledger_option
+
+if TYPE_CHECKING:
+    from provisioning.bundle.bundle import Bundle
+    from provisioning.job.keep import Target
 
 
 @click.command()
@@ -48,13 +53,15 @@ def command(
     """Write PRODUCT to the board on PORT: what is missing is sent, hashes are read back, one rename makes it active.
 
     A board that holds a set stays the device that it is, and keeps its certificate and key: neither --device nor their files are needed.
-    On several ports at once the ledger is read and written, too; otherwise only with --new-identity.
+    What is written is in the ledger; on several ports at once the ledger decides, too, which board is which device.
     """
     from provisioning.config.load import load_product
 
     loaded = load_product(product)
     ports = named(ports)
     if not several(ports, count):
+        from provisioning.flash import record
+        from provisioning.job.evidence import Evidence
         from provisioning.job.keep import Choice
         from provisioning.job.update import update
 
@@ -65,7 +72,23 @@ def command(
                 from provisioning.job.renew import renew
 
                 return finish(renew(loaded, choice.device, only(ports), location, transport, dry_run, max_baud, events))
-            report = update(loaded, choice, only(ports), transport=transport, dry_run=dry_run, max_baud=max_baud, events=events)
+            with Evidence("update", location, events, port=only(ports)) as evidence:
+
+                def known(target: Target, bundle: Bundle) -> None:
+                    evidence.fields = lambda: record.about(loaded) | record.of_bundle(loaded, target.device, bundle)
+
+                report = update(
+                    loaded,
+                    choice,
+                    only(ports),
+                    transport=transport,
+                    dry_run=dry_run,
+                    max_baud=max_baud,
+                    known=known,
+                    soon=evidence.soon,
+                    before=evidence.before,
+                    events=events,
+                )
         return finish(report)
     from provisioning.job.ports import expand
     from provisioning.job.update_many import Job, update_many

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
 # What an outcome repeats of its intent, so that it can be read alone.
-OUTCOME_FIELDS = ("operator", "station", "toolkit", "product", "board", "chip", "mac", "device", "port", "certificate_sha256", "set_sha256")
+_WHO = ("operator", "station", "toolkit", "job")
+OUTCOME_FIELDS = (*_WHO, "product", "board", "chip", "mac", "device", "port", "certificate_sha256", "set_sha256")
 
 
 def sha256(data: bytes) -> str:

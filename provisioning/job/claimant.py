@@ -30,8 +30,7 @@ class Claimant:
         self.ledger = ledger
         self.mac = mac
         self.port = port
-        with ledger.transaction() as connection:
-            bound = claims.device_of(connection, mac)
+        bound = ledger.read(lambda connection: claims.device_of(connection, mac))
         self.was = bound.device if bound else None
 
     def can_be_made_again(self) -> bool:

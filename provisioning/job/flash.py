@@ -156,6 +156,7 @@ class _Run:
         facts = examined.facts
         self.report.chip, self.report.mac = facts.chip, facts.mac or None
         self.fields = record.about(self.plan.product, self.plan.firmware, self.options.operator) | {
+            "job": "flash",
             "chip": facts.chip,
             "revision": facts.revision_text,
             "flash_size": facts.flash,

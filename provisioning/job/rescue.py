@@ -14,6 +14,7 @@ from provisioning.errors import BoardError
 from provisioning.flash import work
 from provisioning.flash.line import Line, open_line
 from provisioning.job.board import chip_of, mac_text
+from provisioning.job.evidence import Before, unrecorded
 from provisioning.job.report import Report
 from provisioning.job.running import reported
 from provisioning.link import answers, follow, grip
@@ -35,11 +36,12 @@ _PROMPT = b">>> "
 _RESTART = "import umachine\numachine.reset()"  # a watchdog, a mount and a rate that were left do not outlive a reset of the chip
 
 
-def rescue(port: str | None, board: str | None = None, events: Listener = silent) -> Report:
-    """Rename the programs that hold the board on `port`, restart it, and see its prompt. Returns a report; what goes wrong is in it."""
+def rescue(port: str | None, board: str | None = None, events: Listener = silent, before: Before = unrecorded) -> Report:
+    """Rename the programs that hold the board on `port`, restart it, and see its prompt. `before` is called ahead of the first write.
+    Returns a report; what goes wrong is in it."""
     report = Report(listener=events)
     with reported(report), _line(port, board, report) as line:
-        _Rescue(line, report).run()
+        _Rescue(line, report, before).run()
     return report
 
 
@@ -62,9 +64,10 @@ def _wiring(port: str, board: str | None) -> Board:
 class _Rescue:
     """One run on one board."""
 
-    def __init__(self, line: Line, report: Report) -> None:
+    def __init__(self, line: Line, report: Report, before: Before) -> None:
         self.line = line
         self.report = report
+        self.before = before
         self.held: list[str] = []  # sentences: what held the board, as far as is known
 
     def run(self) -> None:
@@ -110,6 +113,8 @@ class _Rescue:
 
     def _rename(self, files: Files, found: dict[str, bytes], restart: Callable[[], object]) -> Renamed:
         self.held += cause.in_source(found)
+        if found:
+            self.before(self.report)
         with self.report.step("rename"):
             renamed = programs.rename(files, found)
         self.report.written = sorted(renamed.values())
@@ -151,8 +156,9 @@ def backup(port: str | None, folder: Path, board: str | None = None, events: Lis
     return report
 
 
-def restore(port: str | None, folder: Path, board: str | None = None, events: Listener = silent) -> Report:
-    """Write the files in `folder` to the board on `port`, each whole or not at all; others on the board stay."""
+def restore(port: str | None, folder: Path, board: str | None = None, events: Listener = silent, before: Before = unrecorded) -> Report:
+    """Write the files in `folder` to the board on `port`, each whole or not at all; others on the board stay. `before` is called ahead of
+    the first write."""
     report = Report(listener=events)
     with reported(report):
         contents, folders, whose = copies.load(folder)
@@ -164,6 +170,7 @@ def restore(port: str | None, folder: Path, board: str | None = None, events: Li
                     "two boards must not be one device.",
                     "Take the folder `trust` out of a copy of it to bring over the other files; nothing was written.",
                 )
+            before(report)
             with report.step("write"):
                 report.written = copies.restore(files, contents, folders)
         report.passed(

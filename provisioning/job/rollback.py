@@ -5,14 +5,16 @@ from __future__ import annotations
 from provisioning.errors import BoardError
 from provisioning.job import active
 from provisioning.job.board import adopt, check_file_system, chip_of, judge, mac_text, patient, selftest
+from provisioning.job.evidence import Before, unrecorded
 from provisioning.job.report import Report
 from provisioning.job.running import board, reported
 from provisioning.link.events import Listener, silent
 from provisioning.link.transport.choose import choose
 
 
-def rollback(port: str | None, *, transport: str = "auto", events: Listener = silent) -> Report:
-    """Make the previous set active, restart, hear the board's own report. Fails, without a write, when there is none."""
+def rollback(port: str | None, *, transport: str = "auto", events: Listener = silent, before: Before = unrecorded) -> Report:
+    """Make the previous set active, restart, hear the board's own report. Fails, without a write, when there is none. `before` is called
+    ahead of what may write."""
     report = Report(listener=events, active=active.UNTOUCHED)
     with reported(report), board(port, report) as repl:
         with report.step("rollback"):
@@ -20,6 +22,7 @@ def rollback(port: str | None, *, transport: str = "auto", events: Listener = si
             report.transport = session.name
             report.mac, report.chip = mac_text(session.hello().uid), chip_of(session.hello().machine)
             check_file_system(session, repl.wire.name)
+            before(report)
             report.active = active.UNKNOWN  # until the answer is there
             was, now = session.back()
             report.active = active.NEW if now else active.UNTOUCHED

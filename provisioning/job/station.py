@@ -41,10 +41,11 @@ class FlashTask:
     source: Source | None = None  # where an esptool is ready, likewise
 
     def run(self, port: str, events: Listener) -> Report:
+        from provisioning.ledger.patience import Patience
         from provisioning.ledger.store import Ledger
 
         plan, devices = self.ready or _load(self.job)
-        with Ledger.open(self.job.ledger) as ledger:
+        with Ledger.open(self.job.ledger, patience=Patience.of(events)) as ledger:
             return flash(plan, devices, port, ledger, self.job.options, events, self.source)
 
 

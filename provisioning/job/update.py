@@ -10,6 +10,7 @@ from provisioning.bundle.bundle import Bundle, Interpreter
 from provisioning.errors import BoardError, InputError
 from provisioning.job import active, keep
 from provisioning.job.board import adopt, check, check_file_system, judge, patient, selftest
+from provisioning.job.evidence import Before, unrecorded
 from provisioning.job.report import Report
 from provisioning.job.running import board, reported, wiring_of
 from provisioning.link import answers, grip, kind, question
@@ -37,12 +38,15 @@ def update(
     only_mac: str | None = None,
     new_identity: bool = False,
     known: Known = lambda _target, _bundle: None,
+    soon: Callable[[], object] = lambda: None,
+    before: Before = unrecorded,
     events: Listener = silent,
 ) -> Report:
     """Write `product` to the board on `port`; with `only_mac`, to no board but the one with this MAC.
 
     `device`: what the board is: a Device, or a Choice of which the board says the rest. What this computer does not have of certificate and
-    key stays on the board as it is. `new_identity`: the files here replace what the board is. `known` is called before the first write.
+    key stays on the board as it is. `new_identity`: the files here replace what the board is. `known` is called before the first write,
+    `soon` when it is clear that there will be one, `before` right ahead of it.
     `max_baud`: highest rate for the transfer; None for the board file's, 115200 for no raise. Returns a report; what goes wrong is in
     it. A control-C passes through after the board's program has been started again.
     """
@@ -66,7 +70,11 @@ def update(
         report.device = target.device.id
         known(target, bundle)
         rate = max_baud or product.board.baud.max
-        Update(report, product, target, repl, transport, dry_run, rate, only_mac, new_identity, events).run(bundle)
+
+        def write() -> None:
+            before(report)
+
+        Update(report, product, target, repl, transport, dry_run, rate, only_mac, new_identity, events, write, soon).run(bundle)
     return report
 
 
@@ -108,8 +116,9 @@ class Update:
         new_identity: bool,
         events: Listener,
         before: Callable[[], None] = lambda: None,
+        soon: Callable[[], object] = lambda: None,
     ) -> None:
-        """`before` is called before the first write, and only if there is one."""
+        """`before` is called before each write, and `soon` a while before the first; neither when there is none."""
         self.report = report
         self.product = product
         self.target = target
@@ -122,6 +131,7 @@ class Update:
         self.new_identity = new_identity
         self.events = events
         self.before = before
+        self.soon = soon
         self.left_over = False
         self.holds: str | None = None  # the device whose set it holds, where it could tell
         self.payload: Payload | None = None  # what the last attempt was about to write
@@ -143,6 +153,8 @@ class Update:
             if self.left_over:
                 self._tidy()
                 return
+        if not self.dry_run:
+            self.soon()
         _settle(self.repl, self.report)
         payload, number = self._transfer_at_some_rate(bundle)
         if self.dry_run:

@@ -80,11 +80,12 @@ class UpdateTask:
         if self.job.dry_run:
             return self._update(product, port, events, lambda _target, _bundle: None)
         from provisioning.ledger import claims
+        from provisioning.ledger.patience import Patience
         from provisioning.ledger.store import Ledger
 
         attempt = uuid.uuid4().hex
-        fields = record.about(product) | {"mac": self.mac, "port": port, "replaces": self.replaces}
-        with Ledger.open(self.job.ledger) as ledger:
+        fields = record.about(product) | {"job": "update", "mac": self.mac, "port": port, "replaces": self.replaces}
+        with Ledger.open(self.job.ledger, patience=Patience.of(events)) as ledger:
             claims.claim(ledger, attempt, self.mac, [self.device.id], fields)
             report = Report(board=product.board.name, product=product.name, device=self.device.id, mac=self.mac)
 
@@ -186,14 +187,14 @@ def _bindings(job: Job) -> Iterator[Bindings]:
             raise
         yield Bindings()
         return
-    with ledger, ledger.transaction() as connection:
+    with ledger:
 
         def device_of(mac: str) -> str | None:
-            found = claims.device_of(connection, mac)
+            found = ledger.read(lambda connection: claims.device_of(connection, mac))
             return found.device if found else None
 
         def board_of(device: str) -> str | None:
-            found = claims.board_of(connection, device)
+            found = ledger.read(lambda connection: claims.board_of(connection, device))
             return found.mac if found else None
 
         yield Bindings(device_of, board_of)

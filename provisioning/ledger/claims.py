@@ -16,7 +16,10 @@ from sqlalchemy.engine import Connection
 
 from provisioning.errors import InputError
 from provisioning.ledger.entry import CLAIM, INTENT, OUTCOME, RELEASE, Entry, parse
-from provisioning.ledger.store import ENTRIES, Ledger, select
+from provisioning.ledger.store import Ledger, select
+from provisioning.ledger.table import ENTRIES
+
+_PART = 500  # candidates that are asked for at once; SQLite takes some thousand values in a statement
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,16 @@ class Attempt:
     mac: str | None
     certificate: str | None
     began: str
+    claimed: bool  # a device was promised by it
     intended: bool  # the first write may have happened
     outcome: str | None  # None: still open
     fields: Mapping[str, Any]
 
     @property
     def binds(self) -> bool:
-        """Whether board and device belong together because of this attempt: it is open, it passed (nothing may have been left to write),
-        or it wrote."""
-        return self.outcome in (None, "pass") or bool(self.fields.get("wrote"))
+        """Whether board and device belong together because of this attempt: it promised that, and is open, passed (nothing may have been
+        left to write), or wrote."""
+        return self.claimed and (self.outcome in (None, "pass") or bool(self.fields.get("wrote")))
 
 
 def _fold(entries: Sequence[Entry]) -> list[Attempt]:
@@ -56,6 +60,7 @@ def _fold(entries: Sequence[Entry]) -> list[Attempt]:
             merged.get("mac"),
             merged.get("certificate_sha256"),
             old.began if old else entry.at,
+            (old.claimed if old else False) or entry.kind == CLAIM,
             (old.intended if old else False) or entry.kind == INTENT,
             fields.get("outcome") if entry.kind == OUTCOME else (old.outcome if old else None),
             merged,
@@ -76,14 +81,13 @@ def attempts(connection: Connection, **equal: str) -> list[Attempt]:
 
 def open_attempts(ledger: Ledger, mac: str) -> list[Attempt]:
     """Attempts on this board that have no outcome: the host died, or another process is at it."""
-    with ledger.transaction() as connection:
-        return [a for a in attempts(connection, mac=mac) if a.outcome is None]
+    return [a for a in ledger.read(lambda connection: attempts(connection, mac=mac)) if a.outcome is None]
 
 
 def last_pass(ledger: Ledger, mac: str) -> Attempt | None:
     """The newest attempt on this board that ended in PASS, when no later one wrote: what its flash holds now."""
-    with ledger.transaction() as connection:
-        wrote = [a for a in attempts(connection, mac=mac) if a.binds and a.intended]
+    found = ledger.read(lambda connection: attempts(connection, mac=mac))
+    wrote = [a for a in found if a.intended and (a.outcome in (None, "pass") or a.fields.get("wrote"))]
     return wrote[-1] if wrote and wrote[-1].outcome == "pass" else None
 
 
@@ -101,22 +105,23 @@ def board_of(connection: Connection, device: str) -> Attempt | None:
 
 def is_released(ledger: Ledger, mac: str) -> bool:
     """Whether a person freed this board, and nothing has bound it since: what it holds is nobody's any more."""
-    with ledger.transaction() as connection:
-        if device_of(connection, mac) is not None:
-            return False
-        return any(entry.kind == RELEASE for entry in select(connection, mac=mac))
+
+    def look(connection: Connection) -> bool:
+        bound = device_of(connection, mac) is not None
+        return not bound and any(entry.kind == RELEASE for entry in select(connection, mac=mac))
+
+    return ledger.read(look)
 
 
 def retired(ledger: Ledger, device: str) -> frozenset[str]:
     """Fingerprints of the certificates that boards of this device had when they were released: no other board gets them."""
     seen: set[str] = set()
     gone: set[str] = set()
-    with ledger.transaction() as connection:
-        for entry in select(connection, device=device):
-            if entry.kind == RELEASE:
-                gone |= seen
-            elif entry.fields.get("certificate_sha256"):
-                seen.add(entry.fields["certificate_sha256"])
+    for entry in ledger.read(lambda connection: select(connection, device=device)):
+        if entry.kind == RELEASE:
+            gone |= seen
+        elif entry.fields.get("certificate_sha256"):
+            seen.add(entry.fields["certificate_sha256"])
     return frozenset(gone)
 
 
@@ -126,17 +131,41 @@ def claim(ledger: Ledger, attempt: str, mac: str, candidates: Sequence[str], fie
     Raises InputError: the board has a device that is not among them, or none of them is free.
     """
     chosen = ""
+    likely = ledger.read(lambda connection: _likely(connection, mac, candidates))
 
     def decide(connection: Connection) -> tuple[str, str, Mapping[str, Any]]:
         nonlocal chosen
-        chosen = _choose(connection, mac, candidates)
+        chosen = _choose(connection, mac, candidates, likely)
         return CLAIM, attempt, {**fields, "mac": mac, "device": chosen}
 
     ledger.append_checked(decide)
     return chosen
 
 
-def _choose(connection: Connection, mac: str, candidates: Sequence[str]) -> str:
+def _likely(connection: Connection, mac: str, candidates: Sequence[str]) -> list[str]:
+    """The candidates that look free, at least one part of the list that has such: read before the writer's turn, so that the turn is short
+    however long the list is. Nothing is decided by it."""
+    if len(candidates) == 1 or device_of(connection, mac) is not None:
+        return []
+    # What a release touched is looked at in full.
+    released = set(connection.execute(sa.select(ENTRIES.c.device).where(ENTRIES.c.kind == RELEASE)).scalars())
+    for start in range(0, len(candidates), _PART):
+        part = candidates[start : start + _PART]
+        one = ENTRIES.c
+        ended = sa.func.max(one.outcome)
+        wrote = sa.func.max(sa.case((one.wrote.is_(True), 1), else_=0))
+        passed = sa.func.max(sa.case((one.outcome == "pass", 1), else_=0))
+        claimed = sa.func.max(sa.case((one.kind == CLAIM, 1), else_=0))
+        binds = (claimed == 1) & (ended.is_(None) | (wrote == 1) | (passed == 1))
+        query = sa.select(one.device).where(one.device.in_(part)).group_by(one.device, one.attempt).having(binds)
+        bound = set(connection.execute(query).scalars()) - released
+        free = [device for device in part if device not in bound]
+        if free:
+            return free
+    return []
+
+
+def _choose(connection: Connection, mac: str, candidates: Sequence[str], likely: Sequence[str]) -> str:
     own = device_of(connection, mac)
     if own is not None and own.device is not None:
         if own.device in candidates:
@@ -146,7 +175,8 @@ def _choose(connection: Connection, mac: str, candidates: Sequence[str]) -> str:
             f"The board {mac} is device {own.device} already ({own.outcome or 'unfinished'}, {own.began[:10]}).",
             f"Take another board; this one stays {own.device}. Only when it is scrapped does `twinroot ledger release` free it.",
         )
-    for device in candidates:
+    # The likely ones first; that none is free is said only after a look at every one.
+    for device in [*likely, *candidates]:
         other = board_of(connection, device)
         if other is None:
             return device

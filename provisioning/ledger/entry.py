@@ -17,7 +17,7 @@ from provisioning.errors import StationError
 FORMAT = 1
 GENESIS = "0" * 64
 
-CLAIM, INTENT, OUTCOME, RELEASE = "claim", "intent", "outcome", "release"
+CLAIM, INTENT, OUTCOME, RELEASE, MOVED = "claim", "intent", "outcome", "release", "moved"
 
 # kind -> what the row says happened.
 KINDS = {
@@ -25,6 +25,7 @@ KINDS = {
     INTENT: "the first write to the board is about to happen",
     OUTCOME: "the attempt has ended",
     RELEASE: "a person freed a board and its device for use with others",
+    MOVED: "all rows were carried over into another ledger; this one takes no more",
 }
 
 # Fields that a row may carry besides seq, at, kind, attempt and previous; all of them may be shown to an auditor, none is a secret.
@@ -32,6 +33,7 @@ FIELDS = {
     "operator": "who ran the command",
     "station": "host name, or TWINROOT_STATION",
     "toolkit": "version of this toolkit",
+    "job": "command that wrote, or was about to write, the board",
     "product": "name of the product",
     "version": "version of the product",
     "board": "name of the board type",
@@ -59,7 +61,7 @@ FIELDS = {
     "message": "one sentence",
     "wrote": "whether flash was, or may have been, written",
     "log": "file with the whole output of esptool",
-    "reason": "why a board was released",
+    "reason": "why a board was released, or where the ledger goes on",
     "settles": "the attempt that this run ended in another's stead",
 }
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from provisioning.link.events import Listener, silent
+
 if TYPE_CHECKING:
     from provisioning.ledger.store import Ledger
 
@@ -12,8 +14,9 @@ if TYPE_CHECKING:
 class Opening:
     """Call it for the open ledger; what went wrong is raised there. Close it when done."""
 
-    def __init__(self, location: str | None) -> None:
+    def __init__(self, location: str | None, events: Listener = silent) -> None:
         self._location = location
+        self._events = events
         self._ledger: Ledger | None = None
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._open, daemon=True)
@@ -21,9 +24,13 @@ class Opening:
 
     def _open(self) -> None:
         try:
+            from provisioning.ledger.patience import Patience
             from provisioning.ledger.store import Ledger
 
-            self._ledger = Ledger.open(self._location)
+            patience = Patience.of(self._events)
+            ledger = Ledger.open(self._location)  # one that is away before anything has begun is said at once
+            ledger.wait_with(patience)
+            self._ledger = ledger
         except Exception as error:  # noqa: BLE001  raised again in the thread that asks
             self._error = error
 

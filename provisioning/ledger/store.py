@@ -1,116 +1,75 @@
-"""The ledger's table, through SQLAlchemy: SQLite beside the user's data by default, another database by URL.
+"""The ledger, open: rows are read, and appended one transaction at a time. SQLite beside the user's data by default, PostgreSQL by URL.
 
-Many worker processes append to one ledger. Each append is one transaction that holds the writer's lock from its start (BEGIN IMMEDIATE),
-reads the head, and inserts the row that follows it; a waiting writer waits up to BUSY_SECONDS. With synchronous=FULL a row is on the disk
-when `append` returns, so an intent survives a power cut of the station.
+Many worker processes append to one ledger. Each append has the writer's turn from its start, reads the head, and inserts the row that
+follows it; the row is on the disk when `append` returns. What differs between the stores is in `embedded.py` and `server.py`.
 """
 
 from __future__ import annotations
 
 import datetime
-import os
-from collections.abc import Callable, Iterator, Mapping
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import event
-from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.engine import Connection, Engine
 
 from provisioning.errors import InputError, StationError
 from provisioning.ledger import anchor
-from provisioning.ledger.entry import GENESIS, Entry, checked, parse
-from provisioning.ledger.location import Location, read
+from provisioning.ledger.embedded import BUSY_SECONDS, Embedded
+from provisioning.ledger.entry import GENESIS, MOVED, Entry, checked, parse
+from provisioning.ledger.location import Location, default, locate
+from provisioning.ledger.patience import Absence, Patience
+from provisioning.ledger.server import AGAIN, AWAY, BUSY, Server
+from provisioning.ledger.table import ENTRIES, FORM, VERSION, copies, metadata
 
-BUSY_SECONDS = 30.0
 # Never another ledger: it would not know which serial numbers are taken, and give them to second boards.
 MEND = "Make it usable again (disk, permissions, database), then run the same command: only this ledger knows which numbers are taken."
+AGAIN_TRIES = 10  # for one transaction that another one spoiled
 
-_metadata = sa.MetaData()
-# `body` and `hash` are the record; the other columns are copies of fields of the body for queries, and `verify` compares them.
-ENTRIES = sa.Table(
-    "entries",
-    _metadata,
-    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("hash", sa.String(64), nullable=False, unique=True),
-    sa.Column("kind", sa.String(16), nullable=False),
-    sa.Column("attempt", sa.String(32), nullable=False, index=True),
-    sa.Column("mac", sa.String(17), index=True),
-    sa.Column("device", sa.String(64), index=True),
-    sa.Column("certificate", sa.String(64), index=True),
-    sa.Column("body", sa.Text, nullable=False),
-)
-for _verb in ("UPDATE", "DELETE"):
-    _trigger: sa.DDL = sa.DDL(  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy 2.1
-        f"CREATE TRIGGER IF NOT EXISTS entries_no_{_verb.lower()} BEFORE {_verb} ON entries "
-        f"BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
-    )
-    event.listen(ENTRIES, "after_create", _trigger.execute_if(dialect="sqlite"))
-
-
-def copies(entry: Entry) -> dict[str, Any]:
-    """The columns of `entry` that repeat its body."""
-    fields = entry.fields
-    return {
-        "kind": entry.kind,
-        "attempt": entry.attempt,
-        "mac": fields.get("mac"),
-        "device": fields.get("device"),
-        "certificate": fields.get("certificate_sha256"),
-    }
-
-
-def default_location() -> str:
-    """TWINROOT_LEDGER, or ledger.sqlite in the user's data folder."""
-    named = os.environ.get("TWINROOT_LEDGER")
-    if named:
-        return named
-    import platformdirs
-
-    return str(Path(platformdirs.user_data_dir("twinroot", appauthor=False)) / "ledger.sqlite")
+_Result = TypeVar("_Result")
+Decide = Callable[[Connection], tuple[str, str, Mapping[str, Any]]]
 
 
 class Ledger:
     """An open ledger. Use `with Ledger.open(…) as ledger`; safe in many processes, not shared between threads."""
 
-    def __init__(self, engine: Engine, shown: str, anchor_file: Path | None, place: Location | None = None) -> None:
-        self._engine = engine
-        self._place = place
-        self.location = shown
-        self.anchor_file = anchor_file
+    def __init__(self, location: Location, patience: Patience) -> None:
+        self._place = location
+        self._store: Embedded | Server = Server() if location.url.get_backend_name() == "postgresql" else Embedded()
+        self._engine: Engine = self._store.engine(location)
+        self._patience = patience
+        self._ready = False  # whether the tables are known to have the newest form
+        self.location = location.shown
+        self.anchor_file = location.path.with_name(location.path.name + ".anchor") if location.path else None
 
     @classmethod
-    def open(cls, location: str | Path | None = None, *, create: bool = True) -> Ledger:
-        """Open, and with `create` make, the ledger at a path or a database URL. Raises InputError or StationError."""
-        place = read(str(location) if location is not None else default_location())
-        url, shown = place.url, place.shown
-        anchor_file = None
-        if url.get_backend_name() == "sqlite" and url.database:
-            path = Path(url.database)
-            shown = str(path)
-            anchor_file = path.with_name(path.name + ".anchor")
-            if not create and not path.is_file():
-                hint = "Check the path: the ledger lies where boards are flashed (--ledger, TWINROOT_LEDGER)."
-                raise InputError("no-ledger", f"There is no ledger at {shown}.", hint)
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise StationError("ledger-unusable", f"The ledger's folder cannot be made: {error}.", MEND) from None
+    def open(
+        cls, location: str | Path | None = None, *, create: bool = True, new: bool = False, patience: Patience | None = None
+    ) -> Ledger:
+        """Open the ledger at a path or a database URL; with `create`, make it, or bring an older form up to date. `new`: it may be that
+        there is none, and `migrate` follows.
+
+        `patience`: for how long this call, and every later one, waits for a server that is away. Raises InputError or StationError.
+        """
+        place = locate(str(location) if location is not None else default())
+        if place.path is not None:
+            _make_room(place.path, create or new)
         try:
-            ledger = cls(_engine(url), shown, anchor_file, place)
-            if create:
-                ledger._create()
-        except sa.exc.NoSuchModuleError as error:
-            raise InputError(
-                "bad-ledger", f"No driver for this database: {place.hide(str(error))}.", "Install it, or use SQLite."
-            ) from None
-        except (sa.exc.ArgumentError, TypeError, ValueError) as error:
-            raise InputError("bad-ledger", f"{shown} cannot be opened: {_said(error, place)}.", "Correct the URL.") from None
-        except ImportError as error:
+            ledger = cls(place, patience or Patience())
+        except ImportError:
             raise StationError(
-                "ledger-driver", f"The database's driver is not installed: {error.name}.", f"pip install {error.name}"
+                "ledger-driver", f"The driver for {place.shown} is not installed.", "pip install 'twinroot[postgres]'"
             ) from None
+        try:
+            if not new:
+                ledger._prepare(create)
+        except BaseException:
+            ledger.close()
+            raise
         return ledger
 
     def __enter__(self) -> Ledger:
@@ -123,50 +82,232 @@ class Ledger:
         """Give the connections back."""
         self._engine.dispose()
 
-    def _create(self) -> None:
-        with self.transaction() as connection:
-            _metadata.create_all(connection)
+    def wait_with(self, patience: Patience) -> None:
+        """From now on, wait for a server that is away."""
+        self._patience = patience
 
-    @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """One writing transaction, which no other process's can overlap."""
-        with _sentences(self.location, self._place), self._engine.begin() as connection:
-            if connection.dialect.name != "sqlite":
-                # SERIALIZABLE alone would end one of two writers with an error instead of letting it wait.
-                connection.execute(sa.text("LOCK TABLE entries IN EXCLUSIVE MODE")) if sa.inspect(connection).has_table("entries") else None
-            yield connection
+    # What the tables are like.
+
+    def _prepare(self, create: bool) -> None:
+        if not create and self._place.path is None and self.form() is None:
+            raise InputError(
+                "no-ledger",
+                f"There is no ledger in {self.location}.",
+                "Check the URL; `twinroot ledger migrate` makes one in an empty database.",
+            )
+        if create:
+            self._current()
+
+    def form(self) -> str | None:
+        """The number of the tables' form; "" for those that are older than numbers, None where there are none."""
+        return self.read(self._form)
+
+    def _form(self, connection: Connection) -> str | None:
+        tables = self._store.tables(connection)
+        if VERSION.name in tables:
+            return connection.execute(sa.select(VERSION.c.version_num)).scalar() or ""
+        return "" if ENTRIES.name in tables else None
+
+    def _current(self) -> None:
+        """Tables of the newest form: made where there are none, brought up to date where this store does that by itself."""
+        if self._ready:
+            return
+        form = self.form()
+        if form is None or (form != FORM and self._store.migrates_itself):
+            self.migrate()
+        elif form != FORM:
+            raise _form_error(self.location, form)
+        self._ready = True
+
+    def migrate(self) -> tuple[str | None, str]:
+        """Make the tables, or bring them up to date, in one transaction; returns the form before and now."""
+
+        def work(connection: Connection) -> str | None:
+            form = self._form(connection)  # once more, now that nobody else can be at it
+            if form is None:
+                metadata.create_all(connection)
+                connection.execute(VERSION.insert().values(version_num=FORM))
+            elif form != FORM:
+                from provisioning.ledger.migrate import upgrade
+
+                upgrade(connection, form, self.location)
+            return form
+
+        before = self._do(work, reading=False)
+        self._ready = True
+        return before, FORM
+
+    def adopt(self, entries: Sequence[Entry]) -> None:
+        """Take over the rows of another ledger as they are; this one is empty, or has the first of them from a try before. Raises
+        InputError."""
+        self._current()
+
+        def work(connection: Connection) -> int:
+            held = connection.execute(sa.select(ENTRIES.c.hash).order_by(ENTRIES.c.seq)).scalars().all()
+            if list(held) != [entry.hash for entry in entries[: len(held)]]:
+                raise InputError(
+                    "ledger-not-empty", f"The ledger {self.location} has rows of its own.", "Give an empty database, or another file."
+                )
+            for entry in entries[len(held) :]:
+                insert(connection, entry)
+            return len(held)
+
+        for entry in entries[self._do(work, reading=False) :]:
+            if self.anchor_file is not None:
+                anchor.note(self.anchor_file, entry)
+
+    # Transactions.
+
+    def read(self, work: Callable[[Connection], _Result]) -> _Result:
+        """What `work` reads, from one connection; it waits for no writer, and is done again where the server went away meanwhile."""
+        return self._do(work, reading=True)
 
     def append(self, kind: str, attempt: str, fields: Mapping[str, Any]) -> Entry:
         """Add one row in a transaction of its own; it is on the disk when this returns."""
         return self.append_checked(lambda _connection: (kind, attempt, fields))
 
-    def append_checked(self, decide: Callable[[Connection], tuple[str, str, Mapping[str, Any]]]) -> Entry:
-        """Add the row that `decide` returns, in the same transaction in which it looked; what it raises leaves the ledger as it was."""
-        with self.transaction() as connection:
+    def append_checked(self, decide: Decide) -> Entry:
+        """Add the row that `decide` returns, in the same transaction in which it looked; what it raises leaves the ledger as it was.
+
+        `decide` is called again when the transaction has to be done again.
+        """
+        self._current()
+        sent: Entry | None = None
+
+        def work(connection: Connection) -> Entry:
+            nonlocal sent
+            # A connection that ended during a commit leaves it open whether the row is there. Its number and hash tell: they are
+            # looked up in the writer's turn, which the server gives on only when the transaction before has ended either way.
+            if sent is not None and _hash_of(connection, sent.seq) == sent.hash:
+                return sent
             kind, attempt, fields = decide(connection)
-            entry = self._insert(connection, kind, attempt, checked(kind, fields))
+            sent = self._next(connection, kind, attempt, checked(kind, fields))
+            insert(connection, sent)
+            return sent
+
+        entry = self._do(work, reading=False)
         if self.anchor_file is not None:
             anchor.note(self.anchor_file, entry)
         return entry
 
-    def _insert(self, connection: Connection, kind: str, attempt: str, fields: dict[str, Any]) -> Entry:
-        head = connection.execute(sa.select(ENTRIES.c.seq, ENTRIES.c.hash).order_by(ENTRIES.c.seq.desc()).limit(1)).first()
+    def _next(self, connection: Connection, kind: str, attempt: str, fields: dict[str, Any]) -> Entry:
+        columns = sa.select(ENTRIES.c.seq, ENTRIES.c.hash, ENTRIES.c.kind)
+        head = connection.execute(columns.order_by(ENTRIES.c.seq.desc()).limit(1)).first()
+        if head and head.kind == MOVED:
+            raise InputError(
+                "ledger-moved", f"The ledger {self.location} ended with a move: it goes on elsewhere.", "`twinroot ledger show` says where."
+            )
         seq, previous = (head.seq + 1, head.hash) if head else (1, GENESIS)
         at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        entry = Entry(seq, at, kind, attempt, fields, previous)
-        connection.execute(ENTRIES.insert().values(seq=seq, hash=entry.hash, body=entry.canonical(), **copies(entry)))
-        return entry
+        return Entry(seq, at, kind, attempt, fields, previous)
+
+    def _do(self, work: Callable[[Connection], _Result], *, reading: bool) -> _Result:
+        """One transaction, done again with bounds: where another one spoiled it, and while the server is away."""
+        absence = Absence(self._patience, self.location)
+        spoiled, began = 0, time.monotonic()
+        while True:
+            try:
+                with self._sentences(), self._store.watched(self._engine) as connection:
+                    connection.execution_options(reading=reading)
+                    with connection.begin():
+                        if not reading:
+                            self._store.lock(connection)
+                        result = work(connection)
+                absence.over(time.monotonic())
+                return result
+            except _Failed as failed:
+                now = time.monotonic()
+                if failed.verdict == AGAIN:
+                    spoiled += 1
+                    if spoiled >= AGAIN_TRIES:
+                        raise failed.error from None
+                    time.sleep(random.uniform(0.0, min(0.2, 0.01 * 2**spoiled)))
+                elif failed.verdict == BUSY and not self._patience.seconds:
+                    if now - began > BUSY_SECONDS:
+                        raise failed.error from None
+                elif failed.verdict in (AWAY, BUSY) and absence.goes_on(now, failed.why):
+                    if absence.tries > 1:
+                        time.sleep(random.uniform(0.2, min(2.0, 0.2 * 2**absence.tries)))
+                elif failed.verdict in (AWAY, BUSY) and self._patience.seconds:
+                    self._patience = Patience()  # what comes after it, such as the outcome of this board, waits no second time
+                    raise StationError(
+                        "ledger-away",
+                        f"The ledger {self.location} was away for {absence.lasted(now):.0f} s: {failed.why}.",
+                        "A board keeps its claim, and the next run settles it. " + MEND,
+                    ) from None
+                else:
+                    raise failed.error from None
+
+    # Rows.
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """The stored rows as they are, in order, unchecked: for `verify`."""
-        with _sentences(self.location, self._place), self._engine.connect() as connection:
-            for row in connection.execution_options(stream_results=True).execute(sa.select(ENTRIES).order_by(ENTRIES.c.seq)):
+        """The stored rows as they are, in order, unchecked and in whatever form: for `verify`."""
+        with self._reading() as connection:
+            every = sa.text("SELECT * FROM entries ORDER BY seq")
+            for row in connection.execution_options(stream_results=True).execute(every):
                 yield dict(row._mapping)
 
     def entries(self, **equal: str | None) -> Iterator[Entry]:
         """The entries in order; keywords name columns (mac, device, attempt, kind) and the value that they must have."""
-        with _sentences(self.location, self._place), self._engine.connect() as connection:
+        with self._reading() as connection:
             yield from select(connection, **equal)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """A connection for a long read, which is not done again."""
+        try:
+            with self._sentences(), self._engine.connect() as connection:
+                yield connection.execution_options(reading=True)
+        except _Failed as failed:
+            raise failed.error from None
+
+    @contextmanager
+    def _sentences(self) -> Iterator[None]:
+        """What the database raises, as one sentence, and whether another try may change it."""
+        shown = self.location
+        try:
+            yield
+        except sa.exc.DBAPIError as error:
+            why = self._place.scrub(str(error.orig).strip().split("\n")[0].rstrip("."))
+            verdict = self._store.verdict(error)
+            if verdict == BUSY or (verdict is None and ("locked" in why or "busy" in why)):
+                failed = StationError(
+                    "ledger-busy",
+                    f"The ledger {shown} was locked by another program for {BUSY_SECONDS:.0f} s.",
+                    "Close the program that has it open.",
+                )
+            elif verdict == AGAIN:
+                failed = StationError(
+                    "ledger-busy", f"The ledger {shown} did not take a row in {AGAIN_TRIES} tries: {why}.", "Run the command again."
+                )
+            elif getattr(error.orig, "sqlstate", None) == "42501":
+                failed = StationError(
+                    "ledger-denied",
+                    f"The ledger {shown} does not let this user do that: {why}.",
+                    "docs/factory.md lists the roles and their grants.",
+                )
+            elif verdict == AWAY or isinstance(error, sa.exc.OperationalError):
+                failed = StationError("ledger-unusable", f"The ledger {shown} cannot be used: {why}.", MEND)
+            else:
+                failed = StationError("ledger-unusable", f"{shown} is not a ledger of this toolkit: {why}.", MEND)
+            raise _Failed(failed, verdict, why) from None
+        except ValueError as error:
+            raise StationError("ledger-unusable", f"{shown} is not a ledger of this toolkit: {error}.", MEND) from None
+
+
+class _Failed(Exception):
+    """A transaction that the database ended: the error to report, what the store thinks of another try, and its reason in one line."""
+
+    def __init__(self, error: StationError, verdict: str | None, why: str) -> None:
+        super().__init__(why)
+        self.error = error
+        self.verdict = verdict
+        self.why = why
+
+
+def insert(connection: Connection, entry: Entry) -> None:
+    """Write `entry` as it is."""
+    connection.execute(ENTRIES.insert().values(seq=entry.seq, hash=entry.hash, body=entry.canonical(), **copies(entry)))
 
 
 def select(connection: Connection, **equal: str | None) -> list[Entry]:
@@ -178,47 +319,27 @@ def select(connection: Connection, **equal: str | None) -> list[Entry]:
     return [parse(row.body) for row in connection.execute(query)]
 
 
-def _engine(url: URL) -> Engine:
-    if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, isolation_level="SERIALIZABLE")
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None})
-
-    @event.listens_for(engine, "connect")
-    def _durable(dbapi_connection: Any, _record: Any) -> None:
-        cursor = dbapi_connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _writer_first(connection: Connection) -> None:
-        # Taking the lock at the start: two readers that both want to write later would end in a deadlock error.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
+def _hash_of(connection: Connection, seq: int) -> str | None:
+    return connection.execute(sa.select(ENTRIES.c.hash).where(ENTRIES.c.seq == seq)).scalar()
 
 
-@contextmanager
-def _sentences(location: str, place: Location | None = None) -> Iterator[None]:
-    """What the database raises, as one sentence."""
+def _make_room(path: Path, create: bool) -> None:
+    if not create and not path.is_file():
+        hint = "Check the path: the ledger lies where boards are flashed (--ledger, TWINROOT_LEDGER)."
+        raise InputError("no-ledger", f"There is no ledger at {path}.", hint)
     try:
-        yield
-    except sa.exc.OperationalError as error:
-        text = _said(error.orig, place)
-        if "locked" in text or "busy" in text:
-            raise StationError(
-                "ledger-busy",
-                f"The ledger {location} was locked by another program for {BUSY_SECONDS:.0f} s.",
-                "Close the program that has it open.",
-            ) from None
-        raise StationError("ledger-unusable", f"The ledger {location} cannot be used: {text}.", MEND) from None
-    except (sa.exc.SQLAlchemyError, ValueError, TypeError, RecursionError) as error:
-        text = _said(getattr(error, "orig", error), place)
-        raise StationError("ledger-unusable", f"{location} is not a ledger of this toolkit: {text}.", MEND) from None
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StationError("ledger-unusable", f"The ledger's folder cannot be made: {error}.", MEND) from None
 
 
-def _said(error: object, place: Location | None) -> str:
-    """What a driver says, on one line and without the password."""
-    text = " ".join(str(error).split()).rstrip(".")
-    return place.hide(text) if place else text
+def _form_error(shown: str, form: str) -> StationError:
+    if form > FORM:
+        return StationError(
+            "ledger-newer", f"The ledger {shown} has form {form}, and this toolkit knows up to {FORM}.", "Install the newer toolkit here."
+        )
+    return StationError(
+        "ledger-older",
+        f"The ledger {shown} has form {form or 'without a number'}, and this toolkit writes {FORM}.",
+        "Its owner runs `twinroot ledger migrate`; the stations need the new toolkit, too.",
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from provisioning.ledger.entry import GENESIS, parse, sha256
-from provisioning.ledger.store import copies
+from provisioning.ledger.table import copies
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def _row(row: Mapping[str, Any], previous: str | None) -> list[Fault]:
         faults.append(Fault(seq, "row-moved", f"row {seq} was written as row {entry.seq}"))
     if previous is not None and entry.previous != previous:
         faults.append(Fault(seq, "chain-broken", f"row {seq} does not continue the row before it"))
-    wrong = [name for name, value in copies(entry).items() if row[name] != value]
+    # A ledger of an older form lacks columns, and nothing else.
+    wrong = [name for name, value in copies(entry).items() if name in row and row[name] != value]
     if wrong:
         faults.append(Fault(seq, "column-edited", f"row {seq}: column {wrong[0]} differs from the record"))
     return faults

@@ -15,6 +15,7 @@ class Event(NamedTuple):
     transport a transport was chosen: {"transport", "why"}
     baud      the line runs at another rate: {"baud"}
     quiet     the board gives no sign of life: {"seconds"} for how long, {"limit"} after how many it is given up, {"text"}
+    ledger    the ledger is away, and waited for, or is back: {"text"}
     note      something a person should know: {"text"}
     """
 

@@ -23,9 +23,10 @@ SOURCES = (
     "job/assign.py",
     "job/ports.py",
     "ledger/claims.py",
+    "ledger/store.py",
 )
 # Not of a board on the line: where a person types, the sentence is enough.
-TYPED = {"no-port", "port-twice", "not-bound"}
+TYPED = {"no-port", "port-twice", "not-bound", "no-ledger", "ledger-driver", "ledger-not-empty"}
 
 
 def raised() -> set[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from provisioning.errors import StationError, TwinrootError
 from provisioning.ledger import store
@@ -39,7 +40,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     """SQLite's own limit of pages stands for the disk's end: the same error comes from it."""
     path = tmp_path / "ledger.sqlite"
     with Ledger.open(path) as ledger:
-        store.event.listen(ledger._engine, "begin", lambda connection: connection.exec_driver_sql("PRAGMA max_page_count=1"))
+        event.listen(ledger._engine, "begin", lambda connection: connection.exec_driver_sql("PRAGMA max_page_count=1"))
         with pytest.raises(StationError) as caught:
             for number in range(100):
                 ledger.append("claim", f"{number:032x}", {"mac": "24:0a:c4:00:00:01", "device": f"ws-{number}", "reason": "x" * 2000})

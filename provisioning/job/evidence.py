@@ -1,0 +1,93 @@
+"""An intent in the ledger before the first write to a board, an outcome after it: for jobs that ask nothing else of the ledger.
+
+The rows say what was done to which board, and bind nothing: which device a board is, is promised by a claim (`ledger/claims.py`).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from provisioning.errors import TwinrootError
+from provisioning.job import active
+from provisioning.job.report import Report
+from provisioning.ledger.entry import INTENT, OUTCOME
+from provisioning.ledger.opening import Opening
+from provisioning.link.events import Listener, silent
+
+Before = Callable[[Report], None]
+
+
+def unrecorded(_report: Report) -> None:
+    """For jobs inside other jobs, which have rows of their own, and for tests."""
+
+
+class Evidence:
+    """A context manager around one job on one board; `before` is called with its report, before each write. At the end the outcome row is
+    written when there was one, and a ledger that cannot take it makes the report one of an error: a PASS that is not in the ledger is none.
+
+    `job`: the command's name. `location`: the ledger's. `fields`: more of the rows; called when there is something to write.
+    """
+
+    fields: Callable[[], Mapping[str, Any]] = dict
+
+    def __init__(self, job: str, location: str | None, events: Listener = silent, port: str | None = None) -> None:
+        self._job = job
+        self._location = location
+        self._events = events
+        self._port = port
+        self._opening: Opening | None = None
+        self._attempt = uuid.uuid4().hex
+        self._rows: dict[str, Any] = {}
+        self._report: Report | None = None
+
+    def soon(self) -> Opening:
+        """There will be a write: the ledger is opened beside what comes before it."""
+        self._opening = self._opening or Opening(self._location, self._events)
+        return self._opening
+
+    def before(self, report: Report) -> None:
+        """The intent, once. Raises what keeps the ledger from taking it; nothing is written to the board then."""
+        if self._report is not None:
+            return
+        from provisioning import __version__
+        from provisioning.flash import record
+
+        about = {"operator": record.operator(), "station": record.station(), "toolkit": __version__, "job": self._job, "port": self._port}
+        of_board = {"mac": report.mac, "chip": report.chip, "board": report.board, "product": report.product, "device": report.device}
+        self._rows = {**about, **of_board, **self.fields()}
+        self.soon()().append(INTENT, self._attempt, self._rows)
+        self._report = report
+
+    def __enter__(self) -> Evidence:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            if self._report is not None:
+                self._end(self._report)
+        finally:
+            if self._opening is not None:
+                self._opening.__exit__()
+
+    def _end(self, report: Report) -> None:
+        from provisioning.flash import record
+        from provisioning.job.settle import settle
+
+        row = {name: self._rows.get(name) for name in record.OUTCOME_FIELDS} | {
+            "mac": report.mac,
+            "chip": report.chip,
+            "outcome": report.outcome,
+            "code": report.code if report.code != "not-run" else "interrupted",
+            "message": report.message,
+            "wrote": report.active != active.UNTOUCHED,
+            "steps": report.steps,
+            "files": report.files,
+        }
+        try:
+            self.soon()().append(OUTCOME, self._attempt, row)
+            if report.outcome == "pass" and report.mac and report.selftest:
+                settle(self.soon()(), report.mac, self._attempt, report.selftest, report)
+        except TwinrootError as error:
+            report.failed(error)

@@ -1,0 +1,63 @@
+"""The ledger in an SQLite file: the default, beside the user's data.
+
+Each append takes the writer's lock at its start (BEGIN IMMEDIATE); a waiting writer waits up to BUSY_SECONDS. With synchronous=FULL a row
+is on the disk when `append` returns, so an intent survives a power cut of the station.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
+
+from provisioning.ledger.location import Location
+
+BUSY_SECONDS = 30.0
+
+
+class Embedded:
+    """An SQLite file as the ledger's store."""
+
+    migrates_itself = True  # one file has one program that opens it, and no administrator
+
+    def engine(self, location: Location) -> Engine:
+        """The engine for a file; a transaction with the execution option `reading` takes no writer's lock."""
+        engine = sa.create_engine(location.url, connect_args={"timeout": BUSY_SECONDS, "isolation_level": None})
+
+        @event.listens_for(engine, "connect")
+        def _durable(dbapi_connection: Any, _record: Any) -> None:
+            cursor = dbapi_connection.cursor()
+            cursor.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
+            cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute("PRAGMA synchronous=FULL")
+            cursor.close()
+
+        @event.listens_for(engine, "begin")
+        def _writer_first(connection: Connection) -> None:
+            # Taking the lock at the start: two readers that both want to write later would end in a deadlock error.
+            reading = connection.get_execution_options().get("reading")
+            connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+        return engine
+
+    def lock(self, connection: Connection) -> None:
+        """BEGIN IMMEDIATE has it."""
+
+    def tables(self, connection: Connection) -> set[str]:
+        """The names of the tables."""
+        return set(connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type='table'").scalars())
+
+    @contextmanager
+    def watched(self, engine: Engine) -> Iterator[Connection]:
+        """A connection; a file does not fall silent."""
+        with engine.connect() as connection:
+            yield connection
+
+    def verdict(self, error: sa.exc.DBAPIError) -> str | None:
+        """Nothing goes away by itself that SQLite has not waited for already."""
+        del error
+        return None

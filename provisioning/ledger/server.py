@@ -1,0 +1,141 @@
+"""The ledger on a PostgreSQL server, for many stations: whose turn it is, what is worth another try, and how silence ends.
+
+Writers take one advisory lock as the first statement of their transaction and are served in the order in which they asked. Under READ
+COMMITTED every statement after it sees what the writer before has committed, so the head that is read is the head; there is nothing to
+serialize afterwards, and SERIALIZABLE, whose snapshot is older than the lock, would end all writers but one with an error. The lock needs
+no privilege, where LOCK TABLE asks for that of changing rows.
+
+A station whose network is cut in the middle of a transaction holds the lock: the server ends a transaction that is idle for IDLE_SECONDS.
+A server that does not answer is given ANSWER_SECONDS, the time until the turn comes not counted, then the connection is hung up and the
+ledger counts as away. Until the turn comes nothing is sent, so there it is the keep-alive of TCP that notices a dead network.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
+
+from provisioning.ledger.location import Location
+
+LOCK_KEY = 0x7477696E726F6F74  # "twinroot"
+LOCK_SECONDS = 20  # one wait for the turn; whoever gives up goes to the end of the queue, so it is long
+IDLE_SECONDS = 3  # of a transaction between two statements
+ANSWER_SECONDS = 8.0  # of connecting, and of a transaction from its turn on
+AGAIN, AWAY, BUSY = "again", "away", "busy"
+
+# Conditions of PostgreSQL, by SQLSTATE (its appendix A), or by class.
+_VERDICTS = {
+    "40": AGAIN,  # serialization failure, deadlock
+    "23505": AGAIN,  # a row with this number is there: its writer took no lock
+    "57014": AGAIN,  # cancelled
+    "55P03": BUSY,  # the lock was not had in LOCK_SECONDS
+    "08": AWAY,  # connection
+    "53": AWAY,  # no connection, memory or disk left: the administrator's to mend, and then it goes on
+    "57P": AWAY,  # shutting down, starting up
+    "25006": AWAY,  # read-only: a standby that is not promoted yet
+    "25P03": AWAY,  # ended for being idle
+}
+
+_BEGIN = sa.text(
+    "SELECT set_config('lock_timeout', :lock, true), set_config('idle_in_transaction_session_timeout', :idle, true), "
+    "set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') = 'off' THEN 'on' "
+    "ELSE current_setting('synchronous_commit') END, true), pg_advisory_xact_lock(:key)"
+)
+
+# libpq's names. What the URL says stands.
+_CONNECT = {
+    "connect_timeout": 3,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 8000,
+    "application_name": "twinroot",
+}
+
+
+class Server:
+    """A PostgreSQL database as the ledger's store."""
+
+    migrates_itself = False  # stations of several versions may be at it: its administrator says when
+
+    def __init__(self) -> None:
+        self._line: Any = None  # the driver's connection that is in use
+        self._timer: threading.Timer | None = None
+
+    def engine(self, location: Location) -> Engine:
+        """One connection, kept between transactions. Raises ImportError without the driver."""
+        arguments = {name: value for name, value in _CONNECT.items() if name not in location.url.query}
+        # Prepared statements belong to a session, and behind a pooler the next transaction may have another one.
+        arguments["prepare_threshold"] = None
+        engine = sa.create_engine(
+            location.url, isolation_level="READ COMMITTED", pool_size=1, max_overflow=2, connect_args=arguments, hide_parameters=True
+        )
+
+        @event.listens_for(engine, "do_connect")
+        def _watch_from_the_start(dialect: Any, _record: Any, args: Any, kwargs: Any) -> Any:
+            self._line = dialect.connect(*args, **kwargs)
+            return self._line
+
+        return engine
+
+    def lock(self, connection: Connection) -> None:
+        """Wait for this writer's turn, as the first statement of a transaction; its end gives the turn on."""
+        self._limit(LOCK_SECONDS + ANSWER_SECONDS)
+        connection.execute(_BEGIN, {"lock": f"{LOCK_SECONDS}s", "idle": f"{IDLE_SECONDS}s", "key": LOCK_KEY})
+        self._limit(ANSWER_SECONDS)
+
+    def tables(self, connection: Connection) -> set[str]:
+        """The names of the tables. From pg_class itself: to_regclass answers from a cache that a wait for the turn does not renew."""
+        query = "SELECT relname FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p') AND pg_catalog.pg_table_is_visible(oid)"
+        return set(connection.execute(sa.text(query)).scalars())
+
+    @contextmanager
+    def watched(self, engine: Engine) -> Iterator[Connection]:
+        """A connection that is hung up when the work with it takes too long: the driver's reads have no limit of their own."""
+        self._limit(ANSWER_SECONDS)
+        try:
+            with engine.connect() as connection:
+                self._line = connection.connection.dbapi_connection
+                yield connection
+        finally:
+            self._limit(None)
+
+    def _limit(self, seconds: float | None) -> None:
+        """From now on, so long; None for no limit."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        if seconds is not None:
+            self._timer = threading.Timer(seconds, self._hang_up)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _hang_up(self) -> None:
+        try:
+            handle = self._line.pgconn.socket
+            line = socket.socket(fileno=handle)
+        except Exception:  # noqa: BLE001  the connection has ended meanwhile, each driver with its own error
+            return
+        try:
+            line.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return
+        finally:
+            line.detach()  # the descriptor is the driver's
+
+    def verdict(self, error: sa.exc.DBAPIError) -> str | None:
+        """AGAIN, BUSY, AWAY, or None for what no other try changes."""
+        state = getattr(error.orig, "sqlstate", None) or ""
+        for condition, verdict in _VERDICTS.items():
+            if state.startswith(condition):
+                return verdict
+        # A connection that was not made, or ended, has no SQLSTATE.
+        ended = error.connection_invalidated or isinstance(error, (sa.exc.OperationalError, sa.exc.InterfaceError))
+        return AWAY if ended and not state else None

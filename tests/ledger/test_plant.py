@@ -1,0 +1,187 @@
+"""Four stations on one server that is stopped, and crashes, and the network of one station cut: one truth at the end.
+
+The boards are simulated (`plant.py` says what is real), since only the ledger is on trial here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioning.ledger.store import Ledger
+from provisioning.ledger.verify import verify
+from tests.support import postgres
+
+STATIONS = 4
+SLACK = 5.0  # seconds beyond an outage: a connection is tried for 3 s, after a pause of up to 2 s
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Plant:
+    """The stations, and what they have said so far."""
+
+    def __init__(self, urls: list[str], slots: int, boards: int, seconds: float) -> None:
+        self.boards: list[dict[str, Any]] = []
+        self.told: list[str] = []
+        self.errors = ""
+        self._more = threading.Condition()
+        share = boards // STATIONS
+        self.processes = [
+            subprocess.Popen(
+                [
+                    sys.executable,
+                    str(Path(__file__).with_name("plant.py")),
+                    f"station{n}",
+                    str(slots),
+                    str(share),
+                    str(seconds),
+                    str(n * share),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+            for n in range(STATIONS)
+        ]
+        for process, url in zip(self.processes, urls, strict=True):
+            assert process.stdin is not None
+            process.stdin.write(url + "\n")
+            process.stdin.flush()
+        self._threads = [threading.Thread(target=work, args=(p,)) for p in self.processes for work in (self._hear, self._complain)]
+        for thread in self._threads:
+            thread.start()
+
+    def _hear(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said = json.loads(line)
+            with self._more:
+                self.told.append(said["told"]) if "told" in said else self.boards.append(said)
+                self._more.notify_all()
+        with self._more:
+            self._more.notify_all()
+
+    def _complain(self, process: subprocess.Popen[str]) -> None:
+        assert process.stderr is not None
+        self.errors += process.stderr.read()
+
+    def until(self, count: int) -> None:
+        """So many boards are done."""
+        with self._more:
+            assert self._more.wait_for(lambda: len(self.boards) >= count or all(p.poll() is not None for p in self.processes), 600)
+            assert len(self.boards) >= count, self.errors[-3000:]
+
+    def end(self) -> None:
+        for thread in self._threads:
+            thread.join(600)
+        assert [process.wait(60) for process in self.processes] == [0] * STATIONS, self.errors[-3000:]
+
+    def kill(self) -> None:
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+Times = tuple[float, float]  # of the clock: from, to
+
+
+def outage(work: Callable[[], object], seconds: float, back: Callable[[], object]) -> Times:
+    """From `work` to the end of `back`, at least `seconds` apart."""
+    began = time.time()
+    work()
+    threading.Event().wait(seconds)  # the outage is this long
+    back()
+    return began, time.time()
+
+
+def length(span: Times) -> float:
+    return span[1] - span[0]
+
+
+def longest(spans: Iterable[Times]) -> float:
+    return max((length(span) for span in spans), default=0.0)
+
+
+def idle(steps: list[Times], outages: list[Times]) -> tuple[float, float]:
+    """The longest step that an outage had a part in, and the longest of the others, which is what this machine takes anyway."""
+    hit = [step for step in steps if any(step[0] <= end and began <= step[1] for began, end in outages)]
+    return longest(hit), longest(set(steps) - set(hit))
+
+
+def shift(server: postgres.Server, slots: int, boards: int, seconds: float, restart: float, cut: float) -> dict[str, object]:
+    """A shift with its three accidents; asserts what must hold, returns figures."""
+    name = server.database()
+    url = server.url(name)
+    Ledger.open(url).close()
+    proxy = postgres.Proxy(server.port)
+    cut_off = f"station{STATIONS - 1}"
+    began = time.monotonic()
+    plant = Plant([url] * (STATIONS - 1) + [server.url(name, port=proxy.port)], slots, boards, seconds)
+    try:
+        plant.until(boards // 8)
+        first = outage(server.stop, restart, server.start)
+        plant.until(3 * boards // 8)
+        dark = outage(proxy.cut, cut, proxy.mend)
+        plant.until(6 * boards // 8)
+        second = outage(lambda: server.stop(signal.SIGQUIT), restart, server.start)
+        plant.end()
+    finally:
+        plant.kill()
+        proxy.close()
+        if server.stopped:
+            server.start()
+    took = time.monotonic() - began
+
+    with Ledger.open(url, create=False) as ledger:
+        verdict, rows = verify(ledger.rows(), {}), list(ledger.entries())
+    assert verdict.ok and verdict.rows == 3 * boards, verdict.faults[:3]
+    by_attempt = Counter((row.attempt, row.kind) for row in rows)
+    assert set(by_attempt.values()) == {1} and len(by_attempt) == 3 * boards, "each row once, whatever was cut"
+    final = {row.fields["mac"]: row for row in rows if row.kind == "outcome"}
+    assert len(final) == boards and {row.fields["outcome"] for row in final.values()} == {"pass"}, "one final row a board"
+    assert len({row.fields["device"] for row in final.values()}) == boards, "no identity twice"
+    assert {board["mac"]: board["device"] for board in plant.boards} == {mac: row.fields["device"] for mac, row in final.items()}
+    assert any("is away, waiting up to" in text for text in plant.told) and any("is back after" in text for text in plant.told)
+    assert "kanary" not in plant.errors + "".join(plant.told)
+
+    figures: dict[str, object] = {}
+    for station in sorted({board["station"] for board in plant.boards}):
+        steps = [(start, end) for board in plant.boards if board["station"] == station for start, end in board["times"]]
+        outages = [first, second, dark] if station == cut_off else [first, second]
+        waited, otherwise = idle(steps, outages)
+        assert waited <= longest(outages) + otherwise + SLACK, (station, waited, otherwise, outages)
+        figures[station] = [round(waited, 1), round(otherwise, 1)]
+    every = sorted(end - start for board in plant.boards for start, end in board["times"])
+    return {
+        "boards": boards,
+        "seconds": round(took, 1),
+        "outages: stop, crash, network (s)": [round(length(each), 1) for each in (first, second, dark)],
+        "longest step with an outage, without (s)": figures,
+        "median, 99th percentile of a step (ms)": [round(1000 * every[int(len(every) * part)], 1) for part in (0.5, 0.99)],
+    }
+
+
+def test_four_stations_a_shift(server: postgres.Server) -> None:
+    print(shift(server, 2, 40, 0.2, restart=0.5, cut=2.0))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_four_stations_a_day(server: postgres.Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """8 slots each, 2,000 boards; outages long enough that silence is seen, hung up and told."""
+    figures = shift(server, 8, 2000, 1.0, restart=5.0, cut=30.0)
+    with capsys.disabled():
+        print(f"\n{figures}")
