@@ -50,7 +50,7 @@ ANSWERS = (
         FLASH,
     ),
     Answer(
-        rb"DEEPSLEEP",
+        rb"\bD(?:EEP)?SLEEP",
         "asleep",
         "The board goes to deep sleep as soon as it is awake, before its prompt can be had.",
         RESCUE,

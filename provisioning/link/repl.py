@@ -31,8 +31,8 @@ _QUIET_BOOT = 30.0  # the same when nothing but the boot loader has spoken so fa
 _SILENT_BOOT = 10.0  # seconds for the end of a boot whose beginning was not heard
 RESET = b"rst:0x"  # the ROM's first word after a reset
 _BOOT_WORDS = (RESET, b"MPY: soft reboot")
-_BURST = 8  # control-Cs at once where the moment that has to be hit is short: a boot, a wake
-_DENSE = 0.003  # seconds between two bursts
+_DENSE = 0.003  # seconds between two writes where control-C fills the line
+_AHEAD = 24  # bytes that are written before the line has room for them: its time until the next write
 _ANSWER = 5.0  # seconds for what the prompt answers without looking at flash
 _MOST = 1 << 20  # bytes that a program may print
 _KEPT = 4096  # bytes of what the board said
@@ -106,7 +106,7 @@ class RawRepl:
                 self.hold = hold or self.hold
                 return
         self.wire.baud = self.wire.home_baud
-        while not (self.wire.reset_board() and self.storm(said, _BOOT, limit=boot, burst=_BURST) and self._synchronise()):
+        while not (self.wire.reset_board() and self.storm(said, _BOOT, limit=boot, dense=True) and self._synchronise()):
             if time.monotonic() - started > patience or not self.wire.has_lines:
                 from provisioning.link.answers import explain
 
@@ -192,17 +192,25 @@ class RawRepl:
         said += heard
         return False
 
-    def storm(self, said: bytearray, seconds: float = 0.5, *, limit: float = _QUIET_BOOT, burst: int = 1) -> bool:
+    def storm(self, said: bytearray, seconds: float = 0.5, *, limit: float = _QUIET_BOOT, dense: bool = False) -> bool:
         """Control-C for `seconds`, or until a prompt shows, the next one as soon as the board says something, then a knock.
 
-        The pauses differ, so that not each of them hits the same place of a loop. `burst`: how many at once. A board whose boot loader
-        speaks gets the time of a slow boot, `limit`, unless it starts over and over.
+        The pauses differ, so that not each of them hits the same place of a loop. `dense`: as many as the line carries, where the moment
+        that has to be hit is short: a boot, a wake. A board whose boot loader speaks gets the time of a slow boot, `limit`, unless it
+        starts over and over.
         """
         started = time.monotonic()
         heard = bytearray()
+        carried = 0
         while time.monotonic() - started < seconds and b">>> " not in heard and heard.count(RESET) < 3:
-            self.wire.write(b"\x03" * (random.choice((1, 1, 2, 3)) if burst == 1 else burst))
-            heard += self.wire.glance(random.uniform(0.001, 0.025) if burst == 1 else _DENSE)
+            if dense:
+                room = int((time.monotonic() - started) * self.wire.baud / 10) + _AHEAD - carried
+                count = max(1, min(room, RING))
+                carried += count
+            else:
+                count = random.choice((1, 1, 2, 3))
+            self.wire.write(b"\x03" * count)
+            heard += self.wire.glance(_DENSE if dense else random.uniform(0.001, 0.025))
             if RESET in heard:
                 seconds = max(seconds, min(limit, _booting(heard)))
         said += heard + self.wire.discard(0.03, 0.3)

@@ -25,7 +25,7 @@ SOURCE = (
 # In what the board prints while the prompt is asked for.
 HEARD = (
     Sign(rb"rst:0x[0-9a-f]+ \([A-Z0-9_]*TG\dWDT|Task watchdog got triggered", "its watchdog reset it"),
-    Sign(rb"DEEPSLEEP", "it goes to deep sleep as soon as it is awake"),
+    Sign(rb"\bD(?:EEP)?SLEEP", "it goes to deep sleep as soon as it is awake"),
     Sign(rb"\x18[\x01-\x0c]", "it asks for files of a computer that had mounted a folder on it"),
 )
 

@@ -15,6 +15,7 @@ import pytest
 
 from provisioning.errors import BoardError, InputError, StationError
 from provisioning.job.rollback import rollback
+from provisioning.link.answers import explain
 from provisioning.link.port import open_port
 from provisioning.link.repl import RawRepl
 
@@ -166,3 +167,10 @@ def test_a_socket_that_closes() -> None:
         threading.Thread(target=lambda: server.accept()[0].close(), daemon=True).start()
         report = rollback(f"socket://127.0.0.1:{server.getsockname()[1]}")
     assert (report.outcome, report.code, report.exit_code) == ("error", "port-lost", 3)
+
+
+@pytest.mark.parametrize("word", ["DEEPSLEEP_RESET", "DSLEEP"])
+def test_a_board_that_sleeps_is_known_by_the_word_of_each_chip(word: str) -> None:
+    """The ROM of the ESP32, and those of later chips."""
+    said = f"ets Jul 29 2019\r\nrst:0x5 ({word}),boot:0x13 (SPI_FAST_FLASH_BOOT)\r\n".encode()
+    assert explain(said, "COM9").code == "asleep"

@@ -45,6 +45,6 @@ def rescue(name: str) -> Callable[[Rig, Products], Took]:
 def _hold(rig: Rig, products: Products, name: str) -> None:
     """The board holds a set, and this program runs."""
     rig.start("one", lambda on: one(on, products))
-    for path, text in _FILES[name].items():
+    for path, text in sorted(_FILES[name].items(), reverse=True):  # boot.py last: mpremote restarts the interpreter
         peers.write(rig, path, text)
     rig.boot()
