@@ -1,7 +1,8 @@
 """Results that take a tenth of a second and depend only on bytes that are hashed, kept in the user's cache folder.
 
-What is kept may be deleted at any time and is never secret. An entry carries the key it was made from and the SHA-256 of its content: one
-that is torn, of another version or not ours is as good as none, and a folder that cannot be used costs the time and nothing else.
+What is kept may be deleted at any time and is never secret. But code is among it that will run on devices, so that nobody else may write
+it (private.py). An entry carries the key it was made from and the SHA-256 of its content: one that is torn, of another version or not ours
+is as good as none, and a folder that cannot be used costs the time and nothing else.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from provisioning import files
+from provisioning import private
 
 
 def key_of(*parts: bytes) -> str:
@@ -28,7 +29,7 @@ def key_of(*parts: bytes) -> str:
 def read(name: str, key: str) -> Any:
     """The JSON value that was kept in the file `name` under `key`; None where there is none."""
     try:
-        head, _, body = (folder() / name).read_bytes().partition(b"\n")
+        head, _, body = private.read(folder() / name).partition(b"\n")
         if head == _head(key, body):
             return json.loads(body)
     except (OSError, ValueError, RuntimeError):  # RuntimeError: no home directory
@@ -40,9 +41,7 @@ def write(name: str, key: str, value: Any) -> None:
     """Keep `value` (JSON) under `key`; another key's value in the same file goes. Two writers at once do no harm."""
     body = json.dumps(value, ensure_ascii=True).encode()
     with contextlib.suppress(OSError, RuntimeError):
-        target = folder() / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        files.replace(target, _head(key, body) + b"\n" + body, 0o600, durable=False)
+        private.write(folder() / name, _head(key, body) + b"\n" + body)
 
 
 def _head(key: str, body: bytes) -> bytes:

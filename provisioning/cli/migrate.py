@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from provisioning.cli._output import conclude, emit, say
 from provisioning.cli._path import PATH
 from provisioning.errors import BoardError, InputError
 from provisioning.foreign import one_line
+from provisioning.parsed import from_json
 
 if TYPE_CHECKING:
     from provisioning.config.product import Product
@@ -176,9 +176,7 @@ def _set_bytes(file: Path, device: str) -> int:
 def _reports(file: Path) -> list[Any]:
     try:
         text = file.read_text("utf-8")
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
-    except RecursionError as e:
-        raise InputError("bad-health", f"{file} holds JSON that is nested too deeply to be a health report.", "Collect it again.") from e
+        return [from_json(line) for line in text.splitlines() if line.strip()]
     except OSError as e:
         raise InputError("file-unreadable", f"{file} cannot be read: {e.strerror}.", "Check the path.") from e
     except ValueError as e:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from provisioning import files, kept
 from provisioning.config.board import Board
+from provisioning.parsed import from_json
 
 # Rates that bridges are used at in the field, bits per second. 115200 is the ROM's own and needs no change of rate.
 LADDER = (2_000_000, 1_500_000, 921_600, 460_800, 230_400, 115_200)
@@ -18,7 +19,7 @@ def _file() -> Path:
 
 def _remembered() -> dict[str, int]:
     try:
-        data = json.loads(_file().read_text("utf-8"))
+        data = from_json(_file().read_text("utf-8"))
     except (OSError, ValueError):
         return {}  # a cache: gone or damaged, it is found out again
     return {str(k): v for k, v in data.items() if isinstance(v, int)} if isinstance(data, dict) else {}

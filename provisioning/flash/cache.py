@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import tempfile
 import urllib.error
@@ -10,7 +11,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from provisioning import kept
+from provisioning import kept, private
 from provisioning.errors import InputError, StationError
 
 MAX_BYTES = 64 * 1024 * 1024  # an image is smaller than the biggest flash that a board can have
@@ -28,10 +29,10 @@ def place(sha256: str) -> Path:
 def download(url: str, sha256: str, progress: Progress = lambda _done, _total: None) -> Path:
     """The file at `url`, downloaded unless it is here already, its hash checked. Raises InputError (hash) or StationError (network)."""
     target = place(sha256)
-    if target.is_file():
+    if _is_kept(target, sha256):
         return target
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        private.folder(target.parent)
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=".download-")
     except OSError as error:
         raise StationError(
@@ -55,6 +56,14 @@ def download(url: str, sha256: str, progress: Progress = lambda _done, _total: N
     return target
 
 
+def _is_kept(target: Path, sha256: str) -> bool:
+    """Whether the image is here, byte by byte, where nobody else could have put it."""
+    try:
+        return hashlib.sha256(private.read(target)).hexdigest() == sha256.lower()
+    except OSError:
+        return False
+
+
 def _fetch(url: str, write: Callable[[bytes], object], progress: Progress) -> str:
     """Copy what is at `url`; the SHA-256 of it."""
     digest = hashlib.sha256()
@@ -72,8 +81,8 @@ def _fetch(url: str, write: Callable[[bytes], object], progress: Progress) -> st
                 progress(done, total)
     except urllib.error.HTTPError as error:
         raise InputError("firmware-url", f"{url} answers {error.code} {error.reason}.", "Check the address in the board file.") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", None) or str(error) or type(error).__name__
         raise StationError(
             "no-download", f"{url} cannot be downloaded: {reason}.", "Check the network, or name a `file` instead."
         ) from None

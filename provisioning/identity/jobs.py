@@ -15,6 +15,7 @@ from typing import Any
 
 from provisioning.errors import InputError
 from provisioning.identity.signing import MAGIC, MANIFEST_LIMIT, SIGNATURE_LIMIT
+from provisioning.parsed import from_json
 
 LIMIT = 32768  # bytes of a job document ("AWS IoT Device Management endpoints and quotas": job document size)
 PART = 3000  # bytes of the container in one string of a document; a multiple of 3, so that no part but the last is padded
@@ -31,7 +32,7 @@ def manifest_of(container: bytes) -> dict[str, Any]:
         signature = struct.unpack_from("!H", container, at)[0]
         at += 2 + signature
         size = struct.unpack_from("!I", container, at)[0]
-        read: dict[str, Any] = json.loads(container[at + 4 : at + 4 + size])
+        read: dict[str, Any] = from_json(container[at + 4 : at + 4 + size])
         whole = at + 4 + size + sum(row[1] for row in read["files"])
         if signature > SIGNATURE_LIMIT or size > MANIFEST_LIMIT or len(container) != whole or not isinstance(read["version"], int):
             raise ValueError

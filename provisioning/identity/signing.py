@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from provisioning.errors import InputError, StationError
 from provisioning.identity.files import KEY_MODE, write_new
+from provisioning.parsed import from_json
 from provisioning.pem.public_key import public_numbers as public_numbers
 from provisioning.pem.text import plain
 
@@ -180,7 +181,7 @@ def read_rendered(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     try:
         number = int((folder / "trust" / "active").read_text("ascii"))
         base = folder / "trust" / str(number)
-        info: dict[str, Any] = json.loads((base / "set.json").read_text("utf-8"))
+        info: dict[str, Any] = from_json((base / "set.json").read_text("utf-8"))
         if not isinstance(info, dict):
             raise ValueError("set.json is no object")
         files = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provisioning.errors import BoardError, TwinrootError
+from provisioning.link.meaning import fits
 
 if TYPE_CHECKING:
     from provisioning.link.repl import RawRepl
@@ -34,5 +35,7 @@ def ask(repl: RawRepl, numbers: set[int]) -> str:
     except BoardError as error:
         return OLD if error.code == "device-exception" else UNKNOWN  # there is no /trust
     except TwinrootError:
+        return UNKNOWN
+    if not fits(found, [str]):
         return UNKNOWN
     return NEW if next(filter(None, found), "").strip() in map(str, numbers) else OLD

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 from provisioning.errors import BoardError
 from provisioning.job.report import Report
 from provisioning.link import kind
+from provisioning.link.meaning import checked
+from provisioning.link.question import REPORT
 from provisioning.link.repl import RawRepl
 from provisioning.link.transport.base import Hello, Session
 
@@ -63,7 +65,7 @@ def check_file_system(session: Session, name: str) -> None:
 def selftest(repl: RawRepl, connect: bool = False) -> dict[str, Any]:
     """The device's own report. Raises BoardError("no-package") when the connection package is missing there."""
     try:
-        found: dict[str, Any] = repl.value(_SELFTEST % connect, CONNECT_SECONDS if connect else 0.0, first=_BEAT)
+        found = repl.value(_SELFTEST % connect, CONNECT_SECONDS if connect else 0.0, first=_BEAT)
     except BoardError as error:
         if error.code == "device-exception" and _BYTECODE in error.message:
             raise _other_bytecode(repl.wire.name) from error
@@ -74,7 +76,9 @@ def selftest(repl: RawRepl, connect: bool = False) -> dict[str, Any]:
                 "Write a product to it: `twinroot update PRODUCT.yaml`.",
             ) from error
         raise
-    return found
+    wanted = {**REPORT, "connect": {"ok": bool, "error": object, "kind": object, "route": object}} if connect else REPORT
+    report: dict[str, Any] = checked(found, wanted, repl.wire.name)
+    return report
 
 
 def _other_bytecode(name: str) -> BoardError:

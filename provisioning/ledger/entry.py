@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from provisioning.errors import StationError
+from provisioning.parsed import from_json
 
 FORMAT = 1
 GENESIS = "0" * 64
@@ -132,10 +133,7 @@ def checked(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def parse(body: str) -> Entry:
     """The entry whose canonical text is `body`. Raises ValueError for anything else."""
-    try:
-        data = json.loads(body)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    data = from_json(body)
     if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
         raise ValueError("not a row of this format")
     try:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-
 from provisioning.errors import BoardError, TwinrootError
 from provisioning.link.answers import FLASH
 from provisioning.link.repl import RawRepl
+from provisioning.parsed import literal
 
 # The first MicroPython whose ssl module can verify a server at all (SSLContext, CERT_REQUIRED, a date check).
 OLDEST = (1, 22)
@@ -36,10 +35,10 @@ def ask(repl: RawRepl) -> None:
     try:
         repl.enter()
         first, second = repl.run(_WHO), repl.run(_WHO)
-        name, version = ast.literal_eval(first.decode("utf-8", "replace").strip())
+        name, version = literal(first.decode("utf-8", "replace").strip())
         version = tuple(version)
-    except (TwinrootError, ValueError, SyntaxError, TypeError):
+    except (TwinrootError, ValueError, TypeError):
         return
-    if first != second:
+    if first != second or not isinstance(name, str) or len(version) < 2 or not all(type(part) is int for part in version[:2]):
         return
     refuse(name, version, repl.wire.name)

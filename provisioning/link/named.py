@@ -116,7 +116,7 @@ def _by_mac(mac: str) -> str:
             with open_port(port.device) as wire:
                 repl = RawRepl(wire)
                 repl.enter(patience=2.0)
-                found = repl.run("import umachine\nprint(umachine.unique_id().hex())", 2.0).decode().strip()
+                found = repl.run("import umachine\nprint(umachine.unique_id().hex())", 2.0).decode("ascii", "replace").strip()
                 repl.leave()
         except (BoardError, StationError):
             continue  # a board that does not answer is not the one; a busy port cannot be asked

@@ -9,19 +9,36 @@ of device, certificate and key, and what the two hash to. The key itself never l
 
 from __future__ import annotations
 
-import ast
 from typing import Any, NamedTuple
 
 from provisioning.errors import BoardError
 from provisioning.identity.on_board import OnBoard
+from provisioning.link.meaning import checked, fits
 from provisioning.link.payload import Payload
 from provisioning.link.repl import LinkBroken, RawRepl
+from provisioning.parsed import literal
 
 _SOURCE = """import uos,sys
 try:
  uos.stat('/trust');print();sys.path[:]=['/lib'];import twinroot as w;t=w.check.held('%s',[%s])
 except:t=0
 print([t])"""
+_TEXT = (str, type(None))
+# Unique id, number of the set, product, device, board, the certificate's file, four hashes, client id, the network's texts.
+_ANSWER = (str, int, str, str, _TEXT, bytes, str, str, str, str, _TEXT, (dict, bool, int, type(None)))
+# What others read of a device's report about itself (firmware/twinroot/check.py).
+REPORT = {
+    "set": int,
+    "previous": (int, type(None)),
+    "product": _TEXT,
+    "device": _TEXT,
+    "board": _TEXT,
+    "set_sha256": _TEXT,
+    "uid": _TEXT,
+    "bad": [str],
+    "ok": bool,
+    "error": object,
+}
 _LOADER = "/lib/twinroot/__init__.py"
 # Modules by their built-in names: a file of the user's never hides those.
 _WHO = """import uos,ujson,umachine,uhashlib
@@ -73,18 +90,20 @@ def held(repl: RawRepl, payload: Payload, package: str) -> Held:
     for _ in range(2):
         try:
             text = repl.run(_SOURCE % (payload.set_sha256[:8], paths), paced=True).decode("utf-8", "replace").strip()
-            [answer] = ast.literal_eval(text.splitlines()[-1])
+            [answer] = literal(text.splitlines()[-1])
             if not answer or isinstance(answer, str):
                 return Held(device=answer or None)
             report, lib, hashes = answer
             trust = report["trust"]
+            if not (fits(report, REPORT) and fits(lib, [str]) and fits(trust, [str])):
+                continue
             whole = report["ok"] and report["set_sha256"] == payload.set_sha256 and report["set"] == report["active"]
             if not whole or hashes != [item.sha256 for item in payload.rest]:
                 return Held(device=report["device"])
             break
         except LinkBroken:
             repl.enter()
-        except (TypeError, ValueError, KeyError, IndexError, SyntaxError):
+        except (TypeError, ValueError, KeyError, IndexError):
             continue  # the line changed the answer, which has no check sum: there is no room for one
         except BoardError as error:
             if error.code == "device-exception":
@@ -114,11 +133,12 @@ def who(repl: RawRepl, wifi: bool = False) -> tuple[str, OnBoard | None]:
 
 def _who(repl: RawRepl, wifi: bool) -> tuple[str, OnBoard | None]:
     repl.run(_WHO)
-    uid, *rest = repl.value(f"_w({int(wifi)})")
-    if not rest:
-        return uid, None
+    answer = repl.value(f"_w({int(wifi)})")
+    if fits(answer, [str]) and len(answer) == 1:
+        return str(answer[0]), None
+    uid, *rest = checked(answer, _ANSWER, repl.wire.name)
     number, product, device, board, certificate, *hashes, client_id, network = rest
-    texts = {"client_id": client_id, **(network or {})}
+    texts = {"client_id": client_id, **(network if isinstance(network, dict) else {})}
     named, found = (hashes[0], hashes[1]), (hashes[2], hashes[3])
     known = {name: str(text) for name, text in texts.items() if text is not None}
     return uid, OnBoard(uid, number, product, device, board, certificate, named, found, known)

@@ -5,7 +5,6 @@ Protocol: docs.micropython.org/en/latest/reference/repl.html, "Raw mode and raw-
 
 from __future__ import annotations
 
-import ast
 import os
 import random
 import re
@@ -16,8 +15,10 @@ from typing import Any
 
 from provisioning.errors import BoardError
 from provisioning.link import grip
+from provisioning.link.meaning import senseless
 from provisioning.link.patience import LOOK, PROGRAM, TOTAL
 from provisioning.link.wire import RETURNED, Wire
+from provisioning.parsed import literal
 
 PROMPT = b"raw REPL; CTRL-B to exit\r\n>"
 RING = 256  # bytes that may be under way: the receive ring of an ESP32 holds 260 and drops the rest silently
@@ -249,7 +250,10 @@ class RawRepl:
         body, _, check = text.strip().rpartition(b" ")
         if not check.isdigit() or int(check) != zlib.crc32(body):
             body = self._in_pieces()
-        return ast.literal_eval(body.decode())
+        try:
+            return literal(body)
+        except ValueError:
+            raise senseless(self.wire.name) from None
 
     def _in_pieces(self) -> bytes:
         """What value() has left on the board, in pieces so short that even a bad line lets one through now and then."""

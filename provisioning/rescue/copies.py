@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provisioning.errors import BoardError, InputError, StationError
+from provisioning.parsed import from_json
 from provisioning.rescue.programs import PROGRAMS, Files
 
 ABOUT = ".twinroot-backup.json"  # beside the files: whose they are; never written to a board
@@ -102,7 +103,7 @@ def load(folder: Path) -> tuple[dict[str, bytes], list[str], Whose]:
 
 def _about(folder: Path) -> Whose:
     try:
-        found = json.loads((folder / ABOUT).read_text("utf-8"))
+        found = from_json((folder / ABOUT).read_text("utf-8"))
         return Whose(found["mac"], found["chip"])
     except FileNotFoundError:
         return Whose(None, None)

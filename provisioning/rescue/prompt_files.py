@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterator
 
 from provisioning.errors import BoardError
+from provisioning.link.meaning import checked, understood
 from provisioning.link.repl import RETRY, LinkBroken, RawRepl
 
 _FOLDER = 0x4000  # type of an entry that is a folder
@@ -55,8 +56,9 @@ class PromptFiles:
 
     def _entries(self, folder: str) -> list[tuple[str, int, int]]:
         """(name, type, size) of each."""
-        found: list[tuple[str, int, int]] = self._repl.value(f"[(e[0],e[1],e[3])for e in __import__('uos').ilistdir({folder!r})]")
-        return found
+        found = self._repl.value(f"[(e[0],e[1],e[3])for e in __import__('uos').ilistdir({folder!r})]")
+        with understood(self._repl.wire.name):
+            return [(str(name), int(kind), int(size)) for name, kind, size in found]
 
     def walk(self) -> Iterator[tuple[str, bool, int]]:
         """(path, whether it is a folder, size in bytes) of everything, folders before what is in them."""
@@ -91,7 +93,7 @@ class PromptFiles:
     def sha256(self, path: str) -> bytes:
         """Of a file as the board reads it from its flash."""
         self._repl.run(_HASH % path)
-        digest: bytes = self._repl.value("h.digest()")
+        digest: bytes = checked(self._repl.value("h.digest()"), bytes, self._repl.wire.name)
         return digest
 
     def rename(self, old: str, new: str) -> None:

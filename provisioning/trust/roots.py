@@ -9,7 +9,6 @@ A root past its end is still a root: dates that lie ahead or behind are policy.p
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -19,6 +18,7 @@ from typing import Any
 
 from provisioning import kept
 from provisioning.errors import InputError, StationError
+from provisioning.parsed import from_json
 from provisioning.pem import tlv
 from provisioning.pem.read import Unreadable, certificates, encode
 from provisioning.pem.tlv import DerError
@@ -110,7 +110,7 @@ def _certs() -> Path:
 
 def _read_manifest(manifest: Path) -> Mapping[str, Mapping[str, Any]]:
     try:
-        entries = json.loads(manifest.read_text("utf-8"))["roots"]
+        entries = from_json(manifest.read_text("utf-8"))["roots"]
         if not (isinstance(entries, dict) and all(isinstance(e, dict) for e in entries.values())):
             raise TypeError("roots is not a table")
     except OSError as e:

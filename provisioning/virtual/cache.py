@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from provisioning import private
+
 
 def _folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "twinroot" / "virtual"
@@ -13,7 +15,7 @@ def _folder() -> Path:
 def read(name: str) -> bytes | None:
     """What was kept under this name, or None."""
     try:
-        return (_folder() / name).read_bytes()
+        return private.read(_folder() / name)
     except (OSError, RuntimeError):  # RuntimeError: no home directory
         return None
 
@@ -21,10 +23,6 @@ def read(name: str) -> bytes | None:
 def write(name: str, content: bytes) -> None:
     """Keeps it; two writers at once do no harm."""
     try:
-        folder = _folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f"{name}.{os.getpid()}"
-        temporary.write_bytes(content)
-        temporary.replace(folder / name)
+        private.write(_folder() / name, content)
     except (OSError, RuntimeError):
         return

@@ -67,8 +67,8 @@ def test_what_is_shown_of_a_good_url() -> None:
 
 
 VALUES = st.one_of(st.none(), st.integers(), st.floats(), st.binary(max_size=20), st.text(max_size=40))
-LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=8)
-JSON = st.recursive(LEAVES, lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=8), x, max_size=3), max_leaves=8)
+LEAF = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=8)
+JSON = st.recursive(LEAF, lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=8), x, max_size=3), max_leaves=8)
 FIELDS = ("format", "seq", "at", "kind", "attempt", "previous", "mac", "device", "outcome", "message")
 
 

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any
 
 from provisioning.errors import InputError, StationError
+from provisioning.parsed import from_json
 
 STEPS = ("thing", "request", "certificate", "policy", "done")
 
@@ -68,7 +69,7 @@ class Journal:
         whole = data[: data.rfind(b"\n") + 1]
         for number, line in enumerate(whole.splitlines(), 1):
             try:
-                row = json.loads(line)
+                row = from_json(line)
                 self._known.setdefault(row["device"], {})[row["step"]] = row
                 if row["step"] not in STEPS or (row["step"] == "certificate" and not (row["id"] and row["arn"])):
                     raise ValueError(row["step"])

@@ -22,6 +22,7 @@ from provisioning.cloud.aws.client import Aws, LostAnswer, NotFound
 from provisioning.cloud.aws.journal import Journal
 from provisioning.errors import InputError, StationError
 from provisioning.identity import reading
+from provisioning.parsed import from_json
 from provisioning.pem.read import certificates, encode
 from provisioning.pem.tlv import DerError
 from provisioning.trust import der
@@ -74,7 +75,7 @@ def ensure_policy(aws: Aws, name: str, document: dict[str, Any] | None) -> str:
         aws.call("create_policy", policyName=name, policyDocument=json.dumps(document))
         return "made"
     try:
-        same = document is None or json.loads(found["policyDocument"]) == document
+        same = document is None or from_json(found["policyDocument"]) == document
     except (KeyError, TypeError, ValueError, RecursionError):
         same = False
     return "there" if same else "differs"

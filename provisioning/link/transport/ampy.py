@@ -53,5 +53,5 @@ class AmpySession(PasteSession):
         if mode == "a+b":  # ampy writes whole files only
             yield from super()._put(index, content, mode)
             return
-        self._files.put(self.repl.run(f"print(target({index}))").decode().strip(), content)
+        self._files.put(self.repl.run(f"print(target({index}))").decode("utf-8", "replace").strip(), content)
         yield len(content)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from provisioning.errors import BoardError
+from provisioning.link.meaning import fits
 from provisioning.link.payload import Payload
 
 
@@ -28,7 +29,12 @@ class Hello(NamedTuple):
     @classmethod
     def of(cls, answer: list[Any]) -> Hello:
         mp, *rest = answer
-        return cls(tuple(mp), *rest)
+        made = cls(tuple(mp), *rest)
+        texts = (made.machine, made.platform, made.uid, made.fs)
+        numbers = (*made.mp, made.mpy, made.block, made.free)
+        if not (len(made.mp) > 1 and (made.block or made.ours) and fits(list(texts), [str]) and fits(list(numbers), [int])):
+            raise ValueError("no answer to hello()")
+        return made
 
 
 class Plan(NamedTuple):
@@ -52,6 +58,9 @@ class Plan(NamedTuple):
     def of(cls, answer: list[Any]) -> Plan:
         number, send, copy, same, need, free, begun, certificate = answer
         files = tuple((index, size, sha) for index, size, sha in begun)
+        whole = all(fits(size, int) and fits(index, int) and fits(sha, str) for index, size, sha in files)
+        if not (whole and fits([number, need, free, *send, *copy], [int]) and fits(certificate, str)):
+            raise ValueError("no plan")
         return cls(number, tuple(send), tuple(copy), same, need, free, files, certificate)
 
     def there(self, payload: Payload) -> dict[int, int]:

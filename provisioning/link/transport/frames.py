@@ -7,7 +7,6 @@ a board that is busy with flash does not, for as long as it takes.
 
 from __future__ import annotations
 
-import ast
 import itertools
 import time
 import zlib
@@ -16,10 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from provisioning.link.meaning import senseless
 from provisioning.link.patience import FORWARD, WORD
 from provisioning.link.repl import BUSY, RETRY, RING, LinkBroken
 from provisioning.link.transport.trip import Trip
 from provisioning.link.wire import Wire
+from provisioning.parsed import literal
 
 MAX_PAYLOAD = 123  # a frame of 128 bytes: two of them fill the ring
 MIN_PAYLOAD = 4  # lengths below have meanings of their own
@@ -284,4 +285,7 @@ class Frames:
             return
         self.last_message = number
         self._forward = self._word
-        self.messages.append(ast.literal_eval(text.decode()))
+        try:
+            self.messages.append(literal(text))
+        except ValueError:
+            raise senseless(self.wire.name) from None

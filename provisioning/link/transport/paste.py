@@ -10,6 +10,7 @@ from typing import Any
 from provisioning.errors import BoardError
 from provisioning.link import agent
 from provisioning.link.events import Event, Listener, silent
+from provisioning.link.meaning import checked, understood
 from provisioning.link.payload import Payload
 from provisioning.link.repl import RawRepl
 from provisioning.link.transport.base import HEAD, Hello, Plan, device_error, first_plan, none_lost, plan_text
@@ -31,7 +32,8 @@ class PasteSession:
         self._loaded: set[str] = set()
         self._load("hello")
         repl.run("def beat():print(end='\\x16')")
-        self._hello = Hello.of(self._call("hello()"))
+        with understood(repl.wire.name):
+            self._hello = Hello.of(self._call("hello()"))
 
     def _load(self, *names: str) -> None:
         for name in names:
@@ -57,7 +59,8 @@ class PasteSession:
 
     def head(self) -> bytes:
         self.repl.run(HEAD)
-        return bytes(self._call("list(_b)"))
+        with understood(self.repl.wire.name):
+            return bytes(self._call("list(_b)"))
 
     def prepare(self, payload: Payload) -> Plan:
         first = not self._hello.ours and payload.keeps_home
@@ -65,7 +68,8 @@ class PasteSession:
         text, rest = plan_text(payload)
         more = json.dumps(rest, separators=(",", ":"))
         answer = self._call(b"prepare(" + self.literal(text) + b",ujson.loads(" + self.literal(more.encode()) + b"))")
-        self._plan = first_plan(self._hello, payload) if first else Plan.of(answer)
+        with understood(self.repl.wire.name):
+            self._plan = first_plan(self._hello, payload) if first else Plan.of(answer)
         self._payload = payload
         return self._plan
 
@@ -89,7 +93,7 @@ class PasteSession:
                 self.events(Event("bytes", {"done": done, "total": total, "rate": rate, "left": (total - done) / rate}))
             self._call(f"settle({index})")
         self.committing = True
-        return int(self._call("commit()"))
+        return int(checked(self._call("commit()"), int, self.repl.wire.name))
 
     def _put(self, index: int, content: bytes, mode: str) -> Any:
         """Write file `index`, or with the mode "a+b" its end; yields the sizes of the parts as they arrive."""
@@ -102,8 +106,8 @@ class PasteSession:
 
     def audit(self) -> dict[str, str]:
         self._load("write", "sets", "extra")
-        found: dict[str, str] = self._call("audit()")
-        return found
+        found: dict[str, str] = checked(self._call("audit()"), dict, self.repl.wire.name)
+        return {str(path): str(sha) for path, sha in found.items()}
 
     def tidy(self) -> None:
         self._load("write", "sets")
@@ -111,8 +115,9 @@ class PasteSession:
 
     def back(self) -> tuple[int, int]:
         self._load("write", "sets", "extra")
-        was, now = self._call("back()")
-        return int(was), int(now)
+        with understood(self.repl.wire.name):
+            was, now = self._call("back()")
+            return int(was), int(now)
 
     def close(self) -> None:
         """Nothing runs between two calls."""

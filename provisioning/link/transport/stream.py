@@ -10,6 +10,7 @@ from typing import Any
 
 from provisioning.link import agent
 from provisioning.link.events import Event, Listener, silent
+from provisioning.link.meaning import checked, understood
 from provisioning.link.payload import Item, Payload, pem_parts
 from provisioning.link.repl import PASTE, RETRY, LinkBroken, RawRepl
 from provisioning.link.transport.base import HEAD, Hello, Plan, device_error, first_plan, none_lost, plan_text
@@ -76,7 +77,9 @@ class StreamSession:
         # The line carries what every session needs while the board thinks and its answer comes back.
         self.frames.send(self._packed(self._program("say(hello())", "hello") + self._program("", "write")))
         asked = time.monotonic()
-        self._hello = Hello.of(self._answer())
+        answer = self._answer()
+        with understood(self.wire.name):
+            self._hello = Hello.of(answer)
         self.wire.pace.learn(time.monotonic() - asked, look=True)
         self._payload: Payload | None = None
         self._plan: Plan | None = None
@@ -119,7 +122,8 @@ class StreamSession:
         return self._hello
 
     def head(self) -> bytes:
-        return bytes(self._call(HEAD + "say(list(_b))"))
+        with understood(self.wire.name):
+            return bytes(self._call(HEAD + "say(list(_b))"))
 
     @property
     def _holds_sets(self) -> bool:
@@ -129,7 +133,9 @@ class StreamSession:
         self._payload = payload
         if self._holds_sets:
             text, rest = plan_text(payload)
-            self._plan = Plan.of(self._call(f"say({_PREPARE})", "sets", data=_plan_data(text, rest)))
+            answer = self._call(f"say({_PREPARE})", "sets", data=_plan_data(text, rest))
+            with understood(self.wire.name):
+                self._plan = Plan.of(answer)
         else:
             self._plan = first_plan(self._hello, payload)
         return self._plan
@@ -162,7 +168,7 @@ class StreamSession:
         self._transferring = True
         self.frames.send(packed, progress)
         self.frames.flush(progress)
-        return int(self._answer())
+        return int(checked(self._answer(), int, self.wire.name))
 
     @property
     def committing(self) -> bool:
@@ -170,15 +176,17 @@ class StreamSession:
         return self._transferring and len(self.frames.waiting) <= 1
 
     def audit(self) -> dict[str, str]:
-        found: dict[str, str] = self._call("say(audit())", "sets", "extra")
-        return found
+        found: dict[str, str] = checked(self._call("say(audit())", "sets", "extra"), dict, self.wire.name)
+        return {str(path): str(sha) for path, sha in found.items()}
 
     def tidy(self) -> None:
         self._call("look()\ntidy()\nsay(0)", "sets")
 
     def back(self) -> tuple[int, int]:
-        was, now = self._call("say(back())", "sets", "extra")
-        return int(was), int(now)
+        answer = self._call("say(back())", "sets", "extra")
+        with understood(self.wire.name):
+            was, now = answer
+            return int(was), int(now)
 
     def close(self) -> None:
         """End the receiver: the rate is the old one again, and the board at its raw prompt."""
