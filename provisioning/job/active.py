@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provisioning.errors import BoardError, TwinrootError
+from provisioning.errors import TwinrootError
+from provisioning.link.repl import DeviceException
 
 if TYPE_CHECKING:
     from provisioning.link.repl import RawRepl
@@ -31,8 +32,8 @@ def ask(repl: RawRepl, numbers: set[int]) -> str:
     try:
         repl.enter()
         found = repl.value(_POINTER)
-    except BoardError as error:
-        return OLD if error.code == "device-exception" else UNKNOWN  # there is no /trust
+    except DeviceException:
+        return OLD  # there is no /trust
     except TwinrootError:
         return UNKNOWN
     return NEW if next(filter(None, found), "").strip() in map(str, numbers) else OLD

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from provisioning.errors import BoardError
 from provisioning.job.report import Report
 from provisioning.link import kind
-from provisioning.link.repl import RawRepl
+from provisioning.link.repl import DeviceException, RawRepl
 from provisioning.link.transport.base import Hello, Session
 
 T = TypeVar("T")
@@ -64,16 +64,14 @@ def selftest(repl: RawRepl, connect: bool = False) -> dict[str, Any]:
     """The device's own report. Raises BoardError("no-package") when the connection package is missing there."""
     try:
         found: dict[str, Any] = repl.value(_SELFTEST % connect, CONNECT_SECONDS if connect else 0.0, first=_BEAT)
-    except BoardError as error:
-        if error.code == "device-exception" and _BYTECODE in error.message:
+    except DeviceException as error:
+        if _BYTECODE in error.raised:
             raise _other_bytecode(repl.wire.name) from error
-        if error.code == "device-exception":
-            raise BoardError(
-                "no-package",
-                f"The board on {repl.wire.name} cannot report about itself: {error.message.split(' raised ')[-1]}.",
-                "Write a product to it: `twinroot update PRODUCT.yaml`.",
-            ) from error
-        raise
+        raise BoardError(
+            "no-package",
+            f"The board on {repl.wire.name} cannot report about itself: {error.raised}.",
+            "Write a product to it: `twinroot update PRODUCT.yaml`.",
+        ) from error
     return found
 
 

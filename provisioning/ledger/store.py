@@ -48,6 +48,10 @@ for _verb in ("UPDATE", "DELETE"):
     event.listen(ENTRIES, "after_create", _trigger.execute_if(dialect="sqlite"))
 
 
+class NoLedger(InputError):
+    """There is no ledger at the place, and none was to be made."""
+
+
 def copies(entry: Entry) -> dict[str, Any]:
     """The columns of `entry` that repeat its body."""
     fields = entry.fields
@@ -101,7 +105,7 @@ class Ledger:
             anchor_file = path.with_name(path.name + ".anchor")
             if not create and not path.is_file():
                 hint = "Check the path: the ledger lies where boards are flashed (--ledger, TWINROOT_LEDGER)."
-                raise InputError("no-ledger", f"There is no ledger at {shown}.", hint)
+                raise NoLedger("no-ledger", f"There is no ledger at {shown}.", hint)
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
