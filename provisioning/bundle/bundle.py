@@ -11,10 +11,9 @@ from typing import Any
 
 from provisioning.bundle import compile as compiler
 from provisioning.config.device import Device
-from provisioning.config.document import Loc, shown
 from provisioning.config.product import Product
 from provisioning.config.unit import Texts, client_id, files, texts
-from provisioning.errors import InputError
+from provisioning.errors import FileMissing, InputError
 from provisioning.identity import aws_names
 from provisioning.identity.pair import Pair, load_pair
 from provisioning.identity.subject import check_name
@@ -160,14 +159,12 @@ def _set(product: Product, device: Device, one: Texts, pair: Pair, package: str,
 
 def _identity(product: Product, device: Device) -> Pair:
     certificate, key = files(product, device)
-    places: dict[str, Loc] = {shown(certificate): ("identity", "certificate"), shown(key): ("identity", "key")}
     try:
         pair = load_pair(certificate, key)
         check_name(pair.name, device, client_id(product, device), certificate)
         return pair
     except InputError as error:
-        if "file" not in error.code and not error.message.startswith(tuple(places)):
+        if error.file is None:
             raise  # about the product, which it names
-        loc = next((loc for name, loc in places.items() if error.message.startswith(f"{name}:")), ("identity",))
-        hint = (aws_names.hint(certificate, key, product.folder) or _MISSING) if error.code == "file-missing" else error.hint
-        raise product.error(loc, error.code, error.message, hint) from None
+        hint = (aws_names.hint(certificate, key, product.folder) or _MISSING) if isinstance(error, FileMissing) else ""
+        raise product.document.placed(error, ("identity", "certificate" if error.file == certificate else "key"), hint) from None

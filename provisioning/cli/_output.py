@@ -39,6 +39,10 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
+class OutputLost(StationError):
+    """Nobody can receive what is printed: there is no use in printing more."""
+
+
 def show(line: str) -> None:
     """One line of the result, on standard output. StationError when nobody can receive it (a closed pipe, a full disk)."""
     try:
@@ -46,7 +50,7 @@ def show(line: str) -> None:
     except OSError as error:
         # Python flushes standard output once more at its end, and would then complain in words of its own.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise StationError(
+        raise OutputLost(
             "output-lost",
             f"The result could not be written to standard output: {error.strerror or error}.",
             "What was done to the board is done; `twinroot verify` asks it.",

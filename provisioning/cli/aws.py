@@ -9,7 +9,7 @@ import click
 
 from provisioning.cli._output import conclude, emit, say
 from provisioning.cli._path import PATH
-from provisioning.errors import InputError, TwinrootError
+from provisioning.errors import InputError
 
 if TYPE_CHECKING:
     from provisioning.cloud.aws.client import Aws
@@ -158,8 +158,8 @@ def _connected(region: str | None, profile: str | None, rate: float, dry_run: bo
 
     try:
         return client.connect(region, profile, rate)
-    except TwinrootError as error:
-        if not dry_run or error.code not in ("no-credentials", "no-boto3", "no-region"):
+    except (client.CannotAsk, client.NoRegion) as error:
+        if not dry_run:
             raise
         say(f"note: AWS was not asked ({error.code}): what is there already is known from the journal alone.")
         return None

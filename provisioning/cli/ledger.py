@@ -13,6 +13,7 @@ import click
 from provisioning.cli._output import conclude, emit, mode, say
 from provisioning.cli._output import show as show_line
 from provisioning.cli._path import PATH
+from provisioning.errors import FileMissing
 from provisioning.foreign import one_line
 
 if TYPE_CHECKING:
@@ -95,13 +96,13 @@ def _table(entries: list[Entry]) -> str:
 @click.option("--anchor", type=PATH, help="A copy of the anchor file, instead of the one beside the ledger.")
 def verify(location: str | None, heads: tuple[str, ...], anchor: Path | None) -> int:
     """Check every hash, the chain, and the heads that are known. Exit code 1 when the ledger is not as it was written."""
-    from provisioning.errors import BoardError, InputError
+    from provisioning.errors import BoardError
     from provisioning.ledger import anchor as anchors
     from provisioning.ledger.verify import verify as check
 
     known = dict(anchors.parse_head(text) for text in heads)
     if anchor is not None and not anchor.is_file():
-        raise InputError("file-missing", f"There is no anchor file {anchor}.", "Leave --anchor out to use the one beside the ledger.")
+        raise FileMissing("file-missing", f"There is no anchor file {anchor}.", "Leave --anchor out to use the one beside the ledger.")
     with _open(location) as ledger:
         file = anchor or ledger.anchor_file
         known = {**(anchors.read(file) if file else {}), **known}

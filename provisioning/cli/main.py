@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from provisioning import __version__
-from provisioning.cli._output import as_object, emit, mode, say, tell
+from provisioning.cli._output import OutputLost, as_object, emit, mode, say, tell
 from provisioning.errors import InputError, Interrupted, StationError, TwinrootError
 
 # Command, and the line of help that the overview shows: the files are imported only when their command runs, so that
@@ -145,7 +145,7 @@ def _as_object(error: TwinrootError) -> dict[str, Any]:
 
 def _report(error: TwinrootError) -> int:
     """Print `error` for people and, with --json, as the run's one object; returns the exit code."""
-    if mode.json and error.code != "output-lost":
+    if mode.json and not isinstance(error, OutputLost):
         emit(_as_object(error))
     tell(error)
     return error.exit_code

@@ -197,15 +197,15 @@ class StandIn:
     ) -> Event:
         """The first message, beginning with number `after`, that has what is given; StationError when none came in time."""
         wanted = {"topic": topic, "route": route, "payload": payload}
-        return self._wait(self._messages, wanted, after, timeout, "message")
+        return self._wait(self._messages, wanted, after, timeout, "cloud-no-message")
 
     def wait_connection(self, *, route: str | None = None, outcome: str | None = None, after: int = 0, timeout: float = 10.0) -> Event:
         """The first connection, beginning with number `after`, that has what is given; StationError when none came in time."""
-        return self._wait(self._connections, {"route": route, "outcome": outcome}, after, timeout, "connection")
+        return self._wait(self._connections, {"route": route, "outcome": outcome}, after, timeout, "cloud-no-connection")
 
     # -- the wire to it ------------------------------------------------------------------------------------------
 
-    def _wait(self, events: list[Event], wanted: dict[str, str | None], after: int, timeout: float, what: str) -> Event:
+    def _wait(self, events: list[Event], wanted: dict[str, str | None], after: int, timeout: float, code: str) -> Event:
         given = {key: value for key, value in wanted.items() if value is not None}
         deadline = time.monotonic() + timeout
         with self._news:
@@ -220,9 +220,9 @@ class StandIn:
         if self._ended:
             raise _error(self._death())
         asked = ", ".join(f"{key} {value}" for key, value in given.items()) or "any"
-        raise StationError(
-            f"cloud-no-{what}",
-            f"The cloud stand-in saw no {what} ({asked}) within {timeout:g} s.",
+        raise NothingSeen(
+            code,
+            f"The cloud stand-in saw no {code.rpartition('-')[2]} ({asked}) within {timeout:g} s.",
             "`twinroot cloud --status` shows what it saw.",
         )
 
@@ -284,6 +284,10 @@ class StandIn:
     def _death(self) -> Event:
         last = self._said[-1] if self._said else "it said nothing"
         return {"exit": 3, "code": "cloud-ended", "message": f"The cloud stand-in has ended: {last}.", "hint": ""}
+
+
+class NothingSeen(StationError):
+    """The stand-in saw nothing of what was waited for."""
 
 
 def _error(error: Mapping[str, Any]) -> InputError | StationError:

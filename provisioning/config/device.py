@@ -146,8 +146,11 @@ def _check_cells(fields: dict[str, str], where: str) -> None:
             continue  # 24E620000123 is a MAC, whatever it looks like
         what = spreadsheet.changed(cell) if column in (COLUMN, MAC_COLUMN) else spreadsheet.changed_anywhere(cell)
         if what:
-            code = "bad-mac" if column == MAC_COLUMN else "csv-spreadsheet"
-            raise wrong(code, f"{where}: column '{column}' holds {clip(cell)!r}: {what}", spreadsheet.HINT)
+            raise wrong(
+                "bad-mac" if column == MAC_COLUMN else "csv-spreadsheet",
+                f"{where}: column '{column}' holds {clip(cell)!r}: {what}",
+                spreadsheet.HINT,
+            )
     mac = fields.get(MAC_COLUMN, "")
     if mac and normal(mac) is None:
         raise wrong("bad-mac", f"{where}: column '{MAC_COLUMN}' holds {clip(mac)!r}, which is not a MAC", "Write it as aa:bb:cc:dd:ee:ff.")

@@ -69,16 +69,27 @@ class Document:
             return f"{kind(value)} (not shown)"
         return display(value)
 
-    def error(self, loc: Sequence[str | int], code: str, problem: str, hint: str = "") -> InputError:
-        """An InputError whose message is `FILE:LINE: key 'x.y': problem`."""
+    def error(self, loc: Sequence[str | int], code: str, problem: str, hint: str = "", kind: type[InputError] = InputError) -> InputError:
+        """An error whose message is `FILE:LINE: key 'x.y': problem`."""
         where = f"{self.mark(loc)}: key '{dotted(loc)}'" if loc else str(self.mark(loc))
-        return wrong(code, f"{where}: {problem}", hint)
+        return wrong(code, f"{where}: {problem}", hint, kind)
+
+    def placed(self, error: InputError, loc: Sequence[str | int], hint: str = "") -> InputError:
+        """`error` once more, of the same kind, with file, line and key in front."""
+        return self.error(loc, error.code, error.message, hint or error.hint, type(error))
 
 
-def wrong(code: str, sentence: str, hint: str = "") -> InputError:
-    """An InputError whose message ends as a sentence does."""
+def wrong(code: str, sentence: str, hint: str = "", kind: type[InputError] = InputError) -> InputError:
+    """An error whose message ends as a sentence does."""
     ended = sentence if sentence.endswith((".", "?", "…")) else f"{sentence}."
-    return InputError(code, ended, hint or "Correct it there; docs/yaml.md describes every key.")
+    return kind(code, ended, hint or "Correct it there; docs/yaml.md describes every key.")
+
+
+def wrong_file(file: Path, code: str, problem: str, hint: str = "", kind: type[InputError] = InputError) -> InputError:
+    """An error about `file`: `FILE: problem`."""
+    error = wrong(code, f"{shown(file)}: {problem}", hint, kind)
+    error.file = file
+    return error
 
 
 def shown(path: Path) -> str:

@@ -14,7 +14,7 @@ from provisioning.config.nearest import did_you_mean
 from provisioning.config.product import Product
 from provisioning.config.resolve import resolve
 from provisioning.config.text_file import is_file
-from provisioning.errors import InputError
+from provisioning.errors import FileMissing, InputError
 from provisioning.resources import folder
 
 SCHEMAS = ("board", "product")
@@ -73,10 +73,10 @@ def _named(text: str, document: Document, loc: Loc) -> Path:
     try:
         path = _board_path(text, document.path.parent)
     except InputError as error:
-        raise document.error(loc, error.code, error.message, error.hint) from None
+        raise document.placed(error, loc) from None
     if not is_file(path):
         raise document.error(
-            loc, "file-missing", f"there is no file {shown(path)}", "Give a board's name, or a path relative to this file."
+            loc, "file-missing", f"there is no file {shown(path)}", "Give a board's name, or a path relative to this file.", FileMissing
         )
     return path
 

@@ -113,6 +113,6 @@ class Product:
                     made.setdefault(name, to)
         return made
 
-    def error(self, loc: Loc, code: str, problem: str, hint: str = "") -> InputError:
+    def error(self, loc: Loc, code: str, problem: str, hint: str = "", kind: type[InputError] = InputError) -> InputError:
         """An InputError that names file, line and key of this product."""
-        return self.document.error(loc, code, problem, hint)
+        return self.document.error(loc, code, problem, hint, kind)

@@ -11,10 +11,10 @@ from provisioning.config.nearest import did_you_mean
 from provisioning.config.product import IdentityTemplates, IssuePolicy, Product, Token, WifiAccess, wrong_length
 from provisioning.config.template import fields_of
 from provisioning.config.text_file import is_file
-from provisioning.errors import InputError
+from provisioning.errors import FileMissing, InputError
 from provisioning.trust.endpoint import classify
-from provisioning.trust.roots import Root, load_pinned, load_roots
-from provisioning.trust.routes import Route, check, derive
+from provisioning.trust.roots import Root, WrongPin, load_pinned, load_roots
+from provisioning.trust.routes import Route, WrongRoots, check, derive
 
 if TYPE_CHECKING:
     from provisioning.config.product_file import ProductFile
@@ -65,7 +65,7 @@ def _vendor(raw: ProductFile, document: Document) -> dict[str, Any] | None:
     try:
         return load_public(document.path.parent / raw.updates.key)
     except InputError as error:
-        raise _placed(error, document, ("updates", "key")) from None
+        raise document.placed(error, ("updates", "key")) from None
 
 
 def _routes(raw: ProductFile, document: Document) -> list[tuple[Route, Loc]]:
@@ -77,7 +77,7 @@ def _routes(raw: ProductFile, document: Document) -> list[tuple[Route, Loc]]:
         try:
             return [(route, loc) for route in derive(cloud.endpoint, cloud.port, cloud.phase)]
         except InputError as error:
-            raise _placed(error, document, loc) from None
+            raise document.placed(error, loc) from None
     made: list[tuple[Route, Loc]] = []
     for index, each in enumerate(cloud.routes):
         loc = ("cloud", "routes", index)
@@ -98,8 +98,7 @@ def _roots(raw: ProductFile, document: Document) -> dict[str, Root]:
         try:
             known[name] = load_pinned(name, document.path.parent / pinned.file, pinned.sha256, pinned.status)
         except InputError as error:
-            key = "sha256" if "fingerprint" in error.code else "file"
-            raise _placed(error, document, (*loc, key)) from None
+            raise document.placed(error, (*loc, "sha256" if isinstance(error, WrongPin) else "file")) from None
     return known
 
 
@@ -150,12 +149,7 @@ def _check_endpoint(route: Route, loc: Loc, raw: ProductFile, document: Document
     try:
         check(route)
     except InputError as error:
-        raise _placed(error, document, (*loc, "roots") if "root" in error.code and len(loc) > 2 else at) from None
-
-
-def _placed(error: InputError, document: Document, loc: Loc) -> InputError:
-    """`error` with file, line and key in front."""
-    return document.error(loc, error.code, error.message, error.hint)
+        raise document.placed(error, (*loc, "roots") if isinstance(error, WrongRoots) and len(loc) > 2 else at) from None
 
 
 def _check_templates(raw: ProductFile, document: Document) -> None:
@@ -224,7 +218,7 @@ def _app(raw: ProductFile, document: Document) -> dict[str, Path]:
         file = document.path.parent / name
         if not is_file(file):
             raise document.error(
-                ("app", key), "file-missing", f"there is no file {shown(file)}", "The path is relative to the product file."
+                ("app", key), "file-missing", f"there is no file {shown(file)}", "The path is relative to the product file.", FileMissing
             )
         made[f"{key}.py"] = file
     return made

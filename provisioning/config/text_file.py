@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from provisioning.config.document import shown, wrong
+from provisioning.config.document import shown, wrong, wrong_file
 from provisioning.config.nearest import did_you_mean
+from provisioning.errors import FileMissing
 
 _MAX_BYTES = 1_000_000
 
@@ -25,7 +26,7 @@ def read_text(path: Path) -> str:
         with path.open("rb") as file:
             raw = file.read(_MAX_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
-        raise wrong("file-missing", f"{name}: there is no such file", _neighbours(path)) from None
+        raise wrong_file(path, "file-missing", "there is no such file", _neighbours(path), FileMissing) from None
     except IsADirectoryError:
         raise wrong("file-is-folder", f"{name}: this is a folder, expected a file", _neighbours(path / "x")) from None
     except (OSError, ValueError) as error:

@@ -15,6 +15,7 @@ from provisioning.config.product import Product, wrong_length
 from provisioning.config.template import fields_of, fill, fits
 from provisioning.config.text_file import is_file
 from provisioning.config.values import Secret
+from provisioning.errors import FileMissing, InputError
 
 _CLIENT_ID_BYTES = 128  # AWS IoT's limit
 _NAME_BYTES, _PATH_BYTES = 255, 4000  # NAME_MAX, and PATH_MAX with room for a temporary name
@@ -92,7 +93,7 @@ def own_devices(product: Product) -> list[Device]:
         return []
     if not is_file(product.devices):
         raise product.error(
-            ("devices",), "file-missing", f"there is no file {shown(product.devices)}", "The path is relative to this file."
+            ("devices",), "file-missing", f"there is no file {shown(product.devices)}", "The path is relative to this file.", FileMissing
         )
     return load_devices(product.devices)
 
@@ -132,6 +133,10 @@ def _file(product: Product, device: Device, key: str, template: str) -> Path:
     return path
 
 
+class UnknownField(InputError):
+    """A template has a field that is no column of the device."""
+
+
 def _filled(product: Product, device: Device, loc: Loc, template: str, kept: str | None = None) -> str:
     try:
         text = fill(template, device.fields)
@@ -141,7 +146,7 @@ def _filled(product: Product, device: Device, loc: Loc, template: str, kept: str
         name = str(error.args[0])
         if loc[0] == "wifi":  # never repeat a piece of what may be a password
             raise product.error(
-                loc, "unknown-field", "has a {field} that is no column", "With !secret NAME braces are taken as they are."
+                loc, "unknown-field", "has a {field} that is no column", "With !secret NAME braces are taken as they are.", UnknownField
             ) from None
         has = ", ".join(device.fields)
         source = device.where or f"device {device.id}"
@@ -150,6 +155,7 @@ def _filled(product: Product, device: Device, loc: Loc, template: str, kept: str
             "unknown-field",
             f"field '{{{name}}}' is not a column of {source}, which has {has}",
             did_you_mean(name, device.fields) or f"Add the column '{name}' to the CSV of devices, and give it with --devices.",
+            UnknownField,
         ) from None
     for name in fields_of(template):
         value = device.fields[name]

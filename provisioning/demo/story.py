@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.cloud import StandIn
+from provisioning.cloud.client import NothingSeen
 from provisioning.demo import evidence
 from provisioning.demo.evidence import claim
 from provisioning.demo.factory import flash_board
 from provisioning.demo.product import DEVICE, add_application, write_product
-from provisioning.errors import BoardError, StationError
+from provisioning.errors import BoardError
 
 Event = dict[str, Any]
 
@@ -205,9 +206,7 @@ class Story:
         """The next reading that the broker had over `route`; what the device says of it must be what the endpoint saw."""
         try:
             message = self.cloud.wait_message(topic=_READING, route=route, after=after, timeout=PATIENCE)
-        except StationError as error:
-            if error.code != "cloud-no-message":
-                raise
+        except NothingSeen as error:
             last = [f"{event['route']} {event['outcome']} {event['reason']}".strip() for event in self.cloud.connections()[-3:]]
             raise BoardError(
                 "no-message",

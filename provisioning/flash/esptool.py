@@ -12,7 +12,8 @@ from provisioning.config.board import Board
 from provisioning.errors import StationError, TwinrootError
 from provisioning.flash import baud, process
 from provisioning.flash.line import Endpoint, Line
-from provisioning.flash.sayings import SLOWER, explain
+from provisioning.flash.rom import NoAnswer
+from provisioning.flash.sayings import SLOWER, FlashMismatch, explain
 from provisioning.flash.warm import Told
 from provisioning.link.events import Event, Listener, silent
 
@@ -85,9 +86,9 @@ def write(
         if endpoint.bridge is not None and endpoint.bridge.failure is not None:
             raise Failed(endpoint.bridge.failure, done)  # the port itself: esptool saw only the end of it
         last, retry = _why(ended, line, rate, silence)
-        if last.code == "no-answer" and in_loader and done.attempts == 1:
+        if isinstance(last, NoAnswer) and in_loader and done.attempts == 1:
             retry = SLOWER  # the chip left its loader in between: once more, with a reset
-        mismatches += last.code == "flash-mismatch"
+        mismatches += isinstance(last, FlashMismatch)
         if retry != SLOWER or mismatches > 1:
             break
         events(Event("note", {"text": f"{last.message} Trying a lower rate."}))

@@ -10,7 +10,7 @@ from typing import Any
 
 from provisioning.chips import CHIPS
 from provisioning.config.board import Board
-from provisioning.errors import InputError
+from provisioning.errors import FileMissing, InputError
 from provisioning.flash import cache, image, partition
 
 
@@ -51,7 +51,7 @@ def load(board: Board, progress: cache.Progress = lambda _done, _total: None) ->
         content = path.read_bytes()
     except OSError as error:
         hint = f"Get it from {named.page}." if named.page else "Check `firmware.file` in the board file."
-        raise InputError("file-missing", f"The firmware image {path} cannot be read: {error.strerror}.", hint) from None
+        raise FileMissing("file-missing", f"The firmware image {path} cannot be read: {error.strerror}.", hint) from None
     found = hashlib.sha256(content).hexdigest()
     if found != (named.sha256 or "").lower():
         raise InputError(

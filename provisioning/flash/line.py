@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provisioning.config.board import Board
-from provisioning.errors import StationError, TwinrootError
+from provisioning.errors import StationError
 from provisioning.flash import process
 from provisioning.flash.bridge import Bridge
 from provisioning.flash.firmware import Firmware
 from provisioning.flash.partition import FACTORY_OFFSET
-from provisioning.flash.rom import Facts, RomLoader
+from provisioning.flash.rom import Facts, NoAnswer, RomLoader
 from provisioning.link import follow
 from provisioning.link.port import Wiring, open_port
 from provisioning.link.repl import RawRepl
+from provisioning.link.unopened import PortBusy, PortNotFound
 from provisioning.link.wire import Wire, not_back
 
 if TYPE_CHECKING:
@@ -135,8 +136,8 @@ class BridgedLine(Line):
     def enter(self, wire: Wire) -> RomLoader:
         try:
             return super().enter(wire)
-        except TwinrootError as error:
-            if error.code != "no-answer" or "://" in self.name or self.before() == "no-reset":
+        except NoAnswer as error:
+            if "://" in self.name or self.before() == "no-reset":
                 raise
             failure = error
         # esptool knows one more way to pull the lines: both at once, for boards without a capacitor on EN.
@@ -193,8 +194,8 @@ class DirectLine(Line):
                 opened = open_port(self._port(deadline), wiring=Wiring(self.board.reset.lines == "released"))
                 wire = opened.__enter__()
                 break
-            except StationError as error:
-                if error.code not in ("port-not-found", "port-busy") or time.monotonic() > deadline:
+            except (PortNotFound, PortBusy):
+                if time.monotonic() > deadline:
                     raise
                 time.sleep(follow.LOOK)
         try:

@@ -84,6 +84,10 @@ class _UnknownChip(Exception):
     """The chip says of itself what no chip of ours does; the arguments are what it said."""
 
 
+class NoAnswer(StationError):
+    """Nothing answers in the ROM loader: no power, no data lines, no board, or a reset that does not reach it."""
+
+
 class RomLoader:
     """The loader at the other end of a Wire."""
 
@@ -137,7 +141,7 @@ class RomLoader:
                 f"The board on {self._name} restarts, but into its program and not into the ROM loader.",
                 "Hold its BOOT button while the run begins; if that helps, its auto-reset circuit does not pull IO0.",
             )
-        return StationError(
+        return NoAnswer(
             "no-answer",
             f"Nothing answers on {self._name} in the ROM loader.",
             "Check power and cable (some carry no data), or hold the BOOT button while the run begins.",

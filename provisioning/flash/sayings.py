@@ -9,7 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from provisioning.errors import BoardError, InputError, StationError, TwinrootError
+from provisioning.errors import BoardError, FileMissing, StationError, TwinrootError
+from provisioning.flash.rom import NoAnswer
+from provisioning.link.unopened import PortBusy, PortNotFound
+
+
+class FlashMismatch(BoardError):
+    """What was read back from flash is not what was written."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ _CABLE = "Try another cable or USB port; a hub without its own power is often th
 SAYINGS = (
     Saying(
         r"(?:port is busy or doesn't exist|Could not open )[^\n]*\n?[^\n]*(?:Errno 2\b|FileNotFoundError|refused|No such)",
-        StationError,
+        PortNotFound,
         "port-not-found",
         "The port {port} is not there.",
         "Check the cable and the name; `twinroot doctor` lists the ports.",
@@ -44,7 +50,7 @@ SAYINGS = (
     ),
     Saying(
         r"port is busy or doesn't exist|exclusively lock|Access is denied",
-        StationError,
+        PortBusy,
         "port-busy",
         "Another program uses {port}.",
         "Close it (a serial monitor?) and run the command again.",
@@ -108,7 +114,7 @@ SAYINGS = (
     ),
     Saying(
         r"MD5 of file does not match data in flash",
-        BoardError,
+        FlashMismatch,
         "flash-mismatch",
         "What was read back from the flash on {port} is not what was written.",
         "Run the command again; when it stays so, the flash chip is worn or its supply is bad: put the board aside.",
@@ -123,7 +129,7 @@ SAYINGS = (
     ),
     Saying(
         r"Failed to connect to [\w-]+: (?!Wrong boot)[^\n]*",
-        StationError,
+        NoAnswer,
         "no-answer",
         "Nothing answers on {port} in the ROM loader.",
         "Check power and cable (some carry no data), or hold the BOOT button while the run begins.",
@@ -164,7 +170,7 @@ SAYINGS = (
     ),
     Saying(
         r"No such file or directory: '(?P<file>[^']+\.bin)'",
-        InputError,
+        FileMissing,
         "file-missing",
         "The file {file} went away before it was written.",
         "Run the command again.",

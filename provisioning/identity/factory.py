@@ -8,11 +8,10 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from provisioning.config.device import Device
-from provisioning.config.document import shown
 from provisioning.config.product import Product
 from provisioning.config.text_file import is_file
 from provisioning.config.unit import client_id, files
-from provisioning.errors import InputError
+from provisioning.errors import FileMissing, InputError
 from provisioning.identity.files import KEY_MODE, PUBLIC_MODE, discard_key, lay_aside, write_new
 from provisioning.identity.issue import Issued, issue
 from provisioning.identity.keys import KeyKind, make_key, to_pem
@@ -38,10 +37,9 @@ def authority(product: Product) -> Authority | None:
         env = {name: text.reveal() for name, text in policy.env.items()}
         return from_command(policy.ca, policy.signer, env, product.folder)
     except InputError as error:
-        key = "ca_key" if policy.ca_key is not None and error.message.startswith(shown(policy.ca_key)) else "ca"
+        key = "ca_key" if error.file is not None and error.file == policy.ca_key else "ca"
         hint = "It lies where boards are made, and the cloud knows it; only a board that is nobody yet needs it."
-        hint = hint if error.code == "file-missing" else error.hint
-        raise product.error(("identity", "issue", key), error.code, error.message, hint) from None
+        raise product.document.placed(error, ("identity", "issue", key), hint if isinstance(error, FileMissing) else "") from None
 
 
 def ensure_identity(product: Product, device: Device, ca: Authority | None = None) -> Issued | None:

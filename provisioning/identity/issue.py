@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provisioning.config.document import shown, wrong
+from provisioning.errors import InputError
 from provisioning.identity.files import KEY_MODE, PUBLIC_MODE, write_new
 from provisioning.identity.keys import KeyKind, make_key, to_pem
 from provisioning.identity.pair import Pair, load_key, load_pair
@@ -47,6 +48,7 @@ def issue(
             "key-gone",
             f"{shown(key)}: the certificate {shown(certificate)} is there and its key is not; it is on the board that passed as {name}",
             f"Nothing has to be made: connect the board that is {name}; docs/technician.md says what to do when that board is scrapped.",
+            KeyGone,
         )
     if made_key:
         write_new(key, to_pem(make_key(kind)), KEY_MODE)
@@ -57,6 +59,10 @@ def issue(
         made = _sign(name, private.public_key(), authority, days).public_bytes(Encoding.PEM)
         write_new(certificate, made + (authority.certificate.public_bytes(Encoding.PEM) if chain else b""), PUBLIC_MODE)
     return Issued(load_pair(certificate, key), made_key, made_certificate)
+
+
+class KeyGone(InputError):
+    """A certificate was made here and its key has left: it is on the board that passed, or lost with it."""
 
 
 def request(name: str, key: Path, csr: Path, *, kind: KeyKind = "p256") -> tuple[bool, bool]:

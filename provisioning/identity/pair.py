@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioning import kept
-from provisioning.config.document import shown, wrong
+from provisioning.config.document import shown, wrong_file
 from provisioning.errors import InputError
 from provisioning.identity import reading
 from provisioning.pem.read import encode
@@ -137,9 +137,10 @@ def _check_belongs(leaf: Any, certificate: Path, private: Any, key: Path) -> Non
         return bytes(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
 
     if spki(leaf.public_key()) != spki(private.public_key()):
-        raise wrong(
+        raise wrong_file(
+            key,
             "key-mismatch",
-            f"{shown(key)}: this key does not belong to the certificate {shown(certificate)}",
+            f"this key does not belong to the certificate {shown(certificate)}",
             "Take both files from the same download or request.",
         )
 
@@ -153,10 +154,10 @@ def _chain(path: Path) -> list[bytes]:
     """The device's certificate, then those of its CAs, each of which issued the one before."""
     ders = reading.certificates(path)
     if len(ders) > _LONGEST_CHAIN or not _is_chain(ders):
-        raise wrong(
+        raise wrong_file(
+            path,
             "bad-certificate",
-            f"{shown(path)}: holds {len(ders)} certificates, expected the device's own, behind it at most those of the CAs that "
-            "issued it, in order",
+            f"holds {len(ders)} certificates, expected the device's own, behind it at most those of the CAs that issued it, in order",
             "Leave the device's own alone in the file, unless the cloud has to see its CA (just-in-time provisioning).",
         )
     return ders
@@ -188,9 +189,9 @@ def _certificate(leaf_der: bytes, path: Path) -> Any:
         usable = leaf.not_valid_before_utc < leaf.not_valid_after_utc
     except Exception as error:
         # The parser raises what its layers raise (ValueError, UnsupportedAlgorithm, TypeError…): all mean a damaged certificate.
-        raise wrong("bad-certificate", f"{shown(path)}: the certificate is damaged: {type(error).__name__}", "Get it again.") from error
+        raise wrong_file(path, "bad-certificate", f"the certificate is damaged: {type(error).__name__}", "Get it again.") from error
     if not usable:
-        raise wrong("bad-certificate", f"{shown(path)}: the certificate ends before it begins", "Get it again.")
+        raise wrong_file(path, "bad-certificate", "the certificate ends before it begins", "Get it again.")
     return leaf
 
 
@@ -208,13 +209,13 @@ def _key(path: Path) -> tuple[Any, str, bytes]:
         private = load_pem_private_key(encode(label, der), None)
     except Exception as error:
         # As above; the error's text is not repeated, it is about a key.
-        raise wrong("bad-key", f"{shown(path)}: the private key is damaged or of a kind that is not known", "Get it again.") from error
+        raise wrong_file(path, "bad-key", "the private key is damaged or of a kind that is not known", "Get it again.") from error
     if isinstance(private, ec.EllipticCurvePrivateKey):
         good = private.curve.name in ("secp256r1", "secp384r1")
     else:
         good = isinstance(private, rsa.RSAPrivateKey) and 2048 <= private.key_size <= 4096
     if not good:
-        raise wrong("bad-key", f"{shown(path)}: the key's type does not suit a device, expected {ACCEPTED_KEYS}", "Make a P-256 key.")
+        raise wrong_file(path, "bad-key", f"the key's type does not suit a device, expected {ACCEPTED_KEYS}", "Make a P-256 key.")
     return private, label, der
 
 
@@ -229,14 +230,16 @@ def _traditional(path: Path) -> tuple[str, bytes]:
 
 def _check_dates(not_before: datetime, not_after: datetime, path: Path, now: datetime) -> None:
     if not_after <= now:
-        raise wrong(
+        raise wrong_file(
+            path,
             "certificate-expired",
-            f"{shown(path)}: the device certificate expired on {not_after:%Y-%m-%d}",
+            f"the device certificate expired on {not_after:%Y-%m-%d}",
             "A board that holds it keeps it; a new one has to be registered with the cloud before a device gets it.",
         )
     if not_before > now:
-        raise wrong(
+        raise wrong_file(
+            path,
             "certificate-not-yet-valid",
-            f"{shown(path)}: the device certificate is valid from {not_before:%Y-%m-%d %H:%M} UTC, which is in the future",
+            f"the device certificate is valid from {not_before:%Y-%m-%d %H:%M} UTC, which is in the future",
             "Check this computer's clock.",
         )

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from provisioning.config.document import shown, wrong
-from provisioning.errors import InputError, StationError
+from provisioning.config.document import shown, wrong, wrong_file
+from provisioning.errors import StationError
 from provisioning.identity import reading
 from provisioning.pem.read import encode
 
@@ -40,26 +40,23 @@ def from_files(certificate: Path, key: Path) -> Authority:
 
     ca = ca_certificate(certificate)
     try:
-        block = reading.private_key(key, "the CA's private key")
-    except InputError as error:
-        if error.code == "key-encrypted":
-            error.hint = f"{error.hint}; or use a signer command, so that the key need not be a file."
-        error.code = {"bad-key": "bad-ca-key", "key-encrypted": "bad-ca-key"}.get(error.code, error.code)
+        block = reading.private_key(key, "the CA's private key", "bad-ca-key")
+    except reading.KeyEncrypted as error:
+        error.code, error.hint = "bad-ca-key", f"{error.hint}; or use a signer command, so that the key need not be a file."
         raise
     try:
         private = load_pem_private_key(encode(block.label, block.der), None)
     except Exception:  # noqa: BLE001  whatever the parser raises, the file is no key; its text is not repeated
-        raise wrong(
+        raise wrong_file(
+            key,
             "bad-ca-key",
-            f"{shown(key)}: holds no private key that can be read",
+            "holds no private key that can be read",
             "Use a signer command, so that the key need not be a file.",
         ) from None
     if not isinstance(private, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey)):
-        raise wrong("bad-ca-key", f"{shown(key)}: is neither an EC nor an RSA key", "AWS IoT takes CAs of these two kinds.")
+        raise wrong_file(key, "bad-ca-key", "is neither an EC nor an RSA key", "AWS IoT takes CAs of these two kinds.")
     if _spki(private.public_key()) != _spki(ca.public_key()):
-        raise wrong(
-            "ca-key-mismatch", f"{shown(key)}: does not belong to the CA certificate {shown(certificate)}", "Take both from one place."
-        )
+        raise wrong_file(key, "ca-key-mismatch", f"does not belong to the CA certificate {shown(certificate)}", "Take both from one place.")
     return Authority(ca, private)
 
 
@@ -88,7 +85,7 @@ def by_signing(certificate: Path, signer: Callable[[Kind], Callable[[bytes], byt
         return Authority(ca, RemoteEcKey(public, signer("ec")))
     if isinstance(public, rsa.RSAPublicKey):
         return Authority(ca, RemoteRsaKey(public, signer("rsa")))
-    raise wrong("bad-ca", f"{shown(certificate)}: its key is neither EC nor RSA", "AWS IoT takes CAs of these two kinds.")
+    raise wrong_file(certificate, "bad-ca", "its key is neither EC nor RSA", "AWS IoT takes CAs of these two kinds.")
 
 
 def run(command: Sequence[str], data: bytes, env: Mapping[str, str], folder: Path | None = None) -> bytes:
@@ -123,13 +120,9 @@ def ca_certificate(path: Path) -> x509.Certificate:
     """The one certificate in `path`, which may sign others. Raises InputError."""
     from cryptography import x509
 
-    try:
-        ders = reading.certificates(path, "the CA's certificate")
-    except InputError as error:
-        error.code = {"bad-certificate": "bad-ca"}.get(error.code, error.code)
-        raise
+    ders = reading.certificates(path, "the CA's certificate", "bad-ca")
     if len(ders) != 1:
-        raise wrong("bad-ca", f"{shown(path)}: holds {len(ders)} certificates, expected the CA's own", "Keep only the one that signs.")
+        raise wrong_file(path, "bad-ca", f"holds {len(ders)} certificates, expected the CA's own", "Keep only the one that signs.")
     try:
         ca = x509.load_der_x509_certificate(ders[0])
         ca.public_key()
@@ -137,9 +130,9 @@ def ca_certificate(path: Path) -> x509.Certificate:
     except x509.ExtensionNotFound:
         may_sign = False
     except Exception as error:
-        raise wrong("bad-ca", f"{shown(path)}: the certificate is damaged: {type(error).__name__}", "Get the file again.") from error
+        raise wrong_file(path, "bad-ca", f"the certificate is damaged: {type(error).__name__}", "Get the file again.") from error
     if not may_sign:
-        raise wrong("bad-ca", f"{shown(path)}: is not a CA certificate, so what it signs is worth nothing", "Make one with CA:TRUE.")
+        raise wrong_file(path, "bad-ca", "is not a CA certificate, so what it signs is worth nothing", "Make one with CA:TRUE.")
     return ca
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from provisioning.errors import BoardError, TwinrootError
+from provisioning.errors import TwinrootError
 from provisioning.link.meaning import fits
+from provisioning.link.repl import DeviceException
 
 if TYPE_CHECKING:
     from provisioning.link.repl import RawRepl
@@ -32,8 +33,8 @@ def ask(repl: RawRepl, numbers: set[int]) -> str:
     try:
         repl.enter()
         found = repl.value(_POINTER)
-    except BoardError as error:
-        return OLD if error.code == "device-exception" else UNKNOWN  # there is no /trust
+    except DeviceException:
+        return OLD  # there is no /trust
     except TwinrootError:
         return UNKNOWN
     if not fits(found, [str]):

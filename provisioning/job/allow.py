@@ -7,7 +7,7 @@ from pathlib import Path
 
 from provisioning.config.device import MAC_COLUMN, Device
 from provisioning.config.mac import normal
-from provisioning.errors import InputError
+from provisioning.errors import FileMissing, InputError
 
 
 def allowed_macs(file: Path | None, devices: Sequence[Device]) -> frozenset[str] | None:
@@ -33,7 +33,7 @@ def _lines(file: Path) -> list[str]:
     try:
         lines = file.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError("file-missing", f"The list {file} cannot be read: {error}.", "Give a text file with one MAC a line.") from None
+        raise FileMissing("file-missing", f"The list {file} cannot be read: {error}.", "Give a text file with one MAC a line.") from None
     found = []
     for number, line in enumerate(lines, 1):
         text = line.split("#")[0].strip()

@@ -10,6 +10,10 @@ from provisioning.errors import InputError
 from provisioning.job.allow import mac_of
 
 
+class NotThatDevice(InputError):
+    """The board is another device, or holds another certificate, than the one that is meant."""
+
+
 @dataclass(frozen=True)
 class Found:
     """A board as it introduced itself. `holds`: the device whose set it holds, None where it is nobody yet."""
@@ -75,11 +79,9 @@ class _Round:
         device = self._rows.get(name)
         if device is None or mac_of(device) is not None:
             how = "is device" if bound else "holds the set of device"
-            raise InputError(
-                "mac-used" if bound else "other-device",
-                f"The board {board.mac} on {board.port} {how} {name}, which the list of devices does not have for it.",
-                f"Add {name} to the list, or update this board alone with --device.",
-            )
+            sentence = f"The board {board.mac} on {board.port} {how} {name}, which the list of devices does not have for it."
+            hint = f"Add {name} to the list, or update this board alone with --device."
+            raise InputError("mac-used", sentence, hint) if bound else NotThatDevice("other-device", sentence, hint)
         return device
 
     def _give(self, device: Device, board: Found) -> Device:

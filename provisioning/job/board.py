@@ -11,7 +11,7 @@ from provisioning.job.report import Report
 from provisioning.link import kind
 from provisioning.link.meaning import checked
 from provisioning.link.question import REPORT
-from provisioning.link.repl import RawRepl
+from provisioning.link.repl import DeviceException, RawRepl
 from provisioning.link.transport.base import Hello, Session
 
 T = TypeVar("T")
@@ -66,16 +66,14 @@ def selftest(repl: RawRepl, connect: bool = False) -> dict[str, Any]:
     """The device's own report. Raises BoardError("no-package") when the connection package is missing there."""
     try:
         found = repl.value(_SELFTEST % connect, CONNECT_SECONDS if connect else 0.0, first=_BEAT)
-    except BoardError as error:
-        if error.code == "device-exception" and _BYTECODE in error.message:
+    except DeviceException as error:
+        if _BYTECODE in error.raised:
             raise _other_bytecode(repl.wire.name) from error
-        if error.code == "device-exception":
-            raise BoardError(
-                "no-package",
-                f"The board on {repl.wire.name} cannot report about itself: {error.message.split(' raised ')[-1]}.",
-                "Write a product to it: `twinroot update PRODUCT.yaml`.",
-            ) from error
-        raise
+        raise BoardError(
+            "no-package",
+            f"The board on {repl.wire.name} cannot report about itself: {error.raised}.",
+            "Write a product to it: `twinroot update PRODUCT.yaml`.",
+        ) from error
     wanted = {**REPORT, "connect": {"ok": bool, "error": object, "kind": object, "route": object}} if connect else REPORT
     report: dict[str, Any] = checked(found, wanted, repl.wire.name)
     return report

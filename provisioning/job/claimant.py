@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from provisioning.config.device import Device
 from provisioning.config.product import Product
-from provisioning.errors import InputError
 from provisioning.identity import factory
 from provisioning.job.allow import mac_of
-from provisioning.job.assign import none_left
+from provisioning.job.assign import NotThatDevice, none_left
 from provisioning.job.plan import Options
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ class Claimant:
             return True
         if self.was is not None:
             return False
-        raise InputError(
+        raise NotThatDevice(
             "other-device",
             f"The board {self.mac} on {self.port} is {held.device}, and {(own or [*self.devices])[0]} is meant here.",
             "Nothing was written. Take another board: one that was delivered stays who it is.",

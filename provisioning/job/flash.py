@@ -19,12 +19,13 @@ from provisioning.bundle.bundle import Bundle, build
 from provisioning.bundle.image import image
 from provisioning.bundle.room import check_room
 from provisioning.config.device import Device
-from provisioning.errors import BoardError, InputError, StationError, TwinrootError
+from provisioning.errors import BoardError, StationError, TwinrootError
 from provisioning.flash import esptool, preflight, record, work
 from provisioning.flash.line import open_line
 from provisioning.flash.parts import firmware_parts, written_parts
 from provisioning.flash.warm import Warm
 from provisioning.identity import factory
+from provisioning.identity.issue import KeyGone
 from provisioning.job import keep, settle
 from provisioning.job.board import adopt, judge, selftest
 from provisioning.job.claimant import Claimant
@@ -235,10 +236,10 @@ class _Run:
             self.fields["replaces"] = self.fields.get("replaces") or gone
         try:
             factory.ensure_identity(self.product, device, self.plan.authority)
-        except InputError as error:
-            if error.code != "key-gone" or self.claimant.was != device.id:
+        except KeyGone:
+            if self.claimant.was != device.id:
                 raise
-            raise InputError(
+            raise KeyGone(
                 "key-gone",
                 f"The board {self.report.mac} is {device.id} by the ledger, holds nothing of it any more, and its key was nowhere else.",
                 "Nothing was written. Ask whoever made the product: docs/technician.md says what can be done with such a board.",

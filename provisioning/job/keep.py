@@ -16,10 +16,11 @@ from provisioning.config.device import Device, single_device
 from provisioning.config.document import shown, wrong
 from provisioning.config.product import Product
 from provisioning.config.text_file import is_file
-from provisioning.config.unit import asks_for_wifi, choose, files
-from provisioning.errors import BoardError, InputError
+from provisioning.config.unit import UnknownField, asks_for_wifi, choose, files
+from provisioning.errors import BoardError
 from provisioning.identity.on_board import KEPT, OnBoard
 from provisioning.identity.pair import load_certificate
+from provisioning.job.assign import NotThatDevice
 from provisioning.link import question
 from provisioning.link.repl import RawRepl
 
@@ -79,7 +80,7 @@ def target(product: Product, choice: Choice, held: OnBoard | None, name: str) ->
             )
         return Target(device)
     if device is not None and device.id != held.device:
-        raise InputError(
+        raise NotThatDevice(
             "other-device",
             f"The board on {name} is {held.device}, not {device.id}.",
             f"{KEPT} Take the board that is {device.id}, or leave --device out: a board says who it is.",
@@ -87,7 +88,7 @@ def target(product: Product, choice: Choice, held: OnBoard | None, name: str) ->
     chosen = device or next((row for row in choice.rows if row.id == held.device), None)
     if chosen is None:
         if choice.only:
-            raise InputError(
+            raise NotThatDevice(
                 "other-device",
                 f"The board on {name} is {held.device}, which the list of devices does not have.",
                 f"{KEPT} Add {held.device} to the list, or leave --devices out: a board says who it is.",
@@ -108,9 +109,9 @@ def target(product: Product, choice: Choice, held: OnBoard | None, name: str) ->
     return Target(chosen, Kept(held.pair(name), held.texts))
 
 
-def other_certificate(name: str, device: str, fingerprint: str, file: str) -> InputError:
+def other_certificate(name: str, device: str, fingerprint: str, file: str) -> NotThatDevice:
     """The board on `name` holds another certificate than the product names."""
-    return InputError(
+    return NotThatDevice(
         "other-certificate",
         f"The board on {name} holds a certificate of {device} (SHA-256 {fingerprint[:16]}…) that is not the one in {file}.",
         f"{KEPT} The cloud knows the board by the certificate that it holds: find out which of the two is registered.",
@@ -121,8 +122,6 @@ def _certificate_here(product: Product, device: Device) -> tuple[Path, bytes] | 
     """File and content of the device's certificate, where this computer has it. Raises InputError when it is no certificate."""
     try:
         path = files(product, device)[0]
-    except InputError as error:
-        if error.code != "unknown-field":
-            raise
+    except UnknownField:
         return None  # a path that depends on columns that are not known here leads to no file here
     return (path, load_certificate(path)) if is_file(path) else None

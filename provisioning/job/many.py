@@ -15,38 +15,13 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
 from provisioning.errors import Interrupted, StationError, TwinrootError
+from provisioning.errors.table import may_pass_again
 from provisioning.job.report import Report
 from provisioning.link.events import Event, Listener
 
 # Where a process can be forked, a task has what its parent loaded already; elsewhere it loads it again.
 FORKED = sys.platform == "linux"
 
-# Outcomes that another attempt may change, by code: the line, the station or chance. What the input or the chip says stays as it is.
-RETRY = frozenset(
-    {
-        "no-answer",
-        "rom-confused",
-        "line-errors",
-        "port-gone",
-        "port-lost",
-        "stub-not-started",
-        "flash-mismatch",
-        "esptool-silent",
-        "esptool-failed",
-        "worker-died",
-        "board-silent",
-        "board-timeout",
-        "board-restarted",
-        "bad-answer",
-        "line-noisy",
-        "link-silent",
-        "rate-not-held",
-        "receiver-ended",
-        "repl-confused",
-        "not-as-written",
-        "bad-files",
-    }
-)
 WORKER_SECONDS = 1800.0  # without a word from a worker; the slowest board at 115200 with 16 MB takes less
 
 Watch = Callable[[str, Event], None]
@@ -98,7 +73,7 @@ def exit_code(rows: Sequence[Row]) -> int:
 
 
 def _again(row: Row, retries: int) -> bool:
-    return not row.passed and row.report.get("code") in RETRY and row.attempts <= retries
+    return not row.passed and may_pass_again(row.report.get("code", "")) and row.attempts <= retries
 
 
 def _round(tasks: dict[str, Task], rows: Sequence[Row], watch: Watch) -> None:

@@ -9,7 +9,7 @@ from provisioning.bundle.bundle import build
 from provisioning.bundle.room import check_room
 from provisioning.config.device import Device
 from provisioning.config.product import Product
-from provisioning.errors import InputError
+from provisioning.errors import FileMissing
 from provisioning.flash import firmware, partition
 from provisioning.flash.firmware import Firmware
 from provisioning.identity import factory
@@ -52,9 +52,7 @@ def _authority(product: Product) -> Authority | None:
     """None, too, where its files are not here: only a board that is nobody yet needs them, and is refused then."""
     try:
         return factory.authority(product)
-    except InputError as error:
-        if error.code != "file-missing":
-            raise
+    except FileMissing:
         return None
 
 

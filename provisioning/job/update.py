@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from provisioning.bundle.bundle import Bundle, Interpreter
-from provisioning.errors import BoardError, InputError
+from provisioning.errors import BoardError
 from provisioning.job import active, keep
+from provisioning.job.assign import NotThatDevice
 from provisioning.job.board import adopt, check, check_file_system, judge, patient, selftest
 from provisioning.job.evidence import Before, unrecorded
 from provisioning.job.report import Report
@@ -16,7 +17,7 @@ from provisioning.job.running import board, reported, wiring_of
 from provisioning.link import answers, grip, kind, question
 from provisioning.link.events import Listener, silent
 from provisioning.link.payload import Payload
-from provisioning.link.repl import LinkBroken, RawRepl
+from provisioning.link.repl import DeviceException, LinkBroken, RateLate, RawRepl
 from provisioning.link.transport.base import Plan, Session, none_lost
 from provisioning.link.transport.choose import choose
 
@@ -82,8 +83,8 @@ def _with_room(repl: RawRepl, report: Report, question: Callable[[], T]) -> T:
     """The answer to a question; when the board has no heap left for it, what its program has left goes first."""
     try:
         return question()
-    except BoardError as error:
-        if error.code != "device-exception" or not _settle(repl, report):
+    except DeviceException:
+        if not _settle(repl, report):
             raise
     return question()
 
@@ -244,7 +245,7 @@ class Update:
                     rates[attempt + 1] = rate  # the rate is not to blame
                     self.report.note(f"{answers.HOLDS['watchdog']} Going on at {rate} baud.")
                     continue
-                if error.code == "rate-late" or self._slow():  # time was the reason, which a lower rate does not give
+                if isinstance(error, RateLate) or self._slow():  # time was the reason, which a lower rate does not give
                     rates[attempt + 1 :] = [self.repl.wire.home_baud] * len(rates[attempt + 1 :])
                 self.report.note(f"{error.message} Trying again at {rates[attempt + 1]} baud.")
         raise AssertionError("the last rate is the one the line came with")
@@ -317,7 +318,7 @@ class Update:
         if plan.certificate in ("", payload.certificate_sha256) or self.new_identity:
             return
         holds = self.holds or "another device"
-        raise InputError(
+        raise NotThatDevice(
             "other-certificate",
             f"The board on {self.repl.wire.name} holds a certificate of {holds} that is not the one of {self.device.id} here.",
             "Nothing was written. The cloud knows the board by the certificate that it holds: find out which of the two is registered.",

@@ -178,13 +178,11 @@ def _only_failures(watch: Watch) -> Watch:
 def _bindings(job: Job) -> Iterator[Bindings]:
     """What the ledger knows. A dry run makes none where there is none."""
     from provisioning.ledger import claims
-    from provisioning.ledger.store import Ledger
+    from provisioning.ledger.store import Ledger, NoLedger
 
     try:
         ledger = Ledger.open(job.ledger, create=not job.dry_run)
-    except InputError as error:
-        if error.code != "no-ledger":
-            raise
+    except NoLedger:
         yield Bindings()
         return
     with ledger:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from provisioning.bundle.bundle import Interpreter
-from provisioning.errors import BoardError, InputError
+from provisioning.errors import BoardError
 from provisioning.job import keep
+from provisioning.job.assign import NotThatDevice
 from provisioning.job.board import adopt, check, chip_of, judge, mac_text, patient, selftest
 from provisioning.job.report import Report
 from provisioning.job.running import board, reported, wiring_of
@@ -61,9 +62,7 @@ def _meant(product: Any, choice: keep.Choice, held: Any, name: str) -> keep.Targ
     """What the board should be. Another device than that is no mistake of the input here: it is what was asked."""
     try:
         return keep.target(product, choice, held, name)
-    except InputError as error:
-        if error.code not in ("other-device", "other-certificate"):
-            raise
+    except NotThatDevice as error:
         raise BoardError(error.code, error.message, error.hint) from None
 
 

@@ -34,6 +34,10 @@ _Result = TypeVar("_Result")
 Decide = Callable[[Connection], tuple[str, str, Mapping[str, Any]]]
 
 
+class NoLedger(InputError):
+    """There is no ledger at the place, and none was to be made."""
+
+
 class Ledger:
     """An open ledger. Use `with Ledger.open(…) as ledger`; safe in many processes, not shared between threads."""
 
@@ -90,7 +94,7 @@ class Ledger:
 
     def _prepare(self, create: bool) -> None:
         if not create and self._place.path is None and self.form() is None:
-            raise InputError(
+            raise NoLedger(
                 "no-ledger",
                 f"There is no ledger in {self.location}.",
                 "Check the URL; `twinroot ledger migrate` makes one in an empty database.",
@@ -326,7 +330,7 @@ def _hash_of(connection: Connection, seq: int) -> str | None:
 def _make_room(path: Path, create: bool) -> None:
     if not create and not path.is_file():
         hint = "Check the path: the ledger lies where boards are flashed (--ledger, TWINROOT_LEDGER)."
-        raise InputError("no-ledger", f"There is no ledger at {path}.", hint)
+        raise NoLedger("no-ledger", f"There is no ledger at {path}.", hint)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

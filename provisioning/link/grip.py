@@ -37,7 +37,7 @@ def restarted(repl: RawRepl) -> bool:
 def settle(repl: RawRepl, boot: float = 30.0) -> list[str]:
     """What a program that was just interrupted has left is put right: a watchdog that nobody feeds now gets a longer time, and a heap with
     next to nothing free is emptied by a soft reset, for which boot.py has `boot` seconds. The words of answers.HOLDS for what was there."""
-    from provisioning.errors import BoardError
+    from provisioning.link.repl import DeviceException
 
     found = []
     try:
@@ -46,9 +46,7 @@ def settle(repl: RawRepl, boot: float = 30.0) -> list[str]:
             repl.run(_PATIENT)
             found.append("watchdog")
         scarce = int(free) < LITTLE
-    except (BoardError, ValueError) as error:
-        if isinstance(error, BoardError) and error.code != "device-exception":
-            raise
+    except (DeviceException, ValueError):
         scarce = True  # too little even for this question
     if scarce:
         repl.soft_reset(boot)

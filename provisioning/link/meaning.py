@@ -27,7 +27,7 @@ def fits(value: Any, shape: Shape) -> bool:
 
 
 def senseless(name: str) -> BoardError:
-    return BoardError("bad-answer", f"The board on {name} gave an answer that makes no sense for what it was asked.", _HINT)
+    return BoardError("odd-answer", f"The board on {name} gave an answer that makes no sense for what it was asked.", _HINT)
 
 
 def checked(value: Any, shape: Shape, name: str) -> Any:

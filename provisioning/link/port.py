@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 from provisioning.errors import StationError
 from provisioning.link import follow
 from provisioning.link.named import default_spec, resolve
-from provisioning.link.unopened import why
+from provisioning.link.unopened import PortNotFound, why
 from provisioning.link.wire import Wire
 
 DEFAULT_BAUD = 115200
@@ -119,8 +119,8 @@ def _first(spec: str, baud: int, released: bool) -> Any:
     """The port, open. One that a chip itself makes may not be there yet: the chip starts."""
     try:
         return _open(spec, baud, released)
-    except StationError as error:
-        if error.code != "port-not-found" or not follow.may_appear(spec) or not follow.wait(lambda: _there(spec), follow.APPEARS):
+    except PortNotFound:
+        if not follow.may_appear(spec) or not follow.wait(lambda: _there(spec), follow.APPEARS):
             raise
     return _open(spec, baud, released)
 

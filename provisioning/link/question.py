@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from provisioning.errors import BoardError
 from provisioning.identity.on_board import OnBoard
 from provisioning.link.meaning import checked, fits
 from provisioning.link.payload import Payload
-from provisioning.link.repl import LinkBroken, RawRepl
+from provisioning.link.repl import DeviceException, LinkBroken, RawRepl
 from provisioning.parsed import literal
 
 _SOURCE = """import uos,sys
@@ -105,10 +104,8 @@ def held(repl: RawRepl, payload: Payload, package: str) -> Held:
             repl.enter()
         except (TypeError, ValueError, KeyError, IndexError):
             continue  # the line changed the answer, which has no check sum: there is no room for one
-        except BoardError as error:
-            if error.code == "device-exception":
-                return Held(strange=True)
-            raise
+        except DeviceException:
+            return Held(strange=True)
     else:
         return Held()
     sets = {int(name) for name in trust if name.isdigit()}

@@ -54,6 +54,25 @@ class LinkBroken(BoardError):
     """The line gave out under an exchange: this session cannot go on, a new one may."""
 
 
+class RateLate(LinkBroken):
+    """The board did not answer at a raised rate in time: time was the reason, which a lower rate does not give."""
+
+
+class ReceiverEnded(LinkBroken):
+    """The receiver on the board ended in the middle. `raised`: its last line, as MicroPython prints an exception; empty for none."""
+
+    raised = ""
+
+
+class DeviceException(BoardError):
+    """Code of ours raised an exception on the board. `raised`: its last line, as MicroPython prints it."""
+
+    def __init__(self, port: str, raised: str) -> None:
+        hint = "Run the command again with --debug; if it repeats, the board's flash or memory may be bad."
+        super().__init__("device-exception", f"The board on {port} raised {raised}", hint)
+        self.raised = raised
+
+
 RETRY = "Run the same command again: it goes on with what has arrived. If it repeats, use a shorter cable or a lower rate."
 
 
@@ -220,7 +239,7 @@ class RawRepl:
     # -- running code ------------------------------------------------------------------------------------------------
 
     def run(self, source: str | bytes, seconds: float = 0.0, *, follow: bool = True, paced: bool = False) -> bytes:
-        """Run `source` and return what it printed. Raises BoardError("device-exception") with the board's last line.
+        """Run `source` and return what it printed. Raises DeviceException with the board's last line.
 
         `seconds`, `paced`: as `follow` has them.
         """
@@ -341,11 +360,7 @@ class RawRepl:
             last = error.decode("utf-8", "replace").strip().splitlines()[-1]
             if last.startswith(("SyntaxError", "IndentationError")):  # never in what was sent: the line changed it
                 raise LinkBroken("line-noisy", f"The line on {self.wire.name} damages what is sent.", RETRY)
-            raise BoardError(
-                "device-exception",
-                f"The board on {self.wire.name} raised {last}",
-                "Run the command again with --debug; if it repeats, the board's flash or memory may be bad.",
-            )
+            raise DeviceException(self.wire.name, last)
         return output
 
     def _ended(self, least: float, paced: bool) -> tuple[bytes, bytes]:

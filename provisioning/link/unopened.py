@@ -29,6 +29,14 @@ _ABSENT = {
 }
 
 
+class PortBusy(StationError):
+    """Another program has the port open; right after a restart that may be the system's own look at it."""
+
+
+class PortNotFound(StationError):
+    """The port is not there, or not any more; a native USB port may come back."""
+
+
 def why(spec: str, error: Exception) -> StationError | InputError:
     import socket
 
@@ -48,7 +56,7 @@ def why(spec: str, error: Exception) -> StationError | InputError:
     ):
         others = holders(spec) if "://" not in spec else []
         who = ", ".join(others) if others else "Another program"
-        return StationError(
+        return PortBusy(
             "port-busy",
             f"{who} {'use' if len(others) > 1 else 'uses'} {spec}.",
             advice(others) or f"Close {'them' if len(others) > 1 else 'it'} (a serial monitor?) and run the command again.",
@@ -67,7 +75,7 @@ def why(spec: str, error: Exception) -> StationError | InputError:
         words = re.split(r"\[Errno \d+\] |: ", text.splitlines()[0] if text else type(error).__name__)[-1].rstrip(".")
         sentence = _ABSENT.get(number or 0, "{0} cannot be opened: " + words.replace("{", "").replace("}", "") + ".")
     taken = advice(meddlers()) if "brltty" in meddlers() and "://" not in spec else ""
-    return StationError(
+    return PortNotFound(
         "port-not-found",
         sentence.format(spec),
         taken or "Check the name and the cable; `twinroot doctor` lists the ports, --port auto finds a single board.",

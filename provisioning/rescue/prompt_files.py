@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from provisioning.errors import BoardError
 from provisioning.link.meaning import checked, understood
-from provisioning.link.repl import RETRY, LinkBroken, RawRepl
+from provisioning.link.repl import RETRY, DeviceException, LinkBroken, RawRepl
 
 _FOLDER = 0x4000  # type of an entry that is a folder
 _LINE = 384  # bytes of a file in one line of base64
@@ -46,10 +46,8 @@ class PromptFiles:
         folder, _, name = path.rpartition("/")
         try:
             return name in self._names(folder or "/")
-        except BoardError as error:
-            if error.code == "device-exception":
-                return False  # there is no such folder
-            raise
+        except DeviceException:
+            return False  # there is no such folder
 
     def _names(self, folder: str) -> list[str]:
         return [entry[0] for entry in self._entries(folder)]
@@ -119,8 +117,8 @@ class PromptFiles:
                     return
             except LinkBroken:
                 self._repl.enter()
-            except BoardError as error:
-                if "ENOSPC" in error.message or "OSError: 28" in error.message:
+            except DeviceException as error:
+                if "ENOSPC" in error.raised or "OSError: 28" in error.raised:
                     raise BoardError(
                         "flash-full", f"The board has no room for {path}.", "Remove files from it, then run the same command again."
                     ) from error

@@ -82,6 +82,10 @@ def load_roots(directory: Path | None = None) -> dict[str, Root]:
     return {name: _load_listed(name, entry, directory, manifest) for name, entry in entries.items()}
 
 
+class WrongPin(InputError):
+    """The pin of a root is none, or not that of its file."""
+
+
 def load_pinned(name: str, file: Path, sha256: str, standing: str = "current") -> Root:
     """The root in `file` (PEM or DER), which must have the given fingerprint (hex; colons, spaces and case do not matter).
     `standing`: what the product says of it, one of STANDINGS.
@@ -90,7 +94,7 @@ def load_pinned(name: str, file: Path, sha256: str, standing: str = "current") -
     """
     wanted = sha256.replace(":", "").replace(" ", "").lower()
     if len(wanted) != 64 or not set(wanted) <= set("0123456789abcdef"):
-        raise InputError(
+        raise WrongPin(
             "bad-fingerprint",
             f"The pin of root {name} is not a SHA-256 fingerprint: {len(wanted)} characters instead of 64 hexadecimal digits.",
             f"Print it with: openssl x509 -in {file} -noout -fingerprint -sha256",
@@ -177,7 +181,7 @@ def _read(file: Path) -> der.Certificate:
 def _check_fingerprint(cert: der.Certificate, wanted: str, file: Path, where: str, repair: str) -> None:
     found = hashlib.sha256(cert.der).hexdigest()
     if found != wanted:
-        raise InputError(
+        raise WrongPin(
             "fingerprint-mismatch",
             f"{file} has the SHA-256 fingerprint {found}, and {where} says {wanted}.",
             f"Do not use this file: {repair}.",

@@ -25,6 +25,10 @@ PHASES = {
 }
 
 
+class WrongRoots(InputError):
+    """The roots of a route, not its endpoint, are what cannot work."""
+
+
 @dataclass(frozen=True)
 class Route:
     """Where to connect, and what may vouch for it."""
@@ -44,7 +48,7 @@ def derive(endpoint: str, port: int = 8883, phase: str | None = None) -> tuple[R
     found = classify(endpoint)
     _refuse_invalid(found)
     if found.cls == "custom":
-        raise InputError(
+        raise WrongRoots(
             "roots-unknown",
             f"The roots of {found.host} cannot be derived: it is not an endpoint of AWS IoT.",
             "Name them: routes: [{name: main, endpoint: " + found.host + ", roots: […]}], each root in certs/ or pinned under roots:.",
@@ -67,7 +71,7 @@ def check(route: Route) -> None:
     if not 1 <= route.port <= 65535:
         raise InputError("bad-port", f"Route {route.name}: {route.port} is not a port.", "MQTT over TLS is on 8883.")
     if not route.roots:
-        raise InputError(
+        raise WrongRoots(
             "no-roots",
             f"Route {route.name} to {route.host} names no root, and a device never connects without verification.",
             f"Name one of: {', '.join(found.roots)}." if found.roots else "Name the root that its owner's certificates chain to.",
@@ -76,7 +80,7 @@ def check(route: Route) -> None:
         return
     for root in route.roots:
         if root in (*ATS_ROOTS, *LEGACY_ROOTS) and root not in found.roots:
-            raise InputError(
+            raise WrongRoots(
                 "root-cannot-anchor",
                 f"Route {route.name}: {root} can never validate {route.host}, which is {_ARTICLE.get(found.cls, found.cls)} endpoint.",
                 f"Roots that can: {', '.join(found.roots)}." + (f" {root} belongs to {found.pair}." if found.pair else ""),

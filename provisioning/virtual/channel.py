@@ -15,6 +15,10 @@ from provisioning.virtual import complaint
 _ANSWER_TIMEOUT = 60.0  # s; a wait is asked for at most this long
 
 
+class BoardGone(StationError):
+    """The process of the virtual board is gone; what it said last may tell why."""
+
+
 class Channel:
     """One connection to the socket `path`, tried for `timeout` seconds. Raises StationError when nobody answers there."""
 
@@ -53,7 +57,7 @@ class Channel:
             self._socket.sendall(json.dumps({"do": command, **arguments}).encode() + b"\n")
             line = self._read_line()
         except OSError as error:
-            raise StationError(
+            raise BoardGone(
                 "virtual-gone", f"The process of the virtual board on {self._path.parent} is gone", "Start it again."
             ) from error
         answer = json.loads(line)

@@ -15,7 +15,7 @@ from typing import Any
 
 from provisioning.errors import StationError
 from provisioning.virtual import complaint, run
-from provisioning.virtual.channel import Channel
+from provisioning.virtual.channel import BoardGone, Channel
 from provisioning.virtual.options import Options
 from provisioning.virtual.spec import BoardSpec
 
@@ -222,9 +222,8 @@ class VirtualBoard:
             raise StationError("virtual-not-running", "The virtual board is not running", "Use it as a context manager.")
         try:
             return self._control.call(command, **arguments)
-        except StationError as error:
-            if error.code == "virtual-gone":
-                self._raise_last_words()
+        except BoardGone:
+            self._raise_last_words()
             raise
 
     def _raise_last_words(self) -> None:

@@ -101,12 +101,12 @@ class Bench:
 
     def holds(self) -> dict[str, Any] | None:
         """The active set's set.json, None when there is none."""
-        from provisioning.errors import BoardError
+        from provisioning.link.repl import DeviceException
 
         try:
             found: dict[str, Any] = self.ask(_HOLDS)
-        except BoardError as error:
-            if error.code != "device-exception" or "ENOENT" not in error.message:
+        except DeviceException as error:
+            if "ENOENT" not in error.raised:
                 raise
             return None
         return found

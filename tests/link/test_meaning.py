@@ -58,7 +58,7 @@ class Board:
         try:
             return literal(self.answer)
         except ValueError:
-            raise BoardError("bad-answer", "x", "y") from None
+            raise BoardError("odd-answer", "x", "y") from None
 
 
 ASKED = {

@@ -129,6 +129,14 @@ class Aws:
         self._next = max(now, self._next) + self._interval
 
 
+class CannotAsk(StationError):
+    """Nothing here could ask AWS: boto3 is missing, or there are no credentials."""
+
+
+class NoRegion(InputError):
+    """It is not known which region to ask."""
+
+
 class NotFound(InputError):
     """AWS has no such thing. Internal to this room: callers ask whether something exists."""
 
@@ -147,7 +155,7 @@ def connect(region: str | None = None, profile: str | None = None, rate: float =
         from botocore import exceptions as boto
         from botocore.config import Config
     except ImportError as e:
-        raise StationError(
+        raise CannotAsk(
             "no-boto3", "boto3 is not installed, and AWS is asked through it.", "Install it: pip install 'twinroot[aws]'"
         ) from e
     config = Config(connect_timeout=CONNECT_TIMEOUT, read_timeout=READ_TIMEOUT, retries={"total_max_attempts": 1})
@@ -160,7 +168,7 @@ def connect(region: str | None = None, profile: str | None = None, rate: float =
             "no-profile", f"AWS's configuration has no profile {profile!r}.", "`aws configure list-profiles` lists them."
         ) from e
     except boto.NoRegionError as e:
-        raise InputError("no-region", "It is not known which AWS region to ask.", "Add --region, or set AWS_REGION.") from e
+        raise NoRegion("no-region", "It is not known which AWS region to ask.", "Add --region, or set AWS_REGION.") from e
     except (boto.CredentialRetrievalError, boto.TokenRetrievalError) as e:
         raise _no_credentials(_sentence(e)) from e
     except (boto.BotoCoreError, ValueError) as e:
@@ -174,7 +182,7 @@ def connect(region: str | None = None, profile: str | None = None, rate: float =
 
 def _no_credentials(why: str) -> StationError:
     hint = "Sign in (aws configure, aws sso login), or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
-    return StationError("no-credentials", f"AWS cannot be asked: {why}.", hint)
+    return CannotAsk("no-credentials", f"AWS cannot be asked: {why}.", hint)
 
 
 def _action(operation: str) -> str:

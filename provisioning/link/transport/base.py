@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from provisioning.errors import BoardError
 from provisioning.link.meaning import fits
 from provisioning.link.payload import Payload
+from provisioning.link.repl import DeviceException
 
 
 class Hello(NamedTuple):
@@ -124,7 +125,7 @@ _DEVICE = (
 
 def device_error(what: BoardError | str, name: str) -> BoardError:
     """The error for what the device's code raised on the board at `name`; errors that are not the device's stay as they are."""
-    if isinstance(what, BoardError) and what.code != "device-exception":
+    if isinstance(what, BoardError) and not isinstance(what, DeviceException):
         return what
     text = what if isinstance(what, str) else what.message
     _, code, sentence, hint = next(row for row in _DEVICE if re.search(row[0], text))

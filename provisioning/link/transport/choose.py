@@ -7,7 +7,7 @@ from collections.abc import Callable
 from provisioning.errors import BoardError, InputError
 from provisioning.link import kind
 from provisioning.link.events import Event, Listener, silent
-from provisioning.link.repl import LinkBroken, RawRepl
+from provisioning.link.repl import DeviceException, LinkBroken, RawRepl, ReceiverEnded
 from provisioning.link.transport.ampy import AmpySession
 from provisioning.link.transport.base import Session
 from provisioning.link.transport.paste import PasteSession
@@ -27,7 +27,8 @@ _LACKS = (
 
 
 def _why_not(error: BoardError) -> str:
-    return next((why for word, why in _LACKS if word.lower() in error.message.lower()), "")
+    raised = error.raised if isinstance(error, (ReceiverEnded, DeviceException)) else error.message
+    return next((why for word, why in _LACKS if word.lower() in raised.lower()), "")
 
 
 def choose(repl: RawRepl, wanted: str = "auto", *, rate: int | None = None, events: Listener = silent) -> tuple[Session, str]:
@@ -50,7 +51,7 @@ def choose(repl: RawRepl, wanted: str = "auto", *, rate: int | None = None, even
             return _told(StreamSession(repl, rate=rate, events=events), "asked for" if wanted == "stream" else "the board takes it", events)
         except (LinkBroken, BoardError) as error:
             why = _why_not(error)
-            if why or error.code in ("receiver-ended", "device-exception"):
+            if why or isinstance(error, (ReceiverEnded, DeviceException)):
                 kind.ask(repl)
             if not why or wanted == "stream":
                 raise

@@ -17,7 +17,7 @@ from typing import Any
 
 from provisioning.link.meaning import senseless
 from provisioning.link.patience import FORWARD, WORD
-from provisioning.link.repl import BUSY, RETRY, RING, LinkBroken
+from provisioning.link.repl import BUSY, RETRY, RING, LinkBroken, ReceiverEnded
 from provisioning.link.transport.trip import Trip
 from provisioning.link.wire import Wire
 from provisioning.parsed import literal
@@ -277,7 +277,9 @@ class Frames:
             return
         said = bytes(self.heard).decode("ascii", "replace").strip("\x04>\r\n ").splitlines()
         why = f" with {said[-1][:80]}" if said else ""
-        raise LinkBroken("receiver-ended", f"The receiver on {self.wire.name} stopped in the middle of a transfer{why}.", RETRY)
+        ended = ReceiverEnded("receiver-ended", f"The receiver on {self.wire.name} stopped in the middle of a transfer{why}.", RETRY)
+        ended.raised = said[-1] if said else ""
+        raise ended
 
     def _said(self, number: int, text: bytes) -> None:
         self._said_something(at_work=True)

@@ -12,7 +12,7 @@ from provisioning.link import agent
 from provisioning.link.events import Event, Listener, silent
 from provisioning.link.meaning import checked, understood
 from provisioning.link.payload import Item, Payload, pem_parts
-from provisioning.link.repl import PASTE, RETRY, LinkBroken, RawRepl
+from provisioning.link.repl import PASTE, RETRY, LinkBroken, RateLate, RawRepl
 from provisioning.link.transport.base import HEAD, Hello, Plan, device_error, first_plan, none_lost, plan_text
 from provisioning.link.transport.frames import Frames, error_of
 from provisioning.link.wire import RateRefused
@@ -244,7 +244,7 @@ def raise_rate(repl: RawRepl, rate: int) -> bool:
     if back:
         message = f"The board on {wire.name} was not heard at {rate} baud: it, its adapter or the cable does not take that rate."
         raise LinkBroken("rate-not-held", message, RETRY)
-    raise LinkBroken("rate-late", f"The board on {wire.name} did not answer at {rate} baud within {_PROOF_LIMIT:.0f} s.", RETRY)
+    raise RateLate("rate-late", f"The board on {wire.name} did not answer at {rate} baud within {_PROOF_LIMIT:.0f} s.", RETRY)
 
 
 class Progress:

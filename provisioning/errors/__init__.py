@@ -1,11 +1,16 @@
 """One root, three classes, each with its exit code; every error is one sentence that says what and where, and a hint that says what next.
 
-`code` is a short machine word (kebab-case) that reports and scripts rely on; `message` and `hint` are for people.
+`code` is a short machine word (kebab-case) that reports and scripts rely on, with a row in the table of codes (table.py, which raising an
+error does not load); `message` and `hint` are for people. Code that depends on which error it was catches a subclass, defined here or
+beside what raises it; it never compares codes or reads sentences.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 from provisioning.foreign import one_line
 
@@ -31,9 +36,14 @@ class BoardError(TwinrootError):
 
 
 class InputError(TwinrootError):
-    """The input is wrong: YAML, CSV, PEM, arguments. Nothing was written. Exit code 2."""
+    """The input is wrong: YAML, CSV, PEM, arguments. Nothing was written. Exit code 2. `file`: the one that is wrong, where it is known."""
 
     exit_code = 2
+    file: Path | None = None
+
+
+class FileMissing(InputError):
+    """A file that was named does not exist."""
 
 
 class StationError(TwinrootError):
