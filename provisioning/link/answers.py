@@ -95,7 +95,8 @@ ANSWERS = (
         rb"",
         "board-silent",
         "The board does not answer.",
-        "Check that it is powered and that this is its port, press RESET, then try again.",
+        "Check that it is powered and that this is its port, press RESET, then try again. A board whose program keeps its prompt: "
+        "`twinroot rescue --port PORT`.",
     ),
 )
 

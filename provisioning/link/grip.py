@@ -24,7 +24,7 @@ _LONG_WATCHDOG = 600_000  # ms; a dog that was let loose cannot be tied up again
 _LEFT = "import gc,umachine\ngc.collect()\nprint(gc.mem_free(),umachine.reset_cause()==umachine.WDT_RESET)"
 _PATIENT = f"import umachine\numachine.WDT(timeout={_LONG_WATCHDOG})"
 SLOW_RATES = (9600, 57600, 38400, 19200)  # that a program may have set for the UART of the prompt, the likely ones first
-_SLEEPS = re.compile(rb"\bD(?:EEP)?SLEEP")  # the ROM's word for the cause of a start: DEEPSLEEP_RESET on the ESP32, DSLEEP on later chips
+SLEEPS = re.compile(rb"\bD(?:EEP)?SLEEP")  # the ROM's word for the cause of a start: DEEPSLEEP_RESET on the ESP32, DSLEEP on later chips
 _SHIFT = 1.5  # seconds of them between two looks for the prompt
 _WAKES = 12.0  # seconds of knocking at a board that sleeps and wakes
 
@@ -92,7 +92,7 @@ def find_slow_rate(repl: RawRepl, said: bytearray) -> bool:
 
 def knock_across_wakes(repl: RawRepl, said: bytearray) -> bool:
     """A board that goes to sleep as soon as it is awake hears control-C in the moments between."""
-    if not _SLEEPS.search(said):
+    if not SLEEPS.search(said):
         return False
     ended = time.monotonic() + _WAKES
     while time.monotonic() < ended:

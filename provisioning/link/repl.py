@@ -99,9 +99,9 @@ class RawRepl:
 
         Tries, in this order: interrupt once; repeat for about a second, which also ends a receiver of ours whose host died; the answer that
         a mounted folder's reader waits for; the rates that such a host may have left; the silence after which its receiver ends by
-        itself; a storm of interrupts, of which one may hit the handler of a program that catches them; lower rates; the moments between
-        two sleeps; a reset through the control lines with interrupts while it boots. A boot that the interrupt broke off is made up for,
-        unless `make_up` is False. `boot`: seconds that a boot may take.
+        itself; a storm of interrupts, of which one may hit the handler of a program that catches them; lower rates; a reset through
+        the control lines with interrupts while it boots, before its program can switch them off; the moments between two sleeps. A boot
+        that the interrupt broke off is made up for, unless `make_up` is False. `boot`: seconds that a boot may take.
         Raises BoardError with what the board says instead (link/answers.py) after about `patience` seconds.
         """
         said = bytearray()
@@ -120,22 +120,30 @@ class RawRepl:
         again, self._knocked = self._knocked, True
         self.wire.baud = self.wire.home_baud
         if self.knock(0.35, said) and (not again or self._synchronise()):
-            return
-        for hold, attempt in self._attempts():
+            return None
+        for hold, attempt in self._attempts(boot):
             if attempt(said) and self._synchronise():
-                self.hold = hold or self.hold
-                return
+                self._held(hold, said)
+                return None
+        while self.wire.has_lines and time.monotonic() - started < patience:
+            if self._restart(said, boot) and self._synchronise():
+                return self._held("program", said)
+        from provisioning.link.answers import explain
+
+        self.wire.write(b"\r\nAT\r\n")  # what a modem's firmware answers to; it says nothing otherwise
+        said += self.wire.discard(0.2, 0.5)
+        raise explain(bytes(said[-_KEPT:]).replace(RETURNED, b""), self.wire.name)
+
+    def _restart(self, said: bytearray, boot: float) -> bool:
+        """A reset, and interrupts from its first moment on: they reach the program before it can catch them or switch them off."""
         self.wire.baud = self.wire.home_baud
-        while not (self.wire.reset_board() and self.storm(said, _BOOT, limit=boot, dense=True) and self._synchronise()):
-            if time.monotonic() - started > patience or not self.wire.has_lines:
-                from provisioning.link.answers import explain
+        return self.wire.reset_board() and self.storm(said, _BOOT, limit=boot, dense=True)
 
-                self.wire.write(b"\r\nAT\r\n")  # what a modem's firmware answers to; it says nothing otherwise
-                said += self.wire.discard(0.2, 0.5)
-                raise explain(bytes(said[-_KEPT:]).replace(RETURNED, b""), self.wire.name)
-        self.hold = "program"
+    def _held(self, hold: str | None, said: bytes | bytearray) -> None:
+        """Why the first knock was not enough: a program that sleeps at once catches nothing."""
+        self.hold = "sleep" if hold == "program" and grip.SLEEPS.search(said) else hold or self.hold
 
-    def _attempts(self) -> tuple[tuple[str | None, Callable[[bytearray], bool]], ...]:
+    def _attempts(self, boot: float) -> tuple[tuple[str | None, Callable[[bytearray], bool]], ...]:
         """What is tried after the first knock, in this order: what held the board when it helps, None for nothing worth a word."""
         return (
             (None, self._again),
@@ -144,6 +152,7 @@ class RawRepl:
             (None, self._outwait),
             ("program", self.storm),
             ("rate", lambda said: grip.find_slow_rate(self, said)),
+            ("program", lambda said: self._restart(said, boot)),
             ("sleep", lambda said: grip.knock_across_wakes(self, said)),
         )
 

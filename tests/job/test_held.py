@@ -7,16 +7,21 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from provisioning.job.update import update
 from provisioning.job.verify import verify
+from provisioning.link import repl as repl_module
 from provisioning.link.answers import HOLDS
 from provisioning.link.port import open_port
 from provisioning.link.repl import RawRepl
+from provisioning.virtual import VirtualBoard
 from tests.job.conftest import Bench, blank, put, started
-from tests.rescue.states import FULL_HEAP, WATCHED
+from tests.rescue.conftest import files_of
+from tests.rescue.states import DEAF, FULL_HEAP, STATES, WATCHED
 
 HIDING = ("json", "hashlib", "io", "binascii", "os", "struct", "machine", "time", "socket", "select", "collections", "deflate")
 # A folder of a computer that is gone, as `mpremote mount` and `mpytool mount` leave it: each look at a file asks, and waits without Ctrl-C.
@@ -105,6 +110,59 @@ def test_a_watchdog_is_not_the_rate(paced: Bench) -> None:
     assert report.outcome == "pass", report.message
     assert any("watchdog" in note for note in report.notes), report.notes
     assert not any("Trying again" in note for note in report.notes), report.notes
+
+
+@pytest.fixture(scope="module")
+def chip() -> Iterator[VirtualBoard]:
+    """As slow as a chip: wire, flash, and 0.3 s from the boot loader to MicroPython. A program that starts in no time leaves no gap."""
+    board = started(paced=True, latency_ms=1, flash_timing="typical")
+    yield board
+    board.close()
+
+
+# Name of a state -> what the report says held the board, "" where the first knock may hit a gap; and mark.
+HELD: dict[str, tuple[str, Any]] = {
+    "asyncio-rerun": ("program", ()),
+    "kbd-intr": ("program", ()),
+    "dupterm": ("program", pytest.mark.long),
+    "bare-except": ("", pytest.mark.long),
+    "uart-9600": ("rate", pytest.mark.long),
+    "deepsleep": ("sleep", pytest.mark.long),
+}
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A silent board is given up sooner: nothing but the wait is shorter."""
+    monkeypatch.setattr(repl_module, "_SILENT_BOOT", 1.5)
+
+
+@pytest.mark.usefixtures("brief")
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=mark) for name, (_, mark) in HELD.items()])
+def test_a_program_that_keeps_its_prompt(chip: VirtualBoard, tmp_path: Path, name: str) -> None:
+    """With reset lines the interrupts of a boot come before what the program does about them; nothing of its own is changed."""
+    blank(chip)
+    bench = Bench(chip, tmp_path)
+    source = next(state.files["/main.py"] for state in STATES if state.name == name)
+    put(bench, "/main.py", source)
+    chip.inject("boot=300")
+    power_cycle(bench, 1.2)
+    report = update(bench.product(), bench.device, chip.rfc2217)
+    assert report.outcome == "pass", report.message
+    assert not HELD[name][0] or any(HOLDS[HELD[name][0]] in note for note in report.notes), report.notes
+    chip.power_off()
+    assert files_of(chip)["/main.py"] == source.encode()
+
+
+@pytest.mark.usefixtures("brief")
+def test_what_cannot_be_had_is_said_with_the_command(bench: Bench) -> None:
+    """Without reset lines nothing reaches a program that has switched control-C off."""
+    put(bench, "/main.py", DEAF)
+    power_cycle(bench)
+    report = update(bench.product(), bench.device, bench.port)
+    assert (report.outcome, report.code) == ("fail", "board-silent")
+    assert "Nothing was written" in report.message and "`twinroot rescue --port PORT`" in report.hint
 
 
 def test_a_server_without_reset_lines(bench: Bench) -> None:

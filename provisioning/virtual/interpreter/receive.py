@@ -61,7 +61,7 @@ class ReceiveRing:
             at = self._waiting.find(char) if char >= 0 else -1
             if at == 0:
                 del self._waiting[0]
-                ran = self._ran()
+                ran = self._lived()
                 self._interrupt()
                 self._pause = self._loop.call_later(_INTERRUPT_PAUSE, self._after_interrupt, ran, _INTERRUPT_PATIENCE)
                 return
@@ -81,8 +81,8 @@ class ReceiveRing:
             # Nor before one that start-up put off: it would hit what these bytes ask for.
             if self._retry is None:  # it was put off after the last look
                 self._retry = self._loop.call_later(_DEFERRED_RETRY, self._interrupt_again)
-            self._pause = self._loop.call_later(_INTERRUPT_PAUSE, self._after_interrupt, self._ran(), _INTERRUPT_PATIENCE)
-        elif patience and self._ran() == ran:
+            self._pause = self._loop.call_later(_INTERRUPT_PAUSE, self._after_interrupt, self._lived(), _INTERRUPT_PATIENCE)
+        elif patience and self._lived() == ran:
             self._pause = self._loop.call_later(_INTERRUPT_PAUSE, self._after_interrupt, ran, patience - 1)
         else:
             self._deliver()
@@ -111,6 +111,10 @@ class ReceiveRing:
             return int(Path(f"/proc/{self._pid}/schedstat").read_bytes().split()[0]) / 1e9
         except (OSError, ValueError, IndexError):
             return 0.0
+
+    def _lived(self) -> float:
+        """Seconds that the program ran, or waited for its flash, which is running to an interrupt handler."""
+        return self._ran() + self._page.waited
 
     def _starved(self) -> bool:
         """Whether the ring is full only because this computer is busy: the interpreter could run but does not get a processor, or
@@ -153,7 +157,7 @@ class ReceiveRing:
                 self._retry = self._loop.call_later(_DEFERRED_RETRY, self._interrupt_again)
             else:
                 self._page.take_deferred()
-                ran = self._ran()
+                ran = self._lived()
                 self._interrupt()
                 if self._pause is not None:
                     self._pause.cancel()
