@@ -164,7 +164,17 @@ class VirtualBoard:
         self.call("cut", operations=operations, seed=seed)
 
     def wait(self, event: str, timeout: float = 10.0) -> bool:
-        """Waits for "off", "boot" or "held"; False when it did not happen in `timeout` seconds."""
+        """True as soon as the event happens: "off", "boot", "held", "download" or "no-firmware"; at once when it has since the last command
+        that changes something.
+
+        Raises StationError when it did not in `timeout` seconds, InputError for a word that is no event and for what can never happen.
+        """
+        if self.call("wait", event=event, timeout=timeout):
+            return True
+        raise StationError("virtual-wait", f"The virtual board had no {event!r} within {timeout:g} s.", "Its log() has what the chip said.")
+
+    def happens(self, event: str, timeout: float = 10.0) -> bool:
+        """As `wait`, and False where that raises because it did not happen."""
         return bool(self.call("wait", event=event, timeout=timeout))
 
     # --- flash and counters ---------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import base64
 import contextlib
 import json
 import os
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,16 @@ from provisioning.virtual.endpoint.cable import Cable
 from provisioning.virtual.faults import parse
 from provisioning.virtual.flash import FlashRangeError
 
+# What `wait` waits for -> what happens then.
+EVENTS = {
+    "off": "the power is off",
+    "boot": "the chip begins to boot",
+    "held": "the reset line holds the chip",
+    "download": "the chip waits in its ROM loader",
+    "no-firmware": "there is nothing on the flash that could boot",
+}
+_REMEMBERED = 64  # events since the last command
+_LOOKS = frozenset({"wait", "powered", "counters", "log", "rate"})  # commands that change nothing
 _LONGEST_LINE = 1 << 26  # bytes: a whole flash image in base64
 
 
@@ -45,6 +56,7 @@ class ControlServer:
         self._snapshots: dict[str, bytes] = {}
         self._clients: set[asyncio.Task[Any]] = set()
         self._waiting: list[tuple[str, asyncio.Future[str]]] = []
+        self._happened: deque[str] = deque(maxlen=_REMEMBERED)
         board.on_event = self._event
 
     async def listen(self) -> None:
@@ -84,6 +96,8 @@ class ControlServer:
             handler: Callable[..., Any] | None = getattr(self, f"do_{command}", None)
             if handler is None:
                 return _refused(InputError("virtual-command", f"The virtual board has no command {command}", "See control.py."))
+            if command not in _LOOKS:
+                self._happened.clear()
             result = handler(**request)
             if asyncio.iscoroutine(result):
                 result = await result
@@ -102,11 +116,23 @@ class ControlServer:
         for wanted, future in list(self._waiting):
             if wanted == event and not future.done():
                 future.set_result(event)
+                return
+        self._happened.append(event)
 
     async def do_wait(self, event: str, timeout: float) -> bool:
-        """True when the event ("off", "boot", "held") happens within `timeout` seconds; "off" is true at once when it is off."""
+        """True when the event (of EVENTS) happens within `timeout` seconds, or has since the last command that was no
+        wait; "off" is true at once when it is off. Raises InputError for a word that is no event, and for what cannot happen."""
+        if event not in EVENTS:
+            raise InputError(
+                "virtual-event", f"There is no event {event!r}, expected one of {', '.join(EVENTS)}.", "See docs/virtual-board.md."
+            )
+        if event in self._happened:
+            self._happened.remove(event)
+            return True
         if event == "off" and not self._board.powered:
             return True
+        if event != "off" and not self._board.powered:
+            raise InputError("virtual-event", f"The board is off, so that {event!r} never happens.", "Switch it on first: power_on().")
         future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._waiting.append((event, future))
         try:

@@ -206,6 +206,7 @@ def _announce(board: dict[str, object], as_json: bool) -> None:
 
 def main() -> int:
     """The process of its own that provisioning.virtual.run becomes."""
+    os.umask(0o077)  # flash, sockets and folders hold what is on the board, keys among it
     parser = argparse.ArgumentParser()
     parser.add_argument("--spec", required=True)
     parser.add_argument("--count", type=int, default=1)

@@ -194,7 +194,7 @@ def test_a_refused_board_runs_its_program_again(made: products.Made, board: Virt
     assert run(made, board.port, "ws-0001").outcome == "pass"
     board.clear_counters()
     refused(made, board, "mac-used", 2, "ws-0002")
-    assert board.wait("boot", 5) or board.counters()["boots"] > 0
+    assert board.happens("boot", 5) or board.counters()["boots"] > 0
 
 
 def test_a_port_that_is_not_there(made: products.Made) -> None:

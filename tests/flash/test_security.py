@@ -180,5 +180,5 @@ def test_the_fuses_of_a_board_are_read_through_its_port(tmp_path: Path, monkeypa
         assert (chip.mac, chip.name, chip.locked) == (board.mac, "esp32", "")
         boots = board.counters()["boots"]
         assert chip.fuses()["FLASH_CRYPT_CNT"] == 0
-        assert board.counters()["boots"] == boots + 1 or board.wait("boot", 10), "its program runs again"
+        assert board.counters()["boots"] == boots + 1 or board.happens("boot", 10), "its program runs again"
         assert board.read_flash(0, 0x10000) == flash

@@ -136,7 +136,7 @@ def cut(faulty: Faulty, operations: int, seed: int, transport: str = "auto") -> 
     reports: list[Report] = []
     worker = threading.Thread(target=lambda: reports.append(faulty.run(transport)))
     worker.start()
-    if board.wait("off", 30.0):
+    if board.happens("off", 30.0):
         board.power_on()
     worker.join(HANG)
     assert reports, "the update hangs"

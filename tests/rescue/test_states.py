@@ -42,7 +42,7 @@ def test_each_state(board: VirtualBoard, state: State) -> None:
     put(board, OWN | {path: text.encode() for path, text in state.files.items()})
     before = files_of(board)
     board.power_on()
-    assert board.wait("boot", 5.0) or board.counters()["boots"]
+    assert board.happens("boot", 5.0) or board.counters()["boots"]
     report = rescue(board.rfc2217)
     assert (report.outcome, report.code) == ("pass", "pass"), report.message
     assert SAID[state.name] in report.message, report.message

@@ -204,7 +204,7 @@ def test_a_qemu_that_dies_is_one_sentence(qemu, firmware):
         link.write("die qemu: fatal: nobody is perfect\n")
         with pytest.raises(StationError) as caught:
             for _ in range(100):
-                vb.wait("boot", 1)
+                vb.happens("boot", 1)
         assert caught.value.code == "qemu-ended"
         assert "nobody is perfect" in caught.value.message
 

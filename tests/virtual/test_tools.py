@@ -40,7 +40,7 @@ def test_mpremote_resets(virtual_board):
     run("mpremote", "connect", virtual_board.pty, "soft-reset")
     boots = virtual_board.counters()["boots"]
     run("mpremote", "connect", virtual_board.pty, "reset")
-    assert virtual_board.wait("boot", 5) or virtual_board.counters()["boots"] > boots
+    assert virtual_board.happens("boot", 5) or virtual_board.counters()["boots"] > boots
 
 
 def test_ampy_lists_reads_writes_runs(virtual_board, module, tmp_path):

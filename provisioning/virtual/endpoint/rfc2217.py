@@ -1,4 +1,5 @@
-"""An RFC 2217 port on the loopback interface: bytes, the host's rate, DTR and RTS. One client at a time, any number in turn."""
+"""An RFC 2217 port on the loopback interface: bytes, the host's rate, DTR and RTS. One client at a time, any number in turn, all of them
+processes of the user who started the board."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ import socket
 from typing import TYPE_CHECKING, Any, cast
 
 from serial import rfc2217
+
+from provisioning.virtual.endpoint.peer import is_ours
 
 if TYPE_CHECKING:
     from provisioning.virtual.device import Device
@@ -140,7 +143,8 @@ class _Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's own type is wider than what it passes
-        if not self._endpoint.accept(self):
+        # Loopback is every local user's; what is on this flash, keys among it, is its owner's.
+        if not is_ours(transport.get_extra_info("socket")) or not self._endpoint.accept(self):
             transport.close()
             return
         self._transport = transport

@@ -37,6 +37,7 @@ class FlashFile:
         temporary = self.path.with_suffix(".new")
         # A device's private key may come to lie in it.
         temporary.touch(0o600)
+        temporary.touch(0o600)
         temporary.write_bytes(content[: self.size])
         temporary.replace(self.path)
 
