@@ -24,7 +24,7 @@ def make_command(product: Path, device: str | None, devices: Path | None) -> Non
     from provisioning.config.load import load_product
     from provisioning.config.unit import choose
     from provisioning.errors import InputError
-    from provisioning.identity.factory import authority, ensure_identity
+    from provisioning.identity.factory import authority, check_pin, ensure_identity
 
     loaded = load_product(product)
     ca = authority(loaded)
@@ -34,6 +34,7 @@ def make_command(product: Path, device: str | None, devices: Path | None) -> Non
             f"{product} has no 'identity.issue' block, so its certificates come from elsewhere.",
             "Add `issue: {ca: …, ca_key: …}` under identity; docs/yaml.md shows it.",
         )
+    check_pin(loaded)
     rows: list[dict[str, str | bool]] = []
     for each in choose(loaded, device, devices):
         made = ensure_identity(loaded, each, ca)
@@ -72,11 +73,24 @@ def csr_command(product: Path, device: str | None, devices: Path | None, kind: s
 
 @command.command("ca")
 @click.option("--name", default="Factory CA", show_default=True, help="The CA's common name.")
-@click.option("--out", type=PATH, required=True, help="The folder for ca.crt.pem and ca.key.pem.")
+@click.option("--out", type=PATH, help="The folder for ca.crt.pem and ca.key.pem.")
+@click.option("--product", type=PATH, help="Instead: the product whose token has the CA's key; its certificate is made where `ca` says.")
 @click.option("--kind", type=click.Choice(["p256", "rsa2048"]), default="p256", show_default=True, help="Kind of the key.")
-def ca_command(name: str, out: Path, kind: str) -> None:
-    """Make a factory CA to begin with: for benches and pilot runs; a line keeps its CA's key in a token."""
-    from provisioning.identity.factory import make_ca
+def ca_command(name: str, out: Path | None, product: Path | None, kind: str) -> None:
+    """Make a factory CA: with a key in a file, for benches and pilot runs, or of the key in a product's token, for a line."""
+    from provisioning.errors import InputError
+    from provisioning.identity.factory import make_ca, make_token_ca
 
+    if (out is None) == (product is None):
+        raise InputError(
+            "bad-arguments", "Give --out or --product, one of them.", "--out makes a key, --product uses the one in its token."
+        )
+    if product is not None:
+        from provisioning.config.load import load_product
+
+        made = make_token_ca(load_product(product), name)
+        emit({"outcome": "pass", "certificate": str(made), "key": None}, f"{made} (its key is in the token)")
+        return
+    assert out is not None  # noqa: S101  one of the two is given
     certificate, key = make_ca(name, out, "rsa2048" if kind == "rsa2048" else "p256")
     emit({"outcome": "pass", "certificate": str(certificate), "key": str(key)}, f"{certificate}\n{key} (readable by you only)")

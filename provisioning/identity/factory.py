@@ -6,8 +6,10 @@ import hashlib
 from collections.abc import Collection
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 from provisioning.config.device import Device
+from provisioning.config.document import shown, wrong
 from provisioning.config.product import Product
 from provisioning.config.text_file import is_file
 from provisioning.config.unit import client_id, files
@@ -22,6 +24,7 @@ from provisioning.identity.subject import check_name
 
 CA_CERTIFICATE = "ca.crt.pem"
 CA_KEY = "ca.key.pem"
+_CA_DAYS = 7305
 
 
 def authority(product: Product) -> Authority | None:
@@ -110,14 +113,53 @@ def retire(product: Product, device: Device, gone: Collection[str] | None) -> li
     return [found]
 
 
-def make_ca(name: str, folder: Path, kind: KeyKind = "p256", days: int = 7305) -> tuple[Path, Path]:
+def check_pin(product: Product) -> None:
+    """Whether the token that the product names takes its PIN: asked once, before the first board. Raises StationError."""
+    policy = product.identity.issue
+    if policy is not None and policy.pkcs11 is not None:
+        from provisioning.identity.pkcs11 import check_pin as ask
+
+        ask(policy.pkcs11)
+
+
+def make_ca(name: str, folder: Path, kind: KeyKind = "p256", days: int = _CA_DAYS) -> tuple[Path, Path]:
     """A self-signed factory CA in `folder`: certificate and key (0600). Raises InputError where one is there already."""
+    key = make_key(kind)
+    paths = folder / CA_CERTIFICATE, folder / CA_KEY
+    made = _self_signed(name, key, days)
+    write_new(paths[1], to_pem(key), KEY_MODE)
+    write_new(paths[0], made, PUBLIC_MODE)
+    return paths
+
+
+def make_token_ca(product: Product, name: str, days: int = _CA_DAYS) -> Path:
+    """The self-signed certificate of the CA whose key is in the product's token, where `identity.issue.ca` names it.
+
+    Raises InputError where the product names no token or the certificate is there already, StationError for the token.
+    """
+    policy = product.identity.issue
+    if policy is None or policy.pkcs11 is None:
+        raise product.error(
+            ("identity",),
+            "no-token",
+            "names no token",
+            "Write `issue: {ca: …, pkcs11: {module: …, token: …, pin: …}}`; docs/yaml.md shows it.",
+        )
+    from provisioning.identity.pkcs11 import key_of
+
+    if policy.ca.exists():
+        raise wrong("file-exists", f"{shown(policy.ca)}: is there already", "Nothing is overwritten: what the cloud knows would be lost.")
+    write_new(policy.ca, _self_signed(name, key_of(policy.pkcs11), days), PUBLIC_MODE)
+    return policy.ca
+
+
+def _self_signed(name: str, key: Any, days: int) -> bytes:
+    """A CA certificate of `key`, which signs it: PEM."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.serialization import Encoding
     from cryptography.x509.oid import NameOID
 
-    key = make_key(kind)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(timezone.utc).replace(microsecond=0)
     usage = dict.fromkeys(
@@ -145,7 +187,4 @@ def make_ca(name: str, folder: Path, kind: KeyKind = "p256", days: int = 7305) -
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    paths = folder / CA_CERTIFICATE, folder / CA_KEY
-    write_new(paths[1], to_pem(key), KEY_MODE)
-    write_new(paths[0], signed.public_bytes(Encoding.PEM), PUBLIC_MODE)
-    return paths
+    return signed.public_bytes(Encoding.PEM)

@@ -33,6 +33,7 @@ class Plan:
         """Load and check the firmware. Raises InputError, StationError for a download."""
         loaded = firmware.load(product.board)
         place = firmware.file_system(product.board, loaded)
+        factory.check_pin(product)
         return cls(_with_partition(product, place), loaded, place, _authority(product))
 
     def on(self, flash: int | None) -> Plan:

@@ -13,12 +13,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
+from provisioning.cli.main import run
 from provisioning.config.device import single_device
 from provisioning.config.load import load_product
 from provisioning.config.product import Product
 from provisioning.errors import StationError
 from provisioning.identity import pkcs11
 from provisioning.identity.factory import ensure_identity
+from provisioning.job.plan import Plan
+from tests.flash import images
 from tests.support.product_files import PRODUCT, write_product
 
 # Where distributions put SoftHSM's library.
@@ -128,6 +131,45 @@ def test_the_token_signs_device_certificates(hsm: Hsm, spied: list[list[str]], k
     assert len(spied) == 1 and not any(PIN in argument for argument in spied[0])
     assert PIN not in repr(product)
     assert ensure_identity(product, single_device("ws-1")) is not None and len(spied) == 1, "the same device, the same certificate"
+
+
+@pytest.mark.parametrize("kind", ["EC:prime256v1", "rsa:2048"])
+def test_the_certificate_of_a_tokens_key_is_made_by_a_command(hsm: Hsm, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    hsm.make_ca(kind).unlink()
+    product = hsm.product()
+    assert run(["identity", "ca", "--product", str(product.source), "--name", "Line 7"]) == 0
+    ca = x509.load_pem_x509_certificate((hsm.folder / "ca.crt.pem").read_bytes())
+    ca.verify_directly_issued_by(ca)
+    assert ca.subject.rfc4514_string() == "CN=Line 7"
+    assert ca.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    assert run(["identity", "make", str(product.source), "--device", "ws-1"]) == 0
+    x509.load_pem_x509_certificate((hsm.folder / "devices/ws-1.crt.pem").read_bytes()).verify_directly_issued_by(ca)
+    assert run(["identity", "ca", "--product", str(product.source)]) == 2, "nothing is overwritten"
+    assert PIN not in "".join(capsys.readouterr())
+
+
+def tries(hsm: Hsm, monkeypatch: pytest.MonkeyPatch, spied: list[list[str]], *arguments: str) -> tuple[int, int]:
+    """Exit code, and how often the token was asked."""
+    spied.clear()
+    return run(list(arguments)), len(spied)
+
+
+def test_a_wrong_pin_is_said_and_tried_once(
+    hsm: Hsm, spied: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hsm.make_ca("EC:prime256v1")
+    product = hsm.product(pin="0000")
+    (hsm.folder / "devices.csv").write_text("device\n" + "".join(f"ws-{n}\n" for n in range(5)))
+    arguments = ["identity", "make", str(product.source), "--devices", str(hsm.folder / "devices.csv")]
+    assert tries(hsm, monkeypatch, spied, *arguments) == (3, 1)
+    said = "".join(capsys.readouterr())
+    assert "PIN of the token 'factory' is wrong, and was tried once" in said and "0000" not in said and "locks itself" in said
+    assert not (hsm.folder / "devices").exists()
+    # So it is for a station, before it opens a port.
+    images.board_file(hsm.folder, images.firmware(size=20_000, seed=1), extends="virtual-esp32")
+    product.source.write_text(product.source.read_text().replace("esp32-generic", "board.yaml"))
+    with pytest.raises(StationError, match="is wrong, and was tried once"):
+        Plan.of(load_product(product.source))
 
 
 @pytest.mark.parametrize(
