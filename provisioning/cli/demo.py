@@ -7,13 +7,16 @@ from pathlib import Path
 
 import click
 
+from provisioning.cli._invoked import name
 from provisioning.cli._output import emit, mode, say, show
 from provisioning.cli._path import PATH
 from provisioning.errors import InputError, StationError, TwinrootError
 
+# What a person types then; each runs from any folder, as it stands.
 REAL_BOARD = (
-    ("cp -r examples/weather-station my-station", "a product to change"),
-    ("twinroot check my-station/product.yaml", "every mistake, before a board is touched"),
+    ("twinroot init my-station", "a product to change, with identities"),
+    ("twinroot check my-station/product.yaml --device ws-0001", "every mistake, before a board is touched"),
+    ("twinroot rehearse update my-station/product.yaml --device ws-0001 --port auto", "the same on a board that is not there"),
     ("twinroot flash my-station/product.yaml --device ws-0001 --port auto", "a blank board, from firmware to PASS"),
     ("twinroot update my-station/product.yaml --device ws-0001 --port auto", "a board that runs MicroPython"),
     ("twinroot verify my-station/product.yaml --device ws-0001 --port auto --connect", "hashes read back, a real handshake"),
@@ -61,7 +64,7 @@ def _tell(folder: Path, broker: str) -> int:
         "seconds": story.seconds,
         "steps": [{"name": step.name, "at": step.at, "text": step.text} for step in story.steps],
         "evidence": story.evidence,
-        "next": [words for words, _ in REAL_BOARD],
+        "next": [words for words, _ in _real_board()],
     }
     if failure:
         emit(found, f"FAIL  after {story.seconds:.1f} s: {failure.message}")
@@ -73,6 +76,11 @@ def _tell(folder: Path, broker: str) -> int:
 
 
 def _ending(seconds: float) -> str:
-    width = max(len(words) for words, _ in REAL_BOARD)
+    commands = _real_board()
+    width = max(len(words) for words, _ in commands)
     lines = [f"PASS  in {seconds:.1f} s", "", "With a real board:"]
-    return "\n".join(lines + [f"  {words:<{width}}  # {what}" for words, what in REAL_BOARD])
+    return "\n".join(lines + [f"  {words:<{width}}  # {what}" for words, what in commands])
+
+
+def _real_board() -> list[tuple[str, str]]:
+    return [(words.replace("twinroot", name(), 1), what) for words, what in REAL_BOARD]

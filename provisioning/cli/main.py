@@ -19,6 +19,7 @@ from provisioning.errors import InputError, Interrupted, StationError, TwinrootE
 # `twinroot --help` costs no import of theirs. The file of `jdk-policy` is jdk_policy.py.
 COMMANDS = {
     "demo": "The whole product without hardware: virtual board, stand-in cloud, failover.",
+    "init": "A product to start from, with a CA for the bench and identities.",
     "boards": "Board types: list, show one, print the JSON Schemas.",
     "check": "Check a product file and everything it names; writes nothing.",
     "identity": "Keys, requests and certificates of devices, made on this host.",
@@ -36,6 +37,7 @@ COMMANDS = {
     "migrate": "Plan the way from one root to the other.",
     "sign": "Keys and signatures for sets that go over the air.",
     "jdk-policy": "The policy file for Java clients of a VeriSign endpoint.",
+    "rehearse": "flash, station, update or verify on virtual boards; nothing is kept.",
     "doctor": "What this station has, and what it lacks.",
     "virtual": "Boards that are not there: virtual ESP32 boards.",
     "cloud": "A local stand-in for AWS IoT with both kinds of endpoint.",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from provisioning.errors import InputError, StationError
 from provisioning.link.adapters import candidates
-from provisioning.link.named import resolve
+from provisioning.link.named import rehearsed, resolve
 
 
 def expand(specs: Iterable[str], count: int | None = None) -> list[str]:
@@ -34,6 +34,8 @@ def expand(specs: Iterable[str], count: int | None = None) -> list[str]:
 
 def _one(spec: str) -> list[str]:
     if spec == "auto":
+        if rehearsed():
+            return rehearsed()
         found = [str(port.device) for port in candidates()]
         if not found:
             raise StationError(

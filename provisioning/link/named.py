@@ -13,6 +13,7 @@ from provisioning.link import adapters, follow
 if TYPE_CHECKING:
     from serial.tools.list_ports_common import ListPortInfo
 
+REHEARSED = "TWINROOT_REHEARSAL"  # environment: virtual boards that `auto` means, with commas
 ENVIRONMENT = ("TWINROOT_PORT", "ESPPORT")
 _MAC = r"[0-9a-fA-F]{2}([:-]?[0-9a-fA-F]{2}){5}"
 _HOST_AND_PORT = ("rfc2217://", "socket://")  # URLs that need both
@@ -20,6 +21,11 @@ _PLUG_IN = (
     "Plug the board in with a data cable (one for charging has no data lines); `twinroot doctor` lists the ports. "
     "An adapter with ids of its own is named by its port: --port /dev/ttyUSB0 or COM5."
 )
+
+
+def rehearsed() -> list[str]:
+    """The ports that stand for all that are plugged in, where a rehearsal says so (virtual boards)."""
+    return [port for port in os.environ.get(REHEARSED, "").split(",") if port]
 
 
 def default_spec() -> str | None:
@@ -131,7 +137,7 @@ def resolve(spec: str | None) -> str:
     if not spec:
         raise InputError("no-port", "No port was named.", "Give --port PORT (or auto), or set TWINROOT_PORT.")
     if spec == "auto":
-        return _auto()
+        return rehearsed()[0] if rehearsed() else _auto()
     if spec.startswith("usb:"):
         if not spec[4:].strip():
             raise bad(spec, "lacks the USB serial number")

@@ -12,6 +12,8 @@ ROWS = (
         INPUT,
         Retry.AFTER,
         Who.CALLER,
+        ("folder-not-empty", "The folder for a new product holds files.", "Name a new or an empty folder."),
+        ("folder-too-big", "The product's folder is too much to copy for a rehearsal.", "Give the product its own folder."),
         ("no-command", "A command was named without the one below it.", "`--help` says what each does."),
         ("unknown-command", "There is no such command.", "`twinroot --help` lists the commands."),
         ("bad-arguments", "An argument is missing, unknown, or does not fit the others.", "`--help` of the command shows them."),

@@ -28,6 +28,7 @@ ROWS = (
         ("ca-key-mismatch", "The CA's key does not belong to its certificate.", "Take both from one place."),
         ("ca-not-valid", "The CA's certificate is not valid today.", "Check this computer's clock, or use the CA's successor."),
         ("no-issuer", "The product does not make its certificates.", "Add `issue` under `identity`."),
+        ("no-token", "The product's issuer names no token.", "Write `issue: {ca: …, pkcs11: {…}}`; docs/yaml.md shows it."),
         ("bad-signer", "The command of the signer is empty.", "Give a program and its arguments."),
         ("file-exists", "A key or certificate is there and is not overwritten.", "Use it, or name another folder."),
         ("folder-exists", "The folder for the chunks exists.", "Name a new folder: chunks of two sets must not mix."),

@@ -1,0 +1,83 @@
+"""A product to start from, in a folder of its own: the example that ships with twinroot, with a factory CA for the bench and identities."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from provisioning.config.document import shown, wrong
+from provisioning.errors import StationError
+from provisioning.resources import folder
+
+EXAMPLE = "weather-station"
+PRODUCT = "product.yaml"
+CA_NAME = "Bench CA"
+
+_IGNORED = """\
+# What is nobody else's business, and what is made.
+secrets.yaml
+*.key.pem
+out/
+"""
+_TESTS = '''\
+"""The product on a board that is not there: a real MicroPython behind a modelled UART. Run: pytest tests"""
+
+from pathlib import Path
+
+from provisioning.config.device import single_device
+from provisioning.config.load import load_product
+from provisioning.job.update import update
+
+PRODUCT = Path(__file__).parents[1] / "product.yaml"
+DEVICE = single_device("ws-0001")
+
+
+def test_a_board_takes_the_product(virtual_board):
+    report = update(load_product(PRODUCT), DEVICE, virtual_board.port)
+    assert report.outcome == "pass", report.message
+
+
+def test_a_second_update_writes_nothing(virtual_board):
+    for _ in range(2):
+        report = update(load_product(PRODUCT), DEVICE, virtual_board.port)
+    assert (report.code, report.written) == ("unchanged", [])
+'''
+
+
+@dataclass(frozen=True)
+class Made:
+    """The product's file, and the devices that have a certificate and a key."""
+
+    product: Path
+    devices: tuple[str, ...]
+
+
+def make(target: Path, *, tests: bool = False) -> Made:
+    """A product in the new or empty folder `target`. Raises InputError where something is there already, StationError for the disk."""
+    from provisioning.config.load import load_product
+    from provisioning.config.unit import choose
+    from provisioning.identity.factory import authority, ensure_identity, make_ca
+
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise wrong("folder-not-empty", f"{shown(target)}: is there already, expected a new or an empty folder", "Name another one.")
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for file in sorted((folder("examples") / EXAMPLE).iterdir()):
+            if file.is_file():
+                shutil.copyfile(file, target / file.name)
+        (target / ".gitignore").write_text(_IGNORED, encoding="utf-8")
+        if tests:
+            (target / "tests").mkdir()
+            (target / "tests" / "test_product.py").write_text(_TESTS, encoding="utf-8")
+    except OSError as error:
+        raise StationError(
+            "cannot-write", f"{shown(target)}: cannot be written: {error.strerror or error}.", "Name another folder, or make room."
+        ) from None
+    make_ca(CA_NAME, target / "factory")
+    product = load_product(target / PRODUCT)
+    ca = authority(product)
+    rows = choose(product)
+    for row in rows:
+        ensure_identity(product, row, ca)
+    return Made(target / PRODUCT, tuple(row.id for row in rows))
