@@ -66,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _cells(line: Line) -> list[str]:
     runs = len(line.passed) + len(line.failed)
     passed = f"{len(line.passed)} of {runs}" if runs else line.outcome
-    return [line.image, line.title, passed, _time(line.passed), _time([line.peer] if line.peer is not None else []), _seen(line)]
+    peer = "failed" if isinstance(line.peer, str) else "" if line.peer is None else _time([line.peer])
+    return [line.image, line.title, passed, _time(line.passed), peer, _seen(line)]
 
 
 def _time(values: Sequence[float]) -> str:
@@ -78,7 +79,9 @@ def _seen(line: Line) -> str:
     parts = [line.skipped, line.detail, *(f"FAILED: {text}" for text in line.failed)]
     if line.emulator:
         parts.append(f"the emulator broke {len(line.emulator)} off: {line.emulator[-1]}")
-    return "; ".join(part for part in parts if part).replace("|", "/")
+    if isinstance(line.peer, str):
+        parts.append(f"the peer failed: {line.peer}")
+    return "; ".join(" ".join(part.split()) for part in parts if part).replace("|", "/")
 
 
 def _header(qemu: Path) -> str:

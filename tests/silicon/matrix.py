@@ -30,7 +30,7 @@ class Line:
     passed: list[float] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     emulator: list[str] = field(default_factory=list)  # evidence of its own failures, each of which broke a run off
-    peer: float | None = None
+    peer: float | str | None = None  # what it said where it failed
     detail: str = ""
     skipped: str = ""
 
@@ -52,7 +52,7 @@ def run(image: Image, qemu: Path, names: list[str], repeat: int, with_peers: boo
         rig = undo.enter_context(Rig(image, qemu))
         products = Products(image, rig.wifi, place / "product", undo)
         rows = {"refusal": REFUSAL} if image.refused else {name: ROWS[name] for name in names}
-        theirs: dict[Peer, float | None] = {}
+        theirs: dict[Peer, float | str] = {}
         for name, row in rows.items():
             line = Line(image.title, name, row.title)
             if row.needs_wifi and not rig.wifi:
@@ -60,7 +60,7 @@ def run(image: Image, qemu: Path, names: list[str], repeat: int, with_peers: boo
             else:
                 _measure(rig, products, row, line, repeat)
                 if with_peers and row.peer is not None:
-                    line.peer = _peer(rig, products, row.peer, line, theirs)
+                    line.peer = _peer(rig, products, row.peer, theirs)
             yield line
 
 
@@ -72,11 +72,13 @@ def _measure(rig: Rig, products: Products, row: Row, line: Line, repeat: int) ->
             line.detail = took.detail
 
 
-def _peer(rig: Rig, products: Products, peer: Peer, line: Line, theirs: dict[Peer, float | None]) -> float | None:
-    """Its seconds on this image, measured once for all rows."""
+def _peer(rig: Rig, products: Products, peer: Peer, theirs: dict[Peer, float | str]) -> float | str:
+    """Its seconds on this image, measured once for all rows, or what it said instead: its failures are none of ours."""
     if peer not in theirs:
-        took = _tried(lambda: Took(peer(rig, products)), line, rig)
-        theirs[peer] = took.seconds if took is not None else None
+        try:
+            theirs[peer] = peer(rig, products)
+        except (RowFailedError, EmulatorFailedError, StationError) as error:
+            theirs[peer] = " ".join(str(error).split())[-200:]
     return theirs[peer]
 
 

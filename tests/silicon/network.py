@@ -93,32 +93,36 @@ def _cloud_of(products: Products) -> StandIn:
 
 
 def _legacy_first(rig: Rig, products: Products) -> None:
-    """A board in the field: the set prefers the legacy endpoint, whose root is distrusted."""
+    """A board in the field: its set prefers the legacy endpoint, whose root is distrusted, and its application publishes."""
     rig.start("blank")
     rig.twinroot("update", products.legacy_first, "--device", DEVICE).must()
     peers.put(rig, products.boot)
+    peers.write(rig, "main.py", _APP)
 
 
 def silence(rig: Rig, products: Products) -> Took:
-    """An application publishes over legacy, which is switched off, and repaired later. Seconds from that to the first message over ats."""
+    """An application publishes over legacy, which is switched off, and repaired later. Seconds from that to the first message over ats.
+
+    A chip that panics restarts, and its application with it, as in the field: what it remembers counts.
+    """
     cloud = _cloud_of(products)
-    rig.start("legacy-first", lambda on: _legacy_first(on, products))
     for route in ("ats", "legacy"):
         cloud.scenario(route, "ok")
-    with _prompt(rig) as repl:
-        seen = len(cloud.messages())
-        repl.run(_APP, follow=False)
-        _heard(rig, cloud, "legacy", seen, _FIRST)
-        began = time.perf_counter()
-        seen = len(cloud.messages())
-        cloud.scenario("legacy", "refuse")
-        _heard(rig, cloud, "ats", seen, _OFFLINE)
-        away = time.perf_counter() - began
-        began = time.perf_counter()
-        seen = len(cloud.messages())
-        cloud.scenario("legacy", "ok")
-        _heard(rig, cloud, "legacy", seen, _HOME)
-        return Took(away, f"repaired: home after {time.perf_counter() - began:.0f} s, with `return_after: {RETURN_AFTER}`")
+    seen = len(cloud.messages())
+    rig.start("legacy-first", lambda on: _legacy_first(on, products), prompt=False)
+    _heard(rig, cloud, "legacy", seen, _FIRST)
+    began = time.perf_counter()
+    seen = len(cloud.messages())
+    cloud.scenario("legacy", "refuse")
+    _heard(rig, cloud, "ats", seen, _OFFLINE)
+    away = time.perf_counter() - began
+    began = time.perf_counter()
+    seen = len(cloud.messages())
+    cloud.scenario("legacy", "ok")
+    _heard(rig, cloud, "legacy", seen, _HOME)
+    back = f"repaired: home after {time.perf_counter() - began:.0f} s, with `return_after: {RETURN_AFTER}`"
+    panics = rig.panics()
+    return Took(away, back + (f"; the chip panicked {panics} times meanwhile" if panics else ""))
 
 
 def liars(rig: Rig, products: Products) -> Took:

@@ -136,8 +136,8 @@ class Rig:
         self.off()
         self.states[state] = (self.board.state / "flash.bin").read_bytes()
 
-    def start(self, state: str, make: Callable[[Rig], object] | None = None) -> None:
-        """Powers the board on in `state`, which `make` makes from "blank" when it is not there yet."""
+    def start(self, state: str, make: Callable[[Rig], object] | None = None, prompt: bool = True) -> None:
+        """Powers the board on in `state`, which `make` makes from "blank" when it is not there yet. `prompt`: its program gives one."""
         if "blank" not in self.states:
             self.settle()
             self.keep("blank")
@@ -148,7 +148,10 @@ class Rig:
                 self.keep(state)
         self.off()
         self.board.load_flash(0, self.states[state])
-        self.settle()
+        if prompt:
+            self.settle()
+        else:
+            self.boot()
 
     # --- commands -------------------------------------------------------------------------------------------------
 
@@ -157,6 +160,10 @@ class Rig:
         line = twinroot_command(command, *arguments, "--port", port or self.board.pty, "--json")
         seconds, code, out, said = run(line, limit)
         return Ran(seconds, code, json.loads(out) if out.strip() else {}, said)
+
+    def panics(self) -> int:
+        """How often the chip has panicked, as far as its log goes back."""
+        return len(re.findall("Guru Meditation", self.board.log()))
 
     def panic(self) -> str:
         """What the chip said in its last panic since it was started, empty when it had none."""
