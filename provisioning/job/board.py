@@ -12,7 +12,7 @@ from provisioning.link import kind
 from provisioning.link.meaning import checked
 from provisioning.link.question import REPORT
 from provisioning.link.repl import DeviceException, RawRepl
-from provisioning.link.transport.base import Hello, Session
+from provisioning.link.transport.base import LITTLEFS, Hello, Session
 
 T = TypeVar("T")
 
@@ -48,13 +48,12 @@ def check(hello: Hello, product: Any, name: str, report: Report) -> None:
 
 
 _FAT = re.compile(r"VfsFat\b[^']*'/'\)")  # the root's entry in the list of mounts
-_LITTLEFS = b"littlefs"  # at 8 in its first block (littlefs SPEC.md, superblock); FAT has its maker's name at 3
 
 
 def check_file_system(session: Session, name: str) -> None:
     """Refuse, before the first write, a board whose files lie on FAT: no order of writes makes its rename atomic."""
     mounts = session.hello().fs
-    if _FAT.search(mounts) or (not mounts and _LITTLEFS not in session.head()):
+    if _FAT.search(mounts) or (not mounts and LITTLEFS not in session.head()):
         raise BoardError(
             "fat-file-system",
             f"The board on {name} keeps its files on FAT, where a power cut during a rename can lose the file, so no set would be safe.",

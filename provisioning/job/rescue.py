@@ -101,7 +101,8 @@ class _Rescue:
             self.report.mac, self.report.chip = mac_text(uid), chip_of(machine)
             files = PromptFiles(repl)
             found = programs.programs(files)
-        if repl.hold is None and not left and not cause.starts_watchdog(found):
+        by_chance = repl.persisted and cause.in_source(found)  # a later knock hit a gap
+        if repl.hold is None and not left and not by_chance and not cause.starts_watchdog(found):
             repl.leave()
             return None
         self.held += [answers.HOLDS[word] for word in (repl.hold, *left) if word]
@@ -171,6 +172,12 @@ def restore(port: str | None, folder: Path, board: str | None = None, events: Li
                     f"{folder} holds the identity of {whose.mac or 'a board that it does not name'}, and this is {report.mac}: "
                     "two boards must not be one device.",
                     "Take the folder `trust` out of a copy of it to bring over the other files; nothing was written.",
+                )
+            if isinstance(files, PromptFiles) and files.on_fat():
+                raise BoardError(
+                    "fat-file-system",
+                    f"The board on {line.name} keeps its files on FAT, where a power cut during a rename can lose the file.",
+                    "Write firmware with littlefs (`twinroot flash PRODUCT.yaml`), then restore; nothing was written.",
                 )
             before(report)
             with report.step("write"):

@@ -90,6 +90,7 @@ class RawRepl:
         self._knocked = False  # whether an answer to an earlier knock may still be on its way
         self._asked = False  # whether the prompt was asked for while an answer was waited for: its greeting follows that answer
         self.hold: str | None = None  # why the first knock was not enough: a word of answers.HOLDS
+        self.persisted = False  # whether one knock was not enough, for whatever reason
         self.said = b""  # what the board said while it was knocked at, its end
 
     # -- entering ----------------------------------------------------------------------------------------------------
@@ -121,6 +122,7 @@ class RawRepl:
         self.wire.baud = self.wire.home_baud
         if self.knock(0.35, said) and (not again or self._synchronise()):
             return None
+        self.persisted = True
         for hold, attempt in self._attempts(boot):
             if attempt(said) and self._synchronise():
                 self._held(hold, said)

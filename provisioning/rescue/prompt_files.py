@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from provisioning.errors import BoardError
 from provisioning.link.meaning import checked, understood
 from provisioning.link.repl import RETRY, DeviceException, LinkBroken, RawRepl
+from provisioning.link.transport.base import HEAD, LITTLEFS
 
 _FOLDER = 0x4000  # type of an entry that is a folder
 _LINE = 384  # bytes of a file in one line of base64
@@ -41,6 +42,15 @@ class PromptFiles:
 
     def __init__(self, repl: RawRepl) -> None:
         self._repl = repl
+
+    def on_fat(self) -> bool:
+        """Whether they lie on FAT, where no rename is safe from a power cut. Firmware of another kind does not tell."""
+        try:
+            self._repl.run(HEAD)
+            head = bytes(checked(self._repl.value("list(_b)"), [int], self._repl.wire.name))
+        except DeviceException:
+            return False
+        return LITTLEFS not in head
 
     def exists(self, path: str) -> bool:
         folder, _, name = path.rpartition("/")

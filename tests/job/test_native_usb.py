@@ -23,6 +23,7 @@ from provisioning.job.update import update
 from provisioning.job.verify import verify
 from provisioning.ledger.store import Ledger
 from provisioning.link import adapters, follow
+from provisioning.link import repl as repl_module
 from provisioning.link.events import Event
 from provisioning.link.named import resolve
 from provisioning.link.port import open_port
@@ -202,7 +203,8 @@ def test_at_a_station(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("kind", ALL)
-def test_rescue(make: Make, kind: str) -> None:
+def test_rescue(make: Make, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr(repl_module, "_SILENT_BOOT", 1.5)  # nothing but the wait is shorter
     board = make(kind, "rfc2217")
     put("/main.py", DEAF)
     power_cycle(board, "rfc2217")

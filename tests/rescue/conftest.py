@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from provisioning.flash.partition import Partition
+from provisioning.link import repl as repl_module
 from provisioning.link.port import open_port
 from provisioning.link.repl import RawRepl
 from provisioning.rescue import blocks
@@ -55,6 +56,12 @@ class _Image:
 
     def write(self, address: int, content: bytes) -> None:
         raise AssertionError("a test looks and does not write")
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A silent board is given up sooner than a slow boot would need: nothing but the wait is shorter."""
+    monkeypatch.setattr(repl_module, "_SILENT_BOOT", 1.5)
 
 
 @pytest.fixture(scope="session")

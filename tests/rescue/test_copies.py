@@ -11,11 +11,16 @@ from pathlib import Path
 import pytest
 
 from provisioning.config.load import load_board
-from provisioning.errors import TwinrootError
+from provisioning.errors import BoardError, TwinrootError
 from provisioning.flash import rom_flash
 from provisioning.flash.line import open_line
 from provisioning.job.rescue import backup, restore
+from provisioning.link import repl as repl_module
+from provisioning.link.patience import Bound
+from provisioning.link.port import open_port
+from provisioning.link.repl import RawRepl
 from provisioning.rescue import blocks, copies, loader
+from provisioning.rescue.prompt_files import PromptFiles
 from provisioning.virtual import VirtualBoard
 from tests.rescue.conftest import OWN, files_of, put
 from tests.rescue.states import DEAF
@@ -108,6 +113,73 @@ def test_power_cut_in_a_restore(board: VirtualBoard, tmp_path: Path, step: int) 
         assert {**files_of(board)} == {**old, **new}
         board.power_off()
     assert cuts > 100 // step
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("step", [pytest.param(17, id="some"), pytest.param(1, id="every", marks=pytest.mark.long)])
+def test_power_cut_in_a_restore_by_the_prompt(board: VirtualBoard, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """The board writes its own files: it boots with each of them old or new, and running it again ends it."""
+    monkeypatch.setattr(repl_module, "PROGRAM", Bound(0.5, 0.5, 1.0, 0.5))  # a board without power is given up soon
+    monkeypatch.setattr(repl_module, "_ANSWER", 0.3)
+    put(board, OWN | {"/main.py": b"x = 1\n"})
+    old = files_of(board)
+    board.snapshot("old")
+    new = {"/data/settings.json": b'{"rate": 6}', "/lib/driver.py": b"VALUE = 8\n" * 500, "/main.py": b"print('mended')\n"}
+    cuts = 0
+    for operation in count(0, step):
+        board.restore("old")
+        board.power_on()
+        with open_port(board.pty) as wire:
+            repl = RawRepl(wire)
+            repl.enter()
+            board.cut(operation, seed=operation + 1)
+            repl.enter = _gone  # type: ignore[method-assign]  # nobody waits for it to come back
+            try:
+                copies.restore(PromptFiles(repl), new, [])
+            except TwinrootError:
+                assert not board.powered
+        if board.powered:
+            break
+        cuts += 1
+        board.heal()
+        board.power_on()
+        with open_port(board.pty) as wire:
+            repl = RawRepl(wire)
+            repl.enter()
+            found = {path: PromptFiles(repl).read(path) for path in old}
+            assert all(found[path] in (old[path], new.get(path)) for path in old), f"after a cut in operation {operation}"
+            copies.restore(PromptFiles(repl), new, [])
+        board.power_off()
+        assert files_of(board) == {**old, **new}
+    assert cuts > 50 // step, "twenty pages and erases a file"
+
+
+def _gone(*_: object, **__: object) -> None:
+    raise BoardError("board-silent", "The power is gone.", "")
+
+
+FAT = "import vfs\nfrom flashbdev import bdev\nvfs.umount('/')\nvfs.VfsFat.mkfs(bdev)\n"
+
+
+def test_files_on_fat(board: VirtualBoard, tmp_path: Path) -> None:
+    """A board that keeps its files on FAT reads them itself; written to it is nothing, because a cut could lose what it renames."""
+    with open_port(board.pty) as wire:
+        repl = RawRepl(wire)
+        repl.enter()
+        repl.run(FAT)
+    board.power_off()
+    board.power_on()
+    put(board, OWN)
+    board.power_on()
+    report = backup(board.pty, tmp_path / "copy")
+    assert (report.outcome, report.transport) == ("pass", "prompt"), report.message
+    saved = tree(tmp_path / "copy")
+    saved.pop(f"/{copies.ABOUT}")
+    assert saved == OWN
+    writes = board.counters()["flash_programs"]
+    report = restore(board.pty, tmp_path / "copy")
+    assert (report.outcome, report.code) == ("fail", "fat-file-system"), report.message
+    assert board.counters()["flash_programs"] == writes
 
 
 def test_the_identity_of_another_board(board: VirtualBoard, tmp_path: Path) -> None:
