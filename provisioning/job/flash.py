@@ -1,8 +1,5 @@
 """From a blank board to PASS: ask the chip, refuse or claim, write everything in one session, boot, hear the board's own report.
 
-The ledger has a row before the first write and a row after the last; a run that was killed leaves an open intent, which the next run on
-that board settles by asking the board itself.
-
 A board whose file system may hold a set is asked who it is before anything else. One that is somebody stays that: its file system is left
 where it is, and what has to change in it is changed as `update` does, so that its key never leaves it.
 """
@@ -10,30 +7,27 @@ where it is, and what has to change in it is changed as `update` does, so that i
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from provisioning.bundle.bundle import Bundle, build
-from provisioning.bundle.image import image
 from provisioning.bundle.room import check_room
 from provisioning.config.device import Device
 from provisioning.errors import BoardError, StationError, TwinrootError
-from provisioning.flash import esptool, preflight, record, work
+from provisioning.flash import preflight, record
 from provisioning.flash.line import open_line
-from provisioning.flash.parts import firmware_parts, written_parts
 from provisioning.flash.warm import Warm
 from provisioning.identity import factory
 from provisioning.identity.issue import KeyGone
 from provisioning.job import keep, settle
+from provisioning.job.attempt import Attempt
 from provisioning.job.board import adopt, judge, selftest
 from provisioning.job.claimant import Claimant
 from provisioning.job.plan import Options, Plan
 from provisioning.job.report import Report
 from provisioning.job.seen import Seen, ask
 from provisioning.job.update import Update
-from provisioning.ledger.entry import OUTCOME
 from provisioning.link import question
 from provisioning.link.events import Listener, silent
 from provisioning.link.named import resolve
@@ -81,35 +75,8 @@ def flash(
     return report
 
 
-class _Run:
-    """One attempt on one board."""
-
-    def __init__(
-        self,
-        plan: Plan,
-        devices: Sequence[Device],
-        ledger: Ledger | Callable[[], Ledger],
-        options: Options,
-        report: Report,
-        events: Listener,
-    ) -> None:
-        self.plan = plan
-        self.product = plan.product
-        self.devices = {device.id: device for device in devices}
-        self._ledger = ledger
-        self.options = options
-        self.report = report
-        self.events = events
-        self.attempt = uuid.uuid4().hex
-        self.fields: dict[str, Any] = {}
-        self.wrote = False
-        self.noisy = False  # whether the line damages bytes: what goes wrong then is not the board's fault
-        self.known = False  # whether the ledger has a row of this attempt
-        self.log = work.log_file(self.attempt)
-
-    @property
-    def ledger(self) -> Ledger:
-        return self._ledger() if callable(self._ledger) else self._ledger
+class _Run(Attempt):
+    """The story of one attempt."""
 
     def go(self, line: Line) -> None:
         report = self.report
@@ -117,7 +84,7 @@ class _Run:
             examined = line.examine(
                 self.plan.firmware, self.product.board.partition, lambda facts: preflight.fits(self._about(facts, line))
             )
-        self._facts(examined, line.name)
+        self.facts(examined, line.name)
         with self._board_released(line):
             preflight.refuse(self._about(examined.facts, line))
             self.noisy = examined.noisy
@@ -128,7 +95,7 @@ class _Run:
             self.claimant = Claimant(self.product, self.devices, self.options, self.ledger, examined.facts.mac, line.name)
             if seen.silent and not self.claimant.can_be_made_again():
                 # Whose file system that is, only the board can say, and it does not run: with its firmware it will.
-                self._firmware(line, in_loader=False)
+                self.firmware(line, in_loader=False)
                 line.start()
                 seen = self._who(line, BOOT_SECONDS)
             held = None if self.options.new_identity or self.claimant.is_released() else seen.held
@@ -141,7 +108,7 @@ class _Run:
                 self.fields["replaces"] = seen.held.fingerprint()
             with report.step("bundle"):
                 bundle = self._bundle(device)
-            self._write(line, bundle, examined, in_loader=in_loader)
+            self.write(line, bundle, examined, in_loader=in_loader)
             line.start()
             self._confirm(line, bundle)
 
@@ -152,18 +119,6 @@ class _Run:
         if seen.uid:
             self._is_itself({"uid": seen.uid})
         return seen
-
-    def _facts(self, examined: Examined, port: str) -> None:
-        facts = examined.facts
-        self.report.chip, self.report.mac = facts.chip, facts.mac or None
-        self.fields = record.about(self.plan.product, self.plan.firmware, self.options.operator) | {
-            "job": "flash",
-            "chip": facts.chip,
-            "revision": facts.revision_text,
-            "flash_size": facts.flash,
-            "mac": facts.mac or None,
-            "port": port,
-        }
 
     @contextmanager
     def _board_released(self, line: Line) -> Iterator[None]:
@@ -195,7 +150,7 @@ class _Run:
             check_room(self.product, bundle)
         self.fields |= record.of_bundle(self.product, device, bundle)
         if not examined.same_firmware and not self.wrote:
-            self._firmware(line, in_loader=False)
+            self.firmware(line, in_loader=False)
             line.start()
         renewed = self.wrote
 
@@ -215,17 +170,6 @@ class _Run:
             report.passed(f"{report.mac} stays {device.id}: firmware written, started, and it reads its set back whole.")
         elif report.code == "unchanged":
             report.passed(f"Nothing to do: {report.mac} is {device.id}, and it reads its set {report.generation} back whole.", "unchanged")
-
-    def _firmware(self, line: Line, *, in_loader: bool) -> None:
-        """Write the firmware alone; the file system stays."""
-        from provisioning.ledger.entry import INTENT
-
-        with work.folder(self.attempt) as folder:
-            parts = firmware_parts(self.plan.firmware, self.product.board.partition, folder)
-            self.ledger.append(INTENT, self.attempt, self.fields)
-            self.wrote = self.known = True
-            with self.report.step("write"):
-                self._session(line, parts, in_loader, True)
 
     def _bundle(self, device: Device) -> Bundle:
         from provisioning.ledger import claims
@@ -248,34 +192,6 @@ class _Run:
         check_room(self.product, bundle)
         self.fields |= record.of_bundle(self.product, device, bundle)
         return bundle
-
-    def _write(self, line: Line, bundle: Bundle, examined: Examined, *, in_loader: bool) -> None:
-        from provisioning.ledger import claims
-
-        with work.folder(self.attempt) as folder:
-            with self.report.step("image"):
-                made = image(bundle, self.product.board)
-                self.fields["image_sha256"] = record.sha256(made.data)
-                parts = written_parts(self.plan.firmware, self.product.board.partition, made, folder, examined.same_firmware)
-            claims.intend(self.ledger, self.attempt, self.fields)
-            self.wrote = True
-            with self.report.step("write"):
-                self._session(line, parts, in_loader, examined.same_firmware)
-
-    def _session(self, line: Line, parts: list[esptool.Part], in_loader: bool, skip_same: bool) -> None:
-        try:
-            done = esptool.write(line, parts, in_loader=in_loader, fixed_baud=self.options.baud, skip_same=skip_same, events=self.events)
-        except esptool.Failed as failed:
-            # What never began leaves the board as it was, so board and device stay free.
-            self.wrote = failed.done.began
-            self.report.note(f"esptool's whole output is in {self.log}.")
-            raise failed.error from None
-        report = self.report
-        report.transport = "esptool"
-        report.wire |= {"baud": done.baud, "plain": done.plain, "deflated": done.wire, "rates_tried": done.attempts}
-        if self.plan.firmware.offset in done.skipped:
-            report.note("The firmware was there already and was not sent again.")
-        report.written = [f"0x{part.offset:x}" for part in parts if part.offset not in done.skipped]
 
     def _confirm(self, line: Line, bundle: Bundle) -> None:
         """Boot, hashes read back by the board's package, its own report; PASS is said here and nowhere else."""
@@ -307,38 +223,6 @@ class _Run:
                 f"The board that answers on {self.fields['port']} after the write has another MAC ({said}) than the one before.",
                 "Boards or ports were changed during the run; run the command again.",
             )
-
-    def close(self) -> None:
-        """The outcome row, whatever happened; a refusal before the claim is recorded, too, when it is about a known board."""
-        report = self.report
-        if not self.known and not report.mac:
-            return
-        row = {name: self.fields.get(name) for name in record.OUTCOME_FIELDS} | {
-            "outcome": report.outcome,
-            "code": report.code if report.code != "not-run" else "interrupted",
-            "message": report.message,
-            "wrote": self.wrote,
-            "steps": report.steps,
-            "files": report.files,
-            "log": str(self.log) if self.log.exists() else None,
-        }
-        try:
-            self.ledger.append(OUTCOME, self.attempt, row)
-        except TwinrootError as error:
-            # A PASS that is not in the ledger is none.
-            report.failed(error)
-        self._forget_key()
-
-    def _forget_key(self) -> None:
-        """Only after the outcome is on the disk: until then this host's copy may be needed again."""
-        report = self.report
-        if report.outcome != "pass":
-            return
-        try:
-            if factory.forget_key(self.product, self.devices[report.device or ""]):
-                report.note("The device's key is on the device only: this host's copy was removed.")
-        except TwinrootError as error:
-            report.note(f"{error.message} {error.hint}")
 
 
 def _not_the_boards(error: BoardError) -> StationError:
