@@ -33,7 +33,7 @@ _BOOT = 4.0  # seconds of control-C after a reset; a board that needs longer to 
 _PROOF = 30.0  # seconds from the restart to a prompt that nobody asked for
 _LOST = 0.5  # seconds for the prompt of a board whose own USB port has just come back
 _IDENTITY_SHAPE = [str]
-_IDENTITY = "(__import__('umachine').unique_id().hex(),__import__('sys').implementation._machine)"
+_IDENTITY = "[__import__('umachine').unique_id().hex(),__import__('sys').implementation._machine]"
 _PROMPT = b">>> "
 _RESTART = "import umachine\numachine.reset()"  # a watchdog, a mount and a rate that were left do not outlive a reset of the chip
 

@@ -419,9 +419,12 @@ class RawRepl:
         deadline = time.monotonic() + seconds
         for _ in range(3):
             self.wire.write(b"\x04")
-            if self.wire.until(b"soft reboot", 1.5).endswith(b"soft reboot"):
+            said = self.wire.until(b"soft reboot", 1.5)
+            if said.endswith(b"soft reboot") and b"OK" in said:
                 break
-            self._enter(seconds, bytearray())  # the request or the answer was lost
+            # The request or the answer was lost. Or it was the friendly prompt that restarted, without the OK of the raw one, because bytes
+            # that a receiver had not read were taken for control-B: main.py runs then, and no prompt comes by itself.
+            self._enter(seconds, bytearray())
         asked = False
         while (left := deadline - time.monotonic()) > 0:
             if self.wire.until(PROMPT, min(_ASK_AGAIN, left)).endswith(PROMPT) and (not asked or self._synchronise()):

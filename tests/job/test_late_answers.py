@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,7 +15,9 @@ from provisioning.job.update import update
 from provisioning.job.verify import verify
 from provisioning.link.port import open_port
 from provisioning.link.repl import PROMPT, RawRepl
-from tests.job.conftest import Bench
+from provisioning.link.transport.frames import frame
+from provisioning.link.transport.stream import StreamSession
+from tests.job.conftest import Bench, put
 
 
 @contextmanager
@@ -51,6 +54,42 @@ def test_a_prompt_from_an_earlier_knock(bench: Bench) -> None:
         wire.unread(PROMPT)
         repl.enter()
         assert repl.run("print(6*7)").strip() == b"42"
+
+
+ENDLESS = "import time\nwhile True:\n time.sleep_ms(20)\n"
+
+
+def test_a_restart_from_the_friendly_prompt(bench: Bench) -> None:
+    """Control-B had left raw mode unseen, so the restart begins main.py: it is interrupted, and the board restarted as was meant."""
+    put(bench, "/main.py", ENDLESS)
+    with open_port(bench.port) as wire:
+        repl = RawRepl(wire)
+        repl.enter()
+        wire.write(b"\x02")
+        assert wire.until(b">>> ", 2.0).endswith(b">>> ")
+        began = time.monotonic()
+        repl.soft_reset()
+        assert time.monotonic() - began < 5.0
+        assert repl.run("print(6*7)").strip() == b"42"
+
+
+def test_a_frame_that_comes_after_the_receiver_has_ended(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The board's acknowledgement was late, so the last frame was sent once more: the prompt reads it, control-B and all."""
+    put(bench, "/main.py", ENDLESS)
+    transfer = StreamSession.transfer
+
+    def late(session: StreamSession) -> int:
+        number = transfer(session)
+        said = session.wire.until(b"\x04\x04>", 1.0)  # the receiver has ended
+        session.wire.write(frame(2, b"\x02\x04\x02"))
+        session.frames.resends += 1
+        session.frames.heard[:0] = said
+        return number
+
+    monkeypatch.setattr(StreamSession, "transfer", late)
+    report = update(bench.product(), bench.device, bench.port, max_baud=115200)
+    assert report.outcome == "pass", report.message
+    assert report.wire["seconds"] < 10.0
 
 
 def test_boot_is_not_interrupted(bench: Bench) -> None:
