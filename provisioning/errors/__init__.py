@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from provisioning.foreign import one_line
+
 if TYPE_CHECKING:
     from pathlib import Path
-
-from provisioning.foreign import one_line
 
 
 class TwinrootError(Exception):

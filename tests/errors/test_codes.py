@@ -37,13 +37,14 @@ BENCH_SOURCES = (
     "job/assign.py",
     "job/ports.py",
     "ledger/claims.py",
+    "ledger/store.py",
     "link/answers.py",
     "link/repl.py",
     "link/transport/frames.py",
     "link/transport/stream.py",
 )
 # Not of a board on the line: where a person types, or stops the run, the sentence is enough.
-TYPED = {"no-port", "port-twice", "not-bound", "interrupted"}
+TYPED = {"no-port", "port-twice", "not-bound", "no-ledger", "ledger-driver", "ledger-not-empty", "interrupted"}
 
 
 @pytest.fixture(scope="module")

@@ -128,8 +128,8 @@ def device_error(what: BoardError | str, name: str) -> BoardError:
     """The error for what the device's code raised on the board at `name`; errors that are not the device's stay as they are."""
     if isinstance(what, BoardError) and not isinstance(what, DeviceException):
         return what
-    text = what if isinstance(what, str) else what.message
-    _, code, sentence, hint = next(row for row in _DEVICE if re.search(row[0], text))
+    text, raised = (what, what) if isinstance(what, str) else (what.message, what.raised)
+    _, code, sentence, hint = next(row for row in _DEVICE if re.search(row[0], raised))
     return BoardError(code, f"{sentence} ({name}: {text[-120:]}).", hint)
 
 
