@@ -150,6 +150,13 @@ print("Wrote 40000 bytes (32768 compressed) at 0x00001000 in 1.1 seconds (2202.0
 """
 
 
+def direct(board: Board, name: str, log: Path) -> DirectLine:
+    """A port that esptool opens itself, on which a rate means something."""
+    line = DirectLine(board, name, log, None)
+    line.native = False
+    return line
+
+
 def session(
     board: Board,
     tmp_path: Path,
@@ -166,7 +173,7 @@ def session(
     file = tmp_path / "a.bin"
     file.write_bytes(bytes(40000))
     events: list[Event] = []
-    line = DirectLine(board, "/dev/ttyX", tmp_path / "log")
+    line = direct(board, "/dev/ttyX", tmp_path / "log")
     done = esptool.write(line, [esptool.Part(0x1000, file)], events=events.append, **options)  # type: ignore[arg-type]
     return trace.read_text().splitlines(), done, events
 
@@ -205,7 +212,7 @@ def test_native_usb_has_one_rate(tmp_path: Path) -> None:
 
 
 def test_a_damaged_memory_of_rates_is_no_error(board: Board, tmp_path: Path) -> None:
-    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").mkdir(exist_ok=True)
     (tmp_path / "cache" / "baud.json").write_text("{nonsense")
     assert baud.ladder(board, "x")[0] == board.baud.max
     baud.remember("x", 115_200)
@@ -220,7 +227,7 @@ def test_the_real_esptool_and_a_port_that_is_not_there(board: Board, tmp_path: P
         port = f"socket://127.0.0.1:{free.getsockname()[1]}"
         for name in (port, "/dev/ttyUSB77"):
             with pytest.raises(esptool.Failed) as caught:
-                esptool.write(DirectLine(board, name, tmp_path / "log"), [esptool.Part(0x1000, file)])
+                esptool.write(direct(board, name, tmp_path / "log"), [esptool.Part(0x1000, file)])
             error = caught.value.error
             assert (error.code, error.exit_code) == ("port-not-found", StationError.exit_code), error.message
             assert not caught.value.done.began
