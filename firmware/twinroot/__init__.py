@@ -26,19 +26,20 @@ _packed = False  # the package in use is one file
 _file = None  # that file, while it is open
 _index = None
 _bad = None  # what was wrong with a module that was loaded late
+_low = False  # memory was short when a module was looked for
+_file_stat = (0x8000,) * 10  # S_IFREG; import looks at nothing else
 _order = []  # numbers: the set in use, then those to try after it
 _full = OSError(12, "out of memory")  # made while there is memory for it
 _first = 0  # the active set; the others are listed when it cannot be used
 
 
 def _row(path):
-    """What the index says of a module: its offset (3 bytes), its size (3), the beginning of its SHA-256 (8)."""
+    """What the index says of a module: its offset (3 bytes), its size (3), the beginning of its SHA-256 (8). None: it is not there."""
     path = b"\0" + path[1:].encode() + b"\0"
     i = _index.find(path)
-    if i < 0:
-        raise OSError(2)
-    i += len(path)
-    return _index[i : i + 14]
+    if i >= 0:
+        i += len(path)
+        return _index[i : i + 14]
 
 
 class _Pack:
@@ -50,8 +51,13 @@ class _Pack:
     umount = mount
 
     def stat(path):
-        _row(path)
-        return (0x8000,) * 10  # S_IFREG; import looks at nothing else
+        global _low
+        _low = True  # import takes any exception here, MemoryError too, for a module that is not there
+        r = _row(path)
+        _low = False
+        if not r:
+            raise OSError(2)
+        return _file_stat
 
     def open(path, _):
         global _bad
@@ -82,6 +88,8 @@ def _import(name):
                 if sha256(_index).digest()[:6].hex() != __path__[-12:]:
                     raise OSError(5, __path__)
                 __import__(name)
+            except ImportError as e:
+                raise MemoryError if _low else e
             finally:
                 uos.umount(_Pack)
                 _file = _index = f.close()

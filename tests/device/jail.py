@@ -16,7 +16,7 @@ from typing import Any
 from littlefs import LittleFS
 
 ROOT = Path(__file__).resolve().parents[2]
-MICROPYTHON = ROOT / ".venv" / "bin" / "micropython"
+MICROPYTHON = Path(os.environ.get("TWINROOT_MICROPYTHON", ROOT / ".venv" / "bin" / "micropython"))  # another unix build, to try one
 BLOCK = 4096
 BLOCKS = 128  # 512 KiB
 

@@ -38,12 +38,12 @@ for p in ("active", "health.json", "1/set.json", "2/set.json"):
 def put(p, d):
     with open("/trust/" + p, "wb") as f:
         f.write(d)
-out = []
+out, path = [], "active"
 with open("/cases", "rb") as f:
     for line in open("/sizes"):
-        path, size = json.loads(line)
-        for p in whole:
+        for p in (path, "health.json"):  # the rest is as it was: a device that is well writes nothing else
             put(p, whole[p])
+        path, size = json.loads(line)
         put(path, f.read(size))
         for name in list(sys.modules):
             if name.startswith("twinroot"):

@@ -128,7 +128,7 @@ import json, twinroot
 twinroot.core.state()[1].begin(0)
 twinroot.errors, twinroot.classify, twinroot.failing
 import gc
-hog, kinds, n = None, [None] * 400, 0
+hog, kinds, n, i, e, link, size = None, [None] * 400, 0, 0, 0, 0, 0  # a new name could make the table of names grow
 for size in (4000, 1000, 200, 32):  # a chain, because a list that grows would end this early
     try:
         while True:
@@ -158,6 +158,8 @@ while n == 0 or kinds[n - 1] != "ok":  # piece by piece memory comes back
         kinds[n] = "ok"
     except OSError as e:
         kinds[n] = e.kind if hasattr(e, "kind") else e.args[0]
+    except MemoryError:  # of the call itself: its arguments are laid out before the package has a say
+        kinds[n] = "no call"
     n += 1
     hog = hog[0]
 hog = None
@@ -173,6 +175,7 @@ def test_out_of_memory(tmp_path: Path) -> None:
         done = world.board(ats, legacy).run(MEMORY, heap="256K")
         kinds, route = done.json
         assert "memory" in kinds and kinds[-1] == "ok"
+        kinds = kinds[sum(kind == "no call" for kind in kinds[:3]) :]
         assert set(kinds) <= {"memory", 12, "ok"}, "an OSError, for loops that survive only that; ENOMEM when not even its words fit"
         assert route == "ats", "no other route because of memory, and the next attempt works"
         assert legacy.count == 0
