@@ -129,12 +129,6 @@ twinroot.core.state()[1].begin(0)
 twinroot.errors, twinroot.classify, twinroot.failing
 import gc
 hog, kinds, n, i, e, link, size = None, [None] * 400, 0, 0, 0, 0, 0  # a new name could make the table of names grow
-for size in (4000, 1000, 200, 32):  # a chain, because a list that grows would end this early
-    try:
-        while True:
-            hog = (hog, bytearray(size))
-    except MemoryError:
-        pass
 def call(**options):
     a = b = c = d = e = f = g = h = i = j = k = l = m = n = o = p = q = None
     for r in range(2):
@@ -144,6 +138,12 @@ def call(**options):
             raise OSError(12, "out of memory")
         except OSError as s:
             t = [s, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q]
+for size in (4000, 1000, 200, 32):  # a chain, because a list that grows would end this early
+    try:
+        while True:
+            hog = (hog, bytearray(size))
+    except MemoryError:
+        pass
 while True:  # calls, and an exception, take some bytes of their own
     try:
         call(wait=2)
