@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from provisioning.cli._ledger_option import ledger_option
 from provisioning.cli._many import count_option, named, no_single_device, only, ports_option, retries_option, several
 from provisioning.cli._new_identity import needs_device, new_identity_option, no_new_identity
 from provisioning.cli._output import emit, say
 from provisioning.cli._path import PATH
 from provisioning.cli._port import finish, progress
-from provisioning.cli.ledger import ledger_option
 from provisioning.cli.station import flash_row
 from provisioning.errors import InputError
 

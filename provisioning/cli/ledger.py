@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import uuid
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from provisioning.cli import _evidence
+from provisioning.cli._evidence import checked, public_option, seals_option
+from provisioning.cli._ledger_option import ledger_option, without_password
 from provisioning.cli._output import conclude, emit, mode, say
 from provisioning.cli._output import show as show_line
 from provisioning.cli._path import PATH
@@ -21,23 +22,6 @@ if TYPE_CHECKING:
     from provisioning.ledger.store import Ledger
 
 _MARK = {"pass": "PASS", "fail": "FAIL", "error": "ERROR"}
-
-
-def ledger_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--ledger, the same for every command that reads or writes one."""
-    return click.option(
-        "--ledger",
-        "location",
-        metavar="PATH|URL",
-        callback=_without_password,
-        help="The ledger; default TWINROOT_LEDGER, then the user's data folder.",
-    )(function)
-
-
-def _without_password(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    if value and re.match(r"\w[\w+]*://([^@]*:[^@]*@|.*password=)", value):
-        say("Everybody on this computer can read the password of a URL in the list of processes: TWINROOT_LEDGER, or ~/.pgpass, keeps it.")
-    return value
 
 
 def _about(**more: str) -> dict[str, str]:
@@ -94,19 +78,18 @@ def _table(entries: list[Entry]) -> str:
 @ledger_option
 @click.option("--head", "heads", multiple=True, metavar="SEQ:HASH", help="A head that was noted elsewhere; may be given several times.")
 @click.option("--anchor", type=PATH, help="A copy of the anchor file, instead of the one beside the ledger.")
-def verify(location: str | None, heads: tuple[str, ...], anchor: Path | None) -> int:
+@seals_option
+@public_option
+def verify(location: str | None, heads: tuple[str, ...], anchor: Path | None, seals: Path | None, public: Path | None) -> int:
     """Check every hash, the chain, and the heads that are known. Exit code 1 when the ledger is not as it was written."""
     from provisioning.errors import BoardError
     from provisioning.ledger import anchor as anchors
-    from provisioning.ledger.verify import verify as check
 
     known = dict(anchors.parse_head(text) for text in heads)
     if anchor is not None and not anchor.is_file():
         raise FileMissing("file-missing", f"There is no anchor file {anchor}.", "Leave --anchor out to use the one beside the ledger.")
     with _open(location) as ledger:
-        file = anchor or ledger.anchor_file
-        known = {**(anchors.read(file) if file else {}), **known}
-        verdict = check(ledger.rows(), known)
+        verdict = checked(ledger, known, seals, public, anchor)
     head = f"{verdict.head[0]}:{verdict.head[1]}"
 
     def text() -> str:
@@ -187,7 +170,7 @@ def migrate(location: str | None) -> None:
 
 
 @command.command()
-@click.option("--from", "source", metavar="PATH|URL", required=True, callback=_without_password, help="The ledger that ends.")
+@click.option("--from", "source", metavar="PATH|URL", required=True, callback=without_password, help="The ledger that ends.")
 @ledger_option
 def move(source: str, location: str | None) -> None:
     """Carry all rows over into an empty ledger, --ledger, and end the old one: it takes no more rows. Hashes and chain stay."""
@@ -197,3 +180,7 @@ def move(source: str, location: str | None) -> None:
     with Ledger.open(source, create=False) as old, Ledger.open(location) as new:
         count = carry(old, new, uuid.uuid4().hex, _about())
         emit({"from": old.location, "ledger": new.location, "rows": count}, f"{count} rows are in {new.location}; {old.location} has ended")
+
+
+for _more in (_evidence.seal, _evidence.record, _evidence.check_record):
+    command.add_command(_more)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from provisioning.cli._ledger_option import ledger_option
 from provisioning.cli._path import PATH
 from provisioning.cli._port import finish, port_option, progress
-from provisioning.cli.ledger import ledger_option
 from provisioning.errors import InputError
 
 

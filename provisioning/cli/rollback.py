@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from provisioning.cli._ledger_option import ledger_option
 from provisioning.cli._port import finish, port_option, progress, transport_option
-from provisioning.cli.ledger import ledger_option
 
 
 @click.command()

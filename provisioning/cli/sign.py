@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +10,7 @@ import click
 
 from provisioning.bundle.pack import in_folder
 from provisioning.cli._output import emit, say
+from provisioning.cli._signing import passphrase_of, passphrase_option, signer_of
 from provisioning.errors import InputError, StationError
 
 if TYPE_CHECKING:
@@ -26,22 +24,9 @@ def command() -> None:
     """Keys and signatures for sets that go over the air (docs/device.md)."""
 
 
-def _passphrase(variable: str, confirm: bool) -> bytes:
-    """From the environment variable `variable`, else asked for without echo; never an argument, which others can see."""
-    text = os.environ.get(variable)
-    if text is None and not sys.stdin.isatty():
-        raise InputError("no-passphrase", "The passphrase of the signing key cannot be asked for without a terminal.", f"Set {variable}.")
-    if text is None:
-        text = str(click.prompt("Passphrase of the signing key", hide_input=True, confirmation_prompt=confirm, err=True))
-    return text.encode()
-
-
-_PASS = click.option("--passphrase-env", default="TWINROOT_SIGNING_PASSPHRASE", metavar="NAME", help="Environment variable that holds it.")
-
-
 @command.command("new-key")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@_PASS
+@passphrase_option
 def new_key(file: Path, passphrase_env: str) -> int:
     """Make the vendor's key in FILE (encrypted PEM) and its public half beside it (vendor.key.pem, vendor.pub.pem)."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -49,7 +34,7 @@ def new_key(file: Path, passphrase_env: str) -> int:
     from provisioning.identity import signing
     from provisioning.pem.public_key import public_numbers
 
-    public = signing.create_key(file, _passphrase(passphrase_env, confirm=True))
+    public = signing.create_key(file, passphrase_of(passphrase_env, confirm=True))
     half = file.with_name(file.name.removesuffix(".pem").removesuffix(".key") + ".pub.pem")
     _write(half, public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     say("Keep the key offline, and a copy of it: whoever has it commands every device, and devices trust no other.")
@@ -78,7 +63,7 @@ _FIRST = click.option("--first-loader", is_flag=True, help="For boards as the fi
 @_DAYS
 @_DEVICE
 @_FIRST
-@_PASS
+@passphrase_option
 def sign_set(
     folder: Path,
     key: Path | None,
@@ -96,7 +81,7 @@ def sign_set(
     from provisioning.identity import signing
 
     info, files = _rendered(folder, key, program, first_loader)
-    signer = _signer(key, program, passphrase_env)
+    signer = signer_of(key, program, passphrase_env)
     return _sign(info, files, signing.vendor_of(info), signer, out, days, device)
 
 
@@ -109,7 +94,7 @@ def sign_set(
 @_DAYS
 @_DEVICE
 @_FIRST
-@_PASS
+@passphrase_option
 def rotate(
     folder: Path,
     old: Path,
@@ -132,7 +117,7 @@ def rotate(
     before, after = load_public(old), signing.vendor_of(info)
     if before == after:
         raise InputError("same-key", f"The set in {folder} brings the key of {old}.", "`twinroot sign set` signs a set that keeps the key.")
-    signer = _signer(key, program, passphrase_env)
+    signer = signer_of(key, program, passphrase_env)
     say("Keep the old key until every device has taken this set.")
     return _sign(info, files, before, signer, out, days, device)
 
@@ -144,14 +129,6 @@ def _rendered(folder: Path, key: Path | None, program: str | None, first_loader:
         raise InputError("which-signer", "Give either --key or --command.", "twinroot sign set DIR --key vendor.key.pem --out update.bin")
     info, files = signing.read_rendered(folder)
     return in_folder(info, files) if first_loader else (info, files)
-
-
-def _signer(key: Path | None, program: str | None, passphrase_env: str) -> Signer:
-    from provisioning.identity import signing
-
-    if key is not None:
-        return signing.KeySigner(key, _passphrase(passphrase_env, confirm=False))
-    return signing.CommandSigner(_words(program or ""))
 
 
 def _sign(
@@ -202,16 +179,6 @@ def job(file: Path, topic: str | None, out: Path) -> int:
         + (f", {len(paths) - 1} chunks for topic {topic}." if topic else ", the set in the document."),
     )
     return 0
-
-
-def _words(command: str) -> list[str]:
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise InputError("bad-command", f"--command is no command line: {error}.", "Close the quotation.") from None
-    if not words:
-        raise InputError("bad-command", "--command is empty.", "openssl dgst -sha256 -sign KEY is one.")
-    return words
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from provisioning.cli._ledger_option import ledger_option
 from provisioning.cli._many import finish_all, retries_option, screen
 from provisioning.cli._path import PATH
-from provisioning.cli.ledger import ledger_option
 
 if TYPE_CHECKING:
     from provisioning.job.many import Row

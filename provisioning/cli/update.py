@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from provisioning.cli._ledger_option import ledger_option
 from provisioning.cli._many import count_option, finish_all, named, no_single_device, only, ports_option, retries_option, screen, several
 from provisioning.cli._new_identity import needs_device, new_identity_option, no_new_identity
 from provisioning.cli._path import PATH
 from provisioning.cli._port import finish, progress, transport_option
-from provisioning.cli.ledger import ledger_option
 
 if TYPE_CHECKING:
     from provisioning.bundle.bundle import Bundle

@@ -59,6 +59,8 @@ ROWS = (
         Who.CALLER,
         ("bad-ledger", "The ledger's place is no path and no database URL.", "Give a path, or a URL such as sqlite:///PATH."),
         ("no-ledger", "There is no ledger at this place.", "Name it with --ledger."),
+        ("no-seals", "The file of signed heads cannot be read.", "`twinroot ledger seal --out FILE` makes it."),
+        ("seal-key", "The two halves of the signing key are not of one key.", "Give both halves of one RSA key."),
         ("not-bound", "The ledger binds nothing to this board or device.", "`twinroot ledger show` lists what it knows."),
     ),
     *rows(
@@ -66,6 +68,7 @@ ROWS = (
         Retry.AFTER,
         Who.STATION,
         ("bad-anchor", "A line of the anchor file is none.", "The file was edited or damaged; compare it with a copy."),
+        ("bad-seal", "A line of the file of signed heads is none.", "The file was edited or damaged; compare it with a copy."),
     ),
     *rows(
         BOARD,
@@ -78,6 +81,8 @@ ROWS = (
         ("row-unreadable", "A row cannot be read.", "Find out who had access; compare with a copy."),
         ("row-moved", "A row was written as another one.", "Find out who had access; compare with a copy."),
         ("chain-broken", "A row does not continue the row before it.", "Find out who had access; compare with a copy."),
+        ("seal-forged", "A signed head was not made with this key.", "Find out who had access; compare with a copy."),
+        ("seal-missing", "A signed head does not continue the one before it.", "Find out who had access; compare with a copy."),
         ("column-edited", "A column differs from the record of its row.", "Find out who had access; compare with a copy."),
     ),
 )

@@ -1,0 +1,169 @@
+"""`twinroot ledger seal | record | check-record`: what a ledger proves to somebody who does not have it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from provisioning.cli._ledger_option import ledger_option
+from provisioning.cli._output import conclude, emit
+from provisioning.cli._path import PATH
+from provisioning.cli._signing import passphrase_option, signer_of
+from provisioning.errors import BoardError, InputError
+
+if TYPE_CHECKING:
+    from provisioning.identity.signing import Signer
+    from provisioning.ledger.store import Ledger
+    from provisioning.ledger.verify import Verdict
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+seals_option: Decorator = click.option("--seals", type=PATH, help="The file of signed heads; needs --public.")
+public_option: Decorator = click.option("--public", type=PATH, help="The public half of the signing key, PEM.")
+_KEY: Decorator = click.option("--key", type=PATH, help="The signing key (`twinroot sign new-key`); not the one that devices know.")
+_COMMAND: Decorator = click.option("--command", "program", metavar="COMMAND", help="Instead of a key: a command that signs standard input.")
+
+
+def checked(
+    ledger: Ledger, known: dict[int, str], seals: Path | None = None, public: Path | None = None, anchor_file: Path | None = None
+) -> Verdict:
+    """The ledger, held against its anchor (`anchor_file`: another than the one beside it), heads that are `known`, and seals.
+
+    Raises InputError.
+    """
+    from dataclasses import replace
+
+    from provisioning.ledger import anchor, seal
+    from provisioning.ledger.verify import verify
+    from provisioning.pem.public_key import load_public
+
+    if (seals is None) != (public is None):
+        raise InputError("bad-arguments", "--seals and --public belong together.", "A seal that is not checked proves nothing.")
+    found = seal.read(seals) if seals else []
+    wrong = seal.check(found, load_public(public)) if public else []
+    file = anchor_file or ledger.anchor_file
+    verdict = verify(ledger.rows(), {**(anchor.read(file) if file else {}), **known, **seal.heads(found)})
+    return replace(verdict, faults=(*verdict.faults, *wrong))
+
+
+def whole(ledger: Ledger) -> Verdict:
+    """The same, where nothing may be signed otherwise. Raises BoardError."""
+    verdict = checked(ledger, {})
+    if not verdict.ok:
+        raise BoardError(
+            "not-as-written",
+            f"The ledger {ledger.location} is not as it was written ({verdict.faults[0].message}); nothing was signed.",
+            "`twinroot ledger verify` says what is wrong.",
+        )
+    return verdict
+
+
+def _signer(key: Path | None, program: str | None, public: Path | None, passphrase_env: str) -> tuple[Signer, dict[str, Any]]:
+    """Who signs, and the public numbers that prove it."""
+    from provisioning.identity.signing import KeySigner, public_numbers
+    from provisioning.pem.public_key import load_public
+
+    if (key is None) == (program is None) or (program is not None and public is None):
+        raise InputError("which-signer", "Give --key, or --command with --public.", "twinroot sign new-key FILE makes a key.")
+    signer = signer_of(key, program, passphrase_env)
+    if public is not None:
+        return signer, load_public(public)
+    if not isinstance(signer, KeySigner):
+        raise InputError("which-signer", "A command's signature is checked with --public.", "Give the public half.")
+    return signer, public_numbers(signer.public)
+
+
+@click.command()
+@ledger_option
+@click.option("--out", type=PATH, required=True, help="The file of signed heads, in a second place: another disk, or computer.")
+@_KEY
+@_COMMAND
+@public_option
+@passphrase_option
+def seal(location: str | None, out: Path, key: Path | None, program: str | None, public: Path | None, passphrase_env: str) -> None:
+    """Check the ledger, sign its head, and append that to a file: once a day, or at the end of each shift."""
+    from provisioning.ledger import seal as seals
+    from provisioning.ledger.store import Ledger
+
+    signer, numbers = _signer(key, program, public, passphrase_env)
+    with Ledger.open(location, create=False) as ledger:
+        before = seals.read(out) if out.exists() else []
+        verdict = checked(ledger, seals.heads(before))
+        wrong = [*verdict.faults, *seals.check(before, numbers)]
+        if wrong:
+            raise BoardError(
+                "not-as-written",
+                f"The ledger {ledger.location} is not as it was when it was sealed before ({wrong[0].message}); nothing was signed.",
+                "`twinroot ledger verify --seals FILE --public KEY` says what is wrong.",
+            )
+        made = seals.append(out, verdict, signer, numbers)
+    emit({"ledger": ledger.location, "head": f"{made.seq}:{made.hash}", "at": made.at, "file": str(out)}, f"row {made.seq} sealed in {out}")
+
+
+@click.command()
+@ledger_option
+@click.option("--mac", help="The board.")
+@click.option("--device", help="Or the device, with every board that it was.")
+@click.option("--all", "every", is_flag=True, help="A page for every board, in the folder --out.")
+@click.option("--out", type=PATH, required=True, help="The page to write; with --all, a folder.")
+@_KEY
+@_COMMAND
+@public_option
+@passphrase_option
+def record(
+    location: str | None,
+    mac: str | None,
+    device: str | None,
+    every: bool,
+    out: Path,
+    key: Path | None,
+    program: str | None,
+    public: Path | None,
+    passphrase_env: str,
+) -> None:
+    """The build record of a board as one HTML page, signed where a key is given: what went into it, when, where, by whom."""
+    from provisioning import files
+    from provisioning.ledger import page
+    from provisioning.ledger.store import Ledger
+
+    if [bool(mac), bool(device), every].count(True) != 1:
+        raise InputError("bad-arguments", "Give --mac, --device or --all, one of them.", "`twinroot ledger show` lists boards and devices.")
+    signer = _signer(key, program, public, passphrase_env) if key or program else None
+    with Ledger.open(location, create=False) as ledger:
+        verdict = whole(ledger)
+        found = list(ledger.entries(mac=mac and mac.lower(), device=device))
+    boards = sorted({entry.fields["mac"] for entry in found if "mac" in entry.fields}) if every else [None]
+    pages = {
+        out / f"{board.replace(':', '')}.html" if board else out: page.render(
+            [entry for entry in found if board in (None, entry.fields.get("mac"))], ledger.location, verdict.head
+        )
+        for board in boards
+    }
+    try:
+        if every:
+            out.mkdir(parents=True, exist_ok=True)
+        for file, text in pages.items():
+            files.replace(file, page.signed(text, *signer) if signer else text.encode())
+    except OSError as error:
+        raise InputError("cannot-write", f"{out} cannot be written: {error.strerror}.", "Choose another place with --out.") from None
+    emit({"ledger": ledger.location, "files": [str(file) for file in pages], "signed": signer is not None}, f"{len(pages)} in {out}")
+
+
+@click.command("check-record")
+@click.argument("file", type=PATH)
+@click.option("--public", type=PATH, required=True, help="The public half of the signing key, PEM.")
+def check_record(file: Path, public: Path) -> int:
+    """Whether a build record is as it was signed. Needs no ledger."""
+    from provisioning.ledger import page
+    from provisioning.pem.public_key import load_public
+
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise InputError("no-file", f"{file} cannot be read: {error.strerror}.", "Give a page of `twinroot ledger record`.") from None
+    good = page.is_signed(content, load_public(public))
+    failure = None if good else BoardError("not-as-written", f"{file} is not as this key signed it.", "Ask for the page again.")
+    return conclude({"ok": good, "file": str(file)}, f"{file}: as it was signed", failure)
