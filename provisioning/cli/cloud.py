@@ -139,7 +139,7 @@ def _tell(event: dict[str, Any]) -> None:
 
 def _text(info: dict[str, Any]) -> str:
     """What to put into a product file."""
-    lines = ["The cloud stand-in is ready; control-C stops it. For a product file:", "", "cloud:", f"  region: {info['region']}"]
+    lines = ["# The cloud stand-in is ready; control-C stops it. For a product file:", "", "cloud:", f"  region: {info['region']}"]
     lines += [f"  endpoint: {info['routes'][0]['endpoint']}", "  routes:"]
     lines += [f"    - {{name: {row['name']}, endpoint: {row['endpoint']}, roots: [{row['root']}]}}" for row in info["routes"]]
     lines += ["roots:"]

@@ -101,17 +101,14 @@ class RomLoader:
     def connect(self, before: str = "default-reset") -> None:
         """Reset into the loader and synchronise. Raises BoardError or StationError with what the board said instead."""
         heard = b""
+        lines = True
         for attempt in range(_ATTEMPTS if before != "no-reset" else 1):
             self._wire.discard(0.0)
             self._pending.clear()
             if before != "no-reset" and not (attempt == 0 and follow.in_loader(self._wire.name)):
                 # Boards with a big capacitor on EN need IO0 held longer: every second attempt.
                 reset = _usb_reset if before == "usb-reset" or follow.is_jtag(self._wire.name) else _classic_reset
-                try:
-                    reset(self._wire.serial, 0.05 if attempt % 2 == 0 else 0.5)
-                except OSError as error:
-                    if error.errno not in (errno.ENOTTY, errno.EINVAL):  # a port without lines; the chip may wait in its loader
-                        self._wire.gone(error)  # a chip that is its own USB device goes away with the reset
+                lines = self._reset(reset, 0.05 if attempt % 2 == 0 else 0.5)
             for _ in range(_SYNCS):
                 try:
                     self._sync(_SYNC_ANSWER if attempt + 1 < _ATTEMPTS else _LATE_ANSWER)
@@ -120,7 +117,23 @@ class RomLoader:
                     self._pending.clear()
                 else:
                     return
+            if not lines:
+                raise StationError(
+                    "no-reset-lines",
+                    f"{self._name} is a pseudo-terminal, which has no reset lines (DTR, RTS): no ROM loader can be entered through it.",
+                    "Use a virtual board's rfc2217:// port, or a real one's own USB port; `update` needs no such lines where MicroPython runs.",
+                )
         raise self._no_loader(heard)
+
+    def _reset(self, pull: Callable[[Any, float], None], hold: float) -> bool:
+        """Whether the port has lines to pull; without, the chip may wait in its loader all the same."""
+        try:
+            pull(self._wire.serial, hold)
+        except OSError as error:
+            if error.errno in (errno.ENOTTY, errno.EINVAL):
+                return False
+            self._wire.gone(error)  # a chip that is its own USB device goes away with the reset
+        return True
 
     def _sync(self, seconds: float) -> None:
         value, _ = self._command(SYNC, b"\x07\x07\x12\x20" + 32 * b"\x55", seconds)
