@@ -21,7 +21,7 @@ ACCEPTED_KEYS = "EC P-256, EC P-384, or RSA of 2048 to 4096 bits"
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # fromtimestamp ends in 3000 on Windows; certificates end in 9999
-_LONGEST_CHAIN = 4  # certificates; each takes 1 to 2 KB of a device's flash and heap
+_LONGEST_CHAIN = 4096  # bytes of PEM: what a board is asked for in one go (link/question.py)
 _SLOT_DIGITS = 3  # hex digits of the hash in a kept file's name: a bound for the folder, however many devices pass by
 
 
@@ -153,7 +153,14 @@ def load_key(path: Path) -> Any:
 def _chain(path: Path) -> list[bytes]:
     """The device's certificate, then those of its CAs, each of which issued the one before."""
     ders = reading.certificates(path)
-    if len(ders) > _LONGEST_CHAIN or not _is_chain(ders):
+    if len(ders) > 1 and len(_canonical(ders)) > _LONGEST_CHAIN:
+        raise wrong_file(
+            path,
+            "bad-certificate",
+            f"its chain has {len(_canonical(ders))} bytes as PEM, and a device takes {_LONGEST_CHAIN}",
+            "Leave out what the cloud knows: just-in-time provisioning needs the device's CA alone.",
+        )
+    if not _is_chain(ders):
         raise wrong_file(
             path,
             "bad-certificate",

@@ -173,3 +173,21 @@ def test_the_commands_of_a_page(
         code = run(shlex.split(command))
         said = "".join(capsys.readouterr())
         assert code == wanted, f"{line.page}:{line.number}: {command}\n{said[-1500:]}"
+
+
+def test_the_paste_of_cloud_md(
+    tmp_path: Path, board: VirtualBoard, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What `twinroot cloud --issue` prints, behind the two lines that the page has for it, is a product; a board connects with it."""
+    from provisioning.cli.cloud import _text
+    from provisioning.cloud import StandIn
+
+    monkeypatch.chdir(tmp_path)
+    with StandIn(state=tmp_path / "lab") as cloud:
+        certificate, key = cloud.issue("ws-0001")
+        info = {**cloud.info, "devices": {"ws-0001": {"certificate": str(certificate), "key": str(key)}}}
+        Path("bench.yaml").write_text(f"product: bench\nboard: virtual-esp32\n{_text(info)}\n")
+        fresh(board)
+        for words in [line.command for line in ALL[ROOT / "docs" / "cloud.md"] if "bench.yaml" in line.command]:
+            arguments = shlex.split(words.replace("board/tty", board.port).removeprefix("twinroot "))
+            assert run(arguments) == 0, f"{words}\n{''.join(capsys.readouterr())}"

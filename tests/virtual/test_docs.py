@@ -86,3 +86,10 @@ def test_the_snippets_use_what_there_is(snippet):
             assert given <= set(Options.__dataclass_fields__)
         elif isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) in ("vb", "virtual_board"):
             assert given <= set(signature(getattr(VirtualBoard, node.func.attr)).parameters)
+
+
+def test_the_first_snippet_runs_as_it_stands():
+    [first] = re.findall(r"```python\n(.*?)```", section("From Python").split("\n| ")[0], re.DOTALL)
+    names: dict[str, object] = {}
+    exec(compile(first, "virtual-board.md", "exec"), names)
+    assert names["link"]
