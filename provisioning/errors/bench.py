@@ -24,6 +24,7 @@ NOT_WRITTEN = Bench("it runs, and does not hold what was written", "once more, t
 BAD_LINE = Bench("the line to the board was bad while its files were written", "another cable or port, then again")
 AILING = Bench("its memory, its flash or its program failed while its files were written", "once more, then aside")
 NO_ANSWER = Bench("no power, a cable without data, no board", "cable, port, BOOT button")
+NO_LINES = Bench("the port is no USB adapter: it cannot reset a board", "call who set this computer up")
 NO_PORT = Bench("no such port, or too few boards are plugged in", "cable; `twinroot doctor` lists the ports")
 DENIED = Bench("this user may not open the port", "call who set this computer up")
 BUSY = Bench("another program has the port; it is named where the system tells", "close it")

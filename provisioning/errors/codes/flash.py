@@ -68,6 +68,17 @@ ROWS = (
     ),
     *rows(
         STATION,
+        Retry.AFTER,
+        Who.STATION,
+        (
+            "no-reset-lines",
+            "A pseudo-terminal has no reset lines, and no ROM loader behind them.",
+            "Use the board's rfc2217:// or USB port.",
+        ),
+        bench=bench.NO_LINES,
+    ),
+    *rows(
+        STATION,
         Retry.YES,
         Who.TECHNICIAN,
         ("port-gone", "The port went away while the board was written.", "Try another cable or USB port."),
