@@ -116,3 +116,17 @@ def test_unplugged_at_every_step(bench: Bench, transport: str, step: str) -> Non
         bench.board.plug()
     assert (report.outcome, report.code, report.exit_code) == ("error", "port-lost", 3), report.message
     assert update(product, bench.device, bench.port).outcome == "pass"
+
+
+def test_a_restart_between_two_pieces(bench: Bench) -> None:
+    """A board that restarts while nothing is under way has forgotten what was defined there; that is no fault of its flash."""
+    restarted = []
+
+    def listen(event: Event) -> None:
+        if event.kind == "bytes" and not restarted:
+            restarted.append(event)
+            bench.board.reset()
+
+    report = update(bench.product(), bench.device, bench.port, transport="paste", events=listen)
+    assert report.outcome == "pass" and restarted, report.message
+    assert any("restarted in the middle" in note for note in report.notes), report.notes

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from provisioning.errors import BoardError
 from provisioning.link.meaning import fits
 from provisioning.link.payload import Payload
-from provisioning.link.repl import DeviceException
+from provisioning.link.repl import RETRY, DeviceException, LinkBroken
 
 
 class Hello(NamedTuple):
@@ -129,6 +129,8 @@ def device_error(what: BoardError | str, name: str) -> BoardError:
     if isinstance(what, BoardError) and not isinstance(what, DeviceException):
         return what
     text, raised = (what, what) if isinstance(what, str) else (what.message, what.raised)
+    if raised.startswith("NameError"):  # what was defined there is gone: a watchdog, or a supply that dipped, between two pieces
+        return LinkBroken("board-restarted", f"The board on {name} restarted in the middle of a transfer.", RETRY)
     _, code, sentence, hint = next(row for row in _DEVICE if re.search(row[0], raised))
     return BoardError(code, f"{sentence} ({name}: {text[-120:]}).", hint)
 
