@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -158,7 +158,8 @@ class Rig:
     def twinroot(self, command: str, *arguments: str | Path, port: str | None = None, limit: float = LIMIT) -> Ran:
         """`twinroot COMMAND ARGUMENTS --port PORT --json` as a process. Raises RowFailedError when it does not end."""
         line = twinroot_command(command, *arguments, "--port", port or self.board.pty, "--json")
-        seconds, code, out, said = run(line, limit)
+        ledger = {"TWINROOT_LEDGER": str(self.board.state / "ledger.sqlite")}  # the user's own has nothing to do with this board
+        seconds, code, out, said = run(line, limit, ledger)
         return Ran(seconds, code, json.loads(out) if out.strip() else {}, said)
 
     def panics(self) -> int:
@@ -183,11 +184,11 @@ class Rig:
         return repr(text) if text else "the chip said nothing"
 
 
-def run(line: list[str], limit: float = LIMIT) -> tuple[float, int, str, str]:
+def run(line: list[str], limit: float = LIMIT, environment: Mapping[str, str] | None = None) -> tuple[float, int, str, str]:
     """Seconds, exit code, output, messages. Raises RowFailedError when it does not end within `limit` seconds."""
     began = time.perf_counter()
     try:
-        done = subprocess.run(line, capture_output=True, text=True, timeout=limit, check=False, env=_ENVIRONMENT)
+        done = subprocess.run(line, capture_output=True, text=True, timeout=limit, check=False, env=_ENVIRONMENT | (environment or {}))
     except subprocess.TimeoutExpired:
         raise RowFailedError(f"{Path(line[0]).name} {' '.join(line[1:5])} … did not end within {limit:g} s") from None
     return time.perf_counter() - began, done.returncode, done.stdout, done.stderr
