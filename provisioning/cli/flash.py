@@ -110,7 +110,7 @@ def look(board: Board, port: str | None) -> Chip:
     from provisioning.job import security
     from provisioning.link.named import resolve
 
-    return security.look(board, resolve(port))
+    return security.look(board, resolve(port, board.usb_ids))
 
 
 def _show(chip: Chip) -> int:

@@ -77,7 +77,7 @@ def flash_row(
     for number in range(rounds):
         if number and not _changed():
             break
-        found = expand(ports, count)
+        found = expand(ports, count, loaded.board.usb_ids)
         with screen(found) as watch:
             rows += station(job, plan, units, found, retries, watch)
     return finish_all(rows, began, name)

@@ -90,6 +90,7 @@ def command(
                     events=events,
                 )
         return finish(report)
+    from provisioning.config.load import load_product
     from provisioning.job.ports import expand
     from provisioning.job.update_many import Job, update_many
 
@@ -97,7 +98,7 @@ def command(
     no_single_device(device_id)
     job = Job(product, devices, location, transport, dry_run, max_baud)
     began = time.monotonic()
-    found = expand(ports or ("auto",), count)
+    found = expand(ports or ("auto",), count, load_product(product).board.usb_ids)
     with screen(found) as watch:
         rows = update_many(job, loaded, found, retries, watch)
     return finish_all(rows, began)

@@ -39,6 +39,12 @@ class Board(Values):
         return megabytes(self.flash_size)
 
     @property
+    def usb_ids(self) -> frozenset[tuple[int, int]]:
+        """(vendor, product) of the USB bridges on such boards."""
+        pairs = (text.split(":") for text in self.usb)
+        return frozenset((int(vendor, 16), int(product, 16)) for vendor, product in pairs)
+
+    @property
     def firmware_file(self) -> Path | None:
         """The firmware image on this host, when the board names a file."""
         return Path(self.firmware.file) if self.firmware.file else None

@@ -43,7 +43,9 @@ class Baud(Block):
 
     repl: Rate = Field(default=115200, description="the rate of the MicroPython prompt, a number of bits per second")
     max: Rate = Field(description="the highest rate of the board's USB bridge, a number of bits per second")
-    rom: Rate = Field(default=460800, description="the first rate to try with the ROM loader, a number of bits per second")
+    rom: Rate | None = Field(
+        default=None, description="the first rate to try with the ROM loader, a number of bits per second; without, `max`"
+    )
 
 
 class Firmware(Block):

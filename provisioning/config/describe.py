@@ -38,7 +38,7 @@ def describe(board: Board, state: str) -> str:
         ("chip", f"{board.chip}, revision {board.min_revision} or later"),
         ("flash", board.flash_size),
         ("usb", " ".join(board.usb) + (" (the chip's own USB)" if board.native_usb else "")),
-        ("baud", f"prompt {board.baud.repl}, ROM loader {board.baud.rom}, at most {board.baud.max}"),
+        ("baud", f"prompt {board.baud.repl}, ROM loader first {board.baud.rom or board.baud.max}, at most {board.baud.max}"),
         ("firmware", f"at 0x{board.firmware.offset:x}: {state}"),
         ("partition", f"{board.partition.name} 0x{board.partition.offset:x}-0x{end:x}, {board.partition.size // 1024} KB"),
         ("filesystem", f"{board.filesystem} {board.littlefs.version}, blocks of {board.littlefs.block_size} bytes"),

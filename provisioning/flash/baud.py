@@ -43,7 +43,7 @@ def ladder(board: Board, key: str, fixed: int | None = None, native: bool = Fals
         return (fixed,)
     if native or board.native_usb:
         return (LADDER[-1],)
-    first = min(_remembered().get(key, board.baud.max), board.baud.max)
+    first = min(_remembered().get(key, board.baud.rom or board.baud.max), board.baud.max)
     return (first, *(rate for rate in LADDER if rate < first))
 
 

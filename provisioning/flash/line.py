@@ -191,7 +191,7 @@ class DirectLine(Line):
         deadline = time.monotonic() + follow.COMES_BACK
         while True:
             try:
-                opened = open_port(self._port(deadline), wiring=Wiring(self.board.reset.lines == "released"))
+                opened = open_port(self._port(deadline), Wiring(self.board.reset.lines == "released"))
                 wire = opened.__enter__()
                 break
             except (PortNotFound, PortBusy):
@@ -233,7 +233,7 @@ def open_line(board: Board, port: str, log: Path) -> Iterator[Line]:
     if device is not None or (board.native_usb and "://" not in port):
         yield DirectLine(board, port, log, device)
         return
-    with open_port(port, wiring=Wiring(board.reset.lines == "released")) as wire:
+    with open_port(port, Wiring(board.reset.lines == "released")) as wire:
         yield BridgedLine(board, wire, log)
 
 

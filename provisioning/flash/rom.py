@@ -121,7 +121,7 @@ class RomLoader:
                 raise StationError(
                     "no-reset-lines",
                     f"{self._name} is a pseudo-terminal, which has no reset lines (DTR, RTS): no ROM loader can be entered through it.",
-                    "Use a virtual board's rfc2217:// port, or a board's own USB port; `update` needs no such lines where MicroPython runs.",
+                    "Use a virtual board's rfc2217:// port, or a board's USB port; `update` needs no such lines where MicroPython runs.",
                 )
         raise self._no_loader(heard)
 

@@ -63,7 +63,7 @@ def flash(
     run = _Run(plan, devices, ledger, options or Options(), report, events)
     started = time.monotonic()
     try:
-        name = resolve(port)
+        name = resolve(port, plan.product.board.usb_ids)
         with nullcontext(source) if source is not None else Warm() as ready, open_line(plan.product.board, name, run.log) as line:
             line.source = ready
             run.go(line)

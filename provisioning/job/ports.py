@@ -6,21 +6,23 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from provisioning.errors import InputError, StationError
-from provisioning.link.adapters import candidates
+from provisioning.link.adapters import UsbIds, candidates
 from provisioning.link.named import rehearsed, resolve
 
 
-def expand(specs: Iterable[str], count: int | None = None) -> list[str]:
+def expand(specs: Iterable[str], count: int | None = None, more: UsbIds = frozenset()) -> list[str]:
     """The ports, in order, none twice. A spec is a port, several with commas, a pattern (/dev/ttyUSB*), or auto.
 
-    `count`: how many there must be. Raises InputError (nothing named, one twice) or StationError (too few are there).
+    `count`: how many there must be. `more`: USB ids of the product's boards, beside the usual ones.
+
+    Raises InputError (nothing named, one twice) or StationError (too few are there).
     """
     named = [part.strip() for spec in specs for part in spec.split(",") if part.strip()]
     if not named:
         raise InputError("no-port", "No port was named.", "Give --port PORT, a pattern such as '/dev/ttyUSB*', or auto.")
     ports: list[str] = []
     for spec in named:
-        found = _one(spec)
+        found = _one(spec, more)
         twice = next((port for port in found if _same(port) in map(_same, ports)), None)
         if twice is not None and not any(mark in spec for mark in "*?[") and spec != "auto":
             raise InputError("port-twice", f"The port {twice} was named twice.", "Name each port once.")
@@ -32,11 +34,11 @@ def expand(specs: Iterable[str], count: int | None = None) -> list[str]:
     return ports[:count]
 
 
-def _one(spec: str) -> list[str]:
+def _one(spec: str, more: UsbIds) -> list[str]:
     if spec == "auto":
         if rehearsed():
             return rehearsed()
-        found = [str(port.device) for port in candidates()]
+        found = [str(port.device) for port in candidates(more)]
         if not found:
             raise StationError(
                 "no-board", "No ESP32 board is plugged in: no port has one of the known USB ids.", "Name the ports with --port."
@@ -48,7 +50,7 @@ def _one(spec: str) -> list[str]:
         if not found:
             raise StationError("no-board", f"No port fits {spec}.", "`twinroot doctor` lists the ports.")
         return found
-    return [resolve(spec)]
+    return [resolve(spec, more)]
 
 
 def _same(port: str) -> str:

@@ -47,6 +47,6 @@ def renew(
         return report.failed(error)
     job = Job(product.source, None, location, transport, dry_run, max_baud)
     try:
-        return UpdateTask(job, device, report.mac or "", product, True, replaces).run(resolve(port), events)
+        return UpdateTask(job, device, report.mac or "", product, True, replaces).run(resolve(port, product.board.usb_ids), events)
     except TwinrootError as error:
         return report.failed(error)

@@ -26,7 +26,7 @@ def reported(report: Report) -> Iterator[None]:
 def board(port: str | None, report: Report, wiring: Wiring = USUAL) -> Iterator[RawRepl]:
     """The raw prompt of the board on `port`. `wiring`: what its lines do, as wiring_of has it."""
     agent.ready()
-    with open_port(port, wiring=wiring) as wire:
+    with open_port(port, wiring) as wire:
         wire.events = report.listener
         repl = RawRepl(wire)
         try:
@@ -47,11 +47,11 @@ def board(port: str | None, report: Report, wiring: Wiring = USUAL) -> Iterator[
 
 
 def wiring_of(product: Product | None) -> Wiring:
-    """The `reset:` of the product's board file, for whoever opens the port."""
+    """What the product's board file says of the port (`reset:`, `baud.repl`, `usb`), for whoever opens it."""
     if product is None:
         return USUAL
-    reset = product.board.reset
-    return Wiring(reset.lines == "released", reset.before != "no-reset")
+    board = product.board
+    return Wiring(board.reset.lines == "released", board.reset.before != "no-reset", board.baud.repl, board.usb_ids)
 
 
 def _release(repl: RawRepl) -> None:

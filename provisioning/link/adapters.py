@@ -43,6 +43,10 @@ def plugged() -> list[ListPortInfo]:
     return list(list_ports.comports())
 
 
-def candidates() -> list[ListPortInfo]:
-    """The ports with a USB id that ESP32 boards have, in a stable order."""
-    return sorted((port for port in plugged() if adapter_of(port.vid, port.pid)), key=lambda port: port.device)
+UsbIds = frozenset[tuple[int, int]]  # vendor and product
+
+
+def candidates(more: UsbIds = frozenset()) -> list[ListPortInfo]:
+    """The ports with a USB id that ESP32 boards have, or one of `more`, in a stable order."""
+    known = (port for port in plugged() if (port.vid, port.pid) in more or adapter_of(port.vid, port.pid))
+    return sorted(known, key=lambda port: port.device)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from provisioning.errors import BoardError, InputError, StationError
 from provisioning.link import adapters, follow
+from provisioning.link.adapters import UsbIds
 
 if TYPE_CHECKING:
     from serial.tools.list_ports_common import ListPortInfo
@@ -42,8 +43,8 @@ def _said_of(port: ListPortInfo) -> list[str]:
     return [*found, f"usbpath:{port.location}"] if port.location else found
 
 
-def _auto() -> str:
-    ports = _waited(adapters.candidates)
+def _auto(more: UsbIds) -> str:
+    ports = _waited(lambda: adapters.candidates(more))
     if len(ports) == 1:
         return str(ports[0].device)
     if not ports:
@@ -55,14 +56,14 @@ def _auto() -> str:
     raise _several("More than one board is plugged in", ports)
 
 
-def _by_usb(serial_number: str) -> str:
+def _by_usb(serial_number: str, more: UsbIds) -> str:
     digits = follow.mac_digits(serial_number)
 
     def fit() -> list[ListPortInfo]:
         """Those whose serial number is this, or this MAC: the ROM writes it with colons, MicroPython without, with more behind it."""
         return [
             port
-            for port in adapters.candidates()
+            for port in adapters.candidates(more)
             if (port.serial_number or "").lower() == serial_number.lower() or (digits and digits == follow.mac_digits(port.serial_number))
         ]
 
@@ -70,16 +71,16 @@ def _by_usb(serial_number: str) -> str:
     if len(found) > 1:
         raise _several(f"{len(found)} adapters have the USB serial number {serial_number}", found)
     if not found:
-        raise _absent(f"No port has the USB serial number {serial_number}.")
+        raise _absent(f"No port has the USB serial number {serial_number}.", more)
     return str(found[0].device)
 
 
-def _by_usb_path(location: str) -> str:
-    found = _waited(lambda: [port for port in adapters.candidates() if port.location and port.location.split(":")[0] == location])
+def _by_usb_path(location: str, more: UsbIds) -> str:
+    found = _waited(lambda: [port for port in adapters.candidates(more) if port.location and port.location.split(":")[0] == location])
     if len(found) > 1:  # an adapter with two UARTs has both in one socket
         raise _several(f"{len(found)} ports are in the USB socket {location}", found)
     if not found:
-        raise _absent(f"No port is in the USB socket {location}.")
+        raise _absent(f"No port is in the USB socket {location}.", more)
     return str(found[0].device)
 
 
@@ -93,9 +94,9 @@ def _several(sentence: str, ports: list[ListPortInfo]) -> StationError:
     return StationError("many-boards", f"{sentence}: {_listed(ports)}.", hint)
 
 
-def _absent(sentence: str) -> StationError:
+def _absent(sentence: str, more: UsbIds) -> StationError:
     """No port is the one that was meant: the next step depends on whether any board is there."""
-    ports = adapters.candidates()
+    ports = adapters.candidates(more)
     hint = f"Plugged in: {_listed(ports)}. Name one of them with --port." if ports else _PLUG_IN
     return StationError("no-board", sentence, hint)
 
@@ -109,15 +110,15 @@ def bad(spec: str, what: str) -> InputError:
     )
 
 
-def _by_mac(mac: str) -> str:
+def _by_mac(mac: str, more: UsbIds) -> str:
     from provisioning.link.port import open_port
     from provisioning.link.repl import RawRepl
 
     wanted = re.sub("[:.-]", "", mac).lower()
-    for port in adapters.candidates():
+    for port in adapters.candidates(more):
         if follow.mac_digits(port.serial_number) == wanted:
             return str(port.device)  # a chip that is its own USB device tells its MAC unasked
-    for port in adapters.candidates():
+    for port in adapters.candidates(more):
         try:
             with open_port(port.device) as wire:
                 repl = RawRepl(wire)
@@ -128,28 +129,31 @@ def _by_mac(mac: str) -> str:
             continue  # a board that does not answer is not the one; a busy port cannot be asked
         if found == wanted:
             return str(port.device)
-    raise _absent(f"No board that answers has the MAC {mac}.")
+    raise _absent(f"No board that answers has the MAC {mac}.", more)
 
 
-def resolve(spec: str | None) -> str:
-    """The device or URL that `spec` means. Raises InputError for none or a malformed one, StationError when nothing fits."""
+def resolve(spec: str | None, more: UsbIds = frozenset()) -> str:
+    """The device or URL that `spec` means. `more`: USB ids that boards of the product have beside the usual ones.
+
+    Raises InputError for none or a malformed one, StationError when nothing fits.
+    """
     spec = spec or default_spec()
     if not spec:
         raise InputError("no-port", "No port was named.", "Give --port PORT (or auto), or set TWINROOT_PORT.")
     if spec == "auto":
-        return rehearsed()[0] if rehearsed() else _auto()
+        return rehearsed()[0] if rehearsed() else _auto(more)
     if spec.startswith("usb:"):
         if not spec[4:].strip():
             raise bad(spec, "lacks the USB serial number")
-        return _by_usb(spec[4:])
+        return _by_usb(spec[4:], more)
     if spec.startswith("usbpath:"):
         if not spec[8:].strip():
             raise bad(spec, "lacks the USB socket, as in usbpath:1-2.3")
-        return _by_usb_path(spec[8:])
+        return _by_usb_path(spec[8:], more)
     if spec.startswith("mac:"):
         if not re.fullmatch(_MAC, spec[4:]):
             raise bad(spec, "is not a MAC: six pairs of hexadecimal digits")
-        return _by_mac(spec[4:])
+        return _by_mac(spec[4:], more)
     if spec.startswith(_HOST_AND_PORT) and not _names_host_and_port(spec):
         raise bad(spec, "lacks a host or a port number from 1 to 65535")
     return spec

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 from provisioning.errors import StationError
 from provisioning.link import follow
+from provisioning.link.adapters import UsbIds
 from provisioning.link.named import default_spec, resolve
 from provisioning.link.unopened import PortNotFound, why
 from provisioning.link.wire import Wire
@@ -42,11 +43,14 @@ _left: dict[str, float] = {}  # when this process closed a remote port
 
 
 class Wiring(NamedTuple):
-    """What DTR and RTS do on a board. `released`: they lead straight to IO0 and EN, so that opening a port, which asserts both, holds the
-    chip in reset or sends it into its loader: they are let go at once. `resets`: whether they may be pulled to reset the chip."""
+    """How a kind of board is attached. `released`: DTR and RTS lead straight to IO0 and EN, so that opening a port, which asserts both,
+    holds the chip in reset or sends it into its loader: they are let go at once. `resets`: whether they may be pulled to reset the chip.
+    `baud`: the rate of its prompt. `usb`: ids of its USB bridge, beside the usual ones."""
 
     released: bool = False
     resets: bool = True
+    baud: int = DEFAULT_BAUD
+    usb: UsbIds = frozenset()
 
 
 USUAL = Wiring()
@@ -78,23 +82,23 @@ def _open(spec: str, baud: int, released: bool = False) -> Any:
 
 
 @contextmanager
-def open_port(spec: str | None, baud: int = DEFAULT_BAUD, wiring: Wiring = USUAL) -> Iterator[Wire]:
+def open_port(spec: str | None, wiring: Wiring = USUAL) -> Iterator[Wire]:
     """The port as a Wire, closed on the way out. Raises InputError or StationError (named.py, unopened.py)."""
     spec = spec or default_spec()
     started = next(iter(entry_points(group=STARTED, name=spec or "")), None)
     if started is not None:
-        with started.load()() as address, _opened(address, baud, wiring) as wire:
+        with started.load()() as address, _opened(address, wiring) as wire:
             yield wire
         return
-    with _opened(resolve(spec), baud, wiring) as wire:
+    with _opened(resolve(spec, wiring.usb), wiring) as wire:
         yield wire
 
 
 @contextmanager
-def _opened(spec: str, baud: int, wiring: Wiring) -> Iterator[Wire]:
+def _opened(spec: str, wiring: Wiring) -> Iterator[Wire]:
     time.sleep(max(0.0, _left.pop(spec, 0.0) + _SERVER_PAUSE - time.monotonic()))
-    port = _first(spec, baud, wiring.released)
-    wire = Wire(port, spec, baud)
+    port = _first(spec, wiring.baud, wiring.released)
+    wire = Wire(port, spec, wiring.baud)
     if _DEAF_LINES in str(port.port) and _DEAF_LINES not in spec:
         wire.has_lines = False
     device = follow.device_at(spec)

@@ -173,7 +173,7 @@ def test_ports(tmp_path: Path) -> None:
 
 def test_auto_takes_every_board_that_is_plugged_in(monkeypatch: pytest.MonkeyPatch) -> None:
     plugged = [types.SimpleNamespace(device=f"/dev/ttyUSB{n}") for n in range(3)]
-    monkeypatch.setattr(ports_module, "candidates", lambda: plugged)
+    monkeypatch.setattr(ports_module, "candidates", lambda _more: plugged)
     assert expand(["auto"]) == [port.device for port in plugged]
     assert expand(["auto"], 2) == ["/dev/ttyUSB0", "/dev/ttyUSB1"]
     assert expand(["/dev/ttyUSB1", "auto"]) == ["/dev/ttyUSB1", "/dev/ttyUSB0", "/dev/ttyUSB2"]

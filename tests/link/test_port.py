@@ -66,7 +66,7 @@ def test_absent(spec: str, sentence: str) -> None:
 
 @pytest.mark.parametrize("spec", ["usb:0001", "mac:24:0a:c4:00:00:01", "mac:240AC4000001", "auto"])
 def test_nothing_plugged_in(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapters, "candidates", list)
+    monkeypatch.setattr(adapters, "candidates", lambda _more: [])
     with pytest.raises(StationError) as caught, open_port(spec):
         pass
     assert caught.value.code == "no-board"
@@ -120,7 +120,7 @@ def _adapter(device: str, serial: str, location: str) -> ListPortInfo:
 def test_two_adapters_with_one_serial_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """CP2102 leave the factory as 0001, all of them: never the first one, and the message says how to tell them apart."""
     plugged = [_adapter("/dev/ttyUSB0", "0001", "1-2.3"), _adapter("/dev/ttyUSB1", "0001", "1-2.4")]
-    monkeypatch.setattr(adapters, "candidates", lambda: plugged)
+    monkeypatch.setattr(adapters, "candidates", lambda _more: plugged)
     with pytest.raises(StationError) as caught:
         resolve("usb:0001")
     assert caught.value.code == "many-boards"
@@ -129,6 +129,17 @@ def test_two_adapters_with_one_serial_number(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(StationError) as caught:
         resolve("usbpath:1-9")
     assert caught.value.code == "no-board"
+
+
+def test_a_bridge_of_a_makers_own_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`usb:` of a board file: what nobody else takes for a board is one for that product."""
+    port = _adapter("/dev/ttyUSB0", "7", "1-2.3")
+    port.vid, port.pid = 0x1234, 0xABCD
+    monkeypatch.setattr(adapters, "plugged", lambda: [port])
+    for spec in ("auto", "usb:7", "usbpath:1-2.3"):
+        assert resolve(spec, frozenset({(0x1234, 0xABCD)})) == "/dev/ttyUSB0"
+        with pytest.raises(StationError, match=r"No "):
+            resolve(spec)
 
 
 @pytest.mark.parametrize(("service", "word"), [("brltty", "Braille"), ("ModemManager", "modem")])
