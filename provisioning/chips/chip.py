@@ -45,6 +45,19 @@ class Fuses:
 
 
 @dataclass(frozen=True)
+class Watchdogs:
+    """Registers of the two watchdogs that a reset over USB-Serial-JTAG leaves running: one is switched off, the other feeds itself."""
+
+    config: int
+    protect: int
+    feeder: int
+    feeder_protect: int
+    feeder_key: int
+    feeder_bit: int
+    key: int = 0x50D83AA1
+
+
+@dataclass(frozen=True)
 class Step:
     """One espefuse command; `{key}` stands for the file of the flash key, `{nvs}` for that of the NVS key."""
 
@@ -104,6 +117,7 @@ class Chip:
     fuses: Fuses
     magic: int | None = None  # word at MAGIC_REGISTER, where the ROM has no chip id to tell
     forced: int | None = None  # register whose bit 0 leads every reset into the loader: set by MicroPython's machine.bootloader()
+    watchdogs: Watchdogs | None = None  # None: no USB-Serial-JTAG
     security_info: bool = True  # whether the ROM answers GET_SECURITY_INFO
     attached: bool = False  # whether the ROM attaches the flash by itself
     write_encrypted: bool = True  # whether FLASH_BEGIN has a fifth word: the chip encrypts what it writes

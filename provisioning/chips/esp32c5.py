@@ -4,7 +4,7 @@ Its keys are managed by a key manager, which twinroot does not set up: flash enc
 """
 
 from provisioning.chips.chip import BootTexts, Chip, Fuses, Spi, VirtualChip
-from provisioning.chips.families import NEWER_REASONS
+from provisioning.chips.families import LOW_POWER_WATCHDOGS, NEWER_REASONS
 from provisioning.chips.flash_reads import ONE_CORE_RISCV
 
 _EFUSE = 0x600B4800
@@ -16,6 +16,7 @@ CHIP = Chip(
     image_id=23,
     boot_offset=0x2000,
     spi=Spi(0x60003000),
+    watchdogs=LOW_POWER_WATCHDOGS,
     fuses=Fuses(
         mac=(_BLOCK1, _BLOCK1 + 4),
         major=((_BLOCK1 + 8, 4, 2),),

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from provisioning.chips.chip import BootTexts, Chip, Spi, VirtualChip
-from provisioning.chips.families import NEWER_BEFORE_LOAD, NEWER_ENCRYPTION, NEWER_REASONS, newer_fuses
+from provisioning.chips.families import LOW_POWER_WATCHDOGS, NEWER_BEFORE_LOAD, NEWER_ENCRYPTION, NEWER_REASONS, newer_fuses
 from provisioning.chips.flash_reads import ONE_CORE_RISCV
 
 _EFUSE = 0x600B0800
@@ -15,6 +15,7 @@ CHIP = Chip(
     image_id=13,
     boot_offset=0x0,
     spi=Spi(0x60003000),
+    watchdogs=LOW_POWER_WATCHDOGS,
     fuses=replace(newer_fuses(_EFUSE), major=((_BLOCK1 + 4 * 3, 22, 2),), minor=((_BLOCK1 + 4 * 3, 18, 4),)),
     encryption=NEWER_ENCRYPTION,
     # v0.1; no thresholds are published for its reads: one core, as the C3

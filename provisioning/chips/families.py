@@ -5,7 +5,7 @@ Source of the steps: "Security Features Enablement Workflows" in the ESP-IDF pro
 
 from __future__ import annotations
 
-from provisioning.chips.chip import Encryption, Fuses, Step
+from provisioning.chips.chip import Encryption, Fuses, Step, Watchdogs
 
 
 def newer_fuses(base: int) -> Fuses:
@@ -18,6 +18,9 @@ def newer_fuses(base: int) -> Fuses:
         crypt_count=(base + 0x34, 18, 3),
         secure_boot=((base + 0x38, 20, 1),),
     )
+
+
+LOW_POWER_WATCHDOGS = Watchdogs(0x600B1C00, 0x600B1C18, 0x600B1C1C, 0x600B1C20, 0x50D83AA1, 1 << 18)  # of esp32c6 and later
 
 
 def fields(what: str, *pairs: str) -> Step:

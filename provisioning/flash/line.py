@@ -220,7 +220,7 @@ class DirectLine(Line):
             return
         if not first:
             with self.wire() as wire:
-                self.enter(wire)
+                self.enter(wire).identify(self.board.chip)  # watchdogs and all
         # The reset is ours: esptool would not find the port again.
         after = self.board.reset.after if self.board.reset.after == "watchdog-reset" else "no-reset-stub"
         yield Endpoint(self._port(time.monotonic() + follow.COMES_BACK), "no-reset", after)

@@ -21,6 +21,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from provisioning.chips import CHIPS, MAGIC_REGISTER, NAMED_BY_MAGIC, Bits, Chip
+from provisioning.chips.chip import Watchdogs
 from provisioning.errors import BoardError, StationError, TwinrootError
 from provisioning.flash.jedec import flash_bytes
 from provisioning.link import follow
@@ -237,6 +238,8 @@ class RomLoader:
         if flags is not None and flags & _SECURE_DOWNLOAD:
             # Registers cannot be read in this mode.
             return Facts(chip.name, 0, "", None, bool(flags & _SECURE_BOOT), _odd(crypt_count or 0), True)
+        if chip.watchdogs is not None and follow.is_jtag(self._wire.name):
+            self._still(chip.watchdogs)
         if chip.forced is not None:
             self.write(chip.forced, 0, 1)  # the next reset starts the board's program again (esptool, ESP32S3ROM.hard_reset)
         return Facts(
@@ -248,6 +251,15 @@ class RomLoader:
             _odd(self._bits((chip.fuses.crypt_count,))),
             False,
         )
+
+    def _still(self, dogs: Watchdogs) -> None:
+        """No watchdog that a reset over USB-Serial-JTAG left running bites in the middle (esptool, ESP32C3ROM.disable_watchdogs)."""
+        self.write(dogs.protect, dogs.key)
+        self.write(dogs.config, 0)
+        self.write(dogs.protect, 0)
+        self.write(dogs.feeder_protect, dogs.feeder_key)
+        self.write(dogs.feeder, dogs.feeder_bit, dogs.feeder_bit)
+        self.write(dogs.feeder_protect, 0)
 
     def _older_chip(self) -> Chip | None:
         """One of the chips that have no chip id to tell."""
@@ -338,7 +350,8 @@ class RomLoader:
 
     def write(self, register: int, value: int, mask: int = 0xFFFFFFFF) -> None:
         """Set a 32-bit register, or the bits of `mask` in it."""
-        self._command(WRITE_REG, struct.pack("<IIII", register, value & 0xFFFFFFFF, mask, 0), _ANSWER)
+        data = struct.pack("<IIII", register, value & 0xFFFFFFFF, mask, 0)
+        self._patient(lambda seconds: self._command(WRITE_REG, data, seconds))
 
     def command(self, code: int, data: bytes, seconds: float = _ANSWER, check: int = 0) -> bytes:
         """The data of the answer to any command, for rom_flash.py. `check`: checksum of a command's data. Raises NO_ANSWER."""

@@ -75,6 +75,15 @@ def test_chips_agree_with_esptool() -> None:
         register, shift, width = chip.fuses.crypt_count
         assert register == theirs.EFUSE_SPI_BOOT_CRYPT_CNT_REG, name
         assert ((1 << width) - 1) << shift == theirs.EFUSE_SPI_BOOT_CRYPT_CNT_MASK, name
+        if chip.watchdogs is not None:
+            dogs = chip.watchdogs
+            theirs_dogs = (theirs.RTC_CNTL_WDTCONFIG0_REG, theirs.RTC_CNTL_WDTWPROTECT_REG, theirs.RTC_CNTL_WDT_WKEY)
+            assert (dogs.config, dogs.protect, dogs.key) == theirs_dogs, name
+            feeder = (theirs.RTC_CNTL_SWD_CONF_REG, theirs.RTC_CNTL_SWD_WPROTECT_REG, theirs.RTC_CNTL_SWD_WKEY)
+            assert (dogs.feeder, dogs.feeder_protect, dogs.feeder_key) == feeder, name
+            assert dogs.feeder_bit == theirs.RTC_CNTL_SWD_AUTO_FEED_EN, name
+        if chip.forced is not None:
+            assert (chip.forced, theirs.RTC_CNTL_FORCE_DOWNLOAD_BOOT_MASK) == (theirs.RTC_CNTL_OPTION1_REG, 1), name
         if name != "esp32":
             assert chip.fuses.mac[0] == theirs.MAC_EFUSE_REG, name
             register, shift, _ = chip.fuses.secure_boot[0]

@@ -12,9 +12,11 @@ import pytest
 from serial.tools.list_ports_common import ListPortInfo
 
 from provisioning.config.device import load_devices, single_device
-from provisioning.config.load import load_product
+from provisioning.config.load import load_board, load_product
 from provisioning.errors import StationError
 from provisioning.flash import process
+from provisioning.flash.line import open_line
+from provisioning.flash.rom import RomLoader
 from provisioning.job.flash import flash
 from provisioning.job.plan import Options, Plan
 from provisioning.job.rescue import rescue
@@ -211,6 +213,20 @@ def test_rescue(make: Make, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     report = rescue(SOCKET)
     assert (report.outcome, report.written, report.mac) == ("pass", ["/main.py.rescued"], board.mac), report.message
     assert "main.py.rescued" in run("import os\nprint(os.listdir())")
+
+
+def test_a_watchdog_that_bites_in_the_loader(make: Make, tmp_path: Path) -> None:
+    """Behind USB-Serial-JTAG the super watchdog outlives the reset into the loader: it is told to feed itself at once."""
+    board = make("jtag", "rfc2217")
+    with open_line(load_board("esp32-c3"), there(board, "rfc2217"), tmp_path / "log") as line:
+        line.examine(None)
+        board.clear_counters()
+        time.sleep(1.2)  # longer than it waits
+        assert board.counters()["resets"] == 0
+        with line.wire() as wire:
+            loader = RomLoader(wire)
+            loader.connect("no-reset")
+            assert loader.identify("esp32c3").mac == board.mac
 
 
 def test_one_that_stays_away(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,7 @@ class Registers:
         self._rate = rate
         self._attached = attached
         self.on_watchdog: Callable[[], None] | None = None
+        self.on_feeder: Callable[[int], None] | None = None  # what the super watchdog's register holds now
         self.on_option: Callable[[bool], None] | None = None  # whether every reset leads into the loader
         self._spi = facts.address("SPI_REG_BASE")
         self._uart_divider = facts.address("UART_CLKDIV_REG")
@@ -75,6 +76,8 @@ class Registers:
             self._spi_transaction()
         elif address == self._facts.address("RTC_CNTL_WDTCONFIG0_REG") and value & 1 << 31 and self.on_watchdog is not None:
             self.on_watchdog()
+        elif address == self._facts.address("RTC_CNTL_SWD_CONF_REG") and self.on_feeder is not None:
+            self.on_feeder(self._words[address])
         elif address == self._facts.address("RTC_CNTL_OPTION1_REG") and self.on_option is not None:
             self.on_option(bool(self._words[address] & 1))
 

@@ -18,6 +18,7 @@ from provisioning.virtual.rom.rom import RomLoader
 from provisioning.virtual.rom.spi_flash import SpiFlashChip
 from provisioning.virtual.rom.stub import SKIPS_BLANK, SpinError, Stub
 
+_SUPER_BITE = 1.0  # s: the super watchdog's own period
 _WATCHDOG_BITE = 0.06  # s: esptool sets 2000 ticks of the slow clock
 
 
@@ -33,6 +34,7 @@ class DownloadMode:
         self._early = bytearray()
         self._facts: Facts | None = board.facts
         self._timer: asyncio.TimerHandle | None = None
+        self._dog: asyncio.TimerHandle | None = None
         self._steps: Iterator[float] | None = None  # what is left of the command in progress
         self._now = 0.0  # s, in the loop's time: how far the chip's only CPU has come
         self._task: asyncio.Task[None] | None = None
@@ -66,10 +68,17 @@ class DownloadMode:
             lambda: bool(getattr(self._loader, "attached", False)),
         )
         registers.on_watchdog = lambda: board.later(_WATCHDOG_BITE, lambda: board.restart("rtc-watchdog"))
+        if board.spec.usb == "jtag":  # the super watchdog was fed by the program that ran
+            self._dog = asyncio.get_running_loop().call_later(_SUPER_BITE, board.restart, "rtc-watchdog")
+            registers.on_feeder = self._fed
         if board.spec.usb == "otg":
             registers.write(self._facts.address("RTC_CNTL_OPTION1_REG"), int(board.loader_forced))
             registers.on_option = self._option
         self._loader = RomLoader(self, registers, self._facts, board.spec.chip)
+
+    def _fed(self, register: int) -> None:
+        if self._dog is not None and self._facts is not None and register & self._facts.address("RTC_CNTL_SWD_AUTO_FEED_EN"):
+            self._dog.cancel()
 
     def _option(self, forced: bool) -> None:
         self._board.loader_forced = forced
@@ -129,6 +138,8 @@ class DownloadMode:
     def stop(self) -> None:
         """The chip leaves download mode."""
         self._loader = None
+        if self._dog is not None:
+            self._dog.cancel()
         self._lost = True
         self._queue.clear()
         if self._timer is not None:
