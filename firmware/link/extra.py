@@ -12,6 +12,12 @@ def audit():
     return found
 
 
+def lies():
+    """[active set, the whole one before it], 0 for none."""
+    look()
+    return [now, below(now)]
+
+
 def back():
     """The whole set before the active one becomes active. [was, is]; `is` is 0, and nothing is written, when there is none."""
     look()

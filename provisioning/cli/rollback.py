@@ -18,6 +18,5 @@ def command(port: str | None, transport: str, location: str | None) -> int:
     from provisioning.job.rollback import rollback
 
     with progress() as events, Evidence("rollback", location, events, port=port) as evidence:
-        evidence.soon()
         report = rollback(port, transport=transport, events=events, before=evidence.before)
     return finish(report)

@@ -5,9 +5,11 @@ The rows say what was done to which board, and bind nothing: which device a boar
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from provisioning.errors import TwinrootError
 from provisioning.job import active
@@ -15,6 +17,9 @@ from provisioning.job.report import Report
 from provisioning.ledger.entry import INTENT, OUTCOME
 from provisioning.ledger.opening import Opening
 from provisioning.link.events import Listener, silent
+
+if TYPE_CHECKING:
+    from provisioning.ledger.store import Ledger
 
 Before = Callable[[Report], None]
 
@@ -38,14 +43,17 @@ class Evidence:
         self._events = events
         self._port = port
         self._opening: Opening | None = None
+        self._loading: threading.Thread | None = None
         self._attempt = uuid.uuid4().hex
         self._rows: dict[str, Any] = {}
         self._report: Report | None = None
 
-    def soon(self) -> Opening:
-        """There will be a write: the ledger is opened beside what comes before it."""
-        self._opening = self._opening or Opening(self._location, self._events)
-        return self._opening
+    def soon(self) -> None:
+        """There may be a write: the database layer, which takes a third of a second to load, is loaded beside what comes before it. The
+        ledger is opened by the first write, so that where nothing is written none is made."""
+        if self._loading is None:
+            self._loading = threading.Thread(target=_load, daemon=True)
+            self._loading.start()
 
     def before(self, report: Report) -> None:
         """The intent, once. Raises what keeps the ledger from taking it; nothing is written to the board then."""
@@ -57,7 +65,8 @@ class Evidence:
         about = {"operator": record.operator(), "station": record.station(), "toolkit": __version__, "job": self._job, "port": self._port}
         of_board = {"mac": report.mac, "chip": report.chip, "board": report.board, "product": report.product, "device": report.device}
         self._rows = {**about, **of_board, **self.fields()}
-        self.soon()().append(INTENT, self._attempt, self._rows)
+        self._opening = Opening(self._location, self._events)
+        self._opening().append(INTENT, self._attempt, self._rows)
         self._report = report
 
     def __enter__(self) -> Evidence:
@@ -65,13 +74,15 @@ class Evidence:
 
     def __exit__(self, *_: object) -> None:
         try:
-            if self._report is not None:
-                self._end(self._report)
+            if self._report is not None and self._opening is not None:
+                self._end(self._report, self._opening())
         finally:
+            if self._loading is not None:
+                self._loading.join()
             if self._opening is not None:
                 self._opening.__exit__()
 
-    def _end(self, report: Report) -> None:
+    def _end(self, report: Report, ledger: Ledger) -> None:
         from provisioning.flash import record
         from provisioning.job.settle import settle
 
@@ -86,8 +97,13 @@ class Evidence:
             "files": report.files,
         }
         try:
-            self.soon()().append(OUTCOME, self._attempt, row)
+            ledger.append(OUTCOME, self._attempt, row)
             if report.outcome == "pass" and report.mac and report.selftest:
-                settle(self.soon()(), report.mac, self._attempt, report.selftest, report)
+                settle(ledger, report.mac, self._attempt, report.selftest, report)
         except TwinrootError as error:
             report.failed(error)
+
+
+def _load() -> None:
+    with suppress(ImportError):  # said by who opens the ledger
+        from provisioning.ledger import store  # noqa: F401

@@ -22,10 +22,12 @@ def rollback(port: str | None, *, transport: str = "auto", events: Listener = si
             report.transport = session.name
             report.mac, report.chip = mac_text(session.hello().uid), chip_of(session.hello().machine)
             check_file_system(session, repl.wire.name)
-            before(report)
-            report.active = active.UNKNOWN  # until the answer is there
-            was, now = session.back()
-            report.active = active.NEW if now else active.UNTOUCHED
+            was, now = session.lies()
+            if now:
+                before(report)
+                report.active = active.UNKNOWN  # until the answer is there
+                was, now = session.back()
+                report.active = active.NEW if now else active.UNTOUCHED
             session.close()
         if not was:
             raise BoardError(

@@ -162,6 +162,9 @@ class Session(Protocol):
     def tidy(self) -> None:
         """Remove what broken runs left."""
 
+    def lies(self) -> tuple[int, int]:
+        """Numbers of the active set and of the set before it (0: none), of which nothing is changed."""
+
     def back(self) -> tuple[int, int]:
         """Make the set before the active one active: numbers of the set that was and the set that is active (0: none)."""
 

@@ -113,10 +113,16 @@ class PasteSession:
         self._load("write", "sets")
         self._call("look() or tidy()")
 
+    def lies(self) -> tuple[int, int]:
+        return self._numbers("lies()")
+
     def back(self) -> tuple[int, int]:
+        return self._numbers("back()")
+
+    def _numbers(self, call: str) -> tuple[int, int]:
         self._load("write", "sets", "extra")
         with understood(self.repl.wire.name):
-            was, now = self._call("back()")
+            was, now = self._call(call)
             return int(was), int(now)
 
     def close(self) -> None:

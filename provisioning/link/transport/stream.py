@@ -182,8 +182,14 @@ class StreamSession:
     def tidy(self) -> None:
         self._call("look()\ntidy()\nsay(0)", "sets")
 
+    def lies(self) -> tuple[int, int]:
+        return self._numbers("say(lies())")
+
     def back(self) -> tuple[int, int]:
-        answer = self._call("say(back())", "sets", "extra")
+        return self._numbers("say(back())")
+
+    def _numbers(self, call: str) -> tuple[int, int]:
+        answer = self._call(call, "sets", "extra")
         with understood(self.wire.name):
             was, now = answer
             return int(was), int(now)
