@@ -31,7 +31,8 @@ _BOOTING = 12.0  # seconds from a reset to main.py when the boot loader speaks: 
 _QUIET_BOOT = 30.0  # the same when nothing but the boot loader has spoken so far
 _SILENT_BOOT = 10.0  # seconds for the end of a boot whose beginning was not heard
 RESET = b"rst:0x"  # the ROM's first word after a reset
-_BOOT_WORDS = (RESET, b"MPY: soft reboot")
+# What a boot says; who knocks at a board that starts may hear no more than its last words, after which slow flash is mounted in silence.
+_BOOTS = re.compile(rb"rst:0x|SPIWP:|clk_drv:|load:0x|entry 0x|MPY: soft reboot")
 _DENSE = 0.003  # seconds between two writes where control-C fills the line
 _AHEAD = 24  # bytes that are written before the line has room for them: its time until the next write
 _ANSWER = 5.0  # seconds for what the prompt answers without looking at flash
@@ -194,14 +195,15 @@ class RawRepl:
     def _outwait(self, said: bytearray) -> bool:
         """A board that is busy with flash, or boots, reads nothing yet: the knock waits in its ring, and the answer comes late. What
         could not be read may be a receiver at a raised rate: it gives the board back when nothing is said to it."""
-        if said and all(byte < 0x80 for byte in said) and not any(word in said for word in _BOOT_WORDS):
+        boots = _BOOTS.search(said)
+        if said and all(byte < 0x80 for byte in said) and not boots:
             return False
         heard = bytearray()
         started = time.monotonic()
-        limit = PATIENCE + 0.5 if said else _SILENT_BOOT
+        limit = _booting(said) if boots else PATIENCE + 0.5 if said else _SILENT_BOOT
         while time.monotonic() - started < limit and not heard.endswith(PROMPT) and heard.count(RESET) < 3:
             heard += self.wire.read(0.2)
-            if any(word in heard for word in _BOOT_WORDS):
+            if _BOOTS.search(heard):
                 limit = _booting(heard)
             self.wire.announce(time.monotonic() - started, limit)
         said += heard

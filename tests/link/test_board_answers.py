@@ -17,7 +17,7 @@ from provisioning.errors import BoardError, InputError, StationError
 from provisioning.job.rollback import rollback
 from provisioning.link.answers import explain
 from provisioning.link.port import open_port
-from provisioning.link.repl import RawRepl
+from provisioning.link.repl import PROMPT, RawRepl
 
 BOOT_LOOP = b"rst:0x10 (RTCWDT_RTC_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)\r\ninvalid header: 0xffffffff\r\ninvalid header: 0xffffffff\r\n"
 SAYINGS = {
@@ -85,6 +85,34 @@ class Talker:
         self._thread.join()
         os.close(self.master)
         os.close(self.slave)
+
+
+class Booting:
+    """The other end of a pseudo-terminal that ends its boot loader's text, mounts slow flash, and then answers what it was sent."""
+
+    def __init__(self, seconds: float) -> None:
+        self.master, self.slave = pty.openpty()
+        tty.setraw(self.slave)
+        self.port = os.ttyname(self.slave)
+        os.write(self.master, b"load:0x40080404,len:3180\r\nentry 0x400805c8\r\n")
+        self._timer = threading.Timer(seconds, lambda: os.write(self.master, b"\r\n>>> \r\n" + PROMPT))
+        self._timer.start()
+
+    def close(self) -> None:
+        self._timer.join()
+        os.close(self.slave)
+        os.close(self.master)
+
+
+def test_the_last_words_of_a_boot_are_enough_to_wait_for_its_end() -> None:
+    """The first ones were heard by the transfer that the reset broke off. It takes longer than all knocking together."""
+    other = Booting(7.0)
+    try:
+        with open_port(other.port) as wire:
+            said = bytearray(wire.read(1.0))
+            assert RawRepl(wire)._outwait(said)
+    finally:
+        other.close()
 
 
 @pytest.fixture(params=SAYINGS)

@@ -272,6 +272,7 @@ class Frames:
     def _check_ended(self) -> None:
         """Raise when the receiver has ended: the raw prompt is back, or the board starts anew."""
         if any(sign in self.skipped + self.heard for sign in RESTARTED):
+            self.wire.unread(bytes(self.skipped + self.heard))  # whoever knocks next has to know that it starts
             raise LinkBroken("board-restarted", f"The board on {self.wire.name} restarted in the middle of a transfer.", RETRY)
         if not (self.heard.startswith(ENDED) and b"\x04>" in self.heard):
             return
