@@ -29,17 +29,22 @@ _bad = None  # what was wrong with a module that was loaded late
 _low = False  # memory was short when a module was looked for
 _file_stat = (0x8000,) * 10  # S_IFREG; import looks at nothing else
 _order = []  # numbers: the set in use, then those to try after it
-_full = OSError(12, "out of memory")  # made while there is memory for it
+_full = OSError(12)  # made while there is memory for it
 _first = 0  # the active set; the others are listed when it cannot be used
 
 
 def _row(path):
-    """What the index says of a module: its offset (3 bytes), its size (3), the beginning of its SHA-256 (8). None: it is not there."""
+    """What the index says of a module: its offset (3 bytes), its size (3), the beginning of its SHA-256 (8)."""
+    global _low
+    _low = True  # import takes any exception of stat(), MemoryError too, for a module that is not there
     path = b"\0" + path[1:].encode() + b"\0"
     i = _index.find(path)
-    if i >= 0:
-        i += len(path)
-        return _index[i : i + 14]
+    j = i + len(path)
+    path = _index[j : j + 14]
+    _low = False
+    if i < 0:
+        raise OSError(2)
+    return path
 
 
 class _Pack:
@@ -51,12 +56,7 @@ class _Pack:
     umount = mount
 
     def stat(path):
-        global _low
-        _low = True  # import takes any exception here, MemoryError too, for a module that is not there
-        r = _row(path)
-        _low = False
-        if not r:
-            raise OSError(2)
+        _row(path)
         return _file_stat
 
     def open(path, _):
@@ -88,8 +88,10 @@ def _import(name):
                 if sha256(_index).digest()[:6].hex() != __path__[-12:]:
                     raise OSError(5, __path__)
                 __import__(name)
-            except ImportError as e:
-                raise MemoryError if _low else e
+            except ImportError:
+                if _low:
+                    raise MemoryError
+                raise
             finally:
                 uos.umount(_Pack)
                 _file = _index = f.close()
@@ -130,9 +132,10 @@ def _choose(e=None):
             __path__ = path
             INFO = d
             return
-        except MemoryError:
-            raise
         except Exception as x:  # whatever is wrong with this set, an older one may still connect
+            gc.collect()
+            if isinstance(x, MemoryError) and gc.mem_free() < 16384:  # with more it is the file: brackets without end
+                raise x
             e = x
     __path__ = _HOME
 
@@ -186,7 +189,7 @@ def mqtt(**options):
 
 
 def health():
-    return _need("stats").report()
+    return dict(_need("stats").report())
 
 
 def selftest(connect=False):

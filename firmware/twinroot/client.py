@@ -53,10 +53,12 @@ def mqtt(
     k = twinroot.core.connect(timeout)
     try:
         b = _base(robust)
+        over = None, k
         try:
             from . import session
         except ImportError:  # the set before stands in, and its package is of a release whose clients connect by themselves
             session = twinroot.client
+            over = ()
         c = session._kind(b)(client_id or "", "", 8883, user, password, keepalive)
         c.own = not client_id
         c.timeout = timeout
@@ -69,8 +71,5 @@ def mqtt(
         f = twinroot.core._failing()
         f.refused()
         raise f.ours(e) if isinstance(e, (MemoryError, OSError)) else e
-    if session is twinroot.client:
-        c.connect(clean_session)
-    else:
-        c.connect(clean_session, None, k)
+    c.connect(clean_session, *over)
     return c

@@ -19,7 +19,7 @@ import ustruct
 
 import twinroot
 
-from . import clock, errors, guard, seal, sets, slots, stats
+from . import check, clock, errors, guard, seal, sets, slots, stats
 
 MAGIC = b"TWSET1\n"
 _LIMIT = 8192  # bytes of manifest
@@ -85,7 +85,7 @@ class Update:
                 raise e
             if isinstance(e, MemoryError):
                 raise errors.make("memory", e, None, None, "update")
-            raise errors.make("set", repr(e), None, None, "update refused")
+            raise _no(repr(e))
 
     def _feed(self, data):
         if self.man is None:
@@ -163,8 +163,6 @@ class Update:
                 pass
 
     def _begin(self):
-        from . import check
-
         name, self.left, digest = self.man["files"][self.i]
         self.at = name if name[0] == "/" else sets.path(self.number) + name
         self.h = uhashlib.sha256()
@@ -203,8 +201,6 @@ class Update:
         with open(q + "set.new", "wb") as f:
             f.write(seal.seal(ujson.dumps(new).encode()))
         uos.rename(q + "set.new", q + "set.json")
-        from . import check
-
         if check.bad(self.number)[0]:
             raise _no("written wrongly")
         if stats.data().pop("trial", None):  # of another set that had this number
@@ -215,12 +211,10 @@ class Update:
 
 def _copy(a, b):
     with open(a, "rb") as f, open(b, "wb") as g:
-        buf = bytearray(128)
-        while True:
-            n = f.readinto(buf)
-            if not n:
-                return
-            g.write(memoryview(buf)[:n])
+        d = b"."
+        while d:
+            d = f.read(128)
+            g.write(d)
 
 
 def _remove(path):

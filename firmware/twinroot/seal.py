@@ -19,16 +19,26 @@ def seal(text):
     return text[:-1] + _SUM + _digest(text[:-1])[:16].encode() + b'"}'
 
 
+def parsed(n):
+    """(text, content) of the set.json of the set `n`. An exception when it is none."""
+    with open(sets.path(n) + "set.json", "rb") as f:
+        long = f.seek(0, 2) > _LONGEST
+        f.seek(0)
+        t = b"" if long else f.read()  # with a number that many bytes would be laid out first
+    if t.count(b"[") + t.count(b"{") > 500:  # brackets without end would fill the heap
+        raise ValueError
+    return t, ujson.loads(t)
+
+
 def whole(n):
     """True when set.json of the set `n` and its own files are what was committed. (Its package: the loader.)"""
-    p = sets.path(n)
     try:
-        with open(p + "set.json", "rb") as f:
-            t = f.read(_LONGEST)
+        t, d = parsed(n)
+        p = sets.path(n)
         i = t.rfind(_SUM)
         if i > 0 and seal(t[:i] + b"}") != t:
             return False
-        files = ujson.loads(t)["files"]
+        files = d["files"]
         for name in files:
             if name[0] != "/":
                 with open(p + name, "rb") as f:

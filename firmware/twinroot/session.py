@@ -114,7 +114,7 @@ def _kind(base):
 
                     e = classify.ended(e, k or self.link)
                 except Exception:  # not even what would explain it fits, or an older package stands in
-                    e = OSError(12, "out of memory")
+                    e = OSError(12)
             return e
 
         def set_callback(self, f):

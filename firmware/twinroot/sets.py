@@ -1,6 +1,5 @@
 """The sets in `/trust`: what is in one, and how its files are replaced. Which is active, and its trial: slots.py."""
 
-import ujson
 import uos
 
 import twinroot
@@ -17,8 +16,9 @@ def read(n):
     try:
         d = n == twinroot.SET and getattr(twinroot, "INFO", None)  # a loader of before has none
         if not d:
-            with open(path(n) + "set.json") as f:
-                d = ujson.load(f)
+            from . import seal
+
+            d = seal.parsed(n)[1]
             d.pop("files", None)
         d["routes"][0]["name"]
         return d

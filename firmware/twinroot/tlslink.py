@@ -17,7 +17,7 @@ import twinroot
 _ETIMEDOUT = const(110)
 _SHORT = const(8)  # bytes of a digest by which a root is told from the others of its route
 
-# [route, its context, the beginning of each root's SHA-256]. A context serves every connection of its route. It is kept while there is
+# Route, its context, the beginning of each root's SHA-256. A context serves every connection of its route. It is kept while there is
 # none, for others would take apart the 3 KB in one piece that the next one needs.
 _kept = None
 
@@ -102,7 +102,7 @@ class Link:
         self.wire.s.close()
 
 
-def der(path, label):
+def der(path, label=b"CERTIFICATE"):
     """DER of the first block in the file whose label ends with `label` ("CERTIFICATE", "PRIVATE KEY"). ValueError
     when there is none. Decoded line by line: the file is larger than its DER, and never in memory as a whole."""
     d = None
@@ -137,26 +137,26 @@ def open(route, info, path, ms):
         return 0
 
     try:
-        k = _kept
-        if not k or k[0] is not route:
-            k = _kept = None
+        if not _kept or _kept[0] is not route:
+            _kept = None
             gc.collect()
-            k = [route, tls.SSLContext(tls.PROTOCOL_TLS_CLIENT), b""]
-            k[1].verify_mode = tls.CERT_REQUIRED
+            c = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+            c.verify_mode = tls.CERT_REQUIRED
+            a = b""
             for n in route["roots"]:
-                d = der(path + n + ".pem", b"CERTIFICATE")
-                k[2] += uhashlib.sha256(d).digest()[:_SHORT]
-                k[1].load_verify_locations(d)
+                d = der(path + n + ".pem")
+                a += uhashlib.sha256(d).digest()[:_SHORT]
+                c.load_verify_locations(d)
                 d = None
-                gc.collect()
             if info.get("cert"):
-                k[1].load_cert_chain(der(path + info["cert"], b"CERTIFICATE"), der(path + info["key"], b"PRIVATE KEY"))
+                c.load_cert_chain(der(path + info["cert"]), der(path + info["key"], b"PRIVATE KEY"))
                 if "chain" in info:
                     from . import chain
 
-                    chain.add(k[1], path, info)
-            _kept = k
-        k[1].verify_callback = show
+                    chain.add(c, path, info)
+            _kept = route, c, a
+        _, c, a = _kept
+        c.verify_callback = show
         gc.collect()
         wire = True  # from here on it is not about our files
         at = host, port = route["host"], route["port"]
@@ -169,12 +169,11 @@ def open(route, info, path, ms):
         s.connect(usocket.getaddrinfo(*at)[0][-1])
         s.setblocking(False)
         wire = Wire(s, ms)
-        sock = k[1].wrap_socket(wire, server_hostname=host)
+        sock = c.wrap_socket(wire, server_hostname=host)
         wire.end = None
-        r = route["roots"]
-        i = k[2].find(seen[0]) if seen else 1 - len(r)
-        link = Link(sock, wire, route["name"], r[i // _SHORT] if i >= 0 else None)
-        k[1].verify_callback = None  # it would be kept, and what it has seen
+        i = a.find(seen[0]) if seen else _SHORT - len(a)  # of one root alone it is known
+        link = Link(sock, wire, route["name"], route["roots"][i // _SHORT] if i >= 0 else None)
+        c.verify_callback = None  # it would be kept, and what it has seen
         return link
     except Exception as e:
         from . import classify

@@ -179,16 +179,15 @@ def test_set(tmp_path: Path) -> None:
         text = tree["/trust/2/set.json"]
         files = range(text.index(b'"files"'), text.index(b'"format"'))  # hashes are most of it, and no less dangerous one by one
         bent = [d for d in flips(text, r, 150) if len(d) < len(text) or next(i for i in range(len(d)) if d[i] != text[i]) not in files]
-        return [("2/set.json", data) for data in (*bent[:50], *(d for d in ODD if len(d) < 1000))]
+        wrong = r.sample(types(json.loads(text)), 40)
+        return [("2/set.json", data) for data in (*bent[:50], *wrong, *ODD, b"[" * 60_000, text[:-1] + b" " * 60_000 + b"}")]
 
     cases, out = run(tmp_path, choose)
     judge(cases, out, 3)
     assert {row[2] for row in out} == {1, 2}
 
 
-@pytest.mark.parametrize(
-    "health", [None, b"", b'{"v":1,"proven":0,"last":"ats","since":0,"routes":{},"roots":{}}', PROVEN_1["/trust/health.json"]]
-)
+@pytest.mark.parametrize("health", [None, b"{}", PROVEN_1["/trust/health.json"]])
 def test_what_was_proven_once_is_never_rolled_back(tmp_path: Path, health: bytes | None) -> None:
     """Its counters are lost, or name another set; then its server falls silent for hours, and that of the set before does not."""
     world = World(tmp_path)

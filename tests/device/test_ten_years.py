@@ -1,8 +1,8 @@
 """Ten years of a device, on the virtual board with an accelerated clock: real handshakes, with certificates of the day. Every 60 days the
 servers renew theirs, under other chains (RSA, ECC, new intermediates, cross-signs); the legacy endpoint is switched off in the third year;
 two sets come over the air and exchange roots, the second of which the servers need in the ninth; Wi-Fi goes for seconds or days; the board
-restarts all the time. Never unreachable for longer than the outage and five minutes; flash writes within budget; heap flat. Here a restart forgets the package and
-loads it again in the same interpreter: what it leaves behind would add up."""
+restarts all the time. Never unreachable for longer than the outage and five minutes; flash writes within budget; heap flat. A restart
+forgets the package and loads it again, here in the same interpreter: what it leaves behind would add up."""
 
 from __future__ import annotations
 
@@ -138,7 +138,8 @@ for i in range(RESTARTS):
     gc.collect()
     heap[i] = gc.mem_alloc()
     utime.ms = max(utime.ms, end)
-print(json.dumps({"worst": worst, "routes": routes, "set": version, "heap": [[h for h, f in zip(heap, failed) if f == k] for k in (0, 1)], "writes": writes[2], "passes": passes}))
+heap = [[h for h, f in zip(heap, failed) if f == k] for k in (0, 1)]
+print(json.dumps({"worst": worst, "routes": routes, "set": version, "heap": heap, "writes": writes[2], "passes": passes}))
 """
 
 
