@@ -19,9 +19,9 @@ from provisioning.errors import InputError, Interrupted, StationError, TwinrootE
 # `twinroot --help` costs no import of theirs. The file of `jdk-policy` is jdk_policy.py.
 COMMANDS = {
     "demo": "The whole product without hardware: virtual board, stand-in cloud, failover.",
-    "init": "A product to start from, with a CA for the bench and identities.",
     "boards": "Board types: list, show one, print the JSON Schemas.",
     "check": "Check a product file and everything it names; writes nothing.",
+    "init": "A product to start from, with a CA for the bench and identities.",
     "identity": "Keys, requests and certificates of devices, made on this host.",
     "render": "Write the exact files that a board would get into a folder.",
     "flash": "Blank board to PASS: firmware, file system, first report.",
