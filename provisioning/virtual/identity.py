@@ -36,4 +36,4 @@ class Identity:
 
     def save(self) -> None:
         content = json.dumps({"mac": self.mac, "serial": self.serial, "port": self.port}) + "\n"
-        files.replace(self.file, content.encode(), durable=False)
+        files.replace(self.file, content.encode(), 0o600, durable=False)

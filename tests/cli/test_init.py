@@ -16,7 +16,7 @@ from provisioning import starter
 from provisioning.cli import demo
 from provisioning.cli._invoked import name
 from provisioning.cli.main import run
-from provisioning.link.port import REHEARSED
+from provisioning.link.named import REHEARSED
 from provisioning.resources import folder
 from provisioning.trust import edit
 from provisioning.virtual import VirtualBoard

@@ -14,7 +14,7 @@ import pytest
 from provisioning import starter
 from provisioning.cli.main import run
 from provisioning.ledger.store import Ledger
-from provisioning.link.port import REHEARSED
+from provisioning.link.named import REHEARSED
 from provisioning.resources import folder
 from provisioning.trust import edit
 from provisioning.virtual import VirtualBoard
