@@ -37,7 +37,7 @@ LIMITS = {
     "mpy_failure": 5200,
     "mpy_total": 31300,
     "heap_import": 9 * 1024,
-    "heap_core": 21000,
+    "heap_core": 20900,
     "heap_set": 3000,
     "heap_connected": 22600,
     "heap_peak": 4096,

@@ -211,10 +211,8 @@ class Update:
 
 def _copy(a, b):
     with open(a, "rb") as f, open(b, "wb") as g:
-        d = b"."
-        while d:
-            d = f.read(128)
-            g.write(d)
+        while g.write(f.read(128)):
+            pass
 
 
 def _remove(path):

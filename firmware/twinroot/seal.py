@@ -22,9 +22,10 @@ def seal(text):
 def parsed(n):
     """(text, content) of the set.json of the set `n`. An exception when it is none."""
     with open(sets.path(n) + "set.json", "rb") as f:
-        long = f.seek(0, 2) > _LONGEST
+        if f.seek(0, 2) > _LONGEST:
+            raise ValueError
         f.seek(0)
-        t = b"" if long else f.read()  # with a number that many bytes would be laid out first
+        t = f.read()  # with a number that many bytes would be laid out first
     if t.count(b"[") + t.count(b"{") > 500:  # brackets without end would fill the heap
         raise ValueError
     return t, ujson.loads(t)
