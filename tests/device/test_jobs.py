@@ -36,6 +36,7 @@ for i in range(8):
             client.wait_msg()
     except OSError as e:
         kinds.append(getattr(e, "kind", "lost"))
+        twinroot.fallback.wait = lambda *_: 0  # the back-off is not this suite's
         twinroot.core._next = None
         continue
     if "end" in seen:
