@@ -176,7 +176,9 @@ def test_a_board_from_the_factory_to_the_field_and_back(tmp_path: Path) -> None:
     told = line.stories(board.mac) + bench.stories(board.mac)
     written = field.stories(board.mac)
     noted = [(row["kind"], row["job"]) for row in written]
-    assert set(noted) == {(kind, job) for kind in ("intent", "outcome") for job in ("update", "rollback")}, "what is written is noted"
+    assert set(noted) == {(kind, job) for kind in ("intent", "outcome") for job in ("update", "rollback", "rescue")}, (
+        "what is written is noted"
+    )
     assert {row["device"] for row in told if "device" in row} == {"ws-0001"}
     assert len({row["certificate_sha256"] for row in told if "certificate_sha256" in row}) == 1
     assert [row["outcome"] for row in told if row["kind"] == "outcome"] == ["pass"] * 4
