@@ -12,6 +12,8 @@ ledger counts as away. Until the turn comes nothing is sent, so there it is the 
 
 from __future__ import annotations
 
+import os
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -20,7 +22,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import URL, Connection, Engine
 
 from provisioning.ledger.location import Location
 
@@ -43,6 +45,8 @@ _VERDICTS = {
     "25P03": AWAY,  # ended for being idle
 }
 
+_HERE = re.compile(r"127(\.[0-9]{1,3}){3}|[/@].*")
+
 _BEGIN = sa.text(
     "SELECT set_config('lock_timeout', :lock, true), set_config('idle_in_transaction_session_timeout', :idle, true), "
     "set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') = 'off' THEN 'on' "
@@ -60,6 +64,21 @@ _CONNECT = {
 }
 
 
+def arguments(url: URL) -> dict[str, Any]:
+    """What the driver is told beside the URL. libpq by itself takes any server, with TLS or without: one that is not on this computer
+    has to prove who it is, unless the URL or PGSSLMODE says otherwise."""
+    made: dict[str, Any] = {**_CONNECT, "sslmode": os.environ.get("PGSSLMODE") or ("prefer" if _is_here(url) else "verify-full")}
+    # Prepared statements belong to a session, and behind a pooler the next transaction may have another one.
+    return {name: value for name, value in made.items() if name not in url.query} | {"prepare_threshold": None}
+
+
+def _is_here(url: URL) -> bool:
+    """Whether every server that the URL names is this computer: by its loopback interface, or a socket in the file system."""
+    named = url.query.get("host", url.host or os.environ.get("PGHOST", ""))
+    hosts = (named if isinstance(named, str) else ",".join(named)).split(",")
+    return all(host in ("", "localhost", "::1") or _HERE.fullmatch(host) for host in hosts)
+
+
 class Server:
     """A PostgreSQL database as the ledger's store."""
 
@@ -71,11 +90,13 @@ class Server:
 
     def engine(self, location: Location) -> Engine:
         """One connection, kept between transactions. Raises ImportError without the driver."""
-        arguments = {name: value for name, value in _CONNECT.items() if name not in location.url.query}
-        # Prepared statements belong to a session, and behind a pooler the next transaction may have another one.
-        arguments["prepare_threshold"] = None
         engine = sa.create_engine(
-            location.url, isolation_level="READ COMMITTED", pool_size=1, max_overflow=2, connect_args=arguments, hide_parameters=True
+            location.url,
+            isolation_level="READ COMMITTED",
+            pool_size=1,
+            max_overflow=2,
+            connect_args=arguments(location.url),
+            hide_parameters=True,
         )
 
         @event.listens_for(engine, "do_connect")

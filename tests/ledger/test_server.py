@@ -20,6 +20,7 @@ from provisioning.errors import InputError, StationError, TwinrootError
 from provisioning.ledger import claims
 from provisioning.ledger import server as store
 from provisioning.ledger.entry import CLAIM, Entry
+from provisioning.ledger.location import locate
 from provisioning.ledger.patience import Patience
 from provisioning.ledger.store import Ledger, insert
 from provisioning.ledger.verify import verify
@@ -313,6 +314,27 @@ def test_the_password_shows_nowhere(
 def test_show_names_the_ledger_without_it(server: postgres.Server, plant: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert twinroot(["ledger", "show", "--json", "--ledger", server.url(plant, "station1")]) == 0
     assert json.loads(capsys.readouterr().out)["ledger"] == f"postgresql://station1:***@127.0.0.1:{server.port}/{plant}"
+
+
+@pytest.mark.parametrize(
+    ("url", "mode"),
+    [
+        ("postgresql://u@127.0.0.1/x", "prefer"),
+        ("postgresql://u@localhost:5433/x", "prefer"),
+        ("postgresql:///x", "prefer"),
+        ("postgresql:///x?host=/run/postgresql", "prefer"),
+        ("postgresql://u@db.plant.example/x", "verify-full"),
+        ("postgresql://u@10.0.0.7/x", "verify-full"),
+        ("postgresql:///x?host=localhost,db2.plant.example", "verify-full"),
+        ("postgresql:///x?host=localhost&host=db2.plant.example", "verify-full"),
+        ("postgresql://u@127.0.0.1.example/x", "verify-full"),
+        ("postgresql://u@db.plant.example/x?sslmode=require", None),
+    ],
+)
+def test_a_server_elsewhere_proves_who_it_is(url: str, mode: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PGSSLMODE", raising=False)
+    monkeypatch.delenv("PGHOST", raising=False)
+    assert store.arguments(locate(url).url).get("sslmode") == mode
 
 
 # From one store to another.

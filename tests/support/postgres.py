@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -28,6 +29,19 @@ def binaries() -> Path | None:
     found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: float(folder.parent.name), reverse=True)
     found += [Path(prefix) / "bin" for prefix in ("/opt/homebrew/opt/postgresql", "/usr/local/pgsql")]
     return next((folder for folder in found if (folder / "postgres").exists() and (folder / "initdb").exists()), None)
+
+
+class ServerEnded(Exception):
+    """The server did not start; its log."""
+
+
+def _free_port() -> int:
+    """A port below those that systems give to outgoing connections, one of which might take it while the server is stopped."""
+    while True:
+        port = random.SystemRandom().randrange(15000, 32000)
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
 
 
 class Server:
@@ -64,15 +78,19 @@ class Server:
             "UTF8",
             "--locale=C",
         )
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        (self._data / "postgresql.auto.conf").write_text(
-            f"listen_addresses = '127.0.0.1'\nport = {self.port}\nunix_socket_directories = ''\nfsync = off\nshared_buffers = 16MB\n"
-            "max_connections = 120\nautovacuum = off\n"
-        )
         self._process: subprocess.Popen[bytes] | None = None
-        self.start()
+        for _ in range(5):
+            self.port = _free_port()
+            (self._data / "postgresql.auto.conf").write_text(
+                f"listen_addresses = '127.0.0.1'\nport = {self.port}\nunix_socket_directories = ''\nfsync = off\nshared_buffers = 16MB\n"
+                "max_connections = 120\nautovacuum = off\n"
+            )
+            try:
+                self.start()
+                return
+            except ServerEnded as error:  # somebody took the port meanwhile
+                self._process, why = None, error
+        raise why
 
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run([self._bin / program, *arguments], check=True, capture_output=True, cwd=self.folder, **self._user)  # type: ignore[call-overload]
@@ -85,7 +103,8 @@ class Server:
             )  # type: ignore[call-overload]
         until = time.monotonic() + 60
         while not self._answers():
-            assert self._process.poll() is None and time.monotonic() < until, (self.folder / "log").read_text()[-2000:]
+            if self._process.poll() is not None or time.monotonic() > until:
+                raise ServerEnded((self.folder / "log").read_text()[-2000:])
             time.sleep(0.02)
 
     def _answers(self) -> bool:
