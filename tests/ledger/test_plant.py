@@ -181,7 +181,8 @@ def test_four_stations_a_shift(server: postgres.Server) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_four_stations_a_day(server: postgres.Server, capsys: pytest.CaptureFixture[str]) -> None:
-    """8 slots each, 2,000 boards; outages long enough that silence is seen, hung up and told."""
-    figures = shift(server, 8, 2000, 1.0, restart=5.0, cut=30.0)
+    """8 slots each, 2,000 boards; outages long enough that silence is seen, hung up and told. A board takes ten seconds: with less it is
+    a trial of this computer's processors."""
+    figures = shift(server, 8, 2000, 10.0, restart=5.0, cut=30.0)
     with capsys.disabled():
         print(f"\n{figures}")
