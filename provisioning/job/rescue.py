@@ -19,7 +19,7 @@ from provisioning.job.report import Report
 from provisioning.job.running import reported
 from provisioning.link import answers, follow, grip
 from provisioning.link.events import Listener, silent
-from provisioning.link.meaning import checked
+from provisioning.link.meaning import checked, understood
 from provisioning.link.named import resolve
 from provisioning.link.repl import RawRepl
 from provisioning.link.wire import Wire
@@ -32,7 +32,6 @@ _PATIENCE = 6.0  # seconds that the prompt is asked for before the loader is
 _BOOT = 4.0  # seconds of control-C after a reset; a board that needs longer to boot is reached through its loader
 _PROOF = 30.0  # seconds from the restart to a prompt that nobody asked for
 _LOST = 0.5  # seconds for the prompt of a board whose own USB port has just come back
-_IDENTITY_SHAPE = [str]
 _IDENTITY = "[__import__('umachine').unique_id().hex(),__import__('sys').implementation._machine]"
 _PROMPT = b">>> "
 _RESTART = "import umachine\numachine.reset()"  # a watchdog, a mount and a rate that were left do not outlive a reset of the chip
@@ -97,7 +96,7 @@ class _Rescue:
         self.report.transport = "prompt"
         with self.report.step("look"):
             left = grip.settle(repl, _BOOT)
-            uid, machine = checked(repl.value(_IDENTITY), _IDENTITY_SHAPE, repl.wire.name)
+            uid, machine = _identity(repl)
             self.report.mac, self.report.chip = mac_text(uid), chip_of(machine)
             files = PromptFiles(repl)
             found = programs.programs(files)
@@ -188,6 +187,13 @@ def restore(port: str | None, folder: Path, board: str | None = None, events: Li
     return report
 
 
+def _identity(repl: RawRepl) -> tuple[str, str]:
+    """Unique id and machine of the board at the prompt. Raises BoardError."""
+    with understood(repl.wire.name):
+        uid, machine = checked(repl.value(_IDENTITY), [str], repl.wire.name)
+        return uid, machine
+
+
 @contextmanager
 def _files(line: Line, report: Report) -> Iterator[Files]:
     """The board's files by its prompt, else through its loader; its program is started again at the end."""
@@ -197,7 +203,7 @@ def _files(line: Line, report: Report) -> Iterator[Files]:
             with report.step("connect"):
                 repl.enter(_PATIENCE, make_up=False, boot=_BOOT)
                 grip.settle(repl, _BOOT)
-                uid, machine = checked(repl.value(_IDENTITY), _IDENTITY_SHAPE, repl.wire.name)
+                uid, machine = _identity(repl)
         except BoardError as error:
             report.note(f"{error.message} Its files are reached through the ROM loader.")
             with _loader(line, wire, report, error) as held:

@@ -9,15 +9,15 @@ from typing import Any
 from provisioning.errors import BoardError
 
 _HINT = "Run it again; if it repeats, write the product to the board anew: `twinroot update PRODUCT.yaml`."
-# A shape: a type or several of them, [shape] for a list of any length, (shape, …) for a list or tuple of that length, {key: shape} for a
-# dict that has at least these keys.
+# A shape: a type or several of them, [shape] for a list or tuple of any length, (shape, …) for one of that length, {key: shape} for a dict
+# that has at least these keys.
 Shape = Any
 
 
 def fits(value: Any, shape: Shape) -> bool:
     """Whether `value` has the shape. A truth value is no number."""
     if isinstance(shape, list):
-        return isinstance(value, list) and all(fits(each, shape[0]) for each in value)
+        return isinstance(value, (list, tuple)) and all(fits(each, shape[0]) for each in value)
     if isinstance(shape, tuple) and not all(isinstance(each, type) for each in shape):
         return isinstance(value, (list, tuple)) and len(value) == len(shape) and all(map(fits, value, shape))
     if isinstance(shape, dict):
