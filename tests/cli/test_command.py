@@ -106,7 +106,7 @@ def test_a_job_that_never_began_is_a_whole_report_with_json(command: str) -> Non
     assert report["written"] == []
 
 
-@pytest.mark.parametrize(("arguments", "names"), [([], "demo, init, boards, check"), (["trust"], "check, list, probe")])
+@pytest.mark.parametrize(("arguments", "names"), [([], "demo, boards, check"), (["trust"], "check, list, probe")])
 def test_no_command_names_those_that_there_are(arguments: list[str], names: str) -> None:
     run = twinroot(*arguments)
     assert (run.returncode, run.stdout) == (2, "")

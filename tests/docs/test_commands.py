@@ -41,6 +41,7 @@ ELSEWHERE = {
     r"twinroot flash PRODUCT --port PORT --(burn-)?efuses": "tests/flash/test_security.py",
     r"twinroot sign (new-key|set|rotate|job)": "tests/device/test_sign.py, with a passphrase",
     r"twinroot render product.yaml --device ID --out DIR": "the same with a device, in examples/weather-station/README.md",
+    r"twinroot ledger (seal |verify --seals)": "tests/ledger; a seal is signed with a passphrase",
     r"twinroot rescue ": "tests/rescue; a board that is held",
     r"twinroot flash product.yaml --port auto --device ws-0001 --new-identity": "tests/flash/test_again.py",
 }
