@@ -1,4 +1,4 @@
-"""A running QEMU: its command line, its serial port as a socket pair, its end. It ends with this process, however that ends."""
+"""A running QEMU: its command line, its serial port as a pair of sockets, its end. It ends with this process, however that ends."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Emulation:
         self._said = bytearray()
         self._waiting = bytearray()
         self.dropped = 0
-        self._serial, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._serial, theirs = _pair()
         serial = ["-chardev", f"socket,id=uart0,fd={theirs.fileno()}", "-serial", "chardev:uart0"]
         try:
             self._process = subprocess.Popen(
@@ -158,6 +158,20 @@ class Emulation:
         self._serial.close()
         if self._process.stdout is not None:
             self._process.stdout.close()
+
+
+def _pair() -> tuple[socket.socket, socket.socket]:
+    """Two ends of a TCP connection. QEMU sends each byte by itself, and drops what is not taken at once: in a pair of Unix sockets each
+    byte takes a buffer of its own, and after some 280 of them bytes were lost when this process was not quick enough."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ours = socket.create_connection(server.getsockname())
+        theirs, address = server.accept()
+        while address != ours.getsockname():  # somebody else was there first
+            theirs.close()
+            theirs, address = server.accept()
+    for end in (ours, theirs):
+        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return ours, theirs
 
 
 def _die_with(parent: int) -> None:
