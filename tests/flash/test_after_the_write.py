@@ -81,13 +81,15 @@ def test_a_board_that_reports_another_product(
 
 # esptool itself, with one bit of its flasher turned over: the chip takes it, starts it, and hears nothing any more.
 BROKEN_STUB = """
-import esptool, esptool.loader as loader
+import sys, esptool.loader as loader
+from provisioning.flash import tool
 made = loader.StubFlasher.__init__
 def broken(self, *arguments, **options):
     made(self, *arguments, **options)
     self.text = self.text[:100] + bytes([self.text[100] ^ 1]) + self.text[101:]
 loader.StubFlasher.__init__ = broken
-esptool._main()
+tool.prepare()
+tool._run(sys.argv[1:])
 """
 
 
