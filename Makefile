@@ -5,7 +5,8 @@ BIN    := $(VENV)/bin
 # What the demo needs is installed alone, so that the first look at the product is not paid for by the test tools.
 DEMO   := $(VENV)/.installed-virtual
 STAMP  := $(VENV)/.installed-dev
-WORKERS ?= auto
+# Tests mostly wait, for wires that take their time and for patience that ends: twice as many of them as processors run at once.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
 .PHONY: demo test test-long check lint silicon bench bench-link bench-flash conformance footprint clean
 .DEFAULT_GOAL := demo

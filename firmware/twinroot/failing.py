@@ -80,6 +80,10 @@ def refused():
     core._link = None
 
 
+def _pause(p):
+    return int(1000 * fallback.wait(p.fails, uos.urandom(1)[0] / 255, p.n))
+
+
 def back_off():
     """No pass begins before `core._next`. Attempts have a budget, too: however often a server lets us in, and out again, there are
     BURST of them together and then one in EACH_S."""
@@ -91,7 +95,7 @@ def back_off():
         owed = 0
     owed += fallback.EACH_S * 1000
     _spent = ticks_add(now, owed)
-    ms = max(int(1000 * fallback.wait(p.fails, uos.urandom(1)[0] / 255)), owed - fallback.BURST * fallback.EACH_S * 1000)
+    ms = max(_pause(p), owed - fallback.BURST * fallback.EACH_S * 1000)
     core._next = ticks_add(now, ms)
     stats.data()["fails"] = [twinroot.SET, p.fails, p.quiet or 0]
     matters = not _told and p.fails <= _KEEP
@@ -109,4 +113,4 @@ def resume():
         p.quiet = f[2] or None
         if core._own:
             p.fails = f[1]
-            core._next = ticks_add(ticks_ms(), int(1000 * fallback.wait(p.fails, uos.urandom(1)[0] / 255)))
+            core._next = ticks_add(ticks_ms(), _pause(p))

@@ -10,7 +10,7 @@ first failure.
 CONFIRM = 2  # handshakes that must agree before a route is left
 QUIET_S = 60  # how long a route is silent before another is tried
 BASE_S = 1  # first back-off
-CAP_S = 200  # longest back-off: with the time-outs of two silent routes, less than five minutes
+CAP_S = 200  # longest back-off of two routes: with the time-outs of both, 40 s each, less than five minutes; each further route shortens it
 EACH_S = 150  # what an attempt takes from the budget: 576 a day
 BURST = 20  # attempts that may come together
 
@@ -50,8 +50,8 @@ def _opens(p, j):
     return len(s) == p.n and s[j] > s[p.last]
 
 
-def wait(fails, rnd):
-    """Seconds until the next pass after `fails` in a row; `rnd` in 0..1 spreads a fleet over a quarter of the interval."""
+def wait(fails, rnd, n=2):
+    """Seconds until the next pass over `n` routes after `fails` in a row; `rnd` in 0..1 spreads a fleet over a quarter of the interval."""
     if not fails:
         return 0
-    return min(CAP_S, BASE_S << min(fails - 1, 10)) * (3 + rnd) / 4
+    return min(max(40, CAP_S - 40 * max(0, n - 2)), BASE_S << min(fails - 1, 10)) * (3 + rnd) / 4

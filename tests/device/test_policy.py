@@ -10,7 +10,7 @@ from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -225,7 +225,7 @@ class Device:
                 route = fallback.failed(p, "network")
             else:
                 p.fails += 1
-                self.next = self.now + fallback.wait(p.fails, rnd)
+                self.next = self.now + fallback.wait(p.fails, rnd, p.n)
         if self.online is None:
             self.offline.append((gap, self.now))
 
@@ -244,9 +244,11 @@ def stretches(works: Any, route: int, begin: int, end: int) -> int:
 
 
 @settings(max_examples=60, deadline=None)
+@example(standing=b"\0\1\1", cuts=[(0, 0, 2258), (1, 0, 2298), (2, 0, 2033)], rnd=0.6875)
+@example(standing=b"\0\1\2\2", cuts=[(0, 0, 4000), (1, 0, 4000), (2, 0, 4000), (3, 0, 2033)], rnd=1.0)
 @given(
-    standing=st.lists(st.integers(0, 2), min_size=2, max_size=3).map(bytes),
-    cuts=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 7000), st.integers(1, 4000)), max_size=12),
+    standing=st.lists(st.integers(0, 2), min_size=2, max_size=5).map(bytes),
+    cuts=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 7000), st.integers(1, 4000)), max_size=12),
     rnd=st.floats(0, 1),
 )
 def test_an_adversary_that_silences_any_route_at_any_time(standing: bytes, cuts: list[tuple[int, int, int]], rnd: float) -> None:

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from provisioning.errors import StationError
-from provisioning.virtual.rom import facts
+from provisioning.virtual import facts
 
 ANSWER = json.dumps({"numbers": {"IMAGE_CHIP_ID": 5}, "stubs": {}, "regions": [[0, 16]]})
 
