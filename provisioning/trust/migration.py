@@ -174,6 +174,20 @@ class Fleet:
     failing: Mapping[str, int]  # "route: error" -> devices
 
 
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
+
+
+def _rows(value: Any) -> dict[str, dict[str, Any]]:
+    """Name -> counters, as health() has them of roots and routes. Raises TypeError, ValueError for anything else."""
+    found = dict(value)
+    if not all(isinstance(name, str) and isinstance(row, dict) for name, row in found.items()):
+        raise TypeError("not counters by name")
+    return found
+
+
 def fleet(reports: Iterable[Mapping[str, Any]], wanted: Iterable[str]) -> Fleet:
     """Add up health reports: {"device": id, "health": {...}} or health itself with a "device". Raises InputError for another shape."""
     by_root: dict[str, int] = {}
@@ -184,7 +198,11 @@ def fleet(reports: Iterable[Mapping[str, Any]], wanted: Iterable[str]) -> Fleet:
     for number, report in enumerate(reports, 1):
         try:
             health = report.get("health", report)
-            latest[str(report["device"])] = {"last": health["last"], "roots": dict(health["roots"]), "routes": dict(health["routes"])}
+            latest[str(report["device"])] = {
+                "last": None if health["last"] is None else _text(health["last"]),
+                "roots": _rows(health["roots"]),
+                "routes": _rows(health["routes"]),
+            }
         except (AttributeError, KeyError, TypeError, ValueError) as e:
             raise InputError(
                 "bad-health",

@@ -238,3 +238,18 @@ def test_a_list_for_a_product_fails_for_a_distrusted_root_and_shows_no_other(pro
     assert run(["migrate", "plan", str(product), "--next", "--yes"]) == 0
     assert run(["trust", "list", "--product", str(product), "--on", "2026-07-01", "--fail-within", "1d"]) == 0
     assert run(["trust", "list", "--on", "2026-07-01", "--fail-within", "1d"]) == 0  # nobody's product
+
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=6)
+ANYTHING = st.recursive(LEAVES, lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=6), x, max_size=3), max_leaves=8)
+KEYS = st.sampled_from(["device", "health", "last", "roots", "routes", "good", "err", "x"])
+NEAR = st.recursive(LEAVES, lambda x: st.lists(x, max_size=2) | st.dictionaries(KEYS, x, max_size=6), max_leaves=20)
+
+
+@given(st.lists(ANYTHING | NEAR | st.fixed_dictionaries({"device": NEAR, "last": NEAR, "roots": NEAR, "routes": NEAR}), max_size=4))
+def test_reports_that_are_none(reports: list[object]) -> None:
+    """What devices, brokers and editors make of health reports ends in a sum or in one sentence."""
+    try:
+        migration.fleet(reports, {"AmazonRootCA1"})  # type: ignore[arg-type]
+    except InputError as error:
+        assert error.code == "bad-health"
