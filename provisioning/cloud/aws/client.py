@@ -56,6 +56,27 @@ _SENTENCES: dict[str, tuple[type[TwinrootError], str, str, str]] = {
 }
 
 
+class Answer(dict[str, Any]):
+    """An answer, or a part of one. A field that is asked for and not there is AWS's fault, or a proxy's: StationError."""
+
+    operation = ""
+
+    def __missing__(self, name: str) -> Any:
+        raise _odd(self.operation, f"without {name}")
+
+
+def _answer(value: Any, operation: str) -> Answer:
+    if not isinstance(value, dict):
+        raise _odd(operation, "that is none")
+    found = Answer({name: _answer(each, operation) if isinstance(each, dict) else each for name, each in value.items()})
+    found.operation = operation
+    return found
+
+
+def _odd(operation: str, what: str) -> StationError:
+    return StationError("bad-answer", f"AWS's answer to {operation} is one {what}.", "Run it again; a proxy in between may change answers.")
+
+
 class Aws:
     """One account in one region. `requests` counts what was sent; `sleep` and `clock` are for tests of the pacing."""
 
@@ -79,7 +100,7 @@ class Aws:
             self._pace()
             self.requests += 1
             try:
-                answer: dict[str, Any] = getattr(self._iot, operation)(**arguments)
+                answer: Any = getattr(self._iot, operation)(**arguments)
             except boto.ClientError as e:
                 code = str(e.response.get("Error", {}).get("Code", ""))
                 status = int(e.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
@@ -105,7 +126,7 @@ class Aws:
                     "aws-failed", f"{_action(operation)} failed: {_sentence(e)}.", "Run it again; --debug shows more."
                 ) from e
             else:
-                return answer
+                return _answer(answer, operation)
             self._sleep(min(_MAX_WAIT, _BACKOFF * 2 ** (attempt - 1)) * random.uniform(0.5, 1))
         raise AssertionError("the last attempt returns or raises")
 

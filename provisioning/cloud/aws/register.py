@@ -249,7 +249,7 @@ def _keep(unit: Unit, found: dict[str, Any], wanted: bytes, journal: Journal) ->
 def _write_certificate(unit: Unit, text: str) -> None:
     try:
         unit.certificate.parent.mkdir(parents=True, exist_ok=True)
-        files.replace(unit.certificate, encode("CERTIFICATE", certificates(text.encode())[0]))
+        files.replace(unit.certificate, encode("CERTIFICATE", certificates(str(text).encode())[0]))
     except DerError as e:
         raise StationError("bad-answer", f"AWS answered with a certificate that cannot be read: {e}.", "Run it again.") from e
     except OSError as e:
@@ -283,7 +283,7 @@ def _description(aws: Aws, certificate_id: str) -> dict[str, Any]:
 
 def _key_of(text: str) -> bytes:
     try:
-        return der.certificate(certificates(text.encode())[0]).spki
+        return der.certificate(certificates(str(text).encode())[0]).spki
     except DerError as e:
         raise StationError("bad-answer", f"AWS answered with a certificate that cannot be read: {e}.", "Run it again.") from e
 
