@@ -33,8 +33,10 @@ _SILENT_BOOT = 10.0  # seconds for the end of a boot whose beginning was not hea
 RESET = b"rst:0x"  # the ROM's first word after a reset
 # What a boot says; who knocks at a board that starts may hear no more than its last words, after which slow flash is mounted in silence.
 _BOOTS = re.compile(rb"rst:0x|SPIWP:|clk_drv:|load:0x|entry 0x|MPY: soft reboot")
-_DENSE = 0.003  # seconds between two writes where control-C fills the line
-_AHEAD = 24  # bytes that are written before the line has room for them: its time until the next write
+# Seconds between two control-C where the moment that has to be hit is short. The chip takes what arrives without a break as one interrupt
+# of up to 120 bytes, and ends one at a pause of a byte's time (RXFIFO_FULL_THR and RXFIFO_RX_TIMEOUT in MicroPython's ports/esp32/uart.c):
+# a full line would be one control-C in 10 ms.
+_DENSE = 0.001
 _ANSWER = 5.0  # seconds for what the prompt answers without looking at flash
 _MOST = 1 << 20  # bytes that a program may print
 _KEPT = 4096  # bytes of what the board said
@@ -228,20 +230,14 @@ class RawRepl:
     def storm(self, said: bytearray, seconds: float = 0.5, *, limit: float = _QUIET_BOOT, dense: bool = False) -> bool:
         """Control-C for `seconds`, or until a prompt shows, the next one as soon as the board says something, then a knock.
 
-        The pauses differ, so that not each of them hits the same place of a loop. `dense`: as many as the line carries, where the moment
-        that has to be hit is short: a boot, a wake. A board whose boot loader speaks gets the time of a slow boot, `limit`, unless it
-        starts over and over.
+        The pauses differ, so that not each of them hits the same place of a loop. `dense`: as many as the chip can tell apart, where the
+        moment that has to be hit is short: a boot, a wake. A board whose boot loader speaks gets the time of a slow boot, `limit`, unless
+        it starts over and over.
         """
         started = time.monotonic()
         heard = bytearray()
-        carried = 0
         while time.monotonic() - started < seconds and b">>> " not in heard and heard.count(RESET) < 3:
-            if dense:
-                room = int((time.monotonic() - started) * self.wire.baud / 10) + _AHEAD - carried
-                count = max(1, min(room, RING))
-                carried += count
-            else:
-                count = random.choice((1, 1, 2, 3))
+            count = 1 if dense else random.choice((1, 1, 2, 3))
             self.wire.write(b"\x03" * count)
             heard += self.wire.glance(_DENSE if dense else random.uniform(0.001, 0.025))
             if RESET in heard:
