@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
 from provisioning.errors import StationError
@@ -85,13 +85,20 @@ def _open(spec: str, baud: int, released: bool = False) -> Any:
 def open_port(spec: str | None, wiring: Wiring = USUAL) -> Iterator[Wire]:
     """The port as a Wire, closed on the way out. Raises InputError or StationError (named.py, unopened.py)."""
     spec = spec or default_spec()
-    started = next(iter(entry_points(group=STARTED, name=spec or "")), None)
+    started = _started(spec)
     if started is not None:
         with started.load()() as address, _opened(address, wiring) as wire:
             yield wire
         return
     with _opened(resolve(spec, wiring.usb), wiring) as wire:
         yield wire
+
+
+def _started(spec: str | None) -> EntryPoint | None:
+    """What starts the port that `spec` names. Only a plain word can be one: to look through all that is installed takes a while."""
+    if not spec or not spec.isalpha() or spec == "auto":
+        return None
+    return next(iter(entry_points(group=STARTED, name=spec)), None)
 
 
 @contextmanager
