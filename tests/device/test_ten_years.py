@@ -10,6 +10,7 @@ import datetime as dt
 import json
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -214,27 +215,34 @@ def ten_years(tmp_path: Path, board: Any, epochs: list[int], restarts: int) -> l
     return found
 
 
-def flat(heap: list[int]) -> bool:
-    """Bytes in use after each restart do not grow: 20 of them a restart would be seen in 330. The first fill what stays for good, names and
-    the library's buffers, and an update brings names of its own; what is above the least is what failures have loaded."""
+def growth(heap: list[int]) -> int:
+    """Bytes by which the least that is in use after a restart rises from the second third of an epoch to the last."""
     third = len(heap) // 3
-    early, late = heap[third : 2 * third], heap[2 * third :]
-    return third < 8 or (min(late) - min(early) < 2048 and max(heap) - min(heap) < 20_000)
+    return min(heap[2 * third :]) - min(heap[third : 2 * third]) if third >= 8 else 0
+
+
+def flat(heaps: list[list[int]]) -> bool:
+    """Bytes in use after each restart do not grow: 20 of them a restart would be seen in 330. The first fill what stays for good, names and
+    the library's buffers. A restart that needed no module of a failure has some 7 KB less in use than the others, and a third of an epoch
+    may hold none of these: so half of the epochs decide, in which it is otherwise."""
+    return median(map(growth, heaps)) < 2048 and all(max(heap) - min(heap) < 20_000 for heap in heaps)
 
 
 def test_a_heap_that_grows_is_seen() -> None:
-    assert flat([75_000 + n % 7 * 900 for n in range(330)])
-    assert not flat([75_000 + n % 7 * 900 + 20 * n for n in range(330)])
+    steady = [75_000 + n % 7 * 900 for n in range(330)]
+    assert flat([steady] * 7) and flat([*[steady] * 6, [70_000] * 220 + [77_000] * 110])
+    assert not flat([[used + 20 * n for n, used in enumerate(steady)]] * 7)
 
 
 def judge(found: list[dict[str, Any]]) -> None:
+    heaps = [row.pop("heap") for row in found]
+    for kind in (0, 1):
+        assert flat([of[kind] for of in heaps if of[kind]]), [of[kind] for of in heaps]
     for row in found:
-        heaps = row.pop("heap")
         assert row["worst"] <= 300_000, f"unreachable for {row['worst']} ms beyond the outage"
         assert row["writes"] <= 48 + 8, "what a day may write, and the steps of a new set"
         number = 1 if row["epoch"] < FIRST_SET else 2 if row["epoch"] < SECOND_SET else 3
         assert row["set"] == [number] * 3
-        assert all(flat(heap) for heap in heaps), heaps
     routes = {row["epoch"]: set(row["routes"]) for row in found}
     # Wi-Fi that comes back between two attempts of a pass leads upward, too: for an hour.
     assert all("legacy Old" in r and r <= {"legacy Old", "ats A"} for e, r in routes.items() if e < LEGACY_ENDS)
