@@ -81,6 +81,13 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rom_flash, "ANSWER", 0.3)
 
 
+NEW = {"/data/settings.json": b'{"rate": 6}', "/lib/driver.py": b"VALUE = 8\n" * 500, "/main.py": b"print('mended')\n"}
+
+
+def _old_or_new(found: dict[str, bytes], old: dict[str, bytes]) -> bool:
+    return all(found[path] in (content, NEW.get(path)) for path, content in old.items())
+
+
 @pytest.mark.usefixtures("brief")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("step", [pytest.param(151, id="some"), pytest.param(1, id="every", marks=pytest.mark.long)])
@@ -89,7 +96,6 @@ def test_power_cut_in_a_restore(board: VirtualBoard, tmp_path: Path, step: int) 
     put(board, OWN | {"/main.py": DEAF.encode()})
     old = files_of(board)
     board.snapshot("old")
-    new = {"/data/settings.json": b'{"rate": 6}', "/lib/driver.py": b"VALUE = 8\n" * 500, "/main.py": b"print('mended')\n"}
     cuts = 0
     for operation in count(0, step):
         board.restore("old")
@@ -97,7 +103,7 @@ def test_power_cut_in_a_restore(board: VirtualBoard, tmp_path: Path, step: int) 
         board.cut(operation, seed=operation + 1)
         try:
             with _by_loader(board, tmp_path) as files:
-                copies.restore(files, new, [])
+                copies.restore(files, NEW, [])
         except TwinrootError:
             assert not board.powered
         if board.powered:
@@ -105,12 +111,12 @@ def test_power_cut_in_a_restore(board: VirtualBoard, tmp_path: Path, step: int) 
         cuts += 1
         found = {path: content for path, content in files_of(board).items() if not path.endswith(".new")}
         assert found.keys() == old.keys(), f"after a cut in operation {operation}"
-        assert all(found[path] in (old[path], new.get(path)) for path in old), f"after a cut in operation {operation}"
+        assert _old_or_new(found, old), f"after a cut in operation {operation}"
         board.heal()
         board.power_on()
         with _by_loader(board, tmp_path) as files:
-            copies.restore(files, new, [])
-        assert {**files_of(board)} == {**old, **new}
+            copies.restore(files, NEW, [])
+        assert {**files_of(board)} == {**old, **NEW}
         board.power_off()
     assert cuts > 100 // step
 
@@ -124,7 +130,6 @@ def test_power_cut_in_a_restore_by_the_prompt(board: VirtualBoard, monkeypatch: 
     put(board, OWN | {"/main.py": b"x = 1\n"})
     old = files_of(board)
     board.snapshot("old")
-    new = {"/data/settings.json": b'{"rate": 6}', "/lib/driver.py": b"VALUE = 8\n" * 500, "/main.py": b"print('mended')\n"}
     cuts = 0
     for operation in count(0, step):
         board.restore("old")
@@ -135,7 +140,7 @@ def test_power_cut_in_a_restore_by_the_prompt(board: VirtualBoard, monkeypatch: 
             board.cut(operation, seed=operation + 1)
             repl.enter = _gone  # type: ignore[method-assign]  # nobody waits for it to come back
             try:
-                copies.restore(PromptFiles(repl), new, [])
+                copies.restore(PromptFiles(repl), NEW, [])
             except TwinrootError:
                 assert not board.powered
         if board.powered:
@@ -147,10 +152,10 @@ def test_power_cut_in_a_restore_by_the_prompt(board: VirtualBoard, monkeypatch: 
             repl = RawRepl(wire)
             repl.enter()
             found = {path: PromptFiles(repl).read(path) for path in old}
-            assert all(found[path] in (old[path], new.get(path)) for path in old), f"after a cut in operation {operation}"
-            copies.restore(PromptFiles(repl), new, [])
+            assert _old_or_new(found, old), f"after a cut in operation {operation}"
+            copies.restore(PromptFiles(repl), NEW, [])
         board.power_off()
-        assert files_of(board) == {**old, **new}
+        assert files_of(board) == {**old, **NEW}
     assert cuts > 50 // step, "twenty pages and erases a file"
 
 
