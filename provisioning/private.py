@@ -8,7 +8,7 @@ import os
 import stat
 from pathlib import Path
 
-from provisioning import files
+from provisioning import atomic_files
 
 _FOLDER, _FILE = 0o700, 0o600
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -36,7 +36,7 @@ def read(path: Path) -> bytes:
 def write(path: Path, content: bytes) -> None:
     """`content` as `path`, whole or not at all; two writers at once do no harm. Raises OSError."""
     folder(path.parent)
-    files.replace(path, content, _FILE, durable=False)
+    atomic_files.replace(path, content, _FILE, durable=False)
 
 
 def _me() -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.config.document import shown, wrong
-from provisioning.link.named import REHEARSED
+from provisioning.link.port_names import REHEARSED
 
 BLANK = frozenset({"flash", "station"})  # commands that begin with boards from the chip's factory
 _MOST_BYTES = 256 << 20  # of a product's folder
@@ -71,19 +71,19 @@ def _with_firmware(product: Path, board: str, chip: str, size: int) -> None:
     import hashlib
 
     from provisioning.chips import CHIPS
-    from provisioning.trust import edit
-    from provisioning.virtual import image
+    from provisioning.migration import yaml_edit
+    from provisioning.virtual import boot_image
 
-    content = image.firmware(CHIPS[chip], size)
+    content = boot_image.firmware(CHIPS[chip], size)
     home = product.parent
     (home / "rehearsal.bin").write_bytes(content)
-    named = edit.value_at(product.read_text("utf-8-sig"), ("board",), str(product)) or board
+    named = yaml_edit.value_at(product.read_text("utf-8-sig"), ("board",), str(product)) or board
     (home / "rehearsal-board.yaml").write_text(
         f'extends: "{named}"\n'
         f'firmware: {{file: rehearsal.bin, sha256: "{hashlib.sha256(content).hexdigest()}", version: "1.29.0-stand-in"}}\n',
         encoding="utf-8",
     )
-    edit.change_file(product, {("board",): "./rehearsal-board.yaml"})
+    yaml_edit.change_file(product, {("board",): "./rehearsal-board.yaml"})
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def make(target: Path, *, tests: bool = False) -> Made:
             (target / "tests" / "test_product.py").write_text(_TESTS, encoding="utf-8")
     except OSError as error:
         raise StationError(
-            "cannot-write", f"{shown(target)}: cannot be written: {error.strerror or error}.", "Name another folder, or make room."
+            "cannot-write", f"{shown(target)}: cannot be written: {error.strerror or error}.", "Name another folder, or free some space."
         ) from None
     make_ca(CA_NAME, target / "factory")
     product = load_product(target / PRODUCT)

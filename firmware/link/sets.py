@@ -10,7 +10,7 @@ import ujson
 
 
 def names(folder):
-    """[name, is a folder] of what a folder holds; nothing for what is no folder."""
+    """[name, is a folder] of what a folder holds; nothing for what is not a folder."""
     beat()
     try:
         return [(e[0], e[1] == 0x4000) for e in uos.ilistdir(folder)]

@@ -3,7 +3,7 @@ the number. Numbers are mbedTLS 3 (ssl.h, x509.h, error.h) and errno. What is un
 never changes a route. Loaded with the first failure."""
 
 # Part of a line -> kind. Several lines may come at once and the first row that matches decides: with a wrong clock, or
-# another server's name, "not signed by the trusted CA" is no evidence about a root. 'invalid' is our own file; Usage is
+# another server's name, "not signed by the trusted CA" is not evidence about a root. 'invalid' is our own file; Usage is
 # keyUsage, extendedKeyUsage, nsCertType; the rest of the lines about a certificate are its signature, hash, key.
 _TEXT = "expired clock|future clock|Common hostname|invalid set|CERT_REQUIRED set|certificate trust|Usage trust"
 # ENOMEM, PSA_ERROR_INSUFFICIENT_MEMORY, and PEM, X509, PK, ECP, MD, CIPHER, SSL of mbedTLS: ..._ALLOC_FAILED

@@ -60,7 +60,7 @@ def failed(e, timeout):
             k = trial.other(e, timeout)
             if k:
                 return k
-        except MemoryError:  # no room for a comparison
+        except MemoryError:  # no space for a comparison
             pass
     raise e
 

@@ -54,7 +54,7 @@ def refused():
 
 
 def newest():
-    """The highest version that is no news: of the set in use, of the active one, of those that were rolled back."""
+    """The highest version that is not news: of the set in use, of the active one, of those that were rolled back."""
     v = max(sets.read(twinroot.SET).get("version", 0), refused())
     try:
         return max(v, sets.read(slots.active()).get("version", 0))
@@ -74,7 +74,7 @@ class Update:
         self.i = self.left = 0
 
     def feed(self, data):
-        """SetError when the update is refused, MemoryLow when there is no room for it: feed() it no more then."""
+        """SetError when the update is refused, MemoryLow when there is no space for it: feed() it no more then."""
         try:
             self._feed(data)
         except Exception as e:

@@ -132,7 +132,7 @@ def open(route, info, path, ms):
             if not seen:
                 seen.append(uhashlib.sha256(crt).digest()[:_SHORT])
             seen.append(bytes(crt[:400] if depth else crt))
-        except Exception:  # no room: what is missing is missed when the failure is explained
+        except Exception:  # no space: what is missing is missed when the failure is explained
             pass
         return 0
 

@@ -84,7 +84,7 @@ def named(leaf, host):
 
 
 def kind(seen, host):
-    """ "clock", "hostname" or "trust", in the order of classify: trust is what is left, and what cannot be read is no evidence. `seen`:
+    """ "clock", "hostname" or "trust", in the order of classify: trust is what is left, and what cannot be read is not evidence. `seen`:
     digest of the top certificate, the beginning of each certificate, the leaf whole."""
     if len(seen) < 2:
         return "network"

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from provisioning.bundle.bundle import Kept, build
-from provisioning.bundle.room import check_room
+from provisioning.bundle.space import check_space
 from provisioning.config.device import Device, single_device
 from provisioning.config.product import Product
 from provisioning.config.text_file import is_file
@@ -49,5 +49,5 @@ def _check(product: Product, device: Device) -> str:
         where = ON_ITS_BOARD if certificate else TO_BE_MADE
         if certificate:
             load_certificate(files(product, device)[0])
-    check_room(product, build(product, device, kept=Kept(_ANY) if where != HERE else None))
+    check_space(product, build(product, device, kept=Kept(_ANY) if where != HERE else None))
     return where

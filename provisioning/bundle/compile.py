@@ -12,7 +12,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from provisioning import kept
+from provisioning import result_cache
 from provisioning.bundle.pack import pack
 from provisioning.errors import StationError
 from provisioning.link.minify import without_comments
@@ -73,13 +73,13 @@ def _compiled(modules: dict[str, bytes]) -> dict[str, bytes]:
         return modules
     # Options and naming are in this file's own text.
     named = (part for name, content in modules.items() for part in (name.encode(), content))
-    key = kept.key_of(compiler.read_bytes(), Path(__file__).read_bytes(), *named)
-    found = kept.read(_KEPT, key)
+    key = result_cache.key_of(compiler.read_bytes(), Path(__file__).read_bytes(), *named)
+    found = result_cache.read(_KEPT, key)
     if found is not None:
         return {name: b64decode(content) for name, content in found.items()}
     made = _compile(modules)
     if made is not modules:
-        kept.write(_KEPT, key, {name: b64encode(content).decode() for name, content in made.items()})
+        result_cache.write(_KEPT, key, {name: b64encode(content).decode() for name, content in made.items()})
     return made
 
 

@@ -15,9 +15,9 @@ from provisioning.cli._signing import passphrase_option, signer_of
 from provisioning.errors import BoardError, InputError
 
 if TYPE_CHECKING:
-    from provisioning.identity.signing import Signer
+    from provisioning.ledger.chain_check import ChainCheck
     from provisioning.ledger.store import Ledger
-    from provisioning.ledger.verify import Verdict
+    from provisioning.ota.signed_set import Signer
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -29,7 +29,7 @@ _COMMAND: Decorator = click.option("--command", "program", metavar="COMMAND", he
 
 def checked(
     ledger: Ledger, known: dict[int, str], seals: Path | None = None, public: Path | None = None, anchor_file: Path | None = None
-) -> Verdict:
+) -> ChainCheck:
     """The ledger, held against its anchor (`anchor_file`: another than the one beside it), heads that are `known`, and seals.
 
     Raises InputError.
@@ -37,7 +37,7 @@ def checked(
     from dataclasses import replace
 
     from provisioning.ledger import anchor, seal
-    from provisioning.ledger.verify import verify
+    from provisioning.ledger.chain_check import verify
     from provisioning.pem.public_key import load_public
 
     if (seals is None) != (public is None):
@@ -49,7 +49,7 @@ def checked(
     return replace(verdict, faults=(*verdict.faults, *wrong))
 
 
-def whole(ledger: Ledger) -> Verdict:
+def whole(ledger: Ledger) -> ChainCheck:
     """The same, where nothing may be signed otherwise. Raises BoardError."""
     verdict = checked(ledger, {})
     if not verdict.ok:
@@ -63,7 +63,7 @@ def whole(ledger: Ledger) -> Verdict:
 
 def _signer(key: Path | None, program: str | None, public: Path | None, passphrase_env: str) -> tuple[Signer, dict[str, Any]]:
     """Who signs, and the public numbers that prove it."""
-    from provisioning.identity.signing import KeySigner, public_numbers
+    from provisioning.ota.signed_set import KeySigner, public_numbers
     from provisioning.pem.public_key import load_public
 
     if (key is None) == (program is None) or (program is not None and public is None):
@@ -125,7 +125,7 @@ def record(
     passphrase_env: str,
 ) -> None:
     """The build record of a board as one HTML page, signed where a key is given: what went into it, when, where, by whom."""
-    from provisioning import files
+    from provisioning import atomic_files
     from provisioning.ledger import page
     from provisioning.ledger.store import Ledger
 
@@ -146,7 +146,7 @@ def record(
         if every:
             out.mkdir(parents=True, exist_ok=True)
         for file, text in pages.items():
-            files.replace(file, page.signed(text, *signer) if signer else text.encode())
+            atomic_files.replace(file, page.signed(text, *signer) if signer else text.encode())
     except OSError as error:
         raise InputError("cannot-write", f"{out} cannot be written: {error.strerror}.", "Choose another place with --out.") from None
     emit({"ledger": ledger.location, "files": [str(file) for file in pages], "signed": signer is not None}, f"{len(pages)} in {out}")

@@ -12,10 +12,10 @@ import click
 
 from provisioning.cli._output import emit, mode, say
 from provisioning.errors import InputError
-from provisioning.foreign import one_line
+from provisioning.untrusted_text import one_line
 
 if TYPE_CHECKING:
-    from provisioning.job.many import Row, Watch
+    from provisioning.job.many import PortResult, Watch
     from provisioning.link.events import Event
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -40,7 +40,7 @@ retries_option: Decorator = click.option(
 
 def named(ports: Sequence[str]) -> tuple[str, ...]:
     """The ports that were typed, else the one of the environment (by click itself it would be split at spaces), else none."""
-    from provisioning.link.named import default_spec
+    from provisioning.link.port_names import default_spec
 
     default = default_spec()
     return tuple(ports) or ((default,) if default else ())
@@ -100,7 +100,7 @@ def _line(port: str, event: Event) -> None:
             say(f"{port}:   next: {event.data['hint']}")
 
 
-def finish_all(rows: Sequence[Row], began: float, name: str = "reports") -> int:
+def finish_all(rows: Sequence[PortResult], began: float, name: str = "reports") -> int:
     """Print the result, the rows under `name`; returns the exit code. `began`: time.monotonic() of the start."""
     from provisioning.job.many import exit_code
 
@@ -119,7 +119,7 @@ def finish_all(rows: Sequence[Row], began: float, name: str = "reports") -> int:
     return code
 
 
-def _table(rows: Sequence[Row], result: dict[str, Any]) -> str:
+def _table(rows: Sequence[PortResult], result: dict[str, Any]) -> str:
     lines = []
     for row in rows:
         report = {name: one_line(value) if isinstance(value, str) else value for name, value in row.report.items()}

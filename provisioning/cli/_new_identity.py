@@ -1,4 +1,4 @@
-"""--new-identity, the deliberate way to make a board somebody else than it is: one board, one device, by name."""
+"""--new-identity, the deliberate way to give a board another identity: one board, one device, by name."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from provisioning import foreign
+from provisioning import untrusted_text
 from provisioning.errors import StationError, TwinrootError
 
 
@@ -46,7 +46,7 @@ class OutputLost(StationError):
 def show(line: str) -> None:
     """One line of the result, on standard output. StationError when nobody can receive it (a closed pipe, a full disk)."""
     try:
-        click.echo(foreign.lines(line))
+        click.echo(untrusted_text.lines(line))
     except OSError as error:
         # Python flushes standard output once more at its end, and would then complain in words of its own.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -60,7 +60,7 @@ def show(line: str) -> None:
 def emit(data: Mapping[str, Any], text: str | Callable[[], str] = "") -> None:
     """Print the command's result: `data` as one JSON object with --json, else `text` (a callable is only asked for then)."""
     if mode.json:
-        show(foreign.json_text(json.dumps(data, default=_plain, ensure_ascii=False)))
+        show(untrusted_text.json_text(json.dumps(data, default=_plain, ensure_ascii=False)))
         return
     shown = text if isinstance(text, str) else text()
     if shown:
@@ -91,4 +91,4 @@ def tell(error: TwinrootError) -> None:
 
 def say(line: str = "") -> None:
     """A message for people, on standard error, in every mode."""
-    click.echo(foreign.lines(line), err=True)
+    click.echo(untrusted_text.lines(line), err=True)

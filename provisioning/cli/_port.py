@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from provisioning.cli._output import emit, mode, say
-from provisioning.foreign import one_line
 from provisioning.link.events import Event, Listener
+from provisioning.untrusted_text import one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,7 +87,7 @@ def _details(report: Report) -> list[str]:
     wire = report.wire
     if report.transport and "sent" in wire:  # a flash run that broke off early has not counted yet
         files = f"{len(report.written)} files {'would be ' if report.code == 'dry-run' else ''}written"
-        passed = f"{wire['sent']} bytes out, {wire['received']} in, {wire['turns']} turns, {wire['seconds']:.2f} s"
+        passed = f"{wire['sent']} bytes out, {wire['received']} in, {wire['turns']} direction changes, {wire['seconds']:.2f} s"
         lines.append(f"  {report.transport}: {passed}; {files}")
     return lines
 

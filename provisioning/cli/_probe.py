@@ -12,8 +12,8 @@ from provisioning.errors import BoardError, InputError
 from provisioning.trust import policy
 from provisioning.trust.endpoint import classify
 from provisioning.trust.probe.examine import Examination, examine
+from provisioning.trust.probe.handshake import ClientIdentity, ProbeTarget
 from provisioning.trust.probe.verdict import Verdict, judge
-from provisioning.trust.probe.wire import Identity, Target
 from provisioning.trust.roots import Root, load_pinned, load_roots
 from provisioning.trust.routes import Route
 
@@ -21,20 +21,20 @@ _PORT = 8883
 
 
 @dataclass(frozen=True)
-class Plan:
+class ProbePlan:
     """What is probed: routes with where to find them, the roots to try, the certificate to show."""
 
     routes: tuple[Route, ...]
-    targets: dict[str, Target]  # by route name
+    targets: dict[str, ProbeTarget]  # by route name
     roots: dict[str, Root]
-    identity: Identity | None
+    identity: ClientIdentity | None
     clock: datetime | None
     subject: str
     lab: bool = False
 
 
 @dataclass(frozen=True)
-class Found:
+class ProbeResult:
     data: dict[str, Any]
     text: str
     failure: BoardError | None  # why a device would not connect
@@ -48,7 +48,7 @@ def plan(
     certificate: Path | None,
     key: Path | None,
     clock: str | None,
-) -> Plan:
+) -> ProbePlan:
     """Raises InputError for arguments that do not fit together."""
     at = datetime.combine(policy.day(clock), datetime.min.time(), timezone.utc) if clock else None
     if bool(certificate) != bool(key):
@@ -62,7 +62,7 @@ def plan(
     return _of_host(target, address, identity, more, at)
 
 
-def run(plan: Plan, timeout: float, say: Callable[[str], None]) -> Found:
+def run(plan: ProbePlan, timeout: float, say: Callable[[str], None]) -> ProbeResult:
     """Probe each route, then reckon what a device does with all of them."""
     seen: list[Examination] = []
     for route in plan.routes:
@@ -88,10 +88,10 @@ def run(plan: Plan, timeout: float, say: Callable[[str], None]) -> Found:
     blocks = lab + [_route_text(r, e) for r, e in zip(plan.routes, seen, strict=True)]
     # Without the device's own certificate the server's refusal is expected, and the chain is what was asked about.
     failure = None if verdict.connects or no_certificate else _failure(verdict)
-    return Found(data, "\n\n".join([*blocks, _verdict_text(verdict, no_certificate)]), failure)
+    return ProbeResult(data, "\n\n".join([*blocks, _verdict_text(verdict, no_certificate)]), failure)
 
 
-def _of_product(file: str, device: str | None, identity: Identity | None, more: dict[str, Root], at: datetime | None) -> Plan:
+def _of_product(file: str, device: str | None, identity: ClientIdentity | None, more: dict[str, Root], at: datetime | None) -> ProbePlan:
     from provisioning.config.load import load_product
     from provisioning.config.unit import choose, unit
 
@@ -100,16 +100,16 @@ def _of_product(file: str, device: str | None, identity: Identity | None, more: 
     targets = {}
     for route in product.routes:
         to = addresses.get(f"{route.host}:{route.port}")
-        targets[route.name] = Target(route.host, route.port, _address(to) if to else None)
+        targets[route.name] = ProbeTarget(route.host, route.port, _address(to) if to else None)
     if device and identity is None:
         own = unit(product, choose(product, device)[0])
         identity = _identity(own.certificate, own.key)
-    return Plan(product.routes, targets, {**product.roots, **more}, identity, at, product.name, bool(product.lab_resolve))
+    return ProbePlan(product.routes, targets, {**product.roots, **more}, identity, at, product.name, bool(product.lab_resolve))
 
 
-def _of_host(text: str, address: str | None, identity: Identity | None, more: dict[str, Root], at: datetime | None) -> Plan:
+def _of_host(text: str, address: str | None, identity: ClientIdentity | None, more: dict[str, Root], at: datetime | None) -> ProbePlan:
     host, colon, port = text.rpartition(":")
-    if not colon or "/" in text:  # a URL's colon is no port's: the endpoint grammar says what is wrong with it
+    if not colon or "/" in text:  # a URL's colon is not a port's: the endpoint grammar says what is wrong with it
         host, port = text, str(_PORT)
     found = classify(host)
     if found.cls == "invalid" or not port.isdigit() or not 1 <= int(port) <= 65535:
@@ -118,8 +118,8 @@ def _of_host(text: str, address: str | None, identity: Identity | None, more: di
     roots = {**load_roots(), **more}
     wanted = tuple(more) or found.roots or tuple(roots)
     route = Route(found.cls, found.host, int(port), wanted)
-    return Plan(
-        (route,), {route.name: Target(found.host, int(port), _address(address) if address else None)}, roots, identity, at, found.host
+    return ProbePlan(
+        (route,), {route.name: ProbeTarget(found.host, int(port), _address(address) if address else None)}, roots, identity, at, found.host
     )
 
 
@@ -139,7 +139,7 @@ def _root(file: Path) -> Root:
     return load_pinned(file.stem, file, hashlib.sha256(certificates(file, "a root")[0]).hexdigest())
 
 
-def _identity(certificate: Path, key: Path) -> Identity:
+def _identity(certificate: Path, key: Path) -> ClientIdentity:
     """Files that a handshake can use. Raises InputError."""
     import atexit
     import shutil
@@ -150,11 +150,11 @@ def _identity(certificate: Path, key: Path) -> Identity:
 
     pair = load_pair(certificate, key)
     if pair.key_pem is None or (certificate.read_bytes(), key.read_bytes()) == (pair.certificate_pem, pair.key_pem):
-        return Identity(certificate, key)
+        return ClientIdentity(certificate, key)
     # The ssl module takes files only, and PEM in its plainest form.
     folder = Path(tempfile.mkdtemp(prefix="twinroot-probe-"))  # 0700
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    made = Identity(folder / "client.crt.pem", folder / "client.key.pem")
+    made = ClientIdentity(folder / "client.crt.pem", folder / "client.key.pem")
     write_new(made.certificate, pair.certificate_pem, PUBLIC_MODE)
     write_new(made.key, pair.key_pem, KEY_MODE)
     return made

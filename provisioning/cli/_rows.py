@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from provisioning.foreign import one_line
+from provisioning.untrusted_text import one_line
 
 if TYPE_CHECKING:
     from rich.table import Table

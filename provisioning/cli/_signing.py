@@ -14,7 +14,7 @@ import click
 from provisioning.errors import InputError
 
 if TYPE_CHECKING:
-    from provisioning.identity.signing import Signer
+    from provisioning.ota.signed_set import Signer
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -35,18 +35,18 @@ def passphrase_of(variable: str, confirm: bool) -> bytes:
 
 def signer_of(key: Path | None, program: str | None, passphrase_env: str) -> Signer:
     """The key in a file, whose passphrase is asked for, or else the command that signs. Raises InputError."""
-    from provisioning.identity import signing
+    from provisioning.ota import signed_set
 
     if key is not None:
-        return signing.KeySigner(key, passphrase_of(passphrase_env, confirm=False))
-    return signing.CommandSigner(_words(program or ""))
+        return signed_set.KeySigner(key, passphrase_of(passphrase_env, confirm=False))
+    return signed_set.CommandSigner(_words(program or ""))
 
 
 def _words(command: str) -> list[str]:
     try:
         words = shlex.split(command)
     except ValueError as error:
-        raise InputError("bad-command", f"--command is no command line: {error}.", "Close the quotation.") from None
+        raise InputError("bad-command", f"--command is not a command line: {error}.", "Close the quotation.") from None
     if not words:
         raise InputError("bad-command", "--command is empty.", "openssl dgst -sha256 -sign KEY is one.")
     return words

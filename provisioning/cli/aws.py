@@ -12,8 +12,8 @@ from provisioning.cli._path import PATH
 from provisioning.errors import InputError
 
 if TYPE_CHECKING:
-    from provisioning.cloud.aws.client import Aws
-    from provisioning.cloud.aws.register import Result, Unit
+    from provisioning.aws.iot_api import Aws
+    from provisioning.aws.register import Registration, Result
 
 _region = click.option("--region", metavar="REGION", help="AWS region; by default the product's, then AWS's own configuration.")
 _profile = click.option("--profile", metavar="NAME", help="Profile of AWS's own configuration.")
@@ -34,9 +34,9 @@ def command() -> None:
 @click.option("--write", "product", type=PATH, metavar="PRODUCT", help="Put the endpoints into this product file, comments kept.")
 def endpoint(region: str | None, profile: str | None, product: Path | None) -> int:
     """Every endpoint of the account in a region, each asked for by its type and checked. Nothing is cached."""
-    from provisioning.cloud.aws import client, endpoints
+    from provisioning.aws import endpoints, iot_api
 
-    aws = client.connect(region or (endpoints.region_in(product) if product else None), profile)
+    aws = iot_api.connect(region or (endpoints.region_in(product) if product else None), profile)
     found = endpoints.describe(aws)
     said = endpoints.notes(found, aws.region)
     changed = endpoints.write(product, found, aws.region) if product else {}
@@ -77,8 +77,8 @@ def register(
 
     Stopped at any point, the same command goes on: nothing is made twice. Exit code 2 when a device could not be registered.
     """
-    from provisioning.cloud.aws import register as work
-    from provisioning.cloud.aws.journal import Journal
+    from provisioning.aws import register as work
+    from provisioning.aws.journal import Journal
     from provisioning.config.load import load_product
     from provisioning.config.unit import choose
 
@@ -128,8 +128,8 @@ def register_ca(
     dry_run: bool,
 ) -> int:
     """Just-in-time provisioning: devices with certificates of this CA register themselves when they first connect."""
-    from provisioning.cloud.aws import factory_ca
-    from provisioning.cloud.aws import register as work
+    from provisioning.aws import factory_ca
+    from provisioning.aws import register as work
     from provisioning.config.load import load_product
     from provisioning.identity import factory
     from provisioning.identity.signer import from_files
@@ -154,11 +154,11 @@ def register_ca(
 
 def _connected(region: str | None, profile: str | None, rate: float, dry_run: bool) -> Aws | None:
     """A client; None for a dry run on a computer without credentials, which says what it can without asking."""
-    from provisioning.cloud.aws import client
+    from provisioning.aws import iot_api
 
     try:
-        return client.connect(region, profile, rate)
-    except (client.CannotAsk, client.NoRegion) as error:
+        return iot_api.connect(region, profile, rate)
+    except (iot_api.CannotAsk, iot_api.NoRegion) as error:
         if not dry_run:
             raise
         say(f"note: AWS was not asked ({error.code}): what is there already is known from the journal alone.")
@@ -167,7 +167,7 @@ def _connected(region: str | None, profile: str | None, rate: float, dry_run: bo
 
 def _document(region: str, policy: str | None) -> dict[str, Any] | None:
     """The policy to make where none is named."""
-    from provisioning.cloud.aws.topics import policy_document
+    from provisioning.aws.topics import policy_document
     from provisioning.trust.regions import region as region_of
 
     where = region_of(region)
@@ -181,12 +181,12 @@ def _say_policy(name: str, state: str) -> None:
         say(f"note: policy {name} is there, and is not the one that this twinroot makes (docs/trust.md); it is left as it is")
 
 
-def _unit(product: Any, device: Any) -> Unit:
-    from provisioning.cloud.aws.register import Unit
+def _unit(product: Any, device: Any) -> Registration:
+    from provisioning.aws.register import Registration
     from provisioning.config.unit import unit
 
     filled = unit(product, device)
-    return Unit(filled.client_id, filled.key, filled.certificate, device.id)
+    return Registration(filled.client_id, filled.key, filled.certificate, device.id)
 
 
 def _region_of(product: Any) -> str | None:

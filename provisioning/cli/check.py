@@ -21,7 +21,7 @@ def command(product: Path, device: str | None, devices: Path | None) -> None:
     """
     from provisioning.bundle.check import check_devices
     from provisioning.config.load import load_product
-    from provisioning.config.report import summary, text
+    from provisioning.config.summary import summary, text
 
     loaded = load_product(product)
     made = summary(loaded, check_devices(loaded, device, devices))

@@ -56,7 +56,7 @@ def command(
 
 
 def _table() -> int:
-    from provisioning.cloud.scenarios import SCENARIOS
+    from provisioning.standin.scenarios import SCENARIOS
 
     rows = list(SCENARIOS.values())
     emit(
@@ -67,8 +67,8 @@ def _table() -> int:
 
 
 def _change(state: Path | None, changes: tuple[str, ...], status: bool) -> int:
-    from provisioning.cloud.control import ask
-    from provisioning.cloud.scenarios import parse_one
+    from provisioning.standin.control import ask
+    from provisioning.standin.scenarios import parse_one
 
     if state is None:
         raise InputError("cloud-state", "--set and --status need --state.", "Name the folder that the stand-in runs on.")
@@ -105,12 +105,12 @@ def _run(
 ) -> int:
     import asyncio
 
-    from provisioning.cloud.service import Options
-    from provisioning.cloud.standin import ports, run
+    from provisioning.standin.process import ports, run
+    from provisioning.standin.service import StandinOptions
 
     temporary = None if state else Path(tempfile.mkdtemp(prefix="twinroot-cloud-"))
     try:
-        options = Options(
+        options = StandinOptions(
             state=state or temporary or Path(),
             scenario=scenario,
             prefix=prefix,

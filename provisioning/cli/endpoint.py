@@ -6,9 +6,9 @@ import click
 
 from provisioning.cli._output import conclude
 from provisioning.errors import InputError
-from provisioning.foreign import one_line
 from provisioning.trust.endpoint import Endpoint, classify
 from provisioning.trust.related import related
+from provisioning.untrusted_text import one_line
 
 
 @click.command()

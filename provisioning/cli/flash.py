@@ -18,10 +18,10 @@ from provisioning.cli.station import flash_row
 from provisioning.errors import InputError
 
 if TYPE_CHECKING:
-    from provisioning.config.board import Board
+    from provisioning.config.board_type import BoardType
     from provisioning.config.device import Device
     from provisioning.config.product import Product
-    from provisioning.job.security import Chip
+    from provisioning.job.security import ChipSecurity
 
 
 @click.command()
@@ -58,7 +58,7 @@ def command(
     """Firmware, partition table and file system in one session; then the board starts, and its own report ends the run.
 
     Refused before the first write: wrong chip, revision or flash size, a locked chip, a board or device that the ledger knows otherwise,
-    a firmware file that is not the one the board file means. A board that is somebody already stays that, and its key stays on it.
+    a firmware file that is not the one the board file means. A board that has an identity keeps it, and its key stays on it.
     """
     from provisioning.config.load import load_product
 
@@ -88,42 +88,42 @@ def _one(
     location: str | None,
 ) -> int:
     from provisioning.job.allow import allowed_macs
+    from provisioning.job.board_identity import Choice
     from provisioning.job.flash import flash
-    from provisioning.job.keep import Choice
-    from provisioning.job.plan import Options, Plan, one_of
+    from provisioning.job.plan import FlashOptions, FlashPlan, one_of
     from provisioning.ledger.opening import Opening
 
     choice = Choice.of(product, device_id, devices)
     units: list[Device] = [choice.device] if choice.device else list(choice.rows) if choice.only or len(choice.rows) == 1 else []
-    plan = Plan.of(product)
+    plan = FlashPlan.of(product)
     if len(units) == 1:
         one_of(plan, units[0])
     named_here = device_id is not None or choice.only
-    options = Options(allowed=allowed_macs(allow, units), baud=baud, only=named_here, new_identity=new_identity)
+    options = FlashOptions(allowed=allowed_macs(allow, units), baud=baud, only=named_here, new_identity=new_identity)
     with progress() as events, Opening(location, events) as ledger:
         report = flash(plan, units, port, ledger, options, events)
     return finish(report)
 
 
-def look(board: Board, port: str | None) -> Chip:
+def look(board: BoardType, port: str | None) -> ChipSecurity:
     """The chip at the port, its fuses read only."""
     from provisioning.job import security
-    from provisioning.link.named import resolve
+    from provisioning.link.port_names import resolve
 
     return security.look(board, resolve(port, board.usb_ids))
 
 
-def _show(chip: Chip) -> int:
+def _show(chip: ChipSecurity) -> int:
     found = chip.fuses()
     emit({"mac": chip.mac, "chip": chip.name, "fuses": found}, "\n".join(f"{name:<30}{value}" for name, value in found.items()))
     return 0
 
 
-def _burn(board: Board, port: str | None, location: str | None) -> int:
+def _burn(board: BoardType, port: str | None, location: str | None) -> int:
     """Show what would be burned, and burn it when a person types the sentence."""
     from provisioning.job.evidence import Evidence
+    from provisioning.job.prompt_session import reported
     from provisioning.job.report import Report
-    from provisioning.job.running import reported
     from provisioning.job.security import Burn
 
     if not sys.stdin.isatty():

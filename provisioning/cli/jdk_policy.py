@@ -20,7 +20,7 @@ from provisioning.cli._output import emit, say
 def command(out: Path, java: str | None, no_check: bool, force: bool) -> int:
     """Write the file that lets a Java client accept a VeriSign chain, and check it with a JVM when one is there."""
     from provisioning.errors import BoardError, StationError
-    from provisioning.trust import jdk
+    from provisioning.migration import jdk
 
     found = None if no_check else jdk.find_java(java)
     written = jdk.write(out, force=force)

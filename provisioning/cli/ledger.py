@@ -15,7 +15,7 @@ from provisioning.cli._output import conclude, emit, mode, say
 from provisioning.cli._output import show as show_line
 from provisioning.cli._path import PATH
 from provisioning.errors import FileMissing
-from provisioning.foreign import one_line
+from provisioning.untrusted_text import one_line
 
 if TYPE_CHECKING:
     from provisioning.ledger.entry import Entry
@@ -27,7 +27,7 @@ _MARK = {"pass": "PASS", "fail": "FAIL", "error": "ERROR"}
 def _about(**more: str) -> dict[str, str]:
     """Who, where and with what, for the row of a person's decision."""
     from provisioning import __version__
-    from provisioning.flash.record import operator, station
+    from provisioning.job.fingerprints import operator, station
 
     return {"operator": operator(), "station": station(), "toolkit": __version__, **more}
 
@@ -118,7 +118,7 @@ def verify(location: str | None, heads: tuple[str, ...], anchor: Path | None, se
 @click.option("--out", type=PATH, help="The file to write; default standard output.")
 def export(location: str | None, form: str, out: Path | None) -> None:
     """All rows, for a spreadsheet (csv) or for programs (jsonl)."""
-    from provisioning import files
+    from provisioning import atomic_files
     from provisioning.errors import InputError
     from provisioning.ledger.export import FORMATS
 
@@ -127,7 +127,7 @@ def export(location: str | None, form: str, out: Path | None) -> None:
     lines = list(FORMATS[form](entries))
     if out is not None:
         try:
-            files.replace(out, ("\n".join(lines) + "\n").encode())
+            atomic_files.replace(out, ("\n".join(lines) + "\n").encode())
         except OSError as error:
             raise InputError("cannot-write", f"{out} cannot be written: {error.strerror}.", "Choose another file with --out.") from None
         emit({"ledger": ledger.location, "rows": len(entries), "file": str(out)}, f"{len(entries)} rows in {out}")

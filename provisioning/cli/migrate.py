@@ -12,12 +12,12 @@ import click
 from provisioning.cli._output import conclude, emit, say
 from provisioning.cli._path import PATH
 from provisioning.errors import BoardError, InputError
-from provisioning.foreign import one_line
 from provisioning.parsed import from_json
+from provisioning.untrusted_text import one_line
 
 if TYPE_CHECKING:
     from provisioning.config.product import Product
-    from provisioning.trust.migration import Change
+    from provisioning.migration.phases import Change
 
 _MAX_BEHIND = 20  # devices named one by one
 
@@ -37,7 +37,7 @@ def command() -> None:
 @click.option("--yes", is_flag=True, help="Go to ats-only without evidence that every device has connected by an ATS root.")
 def plan(product: Path, step: int | None, out: Path | None, device: str | None, files: tuple[Path, ...], yes: bool) -> int:
     """What each phase changes on a device, what it costs, and what breaks when a root or an endpoint disappears."""
-    from provisioning.trust import edit, migration
+    from provisioning.migration import phases, yaml_edit
     from provisioning.trust.roots import load_roots
     from provisioning.trust.routes import derive
 
@@ -45,17 +45,17 @@ def plan(product: Path, step: int | None, out: Path | None, device: str | None, 
         raise InputError("bad-arguments", "--out needs --next or --back.", "Add one of them.")
     endpoint, port, phase, on_silence = _where(product)
     if step is not None:
-        target = migration.neighbour(endpoint, phase, step)
+        target = phases.neighbour(endpoint, phase, step)
         if target == "ats-only" and not yes:
             _ask_evidence(product, files)
-        edit.change_file(product, {("cloud", "phase"): target}, out)
+        yaml_edit.change_file(product, {("cloud", "phase"): target}, out)
         say(f"{out or product}: phase {phase} -> {target}")
         phase = target
     roots = load_roots()
-    there = migration.possible(endpoint)
-    steps = [migration.change(endpoint, port, a, b, roots) for a, b in itertools.pairwise(there)]
-    backs = [migration.change(endpoint, port, b, a, roots) for a, b in itertools.pairwise(there)]
-    breaks = {p: [str(c) for c in migration.consequences(derive(endpoint, port, p), roots, on_silence)] for p in there}
+    there = phases.possible(endpoint)
+    steps = [phases.change(endpoint, port, a, b, roots) for a, b in itertools.pairwise(there)]
+    backs = [phases.change(endpoint, port, b, a, roots) for a, b in itertools.pairwise(there)]
+    breaks = {p: [str(c) for c in phases.consequences(derive(endpoint, port, p), roots, on_silence)] for p in there}
     set_bytes = _set_bytes(out or product, device) if device else None
     data: dict[str, Any] = {
         "product": str(out or product),
@@ -73,9 +73,9 @@ def plan(product: Path, step: int | None, out: Path | None, device: str | None, 
 def _ask_evidence(file: Path, reports: tuple[Path, ...]) -> None:
     """Raises InputError when nothing shows that every device reaches an ATS root, and nobody at a terminal says yes all the same."""
     from provisioning.config.load import load_product
-    from provisioning.trust import migration
+    from provisioning.migration import phases
 
-    fleet = migration.fleet((row for each in reports for row in _reports(each)), _ats_roots(load_product(file)))
+    fleet = phases.fleet((row for each in reports for row in _reports(each)), _ats_roots(load_product(file)))
     if fleet.devices and not fleet.behind:
         return
     if fleet.devices:
@@ -109,12 +109,13 @@ def status(product: Path, files: tuple[Path, ...]) -> int:
     Exit code 1 when devices of the reports have never connected by an ATS root.
     """
     from provisioning.config.load import load_product
-    from provisioning.trust import migration, policy
+    from provisioning.migration import phases
+    from provisioning.trust import policy
 
     loaded = load_product(product)
-    phase = migration.phase_of(loaded.routes)
+    phase = phases.phase_of(loaded.routes)
     notices = policy.notices(loaded.roots.values())
-    fleet = migration.fleet((row for file in files for row in _reports(file)), _ats_roots(loaded)) if files else None
+    fleet = phases.fleet((row for file in files for row in _reports(file)), _ats_roots(loaded)) if files else None
     routes = [{"name": r.name, "host": r.host, "port": r.port, "roots": list(r.roots)} for r in loaded.routes]
     data: dict[str, Any] = {
         "product": loaded.name,
@@ -147,12 +148,12 @@ def status(product: Path, files: tuple[Path, ...]) -> int:
 def _where(file: Path) -> tuple[str, int, str, str]:
     """Endpoint, port, phase and `on_silence` of a product. Raises InputError when its routes are written by hand."""
     from provisioning.config.load import load_product
-    from provisioning.trust import edit, migration
+    from provisioning.migration import phases, yaml_edit
 
     product = load_product(file)
-    phase = migration.phase_of(product.routes)
-    endpoint = edit.value_at(file.read_bytes().decode("utf-8-sig"), ("cloud", "endpoint"), str(file))
-    derived = edit.value_at(file.read_bytes().decode("utf-8-sig"), ("cloud", "routes", 0, "name"), str(file)) is None
+    phase = phases.phase_of(product.routes)
+    endpoint = yaml_edit.value_at(file.read_bytes().decode("utf-8-sig"), ("cloud", "endpoint"), str(file))
+    derived = yaml_edit.value_at(file.read_bytes().decode("utf-8-sig"), ("cloud", "routes", 0, "name"), str(file)) is None
     if endpoint is None or not derived or phase is None:
         host = product.routes[0].host
         raise InputError(

@@ -20,7 +20,7 @@ def command(product: Path, device: str | None, devices: Path | None, out: Path) 
     """Write the exact files that a board would get into a folder."""
     from provisioning.bundle.bundle import build
     from provisioning.bundle.render import render
-    from provisioning.bundle.room import check_room
+    from provisioning.bundle.space import check_space
     from provisioning.config.load import load_product
     from provisioning.config.unit import choose
 
@@ -29,7 +29,7 @@ def command(product: Path, device: str | None, devices: Path | None, out: Path) 
     # All of them are built before the first is written: a mistake in the last row leaves no half of a list behind.
     bundles = [build(loaded, each) for each in chosen]
     for bundle in bundles:
-        check_room(loaded, bundle)
+        check_space(loaded, bundle)
     rows: list[dict[str, Any]] = []
     for bundle in bundles:
         folder = out if device is not None else out / bundle.device

@@ -14,7 +14,7 @@ from provisioning.cli._signing import passphrase_of, passphrase_option, signer_o
 from provisioning.errors import InputError, StationError
 
 if TYPE_CHECKING:
-    from provisioning.identity.signing import Signer
+    from provisioning.ota.signed_set import Signer
 
 _DAY = 86400  # s
 
@@ -31,10 +31,10 @@ def new_key(file: Path, passphrase_env: str) -> int:
     """Make the vendor's key in FILE (encrypted PEM) and its public half beside it (vendor.key.pem, vendor.pub.pem)."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-    from provisioning.identity import signing
+    from provisioning.ota import signed_set
     from provisioning.pem.public_key import public_numbers
 
-    public = signing.create_key(file, passphrase_of(passphrase_env, confirm=True))
+    public = signed_set.create_key(file, passphrase_of(passphrase_env, confirm=True))
     half = file.with_name(file.name.removesuffix(".pem").removesuffix(".key") + ".pub.pem")
     _write(half, public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     say("Keep the key offline, and a copy of it: whoever has it commands every device, and devices trust no other.")
@@ -78,11 +78,11 @@ def sign_set(
 
     The signature is checked with the product's vendor key, as devices will, before anything is written.
     """
-    from provisioning.identity import signing
+    from provisioning.ota import signed_set
 
     info, files = _rendered(folder, key, program, first_loader)
     signer = signer_of(key, program, passphrase_env)
-    return _sign(info, files, signing.vendor_of(info), signer, out, days, device)
+    return _sign(info, files, signed_set.vendor_of(info), signer, out, days, device)
 
 
 @command.command("rotate")
@@ -110,11 +110,11 @@ def rotate(
 
     Devices that have taken it take sets of the new key only; a device that misses it needs it before any later one.
     """
-    from provisioning.identity import signing
+    from provisioning.ota import signed_set
     from provisioning.pem.public_key import load_public
 
     info, files = _rendered(folder, key, program, first_loader)
-    before, after = load_public(old), signing.vendor_of(info)
+    before, after = load_public(old), signed_set.vendor_of(info)
     if before == after:
         raise InputError("same-key", f"The set in {folder} brings the key of {old}.", "`twinroot sign set` signs a set that keeps the key.")
     signer = signer_of(key, program, passphrase_env)
@@ -123,22 +123,22 @@ def rotate(
 
 
 def _rendered(folder: Path, key: Path | None, program: str | None, first_loader: bool) -> tuple[dict[str, Any], dict[str, bytes]]:
-    from provisioning.identity import signing
+    from provisioning.ota import signed_set
 
     if (key is None) == (program is None):
         raise InputError("which-signer", "Give either --key or --command.", "twinroot sign set DIR --key vendor.key.pem --out update.bin")
-    info, files = signing.read_rendered(folder)
+    info, files = signed_set.read_rendered(folder)
     return in_folder(info, files) if first_loader else (info, files)
 
 
 def _sign(
     info: dict[str, Any], files: dict[str, bytes], vendor: dict[str, Any], signer: Signer, out: Path, days: int, device: str | None
 ) -> int:
-    from provisioning.identity import signing
+    from provisioning.ota import signed_set
 
     expires = int(time.time()) + days * _DAY
-    text, contents = signing.manifest(info, files, expires=expires, device=device)
-    container = signing.sign(text, contents, signer, vendor)
+    text, contents = signed_set.manifest(info, files, expires=expires, device=device)
+    container = signed_set.sign(text, contents, signer, vendor)
     _write(out, container)
     emit(
         {"file": str(out), "bytes": len(container), "product": info["product"], "version": info["version"], "expires": expires},
@@ -153,15 +153,15 @@ def _sign(
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, metavar="FOLDER", help="A new folder.")
 def job(file: Path, topic: str | None, out: Path) -> int:
     """The AWS IoT job document for the signed set in FILE (job.json), and with --topic its chunks (chunks/*.bin, to be published)."""
-    from provisioning.identity import jobs
+    from provisioning.ota import job_document
 
     try:
         container = file.read_bytes()
     except OSError as error:
         raise InputError("no-file", f"{file} cannot be read ({error.strerror})", "twinroot sign set DIR --key KEY --out FILE") from None
-    manifest = jobs.manifest_of(container)
+    manifest = job_document.manifest_of(container)
     try:
-        paths = jobs.write(out, container, topic)
+        paths = job_document.write(out, container, topic)
     except OSError as error:
         raise StationError("cannot-write", f"{out} cannot be written: {error.strerror}.", "Check the folder and the disk.") from error
     say(f"aws iot create-job --job-id {manifest['product']}-{manifest['version']} --document file://{out}/job.json --targets ARN")
@@ -182,9 +182,9 @@ def job(file: Path, topic: str | None, out: Path) -> int:
 
 
 def _write(file: Path, content: bytes) -> None:
-    from provisioning import files
+    from provisioning import atomic_files
 
     try:
-        files.replace(file, content)
+        atomic_files.replace(file, content)
     except OSError as error:
         raise StationError("cannot-write", f"{file} cannot be written: {error.strerror}.", "Check the folder and the disk.") from error

@@ -14,7 +14,7 @@ from provisioning.cli._many import finish_all, retries_option, screen
 from provisioning.cli._path import PATH
 
 if TYPE_CHECKING:
-    from provisioning.job.many import Row
+    from provisioning.job.many import PortResult
 
 
 @click.command()
@@ -61,18 +61,18 @@ def flash_row(
     from provisioning.config.load import load_product
     from provisioning.config.unit import choose
     from provisioning.job.allow import allowed_macs
-    from provisioning.job.plan import Options, Plan
+    from provisioning.job.plan import FlashOptions, FlashPlan
     from provisioning.job.ports import expand
-    from provisioning.job.station import Job, station
+    from provisioning.job.station import FlashJob, station
     from provisioning.ledger.store import Ledger
 
     loaded = load_product(product)
     units = choose(loaded, None, devices)
-    plan = Plan.of(loaded)
-    options = Options(allowed=allowed_macs(allow, units), baud=baud, only=devices is not None)
+    plan = FlashPlan.of(loaded)
+    options = FlashOptions(allowed=allowed_macs(allow, units), baud=baud, only=devices is not None)
     Ledger.open(location).close()
-    job = Job(product, devices, location, options)
-    rows: list[Row] = []
+    job = FlashJob(product, devices, location, options)
+    rows: list[PortResult] = []
     began = time.monotonic()
     for number in range(rounds):
         if number and not _changed():

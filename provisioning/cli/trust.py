@@ -10,7 +10,7 @@ import click
 from provisioning.cli._output import conclude, say
 from provisioning.cli._path import PATH
 from provisioning.errors import BoardError, InputError
-from provisioning.foreign import one_line
+from provisioning.untrusted_text import one_line
 
 
 @click.group()

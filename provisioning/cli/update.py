@@ -16,7 +16,7 @@ from provisioning.cli._port import finish, progress, transport_option
 
 if TYPE_CHECKING:
     from provisioning.bundle.bundle import Bundle
-    from provisioning.job.keep import Target
+    from provisioning.job.board_identity import Target
 
 
 @click.command()
@@ -60,9 +60,9 @@ def command(
     loaded = load_product(product)
     ports = named(ports)
     if not several(ports, count):
-        from provisioning.flash import record
+        from provisioning.job import fingerprints
+        from provisioning.job.board_identity import Choice
         from provisioning.job.evidence import Evidence
-        from provisioning.job.keep import Choice
         from provisioning.job.update import update
 
         needs_device(new_identity, device_id)
@@ -75,7 +75,7 @@ def command(
             with Evidence("update", location, events, port=only(ports)) as evidence:
 
                 def known(target: Target, bundle: Bundle) -> None:
-                    evidence.fields = lambda: record.about(loaded) | record.of_bundle(loaded, target.device, bundle)
+                    evidence.fields = lambda: fingerprints.about(loaded) | fingerprints.of_bundle(loaded, target.device, bundle)
 
                 report = update(
                     loaded,
@@ -92,11 +92,11 @@ def command(
         return finish(report)
     from provisioning.config.load import load_product
     from provisioning.job.ports import expand
-    from provisioning.job.update_many import Job, update_many
+    from provisioning.job.update_many import UpdateJob, update_many
 
     no_new_identity(new_identity)
     no_single_device(device_id)
-    job = Job(product, devices, location, transport, dry_run, max_baud)
+    job = UpdateJob(product, devices, location, transport, dry_run, max_baud)
     began = time.monotonic()
     found = expand(ports or ("auto",), count, load_product(product).board.usb_ids)
     with screen(found) as watch:

@@ -23,7 +23,7 @@ def command(product: Path | None, port: str | None, transport: str, device_id: s
     loaded = device = None
     if product is not None:
         from provisioning.config.load import load_product
-        from provisioning.job.keep import Choice
+        from provisioning.job.board_identity import Choice
 
         loaded = load_product(product)
         device = Choice.of(loaded, device_id, None)

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from provisioning.chips import CHIPS, ENCRYPTED, REFUSED, USABLE
 from provisioning.config.nearest import did_you_mean
 from provisioning.config.sizes import SECTOR, megabytes
-from provisioning.config.validate import Block, number_from_env, problem
+from provisioning.config.validate import BlockModel, number_from_env, problem
 
 
 def _known_chip(value: str) -> str:
@@ -38,7 +38,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
 UsbId = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{4}:[0-9a-fA-F]{4}$")]
 
 
-class Baud(Block):
+class Baud(BlockModel):
     """Rates in bits per second."""
 
     repl: Rate = Field(default=115200, description="the rate of the MicroPython prompt, a number of bits per second")
@@ -48,7 +48,7 @@ class Baud(Block):
     )
 
 
-class Firmware(Block):
+class FirmwareKeys(BlockModel):
     """The MicroPython image of this board; without `file` or `url` the board must have MicroPython already."""
 
     file: str | None = Field(default=None, description="path of the firmware image, relative to this file")
@@ -61,7 +61,7 @@ class Firmware(Block):
     page: str | None = Field(default=None, pattern=r"^https?://\S+$", description="the web page where people find the image")
 
     @model_validator(mode="after")
-    def _complete(self) -> Firmware:
+    def _complete(self) -> FirmwareKeys:
         if self.file and self.url:
             raise problem("found both 'file' and 'url', expected one of them")
         for name in ("sha256", "version"):
@@ -70,7 +70,7 @@ class Firmware(Block):
         return self
 
 
-class Partition(Block):
+class PartitionKeys(BlockModel):
     """The flash partition of the file system, as in the partition table."""
 
     name: str = Field(default="vfs", pattern=r"^[\w-]{1,16}$", description="the label in the partition table, 'vfs' in stock firmware")
@@ -78,21 +78,21 @@ class Partition(Block):
     size: Size = Field(description="size in bytes, a multiple of 0x1000, at least 0x10000")
 
 
-class Littlefs(Block):
+class Littlefs(BlockModel):
     """How the file system is made."""
 
     version: Literal["2.0", "2.1"] = Field(default="2.0", description="on-disk version in quotes; MicroPython before 1.23 reads only '2.0'")
     block_size: Literal[4096] = Field(default=4096, description="4096 bytes, as MicroPython's ESP32 port has it")
 
 
-class Heap(Block):
+class Heap(BlockModel):
     """Memory in bytes."""
 
     python: Bytes = Field(description="MicroPython's first heap at boot, in bytes")
     tls_session: Bytes = Field(default=43008, description="what one TLS session takes outside Python's heap, in bytes")
 
 
-class Reset(Block):
+class Reset(BlockModel):
     """How the ROM loader is entered and left, in esptool's words."""
 
     lines: Literal["asserted", "released"] = Field(
@@ -111,7 +111,7 @@ def _own_key(value: str | None) -> str | None:
 KeyFile = Annotated[str, AfterValidator(_own_key)]
 
 
-class Security(Block):
+class Security(BlockModel):
     """What `flash --burn-efuses` burns into the chip, for ever. Without that option nothing of it happens."""
 
     flash_encryption: Literal["development", "release"] | None = Field(
@@ -144,7 +144,7 @@ class Security(Block):
         return self
 
 
-class BoardFile(Block):
+class BoardFile(BlockModel):
     """The keys of a board file, after `extends` has been followed."""
 
     extends: str | None = Field(default=None, description="another board: a name in boards/ or a path; this file's keys go over its keys")
@@ -157,8 +157,8 @@ class BoardFile(Block):
     usb: list[UsbId] = Field(min_length=1, description="a list of VID:PID of the USB bridges on such boards, such as '10c4:ea60'")
     native_usb: bool = Field(default=False, description="true when the chip itself is the USB device: rates mean nothing then")
     baud: Baud = Field(description="a block of rates: repl, max, rom")
-    firmware: Firmware = Field(description="a block: file or url, sha256, version, offset")
-    partition: Partition = Field(description="a block: name, offset, size")
+    firmware: FirmwareKeys = Field(description="a block: file or url, sha256, version, offset")
+    partition: PartitionKeys = Field(description="a block: name, offset, size")
     filesystem: Literal["littlefs", "fat"] = Field(default="littlefs", description="littlefs or fat")
     littlefs: Littlefs = Field(default_factory=Littlefs, description="a block: version, block_size")
     heap: Heap = Field(description="a block: python, tls_session")
@@ -176,7 +176,7 @@ class BoardFile(Block):
 
     @field_validator("partition")
     @classmethod
-    def _fits(cls, value: Partition, info: ValidationInfo) -> Partition:
+    def _fits(cls, value: PartitionKeys, info: ValidationInfo) -> PartitionKeys:
         flash = info.data.get("flash_size")  # absent when it was wrong itself
         end = value.offset + value.size
         if flash and end > megabytes(flash):

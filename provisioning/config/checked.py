@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from provisioning import kept
+from provisioning import result_cache
 from provisioning.config.block import Values
 from provisioning.config.document import Document, Loc
 from provisioning.config.values import EnvText, Secret, secret_of
@@ -35,7 +35,7 @@ SECRETS: dict[Kind, tuple[Loc, ...]] = {
     ),
 }
 # What decides about the values besides the document.
-_MAKERS = ("board.py", "board_file.py", "checked.py", "document.py", "product_file.py", "validate.py", "values.py")
+_MAKERS = ("board_type.py", "board_file.py", "checked.py", "document.py", "product_file.py", "validate.py", "values.py")
 # Hex digits of the hash in a file's name: a bound for the folder (a kilobyte each), however many products pass by.
 _SLOT_DIGITS = 3
 
@@ -50,12 +50,12 @@ def checked(kind: Literal["product"], document: Document) -> ProductFile: ...
 
 def checked(kind: Kind, document: Document) -> Any:
     """`document` as what its model describes: blocks are Values with the attributes of their model. Raises InputError."""
-    key = kept.key_of(kind.encode(), _makers(), json.dumps(_outline(kind, document.data, ())).encode())
+    key = result_cache.key_of(kind.encode(), _makers(), json.dumps(_outline(kind, document.data, ())).encode())
     slot = f"{kind}-{key[:_SLOT_DIGITS]}.json"
-    found = kept.read(slot, key)
+    found = result_cache.read(slot, key)
     if found is None:
         found = _coded(_validated(kind, document), document, ())
-        kept.write(slot, key, found)
+        result_cache.write(slot, key, found)
     return _decoded(kind, found, document, ())
 
 

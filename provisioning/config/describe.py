@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from provisioning.config.board import Board
+from provisioning.config.board_type import BoardType
 from provisioning.config.text_file import is_file
 
 
-def firmware_state(board: Board) -> str:
+def firmware_state(board: BoardType) -> str:
     """One sentence: where the firmware image comes from, or what is missing."""
     firmware = board.firmware
     if board.firmware_file:
@@ -21,14 +21,14 @@ def firmware_state(board: Board) -> str:
     )
 
 
-def _security(board: Board) -> str:
+def _security(board: BoardType) -> str:
     asked = board.security
     parts = [f"flash encryption in {asked.flash_encryption} mode"] if asked.flash_encryption else []
     parts += ["a key for NVS encryption"] if asked.nvs_key else []
     return f"{' and '.join(parts)}, burned only by `flash --burn-efuses`" if parts else "nothing is burned"
 
 
-def describe(board: Board, state: str) -> str:
+def describe(board: BoardType, state: str) -> str:
     """The lines of `twinroot boards show`."""
     end = board.partition.offset + board.partition.size
     rows = (

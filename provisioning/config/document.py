@@ -9,7 +9,7 @@ from typing import Any
 
 from provisioning.config.values import EnvText, Secret
 from provisioning.errors import InputError
-from provisioning.foreign import one_line
+from provisioning.untrusted_text import one_line
 
 Loc = tuple["str | int", ...]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.config import yaml_source
-from provisioning.config.board import Board
+from provisioning.config.board_type import BoardType
 from provisioning.config.checked import checked
 from provisioning.config.document import Document, Loc, shown, wrong
 from provisioning.config.nearest import did_you_mean
@@ -26,7 +26,7 @@ def list_boards() -> list[str]:
     return sorted(file.stem for file in folder("boards").glob("*.yaml"))
 
 
-def load_board(name_or_path: str | Path, base: Path | None = None) -> Board:
+def load_board(name_or_path: str | Path, base: Path | None = None) -> BoardType:
     """The board of that name in boards/, or the one in that file; a relative path is relative to `base`. Raises InputError."""
     path = _board_path(str(name_or_path), base or Path.cwd())
     return _board(path)
@@ -81,7 +81,7 @@ def _named(text: str, document: Document, loc: Loc) -> Path:
     return path
 
 
-def _board(path: Path) -> Board:
+def _board(path: Path) -> BoardType:
     document = _with_parents(path, [])
     raw = checked("board", document)
     made = vars(raw)
@@ -91,7 +91,7 @@ def _board(path: Path) -> Board:
             # Relative to the file that says so, which may be a parent of this one.
             folder_of = Path(document.values[(block, key)].file).parent
             made = {**made, block: made[block].model_copy(update={key: str((folder_of / named).resolve())})}
-    return Board(**{**made, "name": path.stem, "source": path})
+    return BoardType(**{**made, "name": path.stem, "source": path})
 
 
 def _with_parents(path: Path, chain: list[Path]) -> Document:

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
-from provisioning.config.board import Board
+from provisioning.config.board_type import BoardType
 from provisioning.config.document import Document, Loc
 from provisioning.config.values import Secret
 from provisioning.errors import InputError
@@ -77,7 +77,7 @@ class Product:
 
     name: str
     version: int
-    board: Board
+    board: BoardType
     routes: tuple[Route, ...]
     roots: dict[str, Root]
     identity: IdentityTemplates

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema, model_validator
 
-from provisioning.config.validate import Block, as_secret, number_from_env, problem
+from provisioning.config.validate import BlockModel, as_secret, number_from_env, problem
 from provisioning.config.values import Secret
 
 # Product and route names become JSON values, ledger entries and file names on every system: a small alphabet.
@@ -41,7 +41,7 @@ def _host(value: str) -> str:
 Host = Annotated[str, AfterValidator(_host)]
 
 
-class RouteFile(Block):
+class RouteFile(BlockModel):
     """One way to the cloud: an endpoint and the roots that may anchor its certificate."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$", description="a short name in lower case, such as ats")
@@ -50,7 +50,7 @@ class RouteFile(Block):
     port: Port | None = Field(default=None, description="a TCP port, a number from 1 to 65535")
 
 
-class Cloud(Block):
+class Cloud(BlockModel):
     """Where the device connects."""
 
     region: str | None = Field(default=None, pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d+$", description="an AWS region such as us-east-1")
@@ -91,7 +91,7 @@ class Cloud(Block):
         return self
 
 
-class PinnedRoot(Block):
+class PinnedRoot(BlockModel):
     """A root that certs/ does not have."""
 
     file: str = Field(description="path of a PEM or DER file, relative to this file")
@@ -101,14 +101,14 @@ class PinnedRoot(Block):
     )
 
 
-class Wifi(Block):
+class WifiKeys(BlockModel):
     """The network the device joins; leave it out when the application does that."""
 
     ssid: SecretText = Field(description="the name of the network, text of 1 to 32 bytes")
     password: SecretText | None = Field(default=None, description="text of 8 to 63 characters; leave it out for an open network")
 
 
-class Pkcs11(Block):
+class Pkcs11(BlockModel):
     """The CA's key in a PKCS #11 token; OpenSC's pkcs11-tool signs with it."""
 
     module: str = Field(min_length=1, description="path of the token's PKCS #11 library, such as /usr/lib/softhsm/libsofthsm2.so")
@@ -121,7 +121,7 @@ class Pkcs11(Block):
     pin: SecretText = Field(description="the user's PIN, best as `!secret token_pin`; it is never on a command line")
 
 
-class Issue(Block):
+class Issue(BlockModel):
     """Make keys and certificates of devices here, signed by a factory CA; without this block the files must be there."""
 
     ca: str = Field(min_length=1, description="path of the CA's certificate, PEM")
@@ -150,12 +150,12 @@ class Issue(Block):
         if sum(given is not None for given in (self.ca_key, self.pkcs11, self.signer)) != 1:
             raise problem(
                 "has to have one of 'ca_key', 'pkcs11' and 'signer'",
-                "`pkcs11` is for a key in a token, `signer` for any other that is no file.",
+                "`pkcs11` is for a key in a token, `signer` for any other that is not a file.",
             )
         return self
 
 
-class IdentityFiles(Block):
+class IdentityFiles(BlockModel):
     """Where the device's certificate and key are, with {fields} filled in per device."""
 
     certificate: str = Field(min_length=1, description="path of a PEM file, such as 'devices/{device}.crt.pem'")
@@ -163,7 +163,7 @@ class IdentityFiles(Block):
     issue: Issue | None = Field(default=None, description="a block: ca, one of ca_key, pkcs11 and signer, kind, days")
 
 
-class Time(Block):
+class Time(BlockModel):
     """Where the device gets the time."""
 
     servers: list[Host] = Field(default=["pool.ntp.org"], min_length=1, description="a list of at least one NTP server")
@@ -172,7 +172,7 @@ class Time(Block):
 _ADDRESS = r"^[^\s:]+:\d{1,5}$"
 
 
-class Lab(Block):
+class Lab(BlockModel):
     """For benches only; every report says when it is there."""
 
     resolve: dict[Annotated[str, Field(pattern=_ADDRESS)], Annotated[str, Field(pattern=_ADDRESS)]] = Field(
@@ -180,20 +180,20 @@ class Lab(Block):
     )
 
 
-class App(Block):
+class App(BlockModel):
     """Files of the user that go along; without this block main.py and boot.py on the board are never touched."""
 
     main: str | None = Field(default=None, min_length=1, description="path of the file that becomes main.py")
     boot: str | None = Field(default=None, min_length=1, description="path of the file that becomes boot.py")
 
 
-class Updates(Block):
+class Updates(BlockModel):
     """Sets that devices take over the air."""
 
     key: str = Field(min_length=1, description="path of the vendor's public key, PEM, as `twinroot sign new-key` writes it")
 
 
-class ProductFile(Block):
+class ProductFile(BlockModel):
     """What is put on a board."""
 
     product: str = Field(pattern=NAME, description="a name of letters, digits, '.', '_' and '-', at most 64")
@@ -203,7 +203,7 @@ class ProductFile(Block):
     roots: dict[Annotated[str, Field(pattern=NAME)], PinnedRoot] = Field(
         default_factory=dict, description="a block of roots: `Name: {file: …, sha256: …}`"
     )
-    wifi: Wifi | None = Field(default=None, description="a block: ssid, password")
+    wifi: WifiKeys | None = Field(default=None, description="a block: ssid, password")
     identity: IdentityFiles = Field(description="a block: certificate, key, issue")
     client_id: str = Field(default="{device}", min_length=1, max_length=128, description="the MQTT client id, with {fields}")
     time: Time = Field(default_factory=Time, description="a block: servers")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from provisioning.config.board import Board
+from provisioning.config.board_type import BoardType
 from provisioning.config.document import Document, Loc, shown
 from provisioning.config.nearest import did_you_mean
 from provisioning.config.product import IdentityTemplates, IssuePolicy, Product, Token, WifiAccess, wrong_length
@@ -25,7 +25,7 @@ ALPN_PORT = 443  # AWS IoT's "Device communication protocols": MQTT with a clien
 _NO_DATA = {"credentials": "a credential-provider endpoint", "jobs": "a jobs endpoint", "invalid": "not a host name"}
 
 
-def resolve(raw: ProductFile, document: Document, board: Board) -> Product:
+def resolve(raw: ProductFile, document: Document, board: BoardType) -> Product:
     """Raises InputError with file, line and key for whatever does not fit together."""
     located = _routes(raw, document)
     known = _roots(raw, document)
@@ -188,12 +188,12 @@ def _wifi(raw: ProductFile, document: Document) -> WifiAccess | None:
         )
     for key, text in (("ssid", raw.wifi.ssid), ("password", raw.wifi.password)):
         # A text with fields is measured when they are filled in.
-        complaint = wrong_length(key, text) if text is not None and "{" not in text.reveal() else ""
-        if complaint:
+        problem = wrong_length(key, text) if text is not None and "{" not in text.reveal() else ""
+        if problem:
             hint = "WPA2 takes passwords of 8 to 63 characters, networks names of 1 to 32."
             if key == "password" and text is not None and not text.reveal():
                 hint = "For an open network leave `password` out."
-            raise document.error(("wifi", key), "bad-wifi", f"found {complaint}", hint)
+            raise document.error(("wifi", key), "bad-wifi", f"found {problem}", hint)
     return WifiAccess(raw.wifi.ssid, raw.wifi.password)
 
 

@@ -18,7 +18,7 @@ from provisioning.config.values import Secret
 from provisioning.errors import FileMissing, InputError
 
 _CLIENT_ID_BYTES = 128  # AWS IoT's limit
-_NAME_BYTES, _PATH_BYTES = 255, 4000  # NAME_MAX, and PATH_MAX with room for a temporary name
+_NAME_BYTES, _PATH_BYTES = 255, 4000  # NAME_MAX, and PATH_MAX with space for a temporary name
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def _secret(product: Product, device: Device, key: str, secret: Secret | None, k
     if secret is None or not _has_fields(secret):
         return secret
     filled = Secret(_filled(product, device, ("wifi", key), secret.reveal(), kept), secret.label)
-    complaint = wrong_length(key, filled)
-    if complaint:
-        raise wrong("bad-wifi", f"{device.where or device.id}: for 'wifi.{key}' the columns give {complaint}", "Correct that row.")
+    problem = wrong_length(key, filled)
+    if problem:
+        raise wrong("bad-wifi", f"{device.where or device.id}: for 'wifi.{key}' the columns give {problem}", "Correct that row.")
     return filled

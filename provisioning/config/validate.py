@@ -16,7 +16,7 @@ from provisioning.config.values import EnvText, Secret, secret_of
 from provisioning.errors import InputError
 
 
-class Block(BaseModel):
+class BlockModel(BaseModel):
     """A block of keys in a YAML file. Every field has a description: it is what errors say was expected."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, arbitrary_types_allowed=True)

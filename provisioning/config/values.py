@@ -48,7 +48,7 @@ class EnvText(str):
 
 
 def secret_of(value: Any) -> Secret | None:
-    """A text written as !secret, as !env or plainly, as one that is never shown; None for what is no text."""
+    """A text written as !secret, as !env or plainly, as one that is never shown; None for what is not text."""
     if isinstance(value, Secret):
         return value
     if isinstance(value, EnvText):

@@ -74,8 +74,8 @@ def load(path: Path, *, secret_file: bool = False) -> Document:
         raise wrong("yaml-character", f"{name}:{line}: a control character that YAML does not allow", "Delete it.") from None
     except RecursionError:
         raise wrong("yaml-depth", f"{name}: the brackets or blocks are nested too deeply to be a configuration") from None
-    except (ValueError, OverflowError):  # PyYAML's scanner: an escape such as "\UFFFFFFFF" is no character
-        raise wrong("yaml-character", f"{name}: a backslash escape that is no character", "Use single quotes.") from None
+    except (ValueError, OverflowError):  # PyYAML's scanner: an escape such as "\UFFFFFFFF" is not a character
+        raise wrong("yaml-character", f"{name}: a backslash escape that is not a character", "Use single quotes.") from None
     if root is None:
         raise wrong("yaml-empty", f"{name}: the file is empty", "Start from a file in examples/.")
     document = Document(path, None)

@@ -6,9 +6,9 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from provisioning.cloud import StandIn
 from provisioning.config.product import Product
 from provisioning.errors import BoardError
+from provisioning.standin import StandIn
 
 Event = dict[str, Any]
 
@@ -49,12 +49,12 @@ def probe(cloud: StandIn, product: Product, device: str) -> tuple[list[Event], s
     """What `trust probe` says of both endpoints, and BoardError unless that is what the device found: each is anchored by its own root
     and by no other."""
     from provisioning.trust.probe.examine import examine
-    from provisioning.trust.probe.wire import Identity, Target
+    from provisioning.trust.probe.handshake import ClientIdentity, ProbeTarget
 
-    identity = Identity(*cloud.issue(device))
+    identity = ClientIdentity(*cloud.issue(device))
 
     def look(route: Event) -> Any:
-        target = Target(route["endpoint"], 8883, (route["host"], route["port"]))
+        target = ProbeTarget(route["endpoint"], 8883, (route["host"], route["port"]))
         return examine(target, product.roots, identity=identity)
 
     with ThreadPoolExecutor(len(cloud.routes)) as both:

@@ -12,7 +12,7 @@ from provisioning.chips import CHIPS
 from provisioning.config.device import Device
 from provisioning.config.product import Product
 from provisioning.job.report import Report
-from provisioning.virtual import image
+from provisioning.virtual import boot_image
 
 BOARD_FILE = "board.yaml"
 _FIRMWARE = "firmware.bin"
@@ -22,7 +22,7 @@ _FLASH = 4 << 20  # bytes
 
 def write_board(at: Path) -> None:
     """board.yaml with a firmware image beside it: the stand-in that the virtual board boots, in the form of a MicroPython download."""
-    content = image.firmware(_CHIP, _FLASH)
+    content = boot_image.firmware(_CHIP, _FLASH)
     (at / _FIRMWARE).write_bytes(content)
     (at / BOARD_FILE).write_text(
         "extends: virtual-esp32\n"
@@ -34,12 +34,12 @@ def write_board(at: Path) -> None:
 def flash_board(product: Product, device: Device, port: str, folder: Path) -> Report:
     """`twinroot flash` on the board at `port`; ledger, logs and remembered rates stay in `folder`."""
     from provisioning.job.flash import flash
-    from provisioning.job.plan import Options, Plan
+    from provisioning.job.plan import FlashOptions, FlashPlan
     from provisioning.ledger.store import Ledger
 
     folder.mkdir()
     with _cache_in(folder / "cache"), Ledger.open(folder / "ledger.sqlite") as ledger:
-        return flash(Plan.of(product), [device], port, ledger, Options(operator="demo"))
+        return flash(FlashPlan.of(product), [device], port, ledger, FlashOptions(operator="demo"))
 
 
 @contextmanager

@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from provisioning.cloud import StandIn
 from provisioning.demo.factory import BOARD_FILE, write_board
 from provisioning.resources import folder
+from provisioning.standin import StandIn
 
 EXAMPLE = "weather-station"
 DEVICE = "ws-0001"

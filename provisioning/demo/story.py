@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from provisioning.cloud import StandIn
-from provisioning.cloud.client import NothingSeen
 from provisioning.demo import evidence
 from provisioning.demo.evidence import claim
 from provisioning.demo.factory import flash_board
 from provisioning.demo.product import DEVICE, add_application, write_product
 from provisioning.errors import BoardError
+from provisioning.standin import StandIn
+from provisioning.standin.control_client import NothingSeen
 
 Event = dict[str, Any]
 
@@ -162,7 +162,7 @@ class Story:
             "update",
             f"`twinroot update`: version 2 brings the application as set {report['generation']}, and set {report['previous']} stays for a "
             f"rollback: {len(sent)} of {len(report['files'])} files written, {report['wire']['sent']:,} bytes out in "
-            f"{report['wire']['turns']} turns; PASS",
+            f"{report['wire']['turns']} direction changes; PASS",
         )
 
     def _nothing_to_do(self) -> None:

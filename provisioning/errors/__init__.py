@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from provisioning.foreign import one_line
+from provisioning.untrusted_text import one_line
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from provisioning.errors import bench
-from provisioning.errors.row import BOARD, PASS, Row
+from provisioning.errors import technician_page
+from provisioning.errors.row import BOARD, PASS, CodeRow
 from provisioning.errors.table import ROWS, SUBJECTS
 
 BEGIN = "<!-- made by `python -m provisioning.errors`: what it may say -->"
@@ -40,12 +40,12 @@ def reference() -> str:
 def technician() -> str:
     """The table of the technician's page, markers included."""
     lines = [BEGIN, "", "| it says | it is | do |", "| --- | --- | --- |"]
-    for line in bench.ORDER:
+    for line in technician_page.ORDER:
         lines.append(f"| {_says(row for row in ROWS.values() if row.bench is line)} | {line.means} | {line.do} |")
     return "\n".join([*lines, "", END])
 
 
-def _says(rows: Iterable[Row]) -> str:
+def _says(rows: Iterable[CodeRow]) -> str:
     """`FAIL a`, `b`, `ERROR c`: the outcome is said where it changes."""
     said, last = [], ""
     for row in rows:

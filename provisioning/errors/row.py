@@ -29,14 +29,14 @@ class Who(Enum):
     NOBODY = "nobody: a result"
 
 
-class Bench(NamedTuple):
+class TechnicianLine(NamedTuple):
     """A line of the technician's page."""
 
     means: str
     do: str
 
 
-class Row(NamedTuple):
+class CodeRow(NamedTuple):
     """One code. `exits`: the exit codes that it comes with, the usual one first. `next`: empty where nothing follows."""
 
     code: str
@@ -45,10 +45,12 @@ class Row(NamedTuple):
     who: Who
     means: str
     next: str
-    bench: Bench | None
+    bench: TechnicianLine | None
 
 
-def rows(exits: int | tuple[int, ...], retry: Retry, who: Who, *texts: tuple[str, str, str], bench: Bench | None = None) -> tuple[Row, ...]:
+def rows(
+    exits: int | tuple[int, ...], retry: Retry, who: Who, *texts: tuple[str, str, str], bench: TechnicianLine | None = None
+) -> tuple[CodeRow, ...]:
     """Rows that share all but their texts, which are (code, what it means, next step)."""
     codes = (exits,) if isinstance(exits, int) else exits
-    return tuple(Row(code, codes, retry, who, means, then, bench) for code, means, then in texts)
+    return tuple(CodeRow(code, codes, retry, who, means, then, bench) for code, means, then in texts)

@@ -24,10 +24,10 @@ from provisioning.errors.codes import (
     trust,
     virtual,
 )
-from provisioning.errors.row import Retry, Row
+from provisioning.errors.row import CodeRow, Retry
 
 # Heading in docs/errors.md -> rows, in the order of the document: first what a bench sees.
-SUBJECTS: Mapping[str, tuple[Row, ...]] = MappingProxyType(
+SUBJECTS: Mapping[str, tuple[CodeRow, ...]] = MappingProxyType(
     {
         subject.SUBJECT: subject.ROWS
         for subject in (results, command, flash, link, job, ledger, config, sets, identity, trust, aws, cloud, virtual, demo)
@@ -35,9 +35,9 @@ SUBJECTS: Mapping[str, tuple[Row, ...]] = MappingProxyType(
 )
 
 
-def by_code(rows: Iterable[Row]) -> Mapping[str, Row]:
+def by_code(rows: Iterable[CodeRow]) -> Mapping[str, CodeRow]:
     """Raises ValueError where two rows have one code."""
-    made: dict[str, Row] = {}
+    made: dict[str, CodeRow] = {}
     for row in rows:
         if row.code in made:
             raise ValueError(f"two rows for the code {row.code}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from provisioning import files, kept
-from provisioning.config.board import Board
+from provisioning import atomic_files, result_cache
+from provisioning.config.board_type import BoardType
 from provisioning.parsed import from_json
 
 # Rates that bridges are used at in the field, bits per second. 115200 is the ROM's own and needs no change of rate.
@@ -14,7 +14,7 @@ LADDER = (2_000_000, 1_500_000, 921_600, 460_800, 230_400, 115_200)
 
 
 def _file() -> Path:
-    return kept.folder() / "baud.json"
+    return result_cache.folder() / "baud.json"
 
 
 def _remembered() -> dict[str, int]:
@@ -37,7 +37,7 @@ def adapter(port: str) -> str:
     return f"{found.vid:04x}:{found.pid or 0:04x}:{found.serial_number or found.location or port}"
 
 
-def ladder(board: Board, key: str, fixed: int | None = None, native: bool = False) -> tuple[int, ...]:
+def ladder(board: BoardType, key: str, fixed: int | None = None, native: bool = False) -> tuple[int, ...]:
     """Rates to try, in order. `fixed`: the one that was asked for. On `native` USB a rate means nothing: one."""
     if fixed is not None:
         return (fixed,)
@@ -54,6 +54,6 @@ def remember(key: str, rate: int) -> None:
         return
     try:
         _file().parent.mkdir(parents=True, exist_ok=True)
-        files.replace(_file(), json.dumps({**known, key: rate}, indent=1, sort_keys=True).encode())
+        atomic_files.replace(_file(), json.dumps({**known, key: rate}, indent=1, sort_keys=True).encode())
     except OSError:
         return

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from provisioning.config.board import Board
+from provisioning.config.board_type import BoardType
 from provisioning.errors import StationError, TwinrootError
 from provisioning.flash import baud, process
-from provisioning.flash.line import Endpoint, Line
+from provisioning.flash.esptool_errors import SLOWER, FlashMismatch, explain
+from provisioning.flash.loader_access import EsptoolPort, LoaderAccess
+from provisioning.flash.prestart import Told
 from provisioning.flash.rom import NoAnswer
-from provisioning.flash.sayings import SLOWER, FlashMismatch, explain
-from provisioning.flash.warm import Told
 from provisioning.link.events import Event, Listener, silent
 
 
@@ -46,7 +46,7 @@ _THERE = re.compile(r" at (0x[0-9a-f]+) (?:already in flash|verified)")
 
 
 def write(
-    line: Line,
+    line: LoaderAccess,
     parts: Sequence[Part],
     *,
     in_loader: bool = False,
@@ -95,7 +95,7 @@ def write(
     raise Failed(last or StationError("no-rate", "There is no rate to try.", "Check `baud` in the board file."), done)
 
 
-def _last_word(text: str, line: Line, endpoint: Endpoint) -> None:
+def _last_word(text: str, line: LoaderAccess, endpoint: EsptoolPort) -> None:
     """After this line of esptool everything was written and read back, and it only ends."""
     if text.startswith("Staying in flasher stub"):
         line.release(endpoint)
@@ -118,7 +118,7 @@ class Failed(Exception):
         self.done = done
 
 
-def _why(ended: process.Ended, line: Line, rate: int, silence: float) -> tuple[TwinrootError, str]:
+def _why(ended: process.Ended, line: LoaderAccess, rate: int, silence: float) -> tuple[TwinrootError, str]:
     if ended.code is None and ended.output.rstrip().endswith(process.STUB_STARTS):
         return explain("Failed to start stub flasher", line.name, rate, str(line.log))
     if ended.code is None:
@@ -131,7 +131,7 @@ def _why(ended: process.Ended, line: Line, rate: int, silence: float) -> tuple[T
     return explain(ended.output, line.name, rate, str(line.log))
 
 
-def _arguments(board: Board, endpoint: Endpoint, rate: int, parts: Sequence[Part], skip_same: bool) -> list[str]:
+def _arguments(board: BoardType, endpoint: EsptoolPort, rate: int, parts: Sequence[Part], skip_same: bool) -> list[str]:
     arguments = ["--chip", board.chip, "--port", endpoint.port, "--baud", str(rate)]
     arguments += ["--before", endpoint.before, "--after", endpoint.after, "--connect-attempts", "3"]
     arguments += ["write-flash", "--flash-mode", "keep", "--flash-freq", "keep", "--flash-size", "keep"]

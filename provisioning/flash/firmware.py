@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.chips import CHIPS
-from provisioning.config.board import Board
+from provisioning.config.board_type import BoardType
 from provisioning.errors import FileMissing, InputError
-from provisioning.flash import cache, image, partition
+from provisioning.flash import app_image, downloads, partition
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Firmware:
         return next((p for p in self.table if p.label == label), None)
 
 
-def state(board: Board) -> dict[str, Any]:
+def state(board: BoardType) -> dict[str, Any]:
     """For `boards show`: whether the firmware is on this host, and where it comes from. Downloads nothing."""
     named = board.firmware
-    path = Path(named.file) if named.file else cache.place(named.sha256 or "")
+    path = Path(named.file) if named.file else downloads.place(named.sha256 or "")
     here = bool(named.file or named.url) and path.is_file()
     missing = (
         "" if here else named.url or (f"{path} is missing" if named.file else f"not named; {named.page or 'the board file names no image'}")
@@ -43,7 +43,7 @@ def state(board: Board) -> dict[str, Any]:
     return {"here": here, "file": str(path) if here else None, "missing": missing}
 
 
-def load(board: Board, progress: cache.Progress = lambda _done, _total: None) -> Firmware:
+def load(board: BoardType, progress: downloads.Progress = lambda _done, _total: None) -> Firmware:
     """The board's firmware, checked. Raises InputError, StationError when a download fails."""
     named = board.firmware
     path = _path(board, progress)
@@ -65,12 +65,12 @@ def load(board: Board, progress: cache.Progress = lambda _done, _total: None) ->
     return Firmware(path, found, named.version or "", named.offset, len(content), boot.min_revision, content, table)
 
 
-def _path(board: Board, progress: cache.Progress) -> Path:
+def _path(board: BoardType, progress: downloads.Progress) -> Path:
     named = board.firmware
     if named.file:
         return Path(named.file)
     if named.url:
-        return cache.download(named.url, named.sha256 or "", progress)
+        return downloads.download(named.url, named.sha256 or "", progress)
     raise InputError(
         "no-firmware",
         f"The board '{board.name}' names no firmware image, so a blank board cannot be flashed.",
@@ -83,11 +83,11 @@ def _wrong(path: Path, reason: str, hint: str) -> InputError:
     return InputError("firmware-image", f"The firmware image {path} {reason}.", hint)
 
 
-def _boot_loader(board: Board, path: Path, content: bytes) -> image.Image:
+def _boot_loader(board: BoardType, path: Path, content: bytes) -> app_image.AppImage:
     """The image that the ROM starts: it must be whole and for this chip."""
     try:
-        boot = image.parse(content)
-    except image.BadImage as error:
+        boot = app_image.parse(content)
+    except app_image.BadImage as error:
         raise _wrong(path, str(error), "Take the .bin that MicroPython offers for this board, not .app-bin, .elf or .uf2.") from None
     chip = CHIPS[board.chip]
     if boot.chip_id != chip.image_id:
@@ -114,7 +114,7 @@ def _boot_loader(board: Board, path: Path, content: bytes) -> image.Image:
     return boot
 
 
-def _table(board: Board, path: Path, content: bytes) -> tuple[partition.Partition, ...]:
+def _table(board: BoardType, path: Path, content: bytes) -> tuple[partition.Partition, ...]:
     at = partition.TABLE_OFFSET - board.firmware.offset
     raw = content[at : at + partition.TABLE_SIZE]
     if not raw.strip(b"\xff"):
@@ -125,7 +125,7 @@ def _table(board: Board, path: Path, content: bytes) -> tuple[partition.Partitio
         raise _wrong(path, f"holds a partition table that {error}", "Get the file again.") from None
 
 
-def _applications(board: Board, path: Path, content: bytes, table: tuple[partition.Partition, ...]) -> None:
+def _applications(board: BoardType, path: Path, content: bytes, table: tuple[partition.Partition, ...]) -> None:
     """At least one application partition holds a whole application for this chip."""
     reasons = []
     for row in (row for row in table or partition.stock("vfs", board.partition.offset, board.partition.size) if row.is_app):
@@ -133,8 +133,8 @@ def _applications(board: Board, path: Path, content: bytes, table: tuple[partiti
         if at >= len(content) or content[at : at + 4] == b"\xff" * 4:
             continue
         try:
-            application = image.parse(content[at : at + row.size])
-        except image.BadImage as error:
+            application = app_image.parse(content[at : at + row.size])
+        except app_image.BadImage as error:
             reasons.append(str(error))
             continue
         if application.chip_id == CHIPS[board.chip].image_id:
@@ -148,13 +148,13 @@ def _applications(board: Board, path: Path, content: bytes, table: tuple[partiti
 _MAKES_ITS_OWN = (1, 26)
 
 
-def makes_its_own(board: Board, firmware: Firmware) -> bool:
+def makes_its_own(board: BoardType, firmware: Firmware) -> bool:
     """Whether the firmware's table leaves the file system out, so that its size is that of the flash that is really there."""
     version = tuple(int(part) for part in re.findall(r"\d+", firmware.version)[:2])
     return bool(firmware.table) and version >= _MAKES_ITS_OWN and partition.rest(firmware.table, board.flash_bytes) is not None
 
 
-def file_system(board: Board, firmware: Firmware, flash: int | None = None) -> partition.Partition:
+def file_system(board: BoardType, firmware: Firmware, flash: int | None = None) -> partition.Partition:
     """The partition that the file system goes to, on a chip with `flash` bytes (the board file's by default).
 
     Raises InputError: not there, too small, over the end, over the firmware.

@@ -9,13 +9,13 @@ from provisioning.flash import esptool, partition
 from provisioning.flash.firmware import Firmware
 
 if TYPE_CHECKING:
-    from provisioning.bundle.image import Image
-    from provisioning.config.board_file import Partition
+    from provisioning.bundle.filesystem_image import FilesystemImage
+    from provisioning.config.board_file import PartitionKeys
 
 _ERASED_AT_ONCE = 65536  # bytes, by one command of any SPI NOR flash
 
 
-def written_parts(own: Firmware, place: Partition, made: Image, folder: Path, skip_same: bool) -> list[esptool.Part]:
+def written_parts(own: Firmware, place: PartitionKeys, made: FilesystemImage, folder: Path, skip_same: bool) -> list[esptool.Part]:
     """Parts in order of their offset, as private files in `folder`.
 
     `place`: where the file system lies (bytes). `skip_same`: the board has this firmware; what is there already is then not written
@@ -28,12 +28,12 @@ def written_parts(own: Firmware, place: Partition, made: Image, folder: Path, sk
     return sorted(parts, key=lambda part: part.offset)
 
 
-def firmware_parts(own: Firmware, place: Partition, folder: Path) -> list[esptool.Part]:
+def firmware_parts(own: Firmware, place: PartitionKeys, folder: Path) -> list[esptool.Part]:
     """The firmware alone: the file system stays as it is."""
     return [esptool.Part(own.offset, _with_table(own, place, folder))]
 
 
-def _with_table(own: Firmware, place: Partition, folder: Path) -> Path:
+def _with_table(own: Firmware, place: PartitionKeys, folder: Path) -> Path:
     """The firmware as it is, or a copy with a partition table where it has none."""
     if own.table:
         return own.file

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from provisioning.config.board import Board
+from provisioning.config.board_type import BoardType
 from provisioning.errors import BoardError, InputError, TwinrootError
 from provisioning.flash.firmware import Firmware
-from provisioning.flash.rom import Facts
+from provisioning.flash.rom import ChipFacts
 
 _PLAIN = "Such a chip takes only images signed or encrypted with its own keys, and stock MicroPython cannot be; use a fresh one."
 
@@ -18,8 +18,8 @@ _PLAIN = "Such a chip takes only images signed or encrypted with its own keys, a
 class Question:
     """What a refusal may look at."""
 
-    board: Board
-    facts: Facts
+    board: BoardType
+    facts: ChipFacts
     firmware: Firmware
     port: str
     end: int  # bytes of flash that are needed

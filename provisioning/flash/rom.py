@@ -24,7 +24,7 @@ from provisioning.chips import CHIPS, MAGIC_REGISTER, NAMED_BY_MAGIC, Bits, Chip
 from provisioning.chips.chip import Watchdogs
 from provisioning.errors import BoardError, StationError, TwinrootError
 from provisioning.flash.jedec import flash_bytes
-from provisioning.link import follow
+from provisioning.link import native_usb
 from provisioning.link.wire import Wire
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ _SECURE_BOOT, _SECURE_DOWNLOAD = 1 << 0, 1 << 2  # bits of the security info's f
 
 
 @dataclass(frozen=True)
-class Facts:
+class ChipFacts:
     """What the chip says. `revision` is major * 100 + minor; `flash` bytes, None when its id is not known."""
 
     chip: str
@@ -106,9 +106,9 @@ class RomLoader:
         for attempt in range(_ATTEMPTS if before != "no-reset" else 1):
             self._wire.discard(0.0)
             self._pending.clear()
-            if before != "no-reset" and not (attempt == 0 and follow.in_loader(self._wire.name)):
+            if before != "no-reset" and not (attempt == 0 and native_usb.in_loader(self._wire.name)):
                 # Boards with a big capacitor on EN need IO0 held longer: every second attempt.
-                reset = _usb_reset if before == "usb-reset" or follow.is_jtag(self._wire.name) else _classic_reset
+                reset = _usb_reset if before == "usb-reset" or native_usb.is_jtag(self._wire.name) else _classic_reset
                 lines = self._reset(reset, 0.05 if attempt % 2 == 0 else 0.5)
             for _ in range(_SYNCS):
                 try:
@@ -161,17 +161,17 @@ class RomLoader:
             "Check power and cable (some carry no data), or hold the BOOT button while the run begins.",
         )
 
-    def identify(self, expected: str = "", plain: Callable[[Facts], bool] = lambda facts: True) -> Facts:
+    def identify(self, expected: str = "", plain: Callable[[ChipFacts], bool] = lambda facts: True) -> ChipFacts:
         """Everything a refusal may depend on. Raises BoardError for a chip that is not known or stops answering, StationError for a line
         that damages what it says.
 
         `expected`: the chip that this ought to be, which decides what is asked first and nothing else. `plain`: whether the facts need no
         second look.
         """
-        before: Facts | tuple[object, ...] | None = None
+        before: ChipFacts | tuple[object, ...] | None = None
         deadline = time.monotonic() + _LONGEST
         for _ in range(_ROUNDS):
-            found: Facts | tuple[object, ...] | None = None
+            found: ChipFacts | tuple[object, ...] | None = None
             try:
                 found = self._identify(CHIPS.get(expected))
                 if not self.noisy and plain(found):
@@ -184,8 +184,8 @@ class RomLoader:
                         "rom-confused", f"The ROM loader on {self._name} stopped answering: {error}.", "Run the command again."
                     ) from None
             # On a line that damages bytes two wrong answers may be alike, so there no answer speaks against the board.
-            if found is not None and found == before and (not self.noisy or (isinstance(found, Facts) and plain(found))):
-                if isinstance(found, Facts):
+            if found is not None and found == before and (not self.noisy or (isinstance(found, ChipFacts) and plain(found))):
+                if isinstance(found, ChipFacts):
                     return found
                 raise BoardError("unknown-chip", f"The chip on {self._name} is not one of {', '.join(CHIPS)}.", "Take another board.")
             before = found
@@ -224,7 +224,7 @@ class RomLoader:
             before = found
         raise _Silent("it answers differently each time")
 
-    def _identify(self, expected: Chip | None) -> Facts:
+    def _identify(self, expected: Chip | None) -> ChipFacts:
         flags = crypt_count = None
         # A chip without one has no answer to the question for its security state and says so eight times: its register tells enough.
         chip = self._older_chip() if expected is not None and not expected.security_info else None
@@ -238,12 +238,12 @@ class RomLoader:
             raise _UnknownChip(chip_id)
         if flags is not None and flags & _SECURE_DOWNLOAD:
             # Registers cannot be read in this mode.
-            return Facts(chip.name, 0, "", None, bool(flags & _SECURE_BOOT), _odd(crypt_count or 0), True)
-        if chip.watchdogs is not None and follow.is_jtag(self._wire.name):
+            return ChipFacts(chip.name, 0, "", None, bool(flags & _SECURE_BOOT), _odd(crypt_count or 0), True)
+        if chip.watchdogs is not None and native_usb.is_jtag(self._wire.name):
             self._still(chip.watchdogs)
         if chip.forced is not None:
             self.write(chip.forced, 0, 1)  # the next reset starts the board's program again (esptool, ESP32S3ROM.hard_reset)
-        return Facts(
+        return ChipFacts(
             chip.name,
             self._revision(chip),
             self._mac(chip),

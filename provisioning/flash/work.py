@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from provisioning import kept
+from provisioning import result_cache
 from provisioning.errors import StationError
 
 _STALE = 24 * 3600.0  # seconds; no run takes that long
@@ -19,13 +19,13 @@ _STALE = 24 * 3600.0  # seconds; no run takes that long
 
 def log_file(attempt: str) -> Path:
     """Where esptool's whole output of this attempt goes."""
-    return kept.folder() / "logs" / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{attempt[:8]}.log"
+    return result_cache.folder() / "logs" / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{attempt[:8]}.log"
 
 
 @contextmanager
 def folder(attempt: str) -> Iterator[Path]:
     """A folder of mode 0700 that is removed on the way out."""
-    home = kept.folder() / "work"
+    home = result_cache.folder() / "work"
     made = home / attempt
     try:
         made.mkdir(parents=True, mode=0o700)
@@ -42,7 +42,7 @@ def folder(attempt: str) -> Iterator[Path]:
 
 def discard(attempt: str) -> None:
     """Remove what a killed run left."""
-    shutil.rmtree(kept.folder() / "work" / attempt, ignore_errors=True)
+    shutil.rmtree(result_cache.folder() / "work" / attempt, ignore_errors=True)
 
 
 def sweep(home: Path) -> None:

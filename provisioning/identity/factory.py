@@ -41,7 +41,7 @@ def authority(product: Product) -> Authority | None:
         return from_command(policy.ca, policy.signer, env, product.folder)
     except InputError as error:
         key = "ca_key" if error.file is not None and error.file == policy.ca_key else "ca"
-        hint = "It lies where boards are made, and the cloud knows it; only a board that is nobody yet needs it."
+        hint = "It lies where boards are made, and the cloud knows it; only a board without an identity needs it."
         raise product.document.placed(error, ("identity", "issue", key), hint if isinstance(error, FileMissing) else "") from None
 
 
@@ -84,7 +84,7 @@ def can_make(product: Product, device: Device) -> bool:
 
 
 def fingerprint_here(product: Product, device: Device) -> str | None:
-    """SHA-256 of the DER of the device's certificate, None where it is not here. Raises InputError when it is no certificate."""
+    """SHA-256 of the DER of the device's certificate, None where it is not here. Raises InputError when it is not a certificate."""
     certificate = files(product, device)[0]
     return hashlib.sha256(leaf_of(certificate)).hexdigest() if is_file(certificate) else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from provisioning import files
+from provisioning import atomic_files
 from provisioning.config.document import shown, wrong
 from provisioning.errors import StationError
 
@@ -20,7 +20,7 @@ def write_new(path: Path, content: bytes, mode: int) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            files.create(path, content, mode)
+            atomic_files.create(path, content, mode)
         except FileExistsError:
             hint = "Nothing is overwritten here: what devices or the cloud know by this file would be lost. Name another folder."
             raise wrong("file-exists", f"{shown(path)}: is there already", hint) from None

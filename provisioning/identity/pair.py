@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from provisioning import kept
+from provisioning import result_cache
 from provisioning.config.document import shown, wrong_file
 from provisioning.errors import InputError
 from provisioning.identity import reading
@@ -86,12 +86,12 @@ def facts_of_certificate(leaf_der: bytes, where: Path) -> dict[str, Any]:
 
     Raises InputError.
     """
-    key = kept.key_of(Path(__file__).read_bytes(), b"certificate", leaf_der)
+    key = result_cache.key_of(Path(__file__).read_bytes(), b"certificate", leaf_der)
     slot = f"certificate-{key[:_SLOT_DIGITS]}.json"
-    found: dict[str, Any] | None = kept.read(slot, key)
+    found: dict[str, Any] | None = result_cache.read(slot, key)
     if found is None:
         found = _facts_of(_certificate(leaf_der, where))
-        kept.write(slot, key, found)
+        result_cache.write(slot, key, found)
     return found
 
 
@@ -105,7 +105,7 @@ def _common_name(leaf: Any) -> str:
 
     try:
         return next((str(each.value) for each in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)), "")
-    except ValueError:  # a name that is no text says nothing
+    except ValueError:  # a name that is not text says nothing
         return ""
 
 
@@ -117,16 +117,16 @@ def _facts(leaf_der: bytes, certificate: Path, key: Path) -> tuple[str, bytes, d
     """
     with contextlib.suppress(InputError):  # said below, after what may be wrong with the certificate
         label, key_der = _key_block(key)
-        pair = kept.key_of(Path(__file__).read_bytes(), leaf_der, label.encode(), key_der)
-        found = kept.read(f"pair-{pair[:_SLOT_DIGITS]}.json", pair)
+        pair = result_cache.key_of(Path(__file__).read_bytes(), leaf_der, label.encode(), key_der)
+        found = result_cache.read(f"pair-{pair[:_SLOT_DIGITS]}.json", pair)
         if found is not None:
             return label, key_der, found
     leaf = _certificate(leaf_der, certificate)
     private, label, key_der = _key(key)
     _check_belongs(leaf, certificate, private, key)
     facts = _facts_of(leaf)
-    pair = kept.key_of(Path(__file__).read_bytes(), leaf_der, label.encode(), key_der)
-    kept.write(f"pair-{pair[:_SLOT_DIGITS]}.json", pair, facts)
+    pair = result_cache.key_of(Path(__file__).read_bytes(), leaf_der, label.encode(), key_der)
+    result_cache.write(f"pair-{pair[:_SLOT_DIGITS]}.json", pair, facts)
     return label, key_der, facts
 
 

@@ -10,7 +10,7 @@ from provisioning.config.document import shown, wrong_file
 from provisioning.errors import FileMissing, InputError
 from provisioning.identity.files import KEY_MODE
 from provisioning.pem import read
-from provisioning.pem.read import Block, Unreadable
+from provisioning.pem.read import PemBlock, Unreadable
 
 _OTHERS_WRITE, _ANYBODY = stat.S_IWGRP | stat.S_IWOTH, stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH
 _ENCRYPTED = ("encrypted-key",)
@@ -28,10 +28,10 @@ def certificates(path: Path, what: str = "the device's certificate", code: str =
         raise _refused(path, what, error, code) from None
 
 
-def private_key(path: Path, what: str = "the device's private key", code: str = "bad-key") -> Block:
+def private_key(path: Path, what: str = "the device's private key", code: str = "bad-key") -> PemBlock:
     """The one private key in `path`; a file that others than its owner may read or write is made its owner's alone first.
 
-    Raises InputError, with `code` where it is no key, also for a key that others can change and that is not ours to protect.
+    Raises InputError, with `code` where it is not a key, also for a key that others can change and that is not ours to protect.
     """
     data = _bytes(path, what)
     try:

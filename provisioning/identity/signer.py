@@ -46,7 +46,7 @@ def from_files(certificate: Path, key: Path) -> Authority:
         raise
     try:
         private = load_pem_private_key(encode(block.label, block.der), None)
-    except Exception:  # noqa: BLE001  whatever the parser raises, the file is no key; its text is not repeated
+    except Exception:  # noqa: BLE001  whatever the parser raises, the file is not a key; its text is not repeated
         raise wrong_file(
             key,
             "bad-ca-key",

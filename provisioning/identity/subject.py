@@ -1,7 +1,7 @@
 """Whose a certificate is, by the common name of its subject.
 
 Clouds and CAs differ in what they write there: AWS's own certificates say "AWS IoT Certificate", a factory's the device's id. A text that
-says nothing is no mistake; the name of another device is.
+says nothing is not a mistake; the name of another device is.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from provisioning.errors import TwinrootError
-from provisioning.link.meaning import fits
+from provisioning.link.answer_check import fits
 from provisioning.link.repl import DeviceException
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ class NotThatDevice(InputError):
 
 
 @dataclass(frozen=True)
-class Found:
-    """A board as it introduced itself. `holds`: the device whose set it holds, None where it is nobody yet."""
+class FoundBoard:
+    """A board as it introduced itself. `holds`: the device whose set it holds, None where it has no identity yet."""
 
     port: str
     mac: str
@@ -31,11 +31,11 @@ class Bindings:
     board_of: Callable[[str], str | None] = lambda _device: None
 
 
-def assign(devices: Sequence[Device], boards: Sequence[Found], bindings: Bindings) -> Mapping[str, Device | InputError]:
-    """Port -> its device, or why it gets none. No device is given twice, and a board that is somebody stays who it is.
+def assign(devices: Sequence[Device], boards: Sequence[FoundBoard], bindings: Bindings) -> Mapping[str, Device | InputError]:
+    """Port -> its device, or why it gets none. No device is given twice, and a board that has an identity keeps it.
 
     In this order: the row with the board's MAC, the device that the ledger binds to it, the one whose set it holds; then, for boards that
-    are nobody yet, the first rows that are free.
+    have no identity yet, the first rows that are free.
     """
     return _Round(devices, bindings).decide(boards)
 
@@ -45,12 +45,12 @@ class _Round:
         self._rows = {device.id: device for device in devices}
         self._reserved = {mac: device for device in devices if (mac := mac_of(device)) is not None}
         self._bindings = bindings
-        self._given: dict[str, Found] = {}  # device -> board
+        self._given: dict[str, FoundBoard] = {}  # device -> board
 
-    def decide(self, boards: Sequence[Found]) -> dict[str, Device | InputError]:
+    def decide(self, boards: Sequence[FoundBoard]) -> dict[str, Device | InputError]:
         decided: dict[str, Device | InputError] = {}
         seen: dict[str, str] = {}  # MAC -> port
-        nobodies = []
+        unassigned = []
         for board in boards:
             try:
                 if board.mac in seen:
@@ -58,17 +58,17 @@ class _Round:
                 seen[board.mac] = board.port
                 own = self._own(board)
                 if own is None:
-                    nobodies.append(board)
+                    unassigned.append(board)
                 else:
                     decided[board.port] = self._give(own, board)
             except InputError as error:
                 decided[board.port] = error
-        for board in nobodies:
+        for board in unassigned:
             free = next((device for device in self._rows.values() if self._is_free(device)), None)
             decided[board.port] = self._give(free, board) if free else none_left(len(self._rows))
         return decided
 
-    def _own(self, board: Found) -> Device | None:
+    def _own(self, board: FoundBoard) -> Device | None:
         """The device that this board is already. Raises InputError when it must not be written as that."""
         if board.mac in self._reserved:
             return self._reserved[board.mac]
@@ -84,7 +84,7 @@ class _Round:
             raise InputError("mac-used", sentence, hint) if bound else NotThatDevice("other-device", sentence, hint)
         return device
 
-    def _give(self, device: Device, board: Found) -> Device:
+    def _give(self, device: Device, board: FoundBoard) -> Device:
         other = self._given.get(device.id)
         mac = other.mac if other else self._bindings.board_of(device.id)
         if mac is not None and mac != board.mac:
@@ -100,16 +100,16 @@ class _Round:
         return device.id not in self._given and mac_of(device) is None and self._bindings.board_of(device.id) is None
 
 
-def _twice(board: Found, first: str) -> InputError:
+def _twice(board: FoundBoard, first: str) -> InputError:
     return InputError("board-twice", f"The board {board.mac} is on {first} and on {board.port}.", "Two ports lead to it: name one of them.")
 
 
 def none_left(count: int) -> InputError:
-    """No device is free for a board that is nobody yet."""
+    """No device is free for a board without an identity."""
     if not count:
         return InputError(
             "no-device",
-            "The board is nobody yet, and nothing says which device it is to be.",
+            "The board has no identity yet, and nothing says which device it is to be.",
             "Add --device ID, or --devices CSV for a list.",
         )
     return InputError("no-device-left", f"All {count} devices have a board already.", "Add rows to the CSV of devices.")

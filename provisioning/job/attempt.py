@@ -11,19 +11,20 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from provisioning.bundle.bundle import Bundle
-from provisioning.bundle.image import image
+from provisioning.bundle.filesystem_image import image
 from provisioning.config.device import Device
 from provisioning.errors import TwinrootError
-from provisioning.flash import esptool, record, work
+from provisioning.flash import esptool, work
 from provisioning.flash.parts import firmware_parts, written_parts
 from provisioning.identity import factory
-from provisioning.job.plan import Options, Plan
+from provisioning.job import fingerprints
+from provisioning.job.plan import FlashOptions, FlashPlan
 from provisioning.job.report import Report
 from provisioning.ledger.entry import OUTCOME
 from provisioning.link.events import Listener
 
 if TYPE_CHECKING:
-    from provisioning.flash.line import Examined, Line
+    from provisioning.flash.loader_access import Examined, LoaderAccess
     from provisioning.ledger.store import Ledger
 
 
@@ -32,10 +33,10 @@ class Attempt:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: FlashPlan,
         devices: Sequence[Device],
         ledger: Ledger | Callable[[], Ledger],
-        options: Options,
+        options: FlashOptions,
         report: Report,
         events: Listener,
     ) -> None:
@@ -60,7 +61,7 @@ class Attempt:
     def facts(self, examined: Examined, port: str) -> None:
         facts = examined.facts
         self.report.chip, self.report.mac = facts.chip, facts.mac or None
-        self.fields = record.about(self.plan.product, self.plan.firmware, self.options.operator) | {
+        self.fields = fingerprints.about(self.plan.product, self.plan.firmware, self.options.operator) | {
             "job": "flash",
             "chip": facts.chip,
             "revision": facts.revision_text,
@@ -69,7 +70,7 @@ class Attempt:
             "port": port,
         }
 
-    def firmware(self, line: Line, *, in_loader: bool) -> None:
+    def firmware(self, line: LoaderAccess, *, in_loader: bool) -> None:
         """Write the firmware alone; the file system stays."""
         from provisioning.ledger.entry import INTENT
 
@@ -80,20 +81,20 @@ class Attempt:
             with self.report.step("write"):
                 self.session(line, parts, in_loader, True)
 
-    def write(self, line: Line, bundle: Bundle, examined: Examined, *, in_loader: bool) -> None:
+    def write(self, line: LoaderAccess, bundle: Bundle, examined: Examined, *, in_loader: bool) -> None:
         from provisioning.ledger import claims
 
         with work.folder(self.attempt) as folder:
             with self.report.step("image"):
                 made = image(bundle, self.product.board)
-                self.fields["image_sha256"] = record.sha256(made.data)
+                self.fields["image_sha256"] = fingerprints.sha256(made.data)
                 parts = written_parts(self.plan.firmware, self.product.board.partition, made, folder, examined.same_firmware)
             claims.intend(self.ledger, self.attempt, self.fields)
             self.wrote = True
             with self.report.step("write"):
                 self.session(line, parts, in_loader, examined.same_firmware)
 
-    def session(self, line: Line, parts: list[esptool.Part], in_loader: bool, skip_same: bool) -> None:
+    def session(self, line: LoaderAccess, parts: list[esptool.Part], in_loader: bool, skip_same: bool) -> None:
         try:
             done = esptool.write(line, parts, in_loader=in_loader, fixed_baud=self.options.baud, skip_same=skip_same, events=self.events)
         except esptool.Failed as failed:
@@ -113,7 +114,7 @@ class Attempt:
         report = self.report
         if not self.known and not report.mac:
             return
-        row = {name: self.fields.get(name) for name in record.OUTCOME_FIELDS} | {
+        row = {name: self.fields.get(name) for name in fingerprints.OUTCOME_FIELDS} | {
             "outcome": report.outcome,
             "code": report.code if report.code != "not-run" else "interrupted",
             "message": report.message,

@@ -10,7 +10,7 @@ from provisioning.config.product import Product
 from provisioning.identity import factory
 from provisioning.job.allow import mac_of
 from provisioning.job.assign import NotThatDevice, none_left
-from provisioning.job.plan import Options
+from provisioning.job.plan import FlashOptions
 
 if TYPE_CHECKING:
     from provisioning.identity.on_board import OnBoard
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Claimant:
     """A board with the MAC `mac` on `port`. `was`: the device that the ledger binds it to, before this attempt."""
 
-    def __init__(self, product: Product, devices: dict[str, Device], options: Options, ledger: Ledger, mac: str, port: str) -> None:
+    def __init__(self, product: Product, devices: dict[str, Device], options: FlashOptions, ledger: Ledger, mac: str, port: str) -> None:
         from provisioning.ledger import claims
 
         self.product = product

@@ -60,9 +60,15 @@ class Evidence:
         if self._report is not None:
             return
         from provisioning import __version__
-        from provisioning.flash import record
+        from provisioning.job import fingerprints
 
-        about = {"operator": record.operator(), "station": record.station(), "toolkit": __version__, "job": self._job, "port": self._port}
+        about = {
+            "operator": fingerprints.operator(),
+            "station": fingerprints.station(),
+            "toolkit": __version__,
+            "job": self._job,
+            "port": self._port,
+        }
         of_board = {"mac": report.mac, "chip": report.chip, "board": report.board, "product": report.product, "device": report.device}
         self._rows = {**about, **of_board, **self.fields()}
         self._opening = Opening(self._location, self._events)
@@ -83,10 +89,10 @@ class Evidence:
                 self._opening.__exit__()
 
     def _end(self, report: Report, ledger: Ledger) -> None:
-        from provisioning.flash import record
-        from provisioning.job.settle import settle
+        from provisioning.job import fingerprints
+        from provisioning.job.reconcile import reconcile
 
-        row = {name: self._rows.get(name) for name in record.OUTCOME_FIELDS} | {
+        row = {name: self._rows.get(name) for name in fingerprints.OUTCOME_FIELDS} | {
             "mac": report.mac,
             "chip": report.chip,
             "outcome": report.outcome,
@@ -99,7 +105,7 @@ class Evidence:
         try:
             ledger.append(OUTCOME, self._attempt, row)
             if report.outcome == "pass" and report.mac and report.selftest:
-                settle(ledger, report.mac, self._attempt, report.selftest, report)
+                reconcile(ledger, report.mac, self._attempt, report.selftest, report)
         except TwinrootError as error:
             report.failed(error)
 

@@ -1,6 +1,6 @@
 """From a blank board to PASS: ask the chip, refuse or claim, write everything in one session, boot, hear the board's own report.
 
-A board whose file system may hold a set is asked who it is before anything else. One that is somebody stays that: its file system is left
+A board whose file system may hold a set is asked who it is before anything else. One that has an identity keeps it: its file system is left
 where it is, and what has to change in it is changed as `update` does, so that its key never leaves it.
 """
 
@@ -12,31 +12,31 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from provisioning.bundle.bundle import Bundle, build
-from provisioning.bundle.room import check_room
+from provisioning.bundle.space import check_space
 from provisioning.config.device import Device
 from provisioning.errors import BoardError, StationError, TwinrootError
-from provisioning.flash import preflight, record
-from provisioning.flash.line import open_line
-from provisioning.flash.warm import Warm
+from provisioning.flash import preflight
+from provisioning.flash.loader_access import open_line
+from provisioning.flash.prestart import Prestarted
 from provisioning.identity import factory
 from provisioning.identity.issue import KeyGone
-from provisioning.job import keep, settle
+from provisioning.job import board_identity, fingerprints, reconcile
 from provisioning.job.attempt import Attempt
-from provisioning.job.board import adopt, judge, selftest
 from provisioning.job.claimant import Claimant
-from provisioning.job.plan import Options, Plan
+from provisioning.job.first_boot import Seen, ask
+from provisioning.job.plan import FlashOptions, FlashPlan
 from provisioning.job.report import Report
-from provisioning.job.seen import Seen, ask
+from provisioning.job.selftest import check_selftest, selftest, take_selftest
 from provisioning.job.update import Update
 from provisioning.link import question
 from provisioning.link.events import Listener, silent
-from provisioning.link.named import resolve
 from provisioning.link.payload import Payload
+from provisioning.link.port_names import resolve
 
 if TYPE_CHECKING:
-    from provisioning.flash.line import Examined, Line
+    from provisioning.flash.loader_access import Examined, LoaderAccess
     from provisioning.flash.process import Source
-    from provisioning.flash.rom import Facts
+    from provisioning.flash.rom import ChipFacts
     from provisioning.identity.on_board import OnBoard
     from provisioning.ledger.store import Ledger
 
@@ -45,11 +45,11 @@ BOOT_SECONDS = 20.0  # reset to the first answer of the prompt; a real board tak
 
 
 def flash(
-    plan: Plan,
+    plan: FlashPlan,
     devices: Sequence[Device],
     port: str | None,
     ledger: Ledger | Callable[[], Ledger],
-    options: Options | None = None,
+    options: FlashOptions | None = None,
     events: Listener = silent,
     source: Source | None = None,
 ) -> Report:
@@ -60,11 +60,11 @@ def flash(
     Returns a report; what goes wrong is in it. Control-C passes through, after the ledger has its outcome.
     """
     report = Report(board=plan.product.board.name, product=plan.product.name, listener=events)
-    run = _Run(plan, devices, ledger, options or Options(), report, events)
+    run = _Run(plan, devices, ledger, options or FlashOptions(), report, events)
     started = time.monotonic()
     try:
         name = resolve(port, plan.product.board.usb_ids)
-        with nullcontext(source) if source is not None else Warm() as ready, open_line(plan.product.board, name, run.log) as line:
+        with nullcontext(source) if source is not None else Prestarted() as ready, open_line(plan.product.board, name, run.log) as line:
             line.source = ready
             run.go(line)
     except TwinrootError as error:
@@ -78,7 +78,7 @@ def flash(
 class _Run(Attempt):
     """The story of one attempt."""
 
-    def go(self, line: Line) -> None:
+    def go(self, line: LoaderAccess) -> None:
         report = self.report
         with report.step("identify"):
             examined = line.examine(
@@ -100,7 +100,7 @@ class _Run(Attempt):
                 seen = self._who(line, BOOT_SECONDS)
             held = None if self.options.new_identity or self.claimant.is_released() else seen.held
             device = self._claim(held)
-            settle.settle(self.ledger, examined.facts.mac, self.attempt, seen.report, report)
+            reconcile.reconcile(self.ledger, examined.facts.mac, self.attempt, seen.report, report)
             if held is not None:
                 self._keep(line, device, held, examined)
                 return
@@ -112,7 +112,7 @@ class _Run(Attempt):
             line.start()
             self._confirm(line, bundle)
 
-    def _who(self, line: Line, seconds: float = _PATIENCE) -> Seen:
+    def _who(self, line: LoaderAccess, seconds: float = _PATIENCE) -> Seen:
         """Who the board is, asked at its prompt. Raises BoardError when another board answers."""
         with self.report.step("who"):
             seen = ask(line, self.product, self.report, seconds)
@@ -121,7 +121,7 @@ class _Run(Attempt):
         return seen
 
     @contextmanager
-    def _board_released(self, line: Line) -> Iterator[None]:
+    def _board_released(self, line: LoaderAccess) -> Iterator[None]:
         """A board that is refused before a write starts its program again, as if nobody had asked."""
         try:
             yield
@@ -130,7 +130,7 @@ class _Run(Attempt):
                 _leave_quietly(line)
             raise
 
-    def _about(self, facts: Facts, line: Line) -> preflight.Question:
+    def _about(self, facts: ChipFacts, line: LoaderAccess) -> preflight.Question:
         return preflight.Question(self.product.board, facts, self.plan.firmware, line.name, self.plan.end, self.options.allowed)
 
     def _claim(self, held: OnBoard | None) -> Device:
@@ -139,16 +139,16 @@ class _Run(Attempt):
         self.report.device = self.fields["device"] = device.id
         return device
 
-    def _keep(self, line: Line, device: Device, held: OnBoard, examined: Examined) -> None:
+    def _keep(self, line: LoaderAccess, device: Device, held: OnBoard, examined: Examined) -> None:
         """The board stays who it is: its firmware is written where that differs, and its set is brought up to date at its prompt."""
         from provisioning.ledger import claims
 
         report = self.report
-        target = keep.target(self.product, keep.Choice(device), held, line.name)
+        target = board_identity.target(self.product, board_identity.Choice(device), held, line.name)
         with report.step("bundle"):
             bundle = target.bundle(self.product)
-            check_room(self.product, bundle)
-        self.fields |= record.of_bundle(self.product, device, bundle)
+            check_space(self.product, bundle)
+        self.fields |= fingerprints.of_bundle(self.product, device, bundle)
         if not examined.same_firmware and not self.wrote:
             self.firmware(line, in_loader=False)
             line.start()
@@ -189,11 +189,11 @@ class _Run(Attempt):
                 "Nothing was written. Ask whoever made the product: docs/technician.md says what can be done with such a board.",
             ) from None
         bundle = build(self.product, device)
-        check_room(self.product, bundle)
-        self.fields |= record.of_bundle(self.product, device, bundle)
+        check_space(self.product, bundle)
+        self.fields |= fingerprints.of_bundle(self.product, device, bundle)
         return bundle
 
-    def _confirm(self, line: Line, bundle: Bundle) -> None:
+    def _confirm(self, line: LoaderAccess, bundle: Bundle) -> None:
         """Boot, hashes read back by the board's package, its own report; PASS is said here and nowhere else."""
         report = self.report
         payload = Payload(bundle.trust, bundle.lib)
@@ -203,8 +203,8 @@ class _Run(Attempt):
             with report.step("selftest"):
                 answer = question.holds(repl, payload, bundle.package)
                 found = answer[0] if answer else selftest(repl)
-            adopt(report, found)
-            judge(found, bundle.set_sha256, None, line.name)
+            take_selftest(report, found)
+            check_selftest(found, bundle.set_sha256, None, line.name)
             if answer is None:
                 raise BoardError(
                     "not-as-written", f"The board on {line.name} holds files that are not what was written.", "Run the command again."
@@ -233,7 +233,7 @@ def _not_the_boards(error: BoardError) -> StationError:
     )
 
 
-def _leave_quietly(line: Line) -> None:
+def _leave_quietly(line: LoaderAccess) -> None:
     try:
         line.start()
     except TwinrootError:

@@ -35,7 +35,7 @@ class Task(Protocol):
 
 
 @dataclass
-class Row:
+class PortResult:
     """One port's result. `report` has the fields of every report; `attempts` counts the runs that led to it."""
 
     port: str
@@ -57,9 +57,9 @@ class Row:
         return {"port": self.port, "attempts": self.attempts, **self.report}
 
 
-def run(tasks: dict[str, Task], retries: int, watch: Watch) -> list[Row]:
+def run(tasks: dict[str, Task], retries: int, watch: Watch) -> list[PortResult]:
     """One task per port, all at once; those that failed for a reason that may pass are tried again, up to `retries` times."""
-    rows = {port: Row(port) for port in tasks}
+    rows = {port: PortResult(port) for port in tasks}
     pending = list(tasks)
     while pending:
         _round(tasks, [rows[port] for port in pending], watch)
@@ -67,18 +67,18 @@ def run(tasks: dict[str, Task], retries: int, watch: Watch) -> list[Row]:
     return list(rows.values())
 
 
-def exit_code(rows: Sequence[Row]) -> int:
+def exit_code(rows: Sequence[PortResult]) -> int:
     """0 when all passed; else what most needs a person: the station (3), then the input (2), then a board (1)."""
     return max((row.exit_code for row in rows), default=0)
 
 
-def _again(row: Row, retries: int) -> bool:
+def _again(row: PortResult, retries: int) -> bool:
     return not row.passed and may_pass_again(row.report.get("code", "")) and row.attempts <= retries
 
 
-def _round(tasks: dict[str, Task], rows: Sequence[Row], watch: Watch) -> None:
+def _round(tasks: dict[str, Task], rows: Sequence[PortResult], watch: Watch) -> None:
     context: Any = multiprocessing.get_context("fork" if FORKED else "spawn")
-    workers: dict[Connection, tuple[Row, Any]] = {}
+    workers: dict[Connection, tuple[PortResult, Any]] = {}
     try:
         for row in rows:
             row.attempts += 1
@@ -102,7 +102,7 @@ def _round(tasks: dict[str, Task], rows: Sequence[Row], watch: Watch) -> None:
             pipe.close()
 
 
-def _hear(pipe: Connection, row: Row, watch: Watch) -> bool:
+def _hear(pipe: Connection, row: PortResult, watch: Watch) -> bool:
     """Take one message of a worker; False at its end."""
     try:
         message = pipe.recv()
@@ -116,7 +116,7 @@ def _hear(pipe: Connection, row: Row, watch: Watch) -> bool:
     return True
 
 
-def _ended(row: Row, process: Any) -> None:
+def _ended(row: PortResult, process: Any) -> None:
     process.join(10.0)
     if process.is_alive():
         process.kill()

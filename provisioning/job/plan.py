@@ -6,21 +6,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from provisioning.bundle.bundle import build
-from provisioning.bundle.room import check_room
+from provisioning.bundle.space import check_space
 from provisioning.config.device import Device
 from provisioning.config.product import Product
 from provisioning.errors import FileMissing
 from provisioning.flash import firmware, partition
 from provisioning.flash.firmware import Firmware
 from provisioning.identity import factory
-from provisioning.job.keep import has_files
+from provisioning.job.board_identity import has_files
 
 if TYPE_CHECKING:
     from provisioning.identity.signer import Authority
 
 
 @dataclass(frozen=True)
-class Plan:
+class FlashPlan:
     """What all boards of a product share: the checked firmware, and the partition that its table says."""
 
     product: Product
@@ -29,14 +29,14 @@ class Plan:
     authority: Authority | None = None  # the factory CA, when the product has one
 
     @classmethod
-    def of(cls, product: Product) -> Plan:
+    def of(cls, product: Product) -> FlashPlan:
         """Load and check the firmware. Raises InputError, StationError for a download."""
         loaded = firmware.load(product.board)
         place = firmware.file_system(product.board, loaded)
         factory.check_pin(product)
         return cls(_with_partition(product, place), loaded, place, _authority(product))
 
-    def on(self, flash: int | None) -> Plan:
+    def on(self, flash: int | None) -> FlashPlan:
         """For a chip with so many bytes of flash: firmware that makes its own file system gives it all that is left, to the last block."""
         if flash is None or not firmware.makes_its_own(self.product.board, self.firmware):
             return self
@@ -50,7 +50,7 @@ class Plan:
 
 
 def _authority(product: Product) -> Authority | None:
-    """None, too, where its files are not here: only a board that is nobody yet needs them, and is refused then."""
+    """None, too, where its files are not here: only a board without an identity needs them, and is refused then."""
     try:
         return factory.authority(product)
     except FileMissing:
@@ -64,9 +64,9 @@ def _with_partition(product: Product, place: partition.Partition) -> Product:
 
 
 @dataclass(frozen=True)
-class Options:
+class FlashOptions:
     """How a run differs from the default. `allowed`: MACs; None for every board. `baud`: a fixed rate. `only`: whether a board that is
-    none of the devices is refused. `new_identity`: whether a board that is somebody gets a certificate and a key all the same."""
+    none of the devices is refused. `new_identity`: whether a board that has an identity gets a certificate and a key all the same."""
 
     allowed: frozenset[str] | None = None
     baud: int | None = None
@@ -75,8 +75,8 @@ class Options:
     new_identity: bool = False
 
 
-def one_of(plan: Plan, device: Device) -> None:
+def one_of(plan: FlashPlan, device: Device) -> None:
     """What is wrong with this device's files, before a port is opened. Raises InputError."""
     if plan.product.identity.issue is not None or not has_files(plan.product, device):
         return  # they are made once the board is known, or are on it
-    check_room(plan.product, build(plan.product, device))
+    check_space(plan.product, build(plan.product, device))

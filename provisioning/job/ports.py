@@ -7,7 +7,7 @@ from pathlib import Path
 
 from provisioning.errors import InputError, StationError
 from provisioning.link.adapters import UsbIds, candidates
-from provisioning.link.named import rehearsed, resolve
+from provisioning.link.port_names import rehearsed, resolve
 
 
 def expand(specs: Iterable[str], count: int | None = None, more: UsbIds = frozenset()) -> list[str]:

@@ -6,14 +6,14 @@ from provisioning.config.device import Device
 from provisioning.config.product import Product
 from provisioning.errors import TwinrootError
 from provisioning.identity import factory
-from provisioning.job import keep
-from provisioning.job.board import mac_text
+from provisioning.job import board_identity
+from provisioning.job.prompt_session import board, reported, wiring_of
 from provisioning.job.report import Report
-from provisioning.job.running import board, reported, wiring_of
-from provisioning.job.update_many import Job, UpdateTask
+from provisioning.job.selftest import mac_text
+from provisioning.job.update_many import UpdateJob, UpdateTask
 from provisioning.link import question
 from provisioning.link.events import Listener
-from provisioning.link.named import resolve
+from provisioning.link.port_names import resolve
 
 
 def renew(
@@ -40,12 +40,12 @@ def renew(
         return report
     replaces = held.fingerprint() if held else None
     try:
-        if not dry_run and (replaces == factory.fingerprint_here(product, device) or not keep.has_files(product, device)):
+        if not dry_run and (replaces == factory.fingerprint_here(product, device) or not board_identity.has_files(product, device)):
             factory.retire(product, device, None)
             factory.ensure_identity(product, device)
     except TwinrootError as error:
         return report.failed(error)
-    job = Job(product.source, None, location, transport, dry_run, max_baud)
+    job = UpdateJob(product.source, None, location, transport, dry_run, max_baud)
     try:
         return UpdateTask(job, device, report.mac or "", product, True, replaces).run(resolve(port, product.board.usb_ids), events)
     except TwinrootError as error:

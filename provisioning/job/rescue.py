@@ -8,19 +8,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from provisioning.config.board import Board
+from provisioning.config.board_type import BoardType
 from provisioning.config.load import load_board
 from provisioning.errors import BoardError
 from provisioning.flash import work
-from provisioning.flash.line import Line, open_line
-from provisioning.job.board import chip_of, mac_text
+from provisioning.flash.loader_access import LoaderAccess, open_line
 from provisioning.job.evidence import Before, unrecorded
+from provisioning.job.prompt_session import reported
 from provisioning.job.report import Report
-from provisioning.job.running import reported
-from provisioning.link import answers, follow, grip
+from provisioning.job.selftest import chip_of, mac_text
+from provisioning.link import board_messages, native_usb, prompt_recovery
+from provisioning.link.answer_check import checked, understood
 from provisioning.link.events import Listener, silent
-from provisioning.link.meaning import checked, understood
-from provisioning.link.named import resolve
+from provisioning.link.port_names import resolve
 from provisioning.link.repl import RawRepl
 from provisioning.link.wire import Wire
 from provisioning.rescue import blocks, cause, copies, loader, programs
@@ -47,7 +47,7 @@ def rescue(port: str | None, board: str | None = None, events: Listener = silent
 
 
 @contextmanager
-def _line(port: str | None, board: str | None, report: Report) -> Iterator[Line]:
+def _line(port: str | None, board: str | None, report: Report) -> Iterator[LoaderAccess]:
     name = resolve(port)
     started = time.monotonic()
     try:
@@ -57,15 +57,15 @@ def _line(port: str | None, board: str | None, report: Report) -> Iterator[Line]
         report.wire["seconds"] = round(time.monotonic() - started, 4)
 
 
-def _wiring(port: str, board: str | None) -> Board:
+def _wiring(port: str, board: str | None) -> BoardType:
     """How the loader of the board is entered. Without a board file: as on most boards."""
-    return load_board(board or (_ANY_NATIVE if follow.device_at(port) else _ANY_BRIDGE))
+    return load_board(board or (_ANY_NATIVE if native_usb.device_at(port) else _ANY_BRIDGE))
 
 
 class _Rescue:
     """One run on one board."""
 
-    def __init__(self, line: Line, report: Report, before: Before) -> None:
+    def __init__(self, line: LoaderAccess, report: Report, before: Before) -> None:
         self.line = line
         self.report = report
         self.before = before
@@ -80,7 +80,7 @@ class _Rescue:
                 renamed = self._by_prompt(repl)
             except BoardError as error:
                 self.report.note(f"{error.message} Its files are reached through the ROM loader.")
-                self.held += cause.heard(repl.said)
+                self.held += cause.in_output(repl.said)
                 renamed = self._by_loader(wire, error)
         if renamed is None:
             self.report.passed(
@@ -95,16 +95,16 @@ class _Rescue:
         """None when nothing holds the board, which starts its program again then."""
         self.report.transport = "prompt"
         with self.report.step("look"):
-            left = grip.settle(repl, _BOOT)
+            left = prompt_recovery.clear_leftovers(repl, _BOOT)
             uid, machine = _identity(repl)
             self.report.mac, self.report.chip = mac_text(uid), chip_of(machine)
             files = PromptFiles(repl)
             found = programs.programs(files)
-        by_chance = repl.persisted and cause.in_source(found)  # a later knock hit a gap
+        by_chance = repl.persisted and cause.in_source(found)  # a later interrupt hit a gap
         if repl.hold is None and not left and not by_chance and not cause.starts_watchdog(found):
             repl.leave()
             return None
-        self.held += [answers.HOLDS[word] for word in (repl.hold, *left) if word]
+        self.held += [board_messages.HOLDS[word] for word in (repl.hold, *left) if word]
         return self._rename(files, found, lambda: repl.run(_RESTART, follow=False))
 
     def _by_loader(self, wire: Wire, refusal: BoardError) -> Renamed:
@@ -195,14 +195,14 @@ def _identity(repl: RawRepl) -> tuple[str, str]:
 
 
 @contextmanager
-def _files(line: Line, report: Report) -> Iterator[Files]:
+def _files(line: LoaderAccess, report: Report) -> Iterator[Files]:
     """The board's files by its prompt, else through its loader; its program is started again at the end."""
     with line.wire() as wire:
         repl = RawRepl(wire)
         try:
             with report.step("connect"):
                 repl.enter(_PATIENCE, make_up=False, boot=_BOOT)
-                grip.settle(repl, _BOOT)
+                prompt_recovery.clear_leftovers(repl, _BOOT)
                 uid, machine = _identity(repl)
         except BoardError as error:
             report.note(f"{error.message} Its files are reached through the ROM loader.")
@@ -218,7 +218,7 @@ def _files(line: Line, report: Report) -> Iterator[Files]:
 
 
 @contextmanager
-def _loader(line: Line, wire: Wire, report: Report, refusal: BoardError) -> Iterator[loader.Held]:
+def _loader(line: LoaderAccess, wire: Wire, report: Report, refusal: BoardError) -> Iterator[loader.Held]:
     """The chip in its ROM loader, its files found; it starts its program at the end. `refusal`: why the prompt could not be had."""
     report.transport = "loader"
     if not wire.native and not wire.reset_board():

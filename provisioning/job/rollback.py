@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from provisioning.errors import BoardError
 from provisioning.job import active
-from provisioning.job.board import adopt, check_file_system, chip_of, judge, mac_text, patient, selftest
 from provisioning.job.evidence import Before, unrecorded
+from provisioning.job.prompt_session import board, reported
 from provisioning.job.report import Report
-from provisioning.job.running import board, reported
+from provisioning.job.selftest import check_file_system, check_selftest, chip_of, mac_text, selftest, take_selftest, with_repeats
 from provisioning.link.events import Listener, silent
 from provisioning.link.transport.choose import choose
 
@@ -45,8 +45,8 @@ def rollback(port: str | None, *, transport: str = "auto", events: Listener = si
         with report.step("restart"):
             repl.soft_reset()
         with report.step("selftest"):
-            found = patient(repl, lambda: selftest(repl))
-        adopt(report, found)
-        judge(found, None, now, repl.wire.name)
+            found = with_repeats(repl, lambda: selftest(repl))
+        take_selftest(report, found)
+        check_selftest(found, None, now, repl.wire.name)
         report.passed(f"Set {now} is active again instead of set {was}.")
     return report

@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.chips import Step
-from provisioning.config.board import Board
+from provisioning.config.board_type import BoardType
 from provisioning.errors import BoardError, InputError
 from provisioning.flash import efuse, work
-from provisioning.flash.line import open_line
+from provisioning.flash.loader_access import open_line
 from provisioning.identity.files import KEY_MODE, write_new
 
 KEY_BYTES = 32
 
 
 @dataclass(frozen=True)
-class Chip:
+class ChipSecurity:
     """A chip at a port, asked by register reads only."""
 
     name: str
@@ -38,7 +38,7 @@ class Chip:
         return efuse.summary(self.where, self.log)
 
 
-def look(board: Board, port: str) -> Chip:
+def look(board: BoardType, port: str) -> ChipSecurity:
     """The chip at `port`, which runs its program again afterwards. Raises BoardError for another chip than the board file's."""
     log = work.log_file("efuses")
     with open_line(board, port, log) as line:
@@ -56,7 +56,7 @@ def look(board: Board, port: str) -> Chip:
         ("secure download mode", facts.secure_download),
     )
     locked = ", ".join(name for name, is_on in on if is_on)
-    return Chip(facts.chip, facts.revision_text, facts.mac, place(facts.chip, port), log, locked)
+    return ChipSecurity(facts.chip, facts.revision_text, facts.mac, place(facts.chip, port), log, locked)
 
 
 def place(chip: str, port: str) -> efuse.Where:
@@ -68,12 +68,12 @@ def place(chip: str, port: str) -> efuse.Where:
 class Burn:
     """What a board file's `security` block asks for on one chip: steps in order, and the files of the keys that they name."""
 
-    chip: Chip
+    chip: ChipSecurity
     steps: tuple[Step, ...]
     keys: Mapping[str, Path]
 
     @classmethod
-    def of(cls, board: Board, chip: Chip) -> Burn:
+    def of(cls, board: BoardType, chip: ChipSecurity) -> Burn:
         """Raises InputError (no block, a key file that will not do) or BoardError (the chip is locked already)."""
         asked = board.security
         if not (asked.flash_encryption or asked.nvs_key):
@@ -111,6 +111,6 @@ def _usable(path: Path) -> None:
     if not path.exists():
         return
     if not path.is_file() or path.stat().st_size != KEY_BYTES:
-        raise InputError("bad-key", f"{path} is not a key: it is no file of {KEY_BYTES} bytes.", "Move it away, and a new key is made.")
+        raise InputError("bad-key", f"{path} is not a key: it is not a file of {KEY_BYTES} bytes.", "Move it away, and a new key is made.")
     if os.name == "posix" and path.stat().st_mode & 0o077:
         raise InputError("key-readable", f"The key {path} can be read by others.", f"chmod 600 {path}")

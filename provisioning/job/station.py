@@ -13,8 +13,8 @@ from provisioning.config.device import Device
 from provisioning.config.load import load_product
 from provisioning.job import many
 from provisioning.job.flash import flash
-from provisioning.job.many import Row, Watch
-from provisioning.job.plan import Options, Plan
+from provisioning.job.many import PortResult, Watch
+from provisioning.job.plan import FlashOptions, FlashPlan
 from provisioning.job.report import Report
 from provisioning.link.events import Listener
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Job:
+class FlashJob:
     """What a worker needs; plain values, so that it can be sent to a process that was started afresh."""
 
     product: Path
     devices: Path | None
     ledger: str | None
-    options: Options
+    options: FlashOptions
 
 
 @dataclass(frozen=True)
 class FlashTask:
     """Flash the board on a port. `ready`: what the parent has loaded and checked, where a worker can have it."""
 
-    job: Job
-    ready: tuple[Plan, list[Device]] | None
+    job: FlashJob
+    ready: tuple[FlashPlan, list[Device]] | None
     source: Source | None = None  # where an esptool is ready, likewise
 
     def run(self, port: str, events: Listener) -> Report:
@@ -49,25 +49,27 @@ class FlashTask:
             return flash(plan, devices, port, ledger, self.job.options, events, self.source)
 
 
-def station(job: Job, plan: Plan, devices: Sequence[Device], ports: Sequence[str], retries: int, watch: Watch) -> list[Row]:
+def station(
+    job: FlashJob, plan: FlashPlan, devices: Sequence[Device], ports: Sequence[str], retries: int, watch: Watch
+) -> list[PortResult]:
     """One board per port, all at once; those that failed for a reason that may pass are tried again, up to `retries` times."""
-    with _nursery() as source:
+    with _fork_server() as source:
         compiler.package(compiler.MPY_VERSION)  # once here instead of once in each worker
         task = FlashTask(job, (plan, list(devices)) if many.FORKED else None, source)
         return many.run(dict.fromkeys(ports, task), retries, watch)
 
 
-def _nursery() -> AbstractContextManager[Source | None]:
+def _fork_server() -> AbstractContextManager[Source | None]:
     # Where a process can be forked, esptool starts once for all boards.
     if not many.FORKED:
         return nullcontext()
-    from provisioning.flash.nursery import Nursery
+    from provisioning.flash.fork_server import ForkServer
 
-    return Nursery()
+    return ForkServer()
 
 
-def _load(job: Job) -> tuple[Plan, list[Device]]:
+def _load(job: FlashJob) -> tuple[FlashPlan, list[Device]]:
     from provisioning.config.unit import choose
 
     product = load_product(job.product)
-    return Plan.of(product), choose(product, None, job.devices)
+    return FlashPlan.of(product), choose(product, None, job.devices)

@@ -8,17 +8,17 @@ from typing import Any, TypeVar
 
 from provisioning.bundle.bundle import Bundle, Interpreter
 from provisioning.errors import BoardError
-from provisioning.job import active, keep
+from provisioning.job import active, board_identity
 from provisioning.job.assign import NotThatDevice
-from provisioning.job.board import adopt, check, check_file_system, judge, patient, selftest
 from provisioning.job.evidence import Before, unrecorded
+from provisioning.job.prompt_session import board, reported, wiring_of
 from provisioning.job.report import Report
-from provisioning.job.running import board, reported, wiring_of
-from provisioning.link import answers, grip, kind, question
+from provisioning.job.selftest import check, check_file_system, check_selftest, selftest, take_selftest, with_repeats
+from provisioning.link import board_messages, firmware_kind, prompt_recovery, question
 from provisioning.link.events import Listener, silent
 from provisioning.link.payload import Payload
 from provisioning.link.repl import DeviceException, LinkBroken, RateLate, RawRepl
-from provisioning.link.transport.base import Plan, Session, none_lost
+from provisioning.link.transport.base import Session, TransferPlan, none_lost
 from provisioning.link.transport.choose import choose
 
 # Rates that UART bridges take, best first: CP2104, CP2102N and FT232R go to 2 M and beyond, CP2102 to 921600.
@@ -51,20 +51,20 @@ def update(
     `max_baud`: highest rate for the transfer; None for the board file's, 115200 for no raise. Returns a report; what goes wrong is in
     it. A control-C passes through after the board's program has been started again.
     """
-    choice = device if isinstance(device, keep.Choice) else keep.Choice(device)
+    choice = device if isinstance(device, board_identity.Choice) else board_identity.Choice(device)
     one = choice.device
     report = Report(
         board=product.board.name, product=product.name, device=one.id if one else None, listener=events, active=active.UNTOUCHED
     )
-    made: tuple[keep.Target, Bundle] | None = None
-    if one is not None and (new_identity or keep.has_files(product, one)):
+    made: tuple[board_identity.Target, Bundle] | None = None
+    if one is not None and (new_identity or board_identity.has_files(product, one)):
         with report.step("bundle"):
-            made = keep.Target(one), keep.Target(one).bundle(product)
+            made = board_identity.Target(one), board_identity.Target(one).bundle(product)
     with reported(report), board(port, report, wiring_of(product)) as repl:
         if made is None:
             with report.step("who"):
-                held = patient(repl, lambda: _with_room(repl, report, lambda: keep.ask(repl, product)), LinkBroken)
-            chosen = keep.target(product, choice, held, repl.wire.name)
+                held = with_repeats(repl, lambda: _with_room(repl, report, lambda: board_identity.ask(repl, product)), LinkBroken)
+            chosen = board_identity.target(product, choice, held, repl.wire.name)
             with report.step("bundle"):
                 made = chosen, chosen.bundle(product)
         target, bundle = made
@@ -84,21 +84,21 @@ def _with_room(repl: RawRepl, report: Report, question: Callable[[], T]) -> T:
     try:
         return question()
     except DeviceException:
-        if not _settle(repl, report):
+        if not _clear_leftovers(repl, report):
             raise
     return question()
 
 
-def _settle(repl: RawRepl, report: Report) -> bool:
-    """Whether there was something to put right before code of ours runs on the board (link/grip.py); the report says what."""
-    found = grip.settle(repl)
+def _clear_leftovers(repl: RawRepl, report: Report) -> bool:
+    """Whether there was something to put right before code of ours runs on the board (link/prompt_recovery.py); the report says what."""
+    found = prompt_recovery.clear_leftovers(repl)
     for hold in found:
-        report.note(f"What held the board: {answers.HOLDS[hold]}")
+        report.note(f"What held the board: {board_messages.HOLDS[hold]}")
     return bool(found)
 
 
 T = TypeVar("T")
-Known = Callable[[keep.Target, Bundle], None]
+Known = Callable[[board_identity.Target, Bundle], None]
 
 
 class Update:
@@ -108,7 +108,7 @@ class Update:
         self,
         report: Report,
         product: Any,
-        target: keep.Target,
+        target: board_identity.Target,
         repl: RawRepl,
         transport: str,
         dry_run: bool,
@@ -156,7 +156,7 @@ class Update:
                 return
         if not self.dry_run:
             self.soon()
-        _settle(self.repl, self.report)
+        _clear_leftovers(self.repl, self.report)
         payload, number = self._transfer_at_some_rate(bundle)
         if self.dry_run:
             return
@@ -164,9 +164,9 @@ class Update:
         with self.report.step("restart"):
             self.repl.soft_reset()
         with self.report.step("selftest"):
-            found = patient(self.repl, lambda: selftest(self.repl))
-        adopt(self.report, found)
-        judge(found, payload.set_sha256, number, self.repl.wire.name)
+            found = with_repeats(self.repl, lambda: selftest(self.repl))
+        take_selftest(self.report, found)
+        check_selftest(found, payload.set_sha256, number, self.repl.wire.name)
         self.report.passed(f"Set {number} is active on {self.report.mac or self.repl.wire.name}; the board reads it back whole.")
 
     def _unchanged(self, bundle: Bundle) -> bool:
@@ -174,7 +174,7 @@ class Update:
         held = question.held(self.repl, payload, bundle.package)
         found = held.report
         if held.strange:
-            kind.ask(self.repl)
+            firmware_kind.ask(self.repl)
         self.holds = held.device
         if found is None:
             if held.device not in (None, self.device.id) and self.new_identity:
@@ -182,7 +182,7 @@ class Update:
                 self.report.note(f"The board holds the set of {held.device}; this update {verb} it {self.device.id}.")
             return False
         self.left_over = held.left_over
-        adopt(self.report, found)
+        take_selftest(self.report, found)
         self._refuse_others()
         self.report.chip = json.loads(payload.set_json)["chip"]
         self.report.files = payload.hashes(found["set"])
@@ -241,9 +241,9 @@ class Update:
                 if attempt + 1 == len(rates):
                     raise
                 self.repl.enter()
-                if "watchdog" in (grip.settle(self.repl) if grip.restarted(self.repl) else ()):
+                if "watchdog" in (prompt_recovery.clear_leftovers(self.repl) if prompt_recovery.restarted(self.repl) else ()):
                     rates[attempt + 1] = rate  # the rate is not to blame
-                    self.report.note(f"{answers.HOLDS['watchdog']} Going on at {rate} baud.")
+                    self.report.note(f"{board_messages.HOLDS['watchdog']} Going on at {rate} baud.")
                     continue
                 if isinstance(error, RateLate) or self._slow():  # time was the reason, which a lower rate does not give
                     rates[attempt + 1 :] = [self.repl.wire.home_baud] * len(rates[attempt + 1 :])
@@ -312,8 +312,8 @@ class Update:
                 bundle = self.target.bundle(self.product, found)
         return Payload(bundle.trust, bundle.lib)
 
-    def _stays_who_it_is(self, payload: Payload, plan: Plan) -> None:
-        """Refuse, before the first write, to make a board that is somebody somebody else, or to lose what only it has."""
+    def _stays_who_it_is(self, payload: Payload, plan: TransferPlan) -> None:
+        """Refuse, before the first write, to give a board another identity, or to lose what only it has."""
         none_lost(payload, plan.send, self.repl.wire.name)
         if plan.certificate in ("", payload.certificate_sha256) or self.new_identity:
             return
@@ -324,7 +324,7 @@ class Update:
             "Nothing was written. The cloud knows the board by the certificate that it holds: find out which of the two is registered.",
         )
 
-    def _room(self, plan: Plan) -> None:
+    def _room(self, plan: TransferPlan) -> None:
         if plan.need > plan.free:
             raise BoardError(
                 "flash-full",
@@ -332,7 +332,7 @@ class Update:
                 "Remove files of your own from the board (not /trust, not /lib/twinroot), then run the command again; nothing was written.",
             )
 
-    def _paths(self, payload: Payload, plan: Plan) -> set[str]:
+    def _paths(self, payload: Payload, plan: TransferPlan) -> set[str]:
         """The files that this attempt writes, but for the pointer."""
         files = {payload.items[index].path(plan.number) for index in (*plan.send, *plan.copy)}
         return files if plan.same else files | {f"/trust/{plan.number}/set.json"}

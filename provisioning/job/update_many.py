@@ -1,7 +1,7 @@
 """`update` on several ports at once: every board is asked who it is, each gets its device, then all are written, a process per port.
 
 A board keeps what it is: the CSV row with its MAC, else the device that the ledger binds to it, else the one that it says it is. Boards
-that are nobody yet get the first devices that are free, after all the others have theirs.
+without an identity get the first devices that are free, after all the others have theirs.
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ from provisioning.config.device import Device, single_device
 from provisioning.config.load import load_product
 from provisioning.config.product import Product
 from provisioning.errors import InputError, TwinrootError
-from provisioning.flash import record
-from provisioning.job import many, settle
-from provisioning.job.assign import Bindings, Found, assign
-from provisioning.job.board import mac_text
-from provisioning.job.keep import Choice, Target
-from provisioning.job.many import Row, Watch
+from provisioning.job import fingerprints, many, reconcile
+from provisioning.job.assign import Bindings, FoundBoard, assign
+from provisioning.job.board_identity import Choice, Target
+from provisioning.job.many import PortResult, Watch
+from provisioning.job.prompt_session import board, reported, wiring_of
 from provisioning.job.report import Report
-from provisioning.job.running import board, reported, wiring_of
+from provisioning.job.selftest import mac_text
 from provisioning.job.update import Known, update
 from provisioning.ledger.entry import OUTCOME
 from provisioning.link import question
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Job:
+class UpdateJob:
     """What workers need; plain values. `dry_run`: say what would be written; the ledger is only read then."""
 
     product: Path
@@ -68,7 +67,7 @@ class Ask:
 class UpdateTask:
     """Update the board with this MAC, as this device. `ready`: the product, where a worker can have the parent's."""
 
-    job: Job
+    job: UpdateJob
     device: Device
     mac: str
     ready: Product | None
@@ -84,13 +83,13 @@ class UpdateTask:
         from provisioning.ledger.store import Ledger
 
         attempt = uuid.uuid4().hex
-        fields = record.about(product) | {"job": "update", "mac": self.mac, "port": port, "replaces": self.replaces}
+        fields = fingerprints.about(product) | {"job": "update", "mac": self.mac, "port": port, "replaces": self.replaces}
         with Ledger.open(self.job.ledger, patience=Patience.of(events)) as ledger:
             claims.claim(ledger, attempt, self.mac, [self.device.id], fields)
             report = Report(board=product.board.name, product=product.name, device=self.device.id, mac=self.mac)
 
             def known(_target: Target, bundle: Bundle) -> None:
-                fields.update(record.of_bundle(product, self.device, bundle))
+                fields.update(fingerprints.of_bundle(product, self.device, bundle))
                 claims.intend(ledger, attempt, fields)
 
             try:
@@ -119,7 +118,7 @@ class UpdateTask:
 
 def _end(ledger: Ledger, attempt: str, fields: dict[str, Any], report: Report) -> None:
     """The outcome row, and an outcome for attempts whose process died, when the board has just said what it holds."""
-    row = {name: fields.get(name) for name in record.OUTCOME_FIELDS} | {
+    row = {name: fields.get(name) for name in fingerprints.OUTCOME_FIELDS} | {
         "chip": report.chip,
         "outcome": report.outcome,
         "code": report.code if report.code != "not-run" else "interrupted",
@@ -130,15 +129,15 @@ def _end(ledger: Ledger, attempt: str, fields: dict[str, Any], report: Report) -
     }
     ledger.append(OUTCOME, attempt, row)
     if report.outcome == "pass":
-        settle.settle(ledger, str(fields["mac"]), attempt, report.selftest, report)
+        reconcile.reconcile(ledger, str(fields["mac"]), attempt, report.selftest, report)
 
 
-def update_many(job: Job, product: Product, ports: Sequence[str], retries: int, watch: Watch) -> list[Row]:
+def update_many(job: UpdateJob, product: Product, ports: Sequence[str], retries: int, watch: Watch) -> list[PortResult]:
     """Update the boards on `ports`, none of them as a device that another one is. Raises InputError for a list that is wrong."""
     choice = Choice.of(product, None, job.devices)
     compiler.package(compiler.MPY_VERSION)  # once here instead of once in each worker
     rows = {row.port: row for row in many.run(dict.fromkeys(ports, Ask(wiring_of(product))), retries, _only_failures(watch))}
-    boards = [Found(row.port, row.report["mac"], row.report["device"]) for row in rows.values() if row.passed]
+    boards = [FoundBoard(row.port, row.report["mac"], row.report["device"]) for row in rows.values() if row.passed]
     devices = _devices(choice, boards)
     tasks: dict[str, many.Task] = {}
     with _bindings(job) as bindings:
@@ -155,7 +154,7 @@ def update_many(job: Job, product: Product, ports: Sequence[str], retries: int, 
     return list(rows.values())
 
 
-def _devices(choice: Choice, boards: Sequence[Found]) -> list[Device]:
+def _devices(choice: Choice, boards: Sequence[FoundBoard]) -> list[Device]:
     """The rows that are known, and, unless the command named a list, what the boards say they are."""
     devices = {row.id: row for row in choice.rows}
     for found in [] if choice.only else boards:
@@ -175,7 +174,7 @@ def _only_failures(watch: Watch) -> Watch:
 
 
 @contextmanager
-def _bindings(job: Job) -> Iterator[Bindings]:
+def _bindings(job: UpdateJob) -> Iterator[Bindings]:
     """What the ledger knows. A dry run makes none where there is none."""
     from provisioning.ledger import claims
     from provisioning.ledger.store import Ledger, NoLedger

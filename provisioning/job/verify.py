@@ -6,11 +6,11 @@ from typing import Any
 
 from provisioning.bundle.bundle import Interpreter
 from provisioning.errors import BoardError
-from provisioning.job import keep
+from provisioning.job import board_identity
 from provisioning.job.assign import NotThatDevice
-from provisioning.job.board import adopt, check, chip_of, judge, mac_text, patient, selftest
+from provisioning.job.prompt_session import board, reported, wiring_of
 from provisioning.job.report import Report
-from provisioning.job.running import board, reported, wiring_of
+from provisioning.job.selftest import check, check_selftest, chip_of, mac_text, selftest, take_selftest, with_repeats
 from provisioning.link.events import Listener, silent
 from provisioning.link.payload import Payload
 from provisioning.link.repl import LinkBroken, RawRepl
@@ -26,29 +26,31 @@ def verify(
     With `product` the board must hold exactly that, as `device`: a Device, a Choice, or None for the one that it is. What this computer
     does not have of certificate and key is taken from the board. Without a product, it must hold what its own set.json says.
     """
-    choice = device if isinstance(device, keep.Choice) else keep.Choice(device)
+    choice = device if isinstance(device, board_identity.Choice) else board_identity.Choice(device)
     report = Report(listener=events)
     with reported(report), board(port, report, wiring_of(product)) as repl:
         with report.step("restart"):
             repl.soft_reset()
         with report.step("read-back"):
-            hello = patient(repl, lambda: _read_back(repl, report, product, transport, events), LinkBroken)
+            hello = with_repeats(repl, lambda: _read_back(repl, report, product, transport, events), LinkBroken)
         with report.step("selftest"):
-            found = patient(repl, lambda: selftest(repl, connect), LinkBroken)
-        adopt(report, found)
+            found = with_repeats(repl, lambda: selftest(repl, connect), LinkBroken)
+        take_selftest(report, found)
         wanted = None
         if product is not None:
-            if choice.device is not None and keep.has_files(product, choice.device):
-                target = keep.Target(choice.device)  # nothing has to be learned from the board, and each look costs it flash reads
+            if choice.device is not None and board_identity.has_files(product, choice.device):
+                target = board_identity.Target(
+                    choice.device
+                )  # nothing has to be learned from the board, and each look costs it flash reads
             else:
                 with report.step("who"):
-                    held = patient(repl, lambda: keep.ask(repl, product), LinkBroken)
+                    held = with_repeats(repl, lambda: board_identity.ask(repl, product), LinkBroken)
                 target = _meant(product, choice, held, repl.wire.name)
             bundle = target.bundle(product, _interpreter(hello))
             payload = Payload(bundle.trust, bundle.lib)
             wanted = payload.set_sha256
             _compare(report.files, payload.hashes(found["set"]), wanted, repl.wire.name)
-        judge(found, wanted, None, repl.wire.name)
+        check_selftest(found, wanted, None, repl.wire.name)
         how = f", connected over {found['connect']['route']}" if connect else ""
         report.passed(f"Set {found['set']} of {found['product']} for {found['device']} is whole{how}.")
     return report
@@ -58,10 +60,10 @@ def _interpreter(hello: Hello) -> Interpreter:
     return Interpreter(hello.mp, hello.mpy or None, hello.platform)
 
 
-def _meant(product: Any, choice: keep.Choice, held: Any, name: str) -> keep.Target:
-    """What the board should be. Another device than that is no mistake of the input here: it is what was asked."""
+def _meant(product: Any, choice: board_identity.Choice, held: Any, name: str) -> board_identity.Target:
+    """What the board should be. Another device than that is not a mistake of the input here: it is what was asked."""
     try:
-        return keep.target(product, choice, held, name)
+        return board_identity.target(product, choice, held, name)
     except NotThatDevice as error:
         raise BoardError(error.code, error.message, error.hint) from None
 

@@ -23,7 +23,7 @@ _PART = 500  # candidates that are asked for at once; SQLite takes some thousand
 
 
 @dataclass(frozen=True)
-class Attempt:
+class OpenAttempt:
     """The rows of one attempt, folded."""
 
     id: str
@@ -43,9 +43,9 @@ class Attempt:
         return self.claimed and (self.outcome in (None, "pass") or bool(self.fields.get("wrote")))
 
 
-def _fold(entries: Sequence[Entry]) -> list[Attempt]:
+def _fold(entries: Sequence[Entry]) -> list[OpenAttempt]:
     """Attempts in order of their first row; a release removes what it names."""
-    folded: dict[str, Attempt] = {}
+    folded: dict[str, OpenAttempt] = {}
     for entry in entries:
         fields = entry.fields
         if entry.kind == RELEASE:
@@ -54,7 +54,7 @@ def _fold(entries: Sequence[Entry]) -> list[Attempt]:
             continue
         old = folded.get(entry.attempt)
         merged = {**(old.fields if old else {}), **fields}
-        folded[entry.attempt] = Attempt(
+        folded[entry.attempt] = OpenAttempt(
             entry.attempt,
             merged.get("device"),
             merged.get("mac"),
@@ -68,7 +68,7 @@ def _fold(entries: Sequence[Entry]) -> list[Attempt]:
     return list(folded.values())
 
 
-def attempts(connection: Connection, **equal: str) -> list[Attempt]:
+def attempts(connection: Connection, **equal: str) -> list[OpenAttempt]:
     """Attempts that touch the given mac, device or certificate."""
     found = {entry.attempt for entry in select(connection, **equal)}
     if not found:
@@ -79,25 +79,25 @@ def attempts(connection: Connection, **equal: str) -> list[Attempt]:
     return _fold([parse(row.body) for row in rows])
 
 
-def open_attempts(ledger: Ledger, mac: str) -> list[Attempt]:
+def open_attempts(ledger: Ledger, mac: str) -> list[OpenAttempt]:
     """Attempts on this board that have no outcome: the host died, or another process is at it."""
     return [a for a in ledger.read(lambda connection: attempts(connection, mac=mac)) if a.outcome is None]
 
 
-def last_pass(ledger: Ledger, mac: str) -> Attempt | None:
+def last_pass(ledger: Ledger, mac: str) -> OpenAttempt | None:
     """The newest attempt on this board that ended in PASS, when no later one wrote: what its flash holds now."""
     found = ledger.read(lambda connection: attempts(connection, mac=mac))
     wrote = [a for a in found if a.intended and (a.outcome in (None, "pass") or a.fields.get("wrote"))]
     return wrote[-1] if wrote and wrote[-1].outcome == "pass" else None
 
 
-def device_of(connection: Connection, mac: str) -> Attempt | None:
+def device_of(connection: Connection, mac: str) -> OpenAttempt | None:
     """The attempt by which this board has a device."""
     bound = [a for a in attempts(connection, mac=mac) if a.binds]
     return bound[-1] if bound else None
 
 
-def board_of(connection: Connection, device: str) -> Attempt | None:
+def board_of(connection: Connection, device: str) -> OpenAttempt | None:
     """The attempt by which this device has a board."""
     bound = [a for a in attempts(connection, device=device) if a.binds]
     return bound[-1] if bound else None

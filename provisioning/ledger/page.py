@@ -13,8 +13,8 @@ from html import escape
 from typing import Any
 
 from provisioning.errors import InputError
-from provisioning.identity.signing import Signer, verified
 from provisioning.ledger.entry import FIELDS, OUTCOME, RELEASE, Entry
+from provisioning.ota.signed_set import Signer, verified
 
 MAGIC = b"twinroot build record 1\n"  # before what is signed
 _SIGNATURE = re.compile(rb"<!-- signature RSASSA-PKCS1-v1_5 SHA-256 ([A-Za-z0-9+/=]+) -->\n\Z")

@@ -38,7 +38,7 @@ def wait_seconds() -> float:
         seconds = -1.0
     if not 0.0 <= seconds <= 86400.0:
         raise InputError(
-            "bad-arguments", f"TWINROOT_LEDGER_WAIT={named[:20]!r} is no number of seconds up to a day.", "Correct it, or unset it."
+            "bad-arguments", f"TWINROOT_LEDGER_WAIT={named[:20]!r} is not a number of seconds up to a day.", "Correct it, or unset it."
         )
     return seconds
 

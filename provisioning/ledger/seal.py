@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.errors import InputError, StationError
-from provisioning.identity.signing import Signer, verified
+from provisioning.ledger.chain_check import ChainCheck, ChainFault
 from provisioning.ledger.entry import GENESIS, canonical, sha256
-from provisioning.ledger.verify import Fault, Verdict
+from provisioning.ota.signed_set import Signer, verified
 
 MAGIC = "twinroot ledger seal 1\n"  # before what is signed, so that no other signature of the same key passes for one
 
@@ -70,15 +70,15 @@ def _parse(line: str, where: str) -> Seal:
     return made
 
 
-def check(seals: Sequence[Seal], public: dict[str, Any]) -> list[Fault]:
+def check(seals: Sequence[Seal], public: dict[str, Any]) -> list[ChainFault]:
     """What is wrong with the seals themselves. `public`: the numbers of the key that made them."""
     faults = []
     previous = GENESIS
     for number, seal in enumerate(seals, 1):
         if not verified(public, seal.signature, seal.text()):
-            faults.append(Fault(seal.seq, "seal-forged", f"seal {number}, of {seal.at}, was not made with this key"))
+            faults.append(ChainFault(seal.seq, "seal-forged", f"seal {number}, of {seal.at}, was not made with this key"))
         if seal.previous != previous:
-            faults.append(Fault(seal.seq, "seal-missing", f"seal {number}, of {seal.at}, does not continue the one before it"))
+            faults.append(ChainFault(seal.seq, "seal-missing", f"seal {number}, of {seal.at}, does not continue the one before it"))
         previous = sha256(seal.line())
     return faults
 
@@ -88,7 +88,7 @@ def heads(seals: Sequence[Seal]) -> dict[int, str]:
     return {seal.seq: seal.hash for seal in seals if seal.seq}
 
 
-def append(file: Path, verdict: Verdict, signer: Signer, public: dict[str, Any]) -> Seal:
+def append(file: Path, verdict: ChainCheck, signer: Signer, public: dict[str, Any]) -> Seal:
     """Sign the head of a ledger that was found whole, and append it. Raises InputError for a key whose public half is not `public`,
     StationError for a file that cannot be written."""
     before = read(file) if file.exists() else []

@@ -141,7 +141,7 @@ class Ledger:
         self._ready = True
         return before, FORM
 
-    def adopt(self, entries: Sequence[Entry]) -> None:
+    def import_rows(self, entries: Sequence[Entry]) -> None:
         """Take over the rows of another ledger as they are; this one is empty, or has the first of them from a try before. Raises
         InputError."""
         self._current()

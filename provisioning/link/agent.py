@@ -7,7 +7,7 @@ import zlib
 from functools import lru_cache
 from pathlib import Path
 
-from provisioning import kept
+from provisioning import result_cache
 from provisioning.resources import folder
 
 FILES = ("core", "rate", "hello", "write", "first", "sets", "store", "extra")
@@ -67,16 +67,16 @@ def _all() -> dict[str, str]:
     """
     base = folder("firmware") / "link"
     sources = {name: (base / f"{name}.py").read_bytes() for name in FILES}
-    key = kept.key_of(*(maker.read_bytes() for maker in _MAKERS), *sources.values())
+    key = result_cache.key_of(*(maker.read_bytes() for maker in _MAKERS), *sources.values())
     slot = f"device-code-{key[:32]}.json"  # one for each version: checkouts side by side do not take it from each other
-    found = kept.read(slot, key)
+    found = result_cache.read(slot, key)
     if found is None:
         from provisioning.link.minify import Minifier  # costs more than everything else here: only when nothing is kept
 
         minifier = Minifier({name: source.decode() for name, source in sources.items()}, KEEP)
         found = {name: minifier.small(name, folded=name in PLAIN) for name in FILES}
         found |= {f"core for {home}": _receiver(found["core"], home).decode("latin-1") for home in _HOMES}
-        kept.write(slot, key, found)
+        result_cache.write(slot, key, found)
     return dict(found)
 
 

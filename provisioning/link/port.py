@@ -25,10 +25,10 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
 from provisioning.errors import StationError
-from provisioning.link import follow
+from provisioning.link import native_usb
 from provisioning.link.adapters import UsbIds
-from provisioning.link.named import default_spec, resolve
-from provisioning.link.unopened import PortNotFound, why
+from provisioning.link.open_errors import PortNotFound, why
+from provisioning.link.port_names import default_spec, resolve
 from provisioning.link.wire import Wire
 
 DEFAULT_BAUD = 115200
@@ -68,8 +68,8 @@ def _open(spec: str, baud: int, released: bool = False) -> Any:
             port.dtr = port.rts = False  # pyserial lets DTR go first, so the chip starts its program
         elif os.name == "nt":
             port.rts = False
-            # Without DTR MicroPython's own USB port takes nobody to be there, and drops what it has no room for.
-            port.dtr = follow.device_at(spec) is not None and not follow.is_jtag(spec)
+            # Without DTR MicroPython's own USB port takes nobody to be there, and drops what it has no space for.
+            port.dtr = native_usb.device_at(spec) is not None and not native_usb.is_jtag(spec)
         port.open()
     except (OSError, ValueError) as error:
         if _NO_LINES in str(error) and _DEAF_LINES not in spec:
@@ -108,9 +108,9 @@ def _opened(spec: str, wiring: Wiring) -> Iterator[Wire]:
     wire = Wire(port, spec, wiring.baud)
     if _DEAF_LINES in str(port.port) and _DEAF_LINES not in spec:
         wire.has_lines = False
-    device = follow.device_at(spec)
+    device = native_usb.device_at(spec)
     if device is not None:
-        wire.has_lines = follow.has_reset(spec)
+        wire.has_lines = native_usb.has_reset(spec)
         wire.follow = lambda: _again(device, wire)
     wire.has_lines = wire.has_lines and wiring.resets
     try:
@@ -131,21 +131,21 @@ def _first(spec: str, baud: int, released: bool) -> Any:
     try:
         return _open(spec, baud, released)
     except PortNotFound:
-        if not follow.may_appear(spec) or not follow.wait(lambda: _there(spec), follow.APPEARS):
+        if not native_usb.may_appear(spec) or not native_usb.wait(lambda: _there(spec), native_usb.APPEARS):
             raise
     return _open(spec, baud, released)
 
 
 def _there(spec: str) -> str | None:
-    return spec if follow.is_listed(spec) else None
+    return spec if native_usb.is_listed(spec) else None
 
 
-def _again(device: follow.UsbDevice, wire: Wire) -> tuple[Any, str] | None:
+def _again(device: native_usb.UsbDevice, wire: Wire) -> tuple[Any, str] | None:
     """The port of a chip that has gone away, open, and its name; None when it stays away."""
     started = time.monotonic()
 
     def opened() -> tuple[Any, str] | None:
-        wire.announce(time.monotonic() - started, follow.COMES_BACK)
+        wire.announce(time.monotonic() - started, native_usb.COMES_BACK)
         name = device.port()
         try:
             port = _open(name, wire.home_baud) if name else None
@@ -153,7 +153,7 @@ def _again(device: follow.UsbDevice, wire: Wire) -> tuple[Any, str] | None:
             return None  # the name of then, or one that this user may open in a moment
         return (port, name) if port is not None and name is not None else None
 
-    found = follow.wait(opened, follow.COMES_BACK)
+    found = native_usb.wait(opened, native_usb.COMES_BACK)
     if found is not None:
-        wire.has_lines = follow.has_reset(found[1])
+        wire.has_lines = native_usb.has_reset(found[1])
     return found

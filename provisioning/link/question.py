@@ -1,7 +1,7 @@
 """Two questions to a board at its raw prompt, neither of which writes: does it hold this set, and who is it?
 
 The first is the one of an update where nothing changed: whole, with nothing left over? The board's own package answers (twinroot.selftest
-hashes every file of the set). It fits the receive ring, so it needs no flow control and costs two turns of the line.
+hashes every file of the set). It fits the receive ring, so it needs no flow control and costs two changes of direction.
 
 The second needs nothing of ours on the board: what its set in use (the pointer's, else the newest whole one, as the loader has it) says
 of device, certificate and key, and what the two hash to. The key itself never leaves the board.
@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from provisioning.identity.on_board import OnBoard
-from provisioning.link.meaning import checked, fits
+from provisioning.link.answer_check import checked, fits
 from provisioning.link.payload import Payload
 from provisioning.link.repl import DeviceException, LinkBroken, RawRepl
 from provisioning.parsed import literal
@@ -63,7 +63,7 @@ uhashlib.sha256(_f(p+k)).digest().hex(),d.get('client_id'),t and d.get('wifi')]
 """
 
 
-class Held(NamedTuple):
+class HeldSet(NamedTuple):
     """What a board holds. `report`: its self-report when it is exactly the set that was asked for, else None; `left_over`: whether
     something of a broken run lies beside it; `device`: whose set it is, None when the board cannot tell; `strange`: it does not even
     understand the question."""
@@ -80,7 +80,7 @@ def holds(repl: RawRepl, payload: Payload, package: str) -> tuple[dict[str, Any]
     return (found.report, found.left_over) if found.report is not None else None
 
 
-def held(repl: RawRepl, payload: Payload, package: str) -> Held:
+def held(repl: RawRepl, payload: Payload, package: str) -> HeldSet:
     """What the board holds, measured against `payload`.
 
     A board that cannot answer (blank, older package, too little heap) holds something else. Writes nothing.
@@ -91,28 +91,28 @@ def held(repl: RawRepl, payload: Payload, package: str) -> Held:
             text = repl.run(_SOURCE % (payload.set_sha256[:8], paths), paced=True).decode("utf-8", "replace").strip()
             [answer] = literal(text.splitlines()[-1])
             if not answer or isinstance(answer, str):
-                return Held(device=answer or None)
+                return HeldSet(device=answer or None)
             report, lib, hashes = answer
             trust = report["trust"]
             if not (fits(report, REPORT) and fits(lib, [str]) and fits(trust, [str])):
                 continue
             whole = report["ok"] and report["set_sha256"] == payload.set_sha256 and report["set"] == report["active"]
             if not whole or hashes != [item.sha256 for item in payload.rest]:
-                return Held(device=report["device"])
+                return HeldSet(device=report["device"])
             break
         except LinkBroken:
             repl.enter()
         except (TypeError, ValueError, KeyError, IndexError):
-            continue  # the line changed the answer, which has no check sum: there is no room for one
+            continue  # the line changed the answer, which has no check sum: there is no space for one
         except DeviceException:
-            return Held(strange=True)
+            return HeldSet(strange=True)
     else:
-        return Held()
+        return HeldSet()
     sets = {int(name) for name in trust if name.isdigit()}
     kept = {report["set"], report.get("previous"), report.get("proven")}
     left_over = bool(sets - kept or any(name.endswith(".new") for name in (*trust, *lib)))
     packages = [name for name in lib if len(name) == 12]
-    return Held(report, left_over or len(packages) > len(sets) or package not in packages, report["device"])
+    return HeldSet(report, left_over or len(packages) > len(sets) or package not in packages, report["device"])
 
 
 def who(repl: RawRepl, wifi: bool = False) -> tuple[str, OnBoard | None]:

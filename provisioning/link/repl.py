@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 from provisioning.errors import BoardError
-from provisioning.link import grip
-from provisioning.link.meaning import senseless
+from provisioning.link import prompt_recovery
+from provisioning.link.answer_check import senseless
 from provisioning.link.patience import LOOK, PROGRAM, TOTAL
 from provisioning.link.wire import RETURNED, Wire
 from provisioning.parsed import literal
@@ -31,7 +31,7 @@ _BOOTING = 12.0  # seconds from a reset to main.py when the boot loader speaks: 
 _QUIET_BOOT = 30.0  # the same when nothing but the boot loader has spoken so far
 _SILENT_BOOT = 10.0  # seconds for the end of a boot whose beginning was not heard
 RESET = b"rst:0x"  # the ROM's first word after a reset
-# What a boot says; who knocks at a board that starts may hear no more than its last words, after which slow flash is mounted in silence.
+# What a boot says; who interrupts a board that starts may hear no more than its last words, after which slow flash is mounted in silence.
 _BOOTS = re.compile(rb"rst:0x|SPIWP:|clk_drv:|load:0x|entry 0x|MPY: soft reboot")
 # Seconds between two control-C where the moment that has to be hit is short. The chip takes what arrives without a break as one interrupt
 # of up to 120 bytes, and ends one at a pause of a byte's time (RXFIFO_FULL_THR and RXFIFO_RX_TIMEOUT in MicroPython's ports/esp32/uart.c):
@@ -44,7 +44,7 @@ _TICK = 0.5  # seconds of one look at a silent line
 _PIECE = 96  # bytes
 _TRIES = 60  # a self-report has a dozen pieces
 _PROBE = 8.0  # seconds of silence of a program after which the prompt is asked for
-# The traceback of a boot.py that a knock interrupted; called from a program, its functions stand below that program's line. The prompt
+# The traceback of a boot.py that a interrupt interrupted; called from a program, its functions stand below that program's line. The prompt
 # that follows it hides nothing: MicroPython goes on to main.py and the prompt, with half of boot.py done.
 _BOOT_BROKEN_OFF = re.compile(rb'Traceback \(most recent call last\):\s+File "_?boot\.py"(?:(?!Traceback).)*KeyboardInterrupt', re.DOTALL)
 _OUTPUT = re.compile(rb"([^\x04]*)\x04([^\x04]*)\x04>", re.DOTALL)  # what a program printed, its traceback, the prompt
@@ -79,9 +79,9 @@ class DeviceException(BoardError):
 RETRY = "Run the same command again: it goes on with what has arrived. If it repeats, use a shorter cable or a lower rate."
 
 
-def _booting(heard: bytearray) -> float:
-    """Seconds that a boot may take. The boot loader says some 600 bytes; who has said more runs, and is no board with slow flash."""
-    return _QUIET_BOOT if len(heard) < 1500 else _BOOTING
+def _booting(received: bytearray) -> float:
+    """Seconds that a boot may take. The boot loader says some 600 bytes; who has said more runs, and is not a board with slow flash."""
+    return _QUIET_BOOT if len(received) < 1500 else _BOOTING
 
 
 class RawRepl:
@@ -90,23 +90,23 @@ class RawRepl:
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
         self.paste: bool | None = None  # whether raw paste is there; None until asked
-        self._knocked = False  # whether an answer to an earlier knock may still be on its way
+        self._interrupted = False  # whether an answer to an earlier interrupt may still be on its way
         self._asked = False  # whether the prompt was asked for while an answer was waited for: its greeting follows that answer
-        self.hold: str | None = None  # why the first knock was not enough: a word of answers.HOLDS
-        self.persisted = False  # whether one knock was not enough, for whatever reason
-        self.said = b""  # what the board said while it was knocked at, its end
+        self.hold: str | None = None  # why the first interrupt was not enough: a word of answers.HOLDS
+        self.persisted = False  # whether one interrupt was not enough, for whatever reason
+        self.said = b""  # what the board said while it was interrupted, its end
 
     # -- entering ----------------------------------------------------------------------------------------------------
 
     def enter(self, patience: float = 8.0, *, make_up: bool = True, boot: float = _QUIET_BOOT) -> None:
-        """Interrupt what runs and get the raw prompt. Sets `hold` when it took more than a knock, and `said`.
+        """Interrupt what runs and get the raw prompt. Sets `hold` when it took more than a interrupt, and `said`.
 
         Tries, in this order: interrupt once; repeat for about a second, which also ends a receiver of ours whose host died; the answer that
         a mounted folder's reader waits for; the rates that such a host may have left; the silence after which its receiver ends by
-        itself; a storm of interrupts, of which one may hit the handler of a program that catches them; lower rates; a reset through
+        itself; a burst of interrupts, of which one may hit the handler of a program that catches them; lower rates; a reset through
         the control lines with interrupts while it boots, before its program can switch them off; the moments between two sleeps. A boot
         that the interrupt broke off is made up for, unless `make_up` is False. `boot`: seconds that a boot may take.
-        Raises BoardError with what the board says instead (link/answers.py) after about `patience` seconds.
+        Raises BoardError with what the board says instead (link/board_messages.py) after about `patience` seconds.
         """
         said = bytearray()
         try:
@@ -121,9 +121,9 @@ class RawRepl:
 
     def _enter(self, patience: float, said: bytearray, boot: float = _QUIET_BOOT) -> None:
         started = time.monotonic()
-        again, self._knocked = self._knocked, True
+        again, self._interrupted = self._interrupted, True
         self.wire.baud = self.wire.home_baud
-        if self.knock(0.35, said) and (not again or self._synchronise()):
+        if self.interrupt(0.35, said) and (not again or self._synchronise()):
             return None
         self.persisted = True
         for hold, attempt in self._attempts(boot):
@@ -133,7 +133,7 @@ class RawRepl:
         while self.wire.has_lines and time.monotonic() - started < patience:
             if self._restart(said, boot) and self._synchronise():
                 return self._held("program", said)
-        from provisioning.link.answers import explain
+        from provisioning.link.board_messages import explain
 
         self.wire.write(b"\r\nAT\r\n")  # what a modem's firmware answers to; it says nothing otherwise
         said += self.wire.discard(0.2, 0.5)
@@ -142,29 +142,29 @@ class RawRepl:
     def _restart(self, said: bytearray, boot: float) -> bool:
         """A reset, and interrupts from its first moment on: they reach the program before it can catch them or switch them off."""
         self.wire.baud = self.wire.home_baud
-        return self.wire.reset_board() and self.storm(said, _BOOT, limit=boot, dense=True)
+        return self.wire.reset_board() and self.interrupt_until_prompt(said, _BOOT, limit=boot, dense=True)
 
     def _held(self, hold: str | None, said: bytes | bytearray) -> None:
-        """Why the first knock was not enough: a program that sleeps at once catches nothing."""
-        self.hold = "sleep" if hold == "program" and grip.SLEEPS.search(said) else hold or self.hold
+        """Why the first interrupt was not enough: a program that sleeps at once catches nothing."""
+        self.hold = "sleep" if hold == "program" and prompt_recovery.SLEEPS.search(said) else hold or self.hold
 
     def _attempts(self, boot: float) -> tuple[tuple[str | None, Callable[[bytearray], bool]], ...]:
-        """What is tried after the first knock, in this order: what held the board when it helps, None for nothing worth a word."""
+        """What is tried after the first interrupt, in this order: what held the board when it helps, None for nothing worth a word."""
         return (
             (None, self._again),
-            ("mount", lambda said: grip.answer_mount(self, said)),
+            ("mount", lambda said: prompt_recovery.answer_mount(self, said)),
             (None, self._find_rate),
-            (None, self._outwait),
-            ("program", self.storm),
-            ("rate", lambda said: grip.find_slow_rate(self, said)),
+            (None, self._wait_for_boot),
+            ("program", self.interrupt_until_prompt),
+            ("rate", lambda said: prompt_recovery.find_slow_rate(self, said)),
             ("program", lambda said: self._restart(said, boot)),
-            ("sleep", lambda said: grip.knock_across_wakes(self, said)),
+            ("sleep", lambda said: prompt_recovery.interrupt_across_wakes(self, said)),
         )
 
     def _synchronise(self, seconds: float = 2.0) -> bool:
         """Whether the board runs what it is sent, and everything that it had to say before that is read.
 
-        After a second knock two prompts are due, and a late one must not be taken for the answer to what is sent next: the board
+        After a second interrupt two prompts are due, and a late one must not be taken for the answer to what is sent next: the board
         answers in order, so a word that was never sent before ends the wait.
         """
         word = os.urandom(4).hex().encode()
@@ -173,10 +173,10 @@ class RawRepl:
 
     def resume(self) -> bool:
         """Whether the prompt is there, after what else may be on its way."""
-        return self.knock(0.5, bytearray()) and self._synchronise()
+        return self.interrupt(0.5, bytearray()) and self._synchronise()
 
     def _again(self, said: bytearray) -> bool:
-        return any(self.knock(0.3, said) for _ in range(3))
+        return any(self.interrupt(0.3, said) for _ in range(3))
 
     def _find_rate(self, said: bytearray) -> bool:
         """A broken run may have left the board at a raised rate: at a prompt, or in a receiver that still waits for its host."""
@@ -185,65 +185,65 @@ class RawRepl:
                 continue  # no host on this adapter has left the board there
             self.wire.write(b"\0" * (RING // 2))  # completes a frame that was broken off, so that the receiver hears what follows
             self.wire.discard(0.03, 0.2)
-            if self.knock(0.12, bytearray()):
+            if self.interrupt(0.12, bytearray()):
                 self.run(f"import umachine\numachine.UART(0,baudrate={self.wire.home_baud})", follow=False)
                 time.sleep(0.05)
             self.wire.baud = self.wire.home_baud
             self.wire.discard(0.01, 0.1)
-            if self.knock(0.12, said):  # a receiver that is ended sets the old rate by itself
+            if self.interrupt(0.12, said):  # a receiver that is ended sets the old rate by itself
                 return True
         return False
 
-    def _outwait(self, said: bytearray) -> bool:
-        """A board that is busy with flash, or boots, reads nothing yet: the knock waits in its ring, and the answer comes late. What
+    def _wait_for_boot(self, said: bytearray) -> bool:
+        """A board that is busy with flash, or boots, reads nothing yet: the interrupt waits in its ring, and the answer comes late. What
         could not be read may be a receiver at a raised rate: it gives the board back when nothing is said to it."""
         boots = _BOOTS.search(said)
         if said and all(byte < 0x80 for byte in said) and not boots:
             return False
-        heard = bytearray()
+        received = bytearray()
         started = time.monotonic()
         limit = _booting(said) if boots else PATIENCE + 0.5 if said else _SILENT_BOOT
-        while time.monotonic() - started < limit and not heard.endswith(PROMPT) and heard.count(RESET) < 3:
-            heard += self.wire.read(0.2)
-            if _BOOTS.search(heard):
-                limit = _booting(heard)
+        while time.monotonic() - started < limit and not received.endswith(PROMPT) and received.count(RESET) < 3:
+            received += self.wire.read(0.2)
+            if _BOOTS.search(received):
+                limit = _booting(received)
             self.wire.announce(time.monotonic() - started, limit)
-        said += heard
-        return heard.endswith(PROMPT) or self.knock(0.3, said)
+        said += received
+        return received.endswith(PROMPT) or self.interrupt(0.3, said)
 
     def _other_rates(self) -> tuple[int, ...]:
         rates = () if self.wire.native else (2000000, 1500000, 921600, 460800, 230400)
         return tuple(rate for rate in rates if rate != self.wire.home_baud)
 
-    def knock(self, seconds: float, said: bytearray) -> bool:
+    def interrupt(self, seconds: float, said: bytearray) -> bool:
         self.wire.write(INTERRUPT + b"\x01")
         deadline = time.monotonic() + seconds
-        heard = bytearray()
+        received = bytearray()
         while time.monotonic() < deadline:
-            heard += self.wire.read(max(0.0, deadline - time.monotonic()))
-            if heard.endswith(PROMPT):
-                said += heard
+            received += self.wire.read(max(0.0, deadline - time.monotonic()))
+            if received.endswith(PROMPT):
+                said += received
                 return True
-        said += heard
+        said += received
         return False
 
-    def storm(self, said: bytearray, seconds: float = 0.5, *, limit: float = _QUIET_BOOT, dense: bool = False) -> bool:
-        """Control-C for `seconds`, or until a prompt shows, the next one as soon as the board says something, then a knock.
+    def interrupt_until_prompt(self, said: bytearray, seconds: float = 0.5, *, limit: float = _QUIET_BOOT, dense: bool = False) -> bool:
+        """Control-C for `seconds`, or until a prompt shows, the next one as soon as the board says something, then a interrupt.
 
         The pauses differ, so that not each of them hits the same place of a loop. `dense`: as many as the chip can tell apart, where the
         moment that has to be hit is short: a boot, a wake. A board whose boot loader speaks gets the time of a slow boot, `limit`, unless
         it starts over and over.
         """
         started = time.monotonic()
-        heard = bytearray()
-        while time.monotonic() - started < seconds and b">>> " not in heard and heard.count(RESET) < 3:
+        received = bytearray()
+        while time.monotonic() - started < seconds and b">>> " not in received and received.count(RESET) < 3:
             count = 1 if dense else random.choice((1, 1, 2, 3))
             self.wire.write(b"\x03" * count)
-            heard += self.wire.glance(_DENSE if dense else random.uniform(0.001, 0.025))
-            if RESET in heard:
-                seconds = max(seconds, min(limit, _booting(heard)))
-        said += heard + self.wire.discard(0.03, 0.3)
-        return self.knock(0.3, said)
+            received += self.wire.glance(_DENSE if dense else random.uniform(0.001, 0.025))
+            if RESET in received:
+                seconds = max(seconds, min(limit, _booting(received)))
+        said += received + self.wire.discard(0.03, 0.3)
+        return self.interrupt(0.3, said)
 
     # -- running code ------------------------------------------------------------------------------------------------
 
@@ -314,7 +314,7 @@ class RawRepl:
             raise self._confused(got)
 
     def _answer(self) -> bytes:
-        """The two bytes in which the prompt answers. A greeting before them was asked for by an earlier knock, and came late."""
+        """The two bytes in which the prompt answers. A greeting before them was asked for by an earlier interrupt, and came late."""
         got = self.wire.take(2, _HELD if self.wire.native else _ANSWER)
         if not got and self.wire.native:
             self._asked = True

@@ -20,7 +20,7 @@ from provisioning.pem.tlv import (
     SEQUENCE,
     UTC_TIME,
     DerError,
-    Item,
+    TlvItem,
     parse,
 )
 
@@ -28,7 +28,7 @@ CERTIFICATE, KEY = "certificate", "key"
 
 
 @dataclass(frozen=True)
-class Kind:
+class PemKind:
     """`role`: what it may be taken for ("" for what is never taken). `as_certificate`, `as_key`: the next step where that was wanted;
     {file} is the file, {stem} its path without the last ending."""
 
@@ -52,8 +52,8 @@ _NO_KEY_HERE = "The private key is another file; `grep -l 'PRIVATE KEY' *` names
 _NO_CERTIFICATE_HERE = "Are certificate and key exchanged? `grep -l 'BEGIN CERTIFICATE' *` names the files with certificates."
 _DECRYPT = "openssl pkey -in {file} -out {stem}.plain.pem"
 
-KINDS: tuple[Kind, ...] = (
-    Kind(
+KINDS: tuple[PemKind, ...] = (
+    PemKind(
         "certificate",
         "a certificate",
         CERTIFICATE,
@@ -61,21 +61,21 @@ KINDS: tuple[Kind, ...] = (
         shape=r"S\(0?ISSSSS[0-3x]*\)SB",
         as_key=_NO_KEY_HERE,
     ),
-    Kind(
+    PemKind(
         "x509-certificate",
         "an X509 CERTIFICATE, a label that AWS and devices do not take",
         labels=("X509 CERTIFICATE",),
         as_certificate="openssl x509 -in {file} -out {stem}.plain.pem",
         as_key=_NO_KEY_HERE,
     ),
-    Kind(
+    PemKind(
         "trusted-certificate",
         "a TRUSTED CERTIFICATE, OpenSSL's own form with trust settings",
         labels=("TRUSTED CERTIFICATE",),
         as_certificate="openssl x509 -in {file} -out {stem}.plain.pem",
         as_key=_NO_KEY_HERE,
     ),
-    Kind(
+    PemKind(
         "pkcs7",
         "PKCS#7 (.p7b)",
         labels=("PKCS7", "CMS", "PKCS #7 SIGNED DATA"),
@@ -83,7 +83,7 @@ KINDS: tuple[Kind, ...] = (
         as_certificate="openssl pkcs7 -print_certs -in {file} -out {stem}.plain.pem",
         as_key=_NO_KEY_HERE,
     ),
-    Kind(
+    PemKind(
         "encrypted-key",
         "an encrypted private key, and a device has nobody to type a password",
         labels=("ENCRYPTED PRIVATE KEY",),
@@ -91,10 +91,10 @@ KINDS: tuple[Kind, ...] = (
         as_certificate=_NO_CERTIFICATE_HERE,
         as_key=_DECRYPT,
     ),
-    Kind("pkcs8-key", "a private key", KEY, ("PRIVATE KEY",), r"IS\(D.*\)O.*", as_certificate=_NO_CERTIFICATE_HERE),
-    Kind("ec-key", "a private key", KEY, ("EC PRIVATE KEY",), r"IO0?1?", as_certificate=_NO_CERTIFICATE_HERE),
-    Kind("rsa-key", "a private key", KEY, ("RSA PRIVATE KEY",), r"I{9}S?", as_certificate=_NO_CERTIFICATE_HERE),
-    Kind(
+    PemKind("pkcs8-key", "a private key", KEY, ("PRIVATE KEY",), r"IS\(D.*\)O.*", as_certificate=_NO_CERTIFICATE_HERE),
+    PemKind("ec-key", "a private key", KEY, ("EC PRIVATE KEY",), r"IO0?1?", as_certificate=_NO_CERTIFICATE_HERE),
+    PemKind("rsa-key", "a private key", KEY, ("RSA PRIVATE KEY",), r"I{9}S?", as_certificate=_NO_CERTIFICATE_HERE),
+    PemKind(
         "dsa-key",
         "a DSA key, which devices and AWS do not take",
         labels=("DSA PRIVATE KEY",),
@@ -102,21 +102,21 @@ KINDS: tuple[Kind, ...] = (
         as_certificate=_NO_CERTIFICATE_HERE,
         as_key="openssl ecparam -name prime256v1 -genkey -noout -out {stem}.ec.pem",
     ),
-    Kind(
+    PemKind(
         "openssh-key",
         "a private key in OpenSSH's form",
         labels=("OPENSSH PRIVATE KEY",),
         as_certificate=_NO_CERTIFICATE_HERE,
         as_key="ssh-keygen -p -N '' -m PEM -f {file}",
     ),
-    Kind(
+    PemKind(
         "putty-key",
         "a private key in PuTTY's form",
         magic=(b"PuTTY-User-Key-File",),
         as_certificate=_NO_CERTIFICATE_HERE,
         as_key="puttygen {file} -O private-openssh -o {stem}.pem",
     ),
-    Kind(
+    PemKind(
         "public-key",
         "a public key",
         labels=("PUBLIC KEY", "RSA PUBLIC KEY", "SSH2 PUBLIC KEY"),
@@ -125,7 +125,7 @@ KINDS: tuple[Kind, ...] = (
         as_certificate="A certificate is a public key that a CA signed; `grep -l 'BEGIN CERTIFICATE' *` names the files with certificates.",
         as_key=_NO_KEY_HERE,
     ),
-    Kind(
+    PemKind(
         "request",
         "a certificate request (CSR), which nobody has signed yet",
         labels=("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"),
@@ -134,7 +134,7 @@ KINDS: tuple[Kind, ...] = (
         "--certificate-pem-outfile {stem}.crt.pem",
         as_key=_NO_KEY_HERE,
     ),
-    Kind(
+    PemKind(
         "pkcs12",
         "PKCS#12 (.p12, .pfx)",
         labels=("PKCS12",),
@@ -142,7 +142,7 @@ KINDS: tuple[Kind, ...] = (
         as_certificate="openssl pkcs12 -in {file} -clcerts -nokeys -out {stem}.crt.pem",
         as_key="openssl pkcs12 -in {file} -nocerts -nodes -out {stem}.key.pem",
     ),
-    Kind(
+    PemKind(
         "crl",
         "a list of revoked certificates (CRL)",
         labels=("X509 CRL",),
@@ -150,29 +150,29 @@ KINDS: tuple[Kind, ...] = (
         as_certificate=_NO_CERTIFICATE_HERE,
         as_key=_NO_KEY_HERE,
     ),
-    Kind(
+    PemKind(
         "parameters",
         "parameters of a key",
         labels=("EC PARAMETERS", "DH PARAMETERS"),
         as_certificate=_NO_CERTIFICATE_HERE,
         as_key=_NO_KEY_HERE,
     ),
-    Kind(
+    PemKind(
         "java-keystore",
         "a Java key store (.jks)",
         magic=(b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce"),
         as_certificate="keytool -exportcert -rfc -keystore {file} -alias ALIAS -file {stem}.crt.pem",
         as_key="keytool -importkeystore -srckeystore {file} -destkeystore {stem}.p12 -deststoretype PKCS12",
     ),
-    Kind("zip", "a ZIP archive", magic=(b"PK\x03\x04",), as_certificate="unzip {file}", as_key="unzip {file}"),
-    Kind(
+    PemKind("zip", "a ZIP archive", magic=(b"PK\x03\x04",), as_certificate="unzip {file}", as_key="unzip {file}"),
+    PemKind(
         "page",
         "a web page, not what was meant to be downloaded",
         magic=(b"<!DOCTYPE", b"<!doctype", b"<html", b"<HTML", b"<?xml"),
         as_certificate="curl -fsSLo {file} ADDRESS-OF-THE-FILE",
         as_key="Get the key again from whoever made it.",
     ),
-    Kind(
+    PemKind(
         "pgp",
         "an OpenPGP file",
         labels=("PGP MESSAGE", "PGP PRIVATE KEY BLOCK", "PGP PUBLIC KEY BLOCK"),
@@ -181,7 +181,7 @@ KINDS: tuple[Kind, ...] = (
     ),
 )  # fmt: skip
 
-UNKNOWN = Kind("unknown", "something that is not known", as_certificate=_NO_CERTIFICATE_HERE, as_key=_NO_KEY_HERE)
+UNKNOWN = PemKind("unknown", "something that is not known", as_certificate=_NO_CERTIFICATE_HERE, as_key=_NO_KEY_HERE)
 
 _BY_LABEL = {label: kind for kind in KINDS for label in kind.labels}
 _BY_SHAPE = tuple((re.compile(kind.shape), kind) for kind in KINDS if kind.shape)
@@ -189,16 +189,16 @@ _LETTER = {SEQUENCE: "S", INTEGER: "I", BIT_STRING: "B", OCTET_STRING: "O", OID:
 _MAX_ELEMENTS = 16  # of a level; no kind has more, and a file made to be slow has millions
 
 
-def by_label(label: str) -> Kind:
+def by_label(label: str) -> PemKind:
     return _BY_LABEL.get(label, UNKNOWN)
 
 
-def by_magic(data: bytes) -> Kind | None:
+def by_magic(data: bytes) -> PemKind | None:
     head = data[:256].lstrip()
     return next((kind for kind in KINDS if head.startswith(kind.magic)), None) if head else None
 
 
-def by_shape(data: bytes) -> Kind | None:
+def by_shape(data: bytes) -> PemKind | None:
     """The kind of a DER structure; None where it is none that is known. Bytes after it are not looked at."""
     try:
         found = _shape(parse(data))
@@ -207,7 +207,7 @@ def by_shape(data: bytes) -> Kind | None:
     return next((kind for pattern, kind in _BY_SHAPE if pattern.fullmatch(found)), None)
 
 
-def _shape(outer: Item) -> str:
+def _shape(outer: TlvItem) -> str:
     if outer.tag != SEQUENCE:
         return ""
     text = ""
@@ -218,12 +218,12 @@ def _shape(outer: Item) -> str:
     return text
 
 
-def _letter(item: Item) -> str:
+def _letter(item: TlvItem) -> str:
     return str(item.tag - 0xA0) if 0xA0 <= item.tag <= 0xA3 else _LETTER.get(item.tag, "x")
 
 
-def _few(outer: Item) -> list[Item]:
-    found: list[Item] = []
+def _few(outer: TlvItem) -> list[TlvItem]:
+    found: list[TlvItem] = []
     at = outer.body
     while at < outer.end and len(found) < _MAX_ELEMENTS:
         item = parse(outer.data, at)

@@ -33,7 +33,7 @@ def load_public(file: Path) -> dict[str, Any]:
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
-            "public-key-unreadable", f"{file} is no public key in PEM: {reason}.", "openssl pkey -in KEY -pubout -out FILE"
+            "public-key-unreadable", f"{file} is not a public key in PEM: {reason}.", "openssl pkey -in KEY -pubout -out FILE"
         ) from None
     if not isinstance(key, RSAPublicKey) or key.key_size < 2048:
         raise InputError("public-key-type", f"{file} is not an RSA key of 2048 bits or more", "Devices check RSA signatures.")

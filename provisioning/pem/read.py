@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 
 from provisioning.pem import kinds
-from provisioning.pem.kinds import CERTIFICATE, KEY, Kind
+from provisioning.pem.kinds import CERTIFICATE, KEY, PemKind
 from provisioning.pem.text import BEGIN, plain
 from provisioning.pem.tlv import OID, DerError, oid, parse
 
@@ -29,7 +29,7 @@ class Unreadable(DerError):
     """The file holds something else, or is damaged. The text begins with "it" and repeats nothing of the file; `kind`: what it is,
     where that is known."""
 
-    def __init__(self, reason: str, kind: Kind | None = None, wanted: str = CERTIFICATE) -> None:
+    def __init__(self, reason: str, kind: PemKind | None = None, wanted: str = CERTIFICATE) -> None:
         super().__init__(reason)
         self.kind = kind
         self._wanted = wanted
@@ -42,10 +42,10 @@ class Unreadable(DerError):
 
 
 @dataclass(frozen=True)
-class Block:
+class PemBlock:
     """One block: what it is, the label it has or would have in PEM, and its DER (empty where that cannot be read without a password)."""
 
-    kind: Kind
+    kind: PemKind
     label: str
     der: bytes = field(repr=False)
 
@@ -57,7 +57,7 @@ def encode(label: str, der: bytes) -> bytes:
     return b"\n".join([f"-----BEGIN {label}-----".encode(), *lines, f"-----END {label}-----".encode(), b""])
 
 
-def blocks(data: bytes) -> list[Block]:
+def blocks(data: bytes) -> list[PemBlock]:
     """All blocks of a file, in one pass; certificates inside PKCS#7 as blocks of their own. Raises Unreadable: at least one is there."""
     try:
         text = plain(data)
@@ -75,7 +75,7 @@ def certificates(data: bytes) -> list[bytes]:
     return [_whole(each).der for each in wanted(blocks(data), CERTIFICATE)]
 
 
-def key(data: bytes) -> Block:
+def key(data: bytes) -> PemBlock:
     """The one private key. Raises Unreadable."""
     found = wanted(blocks(data), KEY)
     if len(found) > 1:
@@ -83,7 +83,7 @@ def key(data: bytes) -> Block:
     return _whole(found[0])
 
 
-def _whole(block: Block) -> Block:
+def _whole(block: PemBlock) -> PemBlock:
     """`block`, whose DER ends where its length says: catches cut and joined files whatever is inside. Raises Unreadable."""
     try:
         if parse(block.der).end == len(block.der):
@@ -93,7 +93,7 @@ def _whole(block: Block) -> Block:
     raise Unreadable(f"the data of its {block.label} are damaged")
 
 
-def wanted(found: list[Block], role: str) -> list[Block]:
+def wanted(found: list[PemBlock], role: str) -> list[PemBlock]:
     """The blocks of this role. Raises Unreadable, which names what is there, when there is none."""
     good = [each for each in found if each.kind.role == role]
     if good:
@@ -107,8 +107,8 @@ def wanted(found: list[Block], role: str) -> list[Block]:
     raise Unreadable(f"it {form}holds {what}, and {_WANTED[role]} is needed", kind, role)
 
 
-def _pem(data: bytes) -> list[Block]:
-    found: list[Block] = []
+def _pem(data: bytes) -> list[PemBlock]:
+    found: list[PemBlock] = []
     at = data.find(BEGIN)
     while at >= 0:
         number = len(found) + 1
@@ -124,24 +124,24 @@ def _pem(data: bytes) -> list[Block]:
     return found
 
 
-def _block(label: str, body: bytes, number: int) -> Block:
+def _block(label: str, body: bytes, number: int) -> PemBlock:
     kind = kinds.by_label(label)
     if b"Proc-Type" in body:  # OpenSSL's own form of encryption (RFC 1421 headers)
-        return Block(kinds.by_label("ENCRYPTED PRIVATE KEY"), f"ENCRYPTED {label}", b"")
+        return PemBlock(kinds.by_label("ENCRYPTED PRIVATE KEY"), f"ENCRYPTED {label}", b"")
     if kind.name in ("openssh-key", "pgp"):  # no DER inside
-        return Block(kind, label, b"")
+        return PemBlock(kind, label, b"")
     try:
-        return Block(kind, label, base64.b64decode(body.translate(None, _DROPPED), validate=True))
+        return PemBlock(kind, label, base64.b64decode(body.translate(None, _DROPPED), validate=True))
     except binascii.Error as error:
         raise Unreadable(f"its PEM block {number} ({label}) is not base64") from error
 
 
-def _without_lines(data: bytes) -> Block:
+def _without_lines(data: bytes) -> PemBlock:
     """What is no PEM: DER, base64 alone, or known by its first bytes."""
     kind = kinds.by_magic(data)
     if kind is None and data[:1] == b"\x30":
         kind = kinds.by_shape(data) or kinds.by_label("CERTIFICATE")  # as damaged as it is, the parser of certificates says where
-        return Block(kind, kind.labels[0], data)
+        return PemBlock(kind, kind.labels[0], data)
     if kind is None and _BASE64.fullmatch(data):
         try:
             der = base64.b64decode(data.translate(None, _DROPPED), validate=True)
@@ -149,19 +149,19 @@ def _without_lines(data: bytes) -> Block:
             der = b""
         kind = kinds.by_shape(der)
         if kind is not None:
-            return Block(kind, kind.labels[0], der)
+            return PemBlock(kind, kind.labels[0], der)
     if kind is not None:
-        return Block(kind, "", b"")
+        return PemBlock(kind, "", b"")
     if b"BEGIN CERTIFICATE" in data or b"PRIVATE KEY" in data:
         raise Unreadable("it is PEM whose lines BEGIN and END are damaged: five hyphens stand on each side")
     raise Unreadable("it is neither PEM nor DER")
 
 
-def _opened(block: Block) -> list[Block]:
+def _opened(block: PemBlock) -> list[PemBlock]:
     """The certificates inside a PKCS#7, anything else as it is."""
     if block.kind.name != "pkcs7":
         return [block]
-    return [Block(kinds.by_label("CERTIFICATE"), "PKCS7", der) for der in _from_pkcs7(block.der)] or [block]
+    return [PemBlock(kinds.by_label("CERTIFICATE"), "PKCS7", der) for der in _from_pkcs7(block.der)] or [block]
 
 
 def _from_pkcs7(data: bytes) -> list[bytes]:

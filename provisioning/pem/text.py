@@ -19,7 +19,7 @@ _MEANT = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"N": b"\n", b"/": b"/", b"\\":
 
 
 def plain(data: bytes) -> bytes:
-    """`data` as the text it was meant to be: ASCII where it is PEM, unchanged where it is no text. Raises DerError on what is hopeless."""
+    """`data` as the text it was meant to be: ASCII where it is PEM, unchanged where it is not text. Raises DerError on what is hopeless."""
     if len(data) > LIMIT:
         raise DerError(f"it has {len(data)} bytes, and no file of certificates is so large")
     for mark, codec in _MARKS:

@@ -19,7 +19,7 @@ class DerError(ValueError):
 
 
 @dataclass(frozen=True)
-class Item:
+class TlvItem:
     """One tag-length-value: `data[start:end]` is the whole element, `data[body:end]` its value."""
 
     data: bytes = field(repr=False)
@@ -36,11 +36,11 @@ class Item:
     def value(self) -> bytes:
         return self.data[self.body : self.end]
 
-    def children(self) -> list[Item]:
+    def children(self) -> list[TlvItem]:
         return list(_items(self.data, self.body, self.end))
 
 
-def parse(data: bytes, pos: int = 0) -> Item:
+def parse(data: bytes, pos: int = 0) -> TlvItem:
     """The element at `pos`. DER only: definite, minimal lengths; one-byte tags (all that X.509 uses)."""
     if pos + 2 > len(data):
         raise DerError(f"the data ends in the middle of an element, at byte {pos}")
@@ -59,17 +59,17 @@ def parse(data: bytes, pos: int = 0) -> Item:
             raise DerError(f"the length at byte {pos + 1} is not in its shortest form")
     if body + length > len(data):
         raise DerError(f"an element at byte {pos} wants {length} bytes, and {len(data) - body} are there")
-    return Item(data, tag, pos, body, body + length)
+    return TlvItem(data, tag, pos, body, body + length)
 
 
-def expect(item: Item, tag: int, what: str) -> bytes:
+def expect(item: TlvItem, tag: int, what: str) -> bytes:
     """The value of an element of this tag, not empty."""
     if item.tag != tag or not item.value:
         raise DerError(f"byte {item.start} is not {what}")
     return item.value
 
 
-def oid(item: Item) -> str:
+def oid(item: TlvItem) -> str:
     """An object identifier in dots."""
     value = expect(item, OID, "an object identifier")
     if len(value) > _MAX_OID:
@@ -86,7 +86,7 @@ def oid(item: Item) -> str:
     return ".".join(map(str, [first, numbers[0] - 40 * first, *numbers[1:]]))
 
 
-def _items(data: bytes, pos: int, end: int) -> Iterator[Item]:
+def _items(data: bytes, pos: int, end: int) -> Iterator[TlvItem]:
     while pos < end:
         item = parse(data, pos)
         if item.end > end:

@@ -89,7 +89,7 @@ class Blocks:
         return 0 if self.error is None else _IO
 
     @contextmanager
-    def heard(self) -> Iterator[None]:
+    def one_call(self) -> Iterator[None]:
         """One call of the library: everything it wrote is in the flash at its end, or what went wrong is raised."""
         from littlefs import LittleFSError
 
@@ -102,7 +102,7 @@ class Blocks:
             if error.code != _NO_SPACE:
                 raise
             raise BoardError(
-                "flash-full", "The board's file system has no room for this.", "Write less, or write the board anew with `twinroot flash`."
+                "flash-full", "The board's file system has no space for this.", "Write less, or write the board anew with `twinroot flash`."
             ) from error
         if self.error is not None:
             raise self.error
@@ -118,7 +118,7 @@ class Files:
     def exists(self, path: str) -> bool:
         from littlefs import LittleFSError
 
-        with self._blocks.heard():
+        with self._blocks.one_call():
             try:
                 self._fs.stat(path)
             except LittleFSError as error:
@@ -132,7 +132,7 @@ class Files:
         yield from self._walk("/")
 
     def _walk(self, folder: str) -> Iterator[tuple[str, bool, int]]:
-        with self._blocks.heard():
+        with self._blocks.one_call():
             entries = list(self._fs.scandir(folder))
         for entry in entries:
             path = f"{folder.rstrip('/')}/{entry.name}"
@@ -144,7 +144,7 @@ class Files:
     def read(self, path: str) -> bytes:
         from littlefs import lfs
 
-        with self._blocks.heard(), self._opened(path, "r") as (volume, file):
+        with self._blocks.one_call(), self._opened(path, "r") as (volume, file):
             content: bytes = lfs.file_read(volume, file, lfs.file_size(volume, file))
         return content
 
@@ -162,22 +162,22 @@ class Files:
             lfs.file_close(volume, file)
 
     def rename(self, old: str, new: str) -> None:
-        with self._blocks.heard():
+        with self._blocks.one_call():
             self._fs.rename(old, new)
 
     def remove(self, path: str) -> None:
-        with self._blocks.heard():
+        with self._blocks.one_call():
             self._fs.remove(path)
 
     def write(self, path: str, content: bytes) -> None:
         """A new file, or another content in place of what is there."""
         from littlefs import lfs
 
-        with self._blocks.heard(), self._opened(path, "w") as (volume, file):
+        with self._blocks.one_call(), self._opened(path, "w") as (volume, file):
             lfs.file_write(volume, file, content)
 
     def make_folder(self, path: str) -> None:
-        with self._blocks.heard():
+        with self._blocks.one_call():
             self._fs.mkdir(path)
 
 

@@ -23,7 +23,7 @@ SOURCE = (
 )
 
 # In what the board prints while the prompt is asked for.
-HEARD = (
+OUTPUT_SIGNS = (
     Sign(rb"rst:0x[0-9a-f]+ \([A-Z0-9_]*TG\dWDT|Task watchdog got triggered", "its watchdog reset it"),
     Sign(rb"\bD(?:EEP)?SLEEP", "it goes to deep sleep as soon as it is awake"),
     Sign(rb"\x18[\x01-\x0c]", "it asks for files of a computer that had mounted a folder on it"),
@@ -50,9 +50,9 @@ def starts_watchdog(files: dict[str, bytes]) -> bool:
     return any(re.search(rb"\bWDT\s*\(", _code(content)) for content in files.values())
 
 
-def heard(said: bytes) -> list[str]:
+def in_output(said: bytes) -> list[str]:
     """What the board's own words tell."""
-    return [sign.sentence for sign in HEARD if re.search(sign.pattern, said)]
+    return [sign.sentence for sign in OUTPUT_SIGNS if re.search(sign.pattern, said)]
 
 
 def does_something(content: bytes) -> bool:

@@ -54,7 +54,7 @@ def save(files: Files, folder: Path, whose: Whose) -> dict[str, str]:
         raise StationError(
             "backup-not-written",
             f"The backup cannot be written to {folder}: {error.strerror or error}.",
-            "Name another folder, or make room.",
+            "Name another folder, or free some space.",
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -82,7 +82,7 @@ def _private(path: Path, content: bytes) -> str:
 def load(folder: Path) -> tuple[dict[str, bytes], list[str], Whose]:
     """(path -> content, folders, whose they are) of a backup, or of any folder. Raises InputError."""
     if not folder.is_dir():
-        raise InputError("no-backup", f"{folder} is no folder.", "Name the folder that --backup made.")
+        raise InputError("no-backup", f"{folder} is not a folder.", "Name the folder that --backup made.")
     contents: dict[str, bytes] = {}
     folders = []
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from provisioning.errors import BoardError
 from provisioning.flash import partition
 from provisioning.flash.partition import Partition
-from provisioning.flash.rom import Facts, RomLoader
+from provisioning.flash.rom import ChipFacts, RomLoader
 from provisioning.flash.rom_flash import RomFlash
 
 
@@ -15,7 +15,7 @@ from provisioning.flash.rom_flash import RomFlash
 class Held:
     """A board in its loader, its partition of files found."""
 
-    facts: Facts
+    facts: ChipFacts
     flash: RomFlash
     partition: Partition
 
@@ -49,6 +49,6 @@ def _files(flash: RomFlash, size: int | None, port: str) -> Partition:
         raise BoardError(
             "no-file-system",
             f"The partition table of the board on {port} has no place for files.",
-            "It is no MicroPython firmware with files of its own; `twinroot flash PRODUCT.yaml` writes one.",
+            "It is not MicroPython firmware with files of its own; `twinroot flash PRODUCT.yaml` writes one.",
         )
     return found

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterator
 
 from provisioning.errors import BoardError
-from provisioning.link.meaning import checked, understood
+from provisioning.link.answer_check import checked, understood
 from provisioning.link.repl import RETRY, DeviceException, LinkBroken, RawRepl
 from provisioning.link.transport.base import HEAD, LITTLEFS
 
@@ -130,7 +130,7 @@ class PromptFiles:
             except DeviceException as error:
                 if "ENOSPC" in error.raised or "OSError: 28" in error.raised:
                     raise BoardError(
-                        "flash-full", f"The board has no room for {path}.", "Remove files from it, then run the same command again."
+                        "flash-full", f"The board has no space for {path}.", "Remove files from it, then run the same command again."
                     ) from error
                 raise
         raise self._damaged(path)

@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from provisioning.foreign import one_line
 from provisioning.pem.kinds import CERTIFICATE, KEY
-from provisioning.pem.read import Block, Unreadable, blocks, wanted
+from provisioning.pem.read import PemBlock, Unreadable, blocks, wanted
 from provisioning.pem.tlv import DerError
 from provisioning.trust import der, signature
 from provisioning.trust.roots import Root
+from provisioning.untrusted_text import one_line
 
 _MIN_RSA_BITS = 2048
 _SOON = timedelta(days=90)
@@ -50,7 +50,7 @@ class Contents:
     file: str
     form: str = ""  # "PEM" | "DER" | "PKCS#7"
     certificates: tuple[Held, ...] = ()
-    others: tuple[str, ...] = ()  # PEM labels of what is no certificate
+    others: tuple[str, ...] = ()  # PEM labels of what is not a certificate
     problems: tuple[str, ...] = ()
     error: str | None = None
     hint: str = ""  # the next step where there is an error
@@ -96,7 +96,7 @@ def examine_bytes(data: bytes, name: str, roots: Mapping[str, Root], now: dateti
     return Contents(name, form, held, others, tuple(_problems_of_file(form, certs, found)))
 
 
-def _form(data: bytes, found: list[Block]) -> str:
+def _form(data: bytes, found: list[PemBlock]) -> str:
     if any(each.label == "PKCS7" for each in found):
         return "PKCS#7"
     return "DER" if data[:1] == b"\x30" and len(found) == 1 and found[0].der == data else "PEM"
@@ -170,7 +170,7 @@ def _problems_of(cert: der.Certificate, key: str, now: datetime) -> Iterable[str
         yield "it has no alternative names; as a server's certificate it matches by common name only"
 
 
-def _problems_of_file(form: str, certs: list[der.Certificate | DerError], found: list[Block]) -> Iterable[str]:
+def _problems_of_file(form: str, certs: list[der.Certificate | DerError], found: list[PemBlock]) -> Iterable[str]:
     if any(each.kind.role == KEY for each in found):
         yield "it holds a private key: keep it apart from certificates, and readable by its owner alone"
     good = [c for c in certs if isinstance(c, der.Certificate)]

@@ -22,7 +22,7 @@ from provisioning.pem.tlv import (
     SEQUENCE,
     UTC_TIME,
     DerError,
-    Item,
+    TlvItem,
     expect,
     oid,
     parse,
@@ -136,7 +136,7 @@ def certificate(data: bytes) -> Certificate:
     )
 
 
-def name_text(name: Item) -> str:
+def name_text(name: TlvItem) -> str:
     """A distinguished name as RFC 4514 writes it: last attribute first, commas escaped."""
     parts = []
     for kind, text in reversed(list(_attributes(name))):
@@ -154,12 +154,12 @@ def _escaped(character: str) -> str:
     return "".join(f"\\{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
 
 
-def algorithm_oid(item: Item) -> str:
+def algorithm_oid(item: TlvItem) -> str:
     """The object identifier of an AlgorithmIdentifier."""
     return oid(_sequence(item, "an algorithm", 1)[0])
 
 
-def _sequence(item: Item, what: str, least: int) -> list[Item]:
+def _sequence(item: TlvItem, what: str, least: int) -> list[TlvItem]:
     if item.tag != SEQUENCE:
         raise DerError(f"{what} at byte {item.start} is not a sequence")
     found = item.children()
@@ -168,18 +168,18 @@ def _sequence(item: Item, what: str, least: int) -> list[Item]:
     return found
 
 
-def _integer(item: Item) -> int:
+def _integer(item: TlvItem) -> int:
     return int.from_bytes(expect(item, INTEGER, "a number"), "big", signed=True)
 
 
-def _bits(item: Item) -> bytes:
+def _bits(item: TlvItem) -> bytes:
     value = expect(item, BIT_STRING, "a bit string")
     if value[0] > 7:
         raise DerError(f"the bit string at byte {item.start} counts {value[0]} unused bits")
     return value[1:]
 
 
-def _time(item: Item) -> datetime:
+def _time(item: TlvItem) -> datetime:
     form = {UTC_TIME: "%y%m%d%H%M%SZ", GENERALIZED_TIME: "%Y%m%d%H%M%SZ"}.get(item.tag)
     if form is None:
         raise DerError(f"byte {item.start} is not a time")
@@ -194,7 +194,7 @@ def _time(item: Item) -> datetime:
     return parsed.replace(tzinfo=timezone.utc)
 
 
-def _attributes(name: Item) -> Iterator[tuple[str, str]]:
+def _attributes(name: TlvItem) -> Iterator[tuple[str, str]]:
     for group in _sequence(name, "a name", 0):
         for attribute in group.children():
             kind, value = _sequence(attribute, "a name's attribute", 2)[:2]
@@ -209,8 +209,8 @@ def _common_name(raw: bytes) -> str | None:
     return next((text for kind, text in _attributes(parse(raw)) if kind == "2.5.4.3"), None)
 
 
-def _extensions(trailer: list[Item]) -> dict[str, Item]:
-    found: dict[str, Item] = {}
+def _extensions(trailer: list[TlvItem]) -> dict[str, TlvItem]:
+    found: dict[str, TlvItem] = {}
     for item in trailer:
         if item.tag != EXTENSIONS:
             continue
@@ -226,7 +226,7 @@ def _extensions(trailer: list[Item]) -> dict[str, Item]:
     return found
 
 
-def _basic_constraints(item: Item | None) -> tuple[bool, int | None]:
+def _basic_constraints(item: TlvItem | None) -> tuple[bool, int | None]:
     ca, path_length = False, None
     for part in _sequence(item, "the basic constraints", 0) if item else ():
         if part.tag == BOOLEAN:
@@ -236,18 +236,18 @@ def _basic_constraints(item: Item | None) -> tuple[bool, int | None]:
     return ca, path_length
 
 
-def _key_usage(item: Item | None) -> frozenset[int] | None:
+def _key_usage(item: TlvItem | None) -> frozenset[int] | None:
     if item is None:
         return None
     bits = _bits(item)
     return frozenset(8 * i + j for i, byte in enumerate(bits) for j in range(8) if byte & 0x80 >> j)
 
 
-def _extended(item: Item | None) -> frozenset[str] | None:
+def _extended(item: TlvItem | None) -> frozenset[str] | None:
     return None if item is None else frozenset(oid(i) for i in _sequence(item, "the extended key usage", 0))
 
 
-def _alt_names(item: Item | None) -> tuple[tuple[str, ...], tuple[bytes, ...]]:
+def _alt_names(item: TlvItem | None) -> tuple[tuple[str, ...], tuple[bytes, ...]]:
     names = _sequence(item, "the alternative names", 0) if item else []
     dns = tuple(n.value.decode("latin-1") for n in names if n.tag == 0x82)
     return dns, tuple(n.value for n in names if n.tag == 0x87)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Partition:
+class AwsPartition:
     """`domain`: of its device endpoints; `dual_stack`: of the names that AWS's SDKs use over IPv6; `areas`: how its regions begin."""
 
     name: str
@@ -21,13 +21,13 @@ class Partition:
 
 
 # The partitions that anybody may be a customer of, those with the longer beginnings first; AWS's classified ones are nobody's here.
-PARTITIONS: dict[str, Partition] = {
+PARTITIONS: dict[str, AwsPartition] = {
     partition.name: partition
     for partition in (
-        Partition("aws-us-gov", "amazonaws.com", "api.aws", ("us-gov",)),
-        Partition("aws-cn", "amazonaws.com.cn", "api.amazonwebservices.com.cn", ("cn",)),
-        Partition("aws-eusc", "amazonaws.eu", "api.amazonwebservices.eu", ("eusc-de",)),
-        Partition("aws", "amazonaws.com", "api.aws", ("us", "eu", "ap", "sa", "ca", "me", "af", "il", "mx")),
+        AwsPartition("aws-us-gov", "amazonaws.com", "api.aws", ("us-gov",)),
+        AwsPartition("aws-cn", "amazonaws.com.cn", "api.amazonwebservices.com.cn", ("cn",)),
+        AwsPartition("aws-eusc", "amazonaws.eu", "api.amazonwebservices.eu", ("eusc-de",)),
+        AwsPartition("aws", "amazonaws.com", "api.aws", ("us", "eu", "ap", "sa", "ca", "me", "af", "il", "mx")),
     )
 }
 DOMAIN = {partition.name: partition.domain for partition in PARTITIONS.values()}

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from provisioning import kept
+from provisioning import result_cache
 from provisioning.errors import InputError, StationError
 from provisioning.parsed import from_json
 from provisioning.pem import tlv
@@ -197,7 +197,7 @@ def _check_root(cert: der.Certificate, file: Path) -> str:
         if len(passed) >= _MOST_KEPT:
             passed.clear()
         passed[fingerprint] = key
-        kept.write(_KEPT, _examiners(), passed)
+        result_cache.write(_KEPT, _examiners(), passed)
     return passed[fingerprint]
 
 
@@ -217,13 +217,15 @@ def _examined(cert: der.Certificate, file: Path) -> str:
 @lru_cache(maxsize=1)
 def _passed() -> dict[str, str]:
     """Roots that have passed before: fingerprint of the bytes at hand -> the key's text."""
-    return kept.read(_KEPT, _examiners()) or {}
+    return result_cache.read(_KEPT, _examiners()) or {}
 
 
 @lru_cache(maxsize=1)
 def _examiners() -> str:
     """What decides about a root besides its bytes: the source of the checks."""
-    return kept.key_of(*(Path(source).read_bytes() for source in (__file__, str(tlv.__file__), str(der.__file__), str(signature.__file__))))
+    return result_cache.key_of(
+        *(Path(source).read_bytes() for source in (__file__, str(tlv.__file__), str(der.__file__), str(signature.__file__)))
+    )
 
 
 def _why_no_root(cert: der.Certificate, key: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from provisioning.errors import TwinrootError
-from provisioning.virtual import complaint
+from provisioning.virtual import error_reply
 from provisioning.virtual.options import parse
 from provisioning.virtual.run import run
 
@@ -16,7 +16,7 @@ def main() -> int:
         run(parse(sys.argv[1:]))
     except TwinrootError as error:
         # Read ahead: a wrong option ends the parsing before --json is seen.
-        return complaint.report(error, "--json" in sys.argv[1:])
+        return error_reply.report(error, "--json" in sys.argv[1:])
     return 0
 
 

@@ -10,20 +10,20 @@ from typing import Any
 
 from provisioning.chips import CHIPS
 from provisioning.errors import TwinrootError
-from provisioning.virtual import bootrom, counters, image
+from provisioning.virtual import boot_image, bootrom, counters
 from provisioning.virtual.autoreset import AutoReset, Straight
-from provisioning.virtual.facts import Facts
-from provisioning.virtual.flash import Flash, FlashTiming
-from provisioning.virtual.identity import Identity
+from provisioning.virtual.facts import LoaderFacts
+from provisioning.virtual.identity import BoardIdentity
 from provisioning.virtual.injection import Injection
 from provisioning.virtual.interpreter.engine import Engine
-from provisioning.virtual.interpreter.process import Interpreter
+from provisioning.virtual.interpreter.process import InterpreterProcess
 from provisioning.virtual.interpreter.requests import Request
 from provisioning.virtual.interpreter.shared_page import SharedPage
+from provisioning.virtual.nor_flash import FlashTiming, NorFlash
 from provisioning.virtual.peripherals import Peripherals
 from provisioning.virtual.rom.session import DownloadMode
 from provisioning.virtual.spec import BoardSpec
-from provisioning.virtual.uart import Endpoint, Uart
+from provisioning.virtual.uart import HostEndpoint, Uart
 from provisioning.virtual.usb import UsbLines, UsbPort
 
 RECEIVE_RING = 259  # bytes: MicroPython's ringbuf of 260 keeps one free
@@ -40,23 +40,23 @@ class Board:
         self.state = state
         self.chip = CHIPS[spec.chip]
         self.boot_texts = self.chip.played().boot
-        self.identity = Identity.load(state, self.chip, spec.seed)
+        self.identity = BoardIdentity.load(state, self.chip, spec.seed)
         self.engine = engine
         fresh = not (state / "flash.bin").exists()
-        self.flash = Flash(state / "flash.bin", spec.flash_size, FlashTiming.named(spec.flash_timing, self.chip.played().reads))
+        self.flash = NorFlash(state / "flash.bin", spec.flash_size, FlashTiming.named(spec.flash_timing, self.chip.played().reads))
         self.flash.tear.seed(spec.seed)
         if fresh and not spec.blank:
-            for offset, content in image.stand_in(self.chip, spec.flash_size).items():
+            for offset, content in boot_image.stand_in(self.chip, spec.flash_size).items():
                 self.flash.load(content, offset)
         self.page = SharedPage()
         self.page.set_read_cost(self.flash.timing.firmware.call, self.flash.timing.firmware.byte)
         self.faults = Injection(self)
         self.uart = Uart(spec, self._received, self.faults.happen)
         self.uart.to_host.on_space = self._output_space
-        self.interpreter: Interpreter | None = None
+        self.interpreter: InterpreterProcess | None = None
         self.download: DownloadMode | None = None
-        self.facts: Facts | None = None
-        self._verdict: tuple[int, bootrom.Verdict] | None = None
+        self.facts: LoaderFacts | None = None
+        self._verdict: tuple[int, bootrom.BootResult] | None = None
         self.peripherals = Peripherals(self)
         self.usb = UsbPort(self) if spec.usb else None
         self.lines: AutoReset | UsbLines = UsbLines(self) if spec.usb else (Straight if spec.straight else AutoReset)(self)
@@ -142,7 +142,7 @@ class Board:
             self.on_event("no-firmware")
             self.later(bootrom.RETRY, lambda: self.restart("rtc-watchdog"))
 
-    def _examine(self) -> bootrom.Verdict:
+    def _examine(self) -> bootrom.BootResult:
         """The firmware is checked again only when something outside the file system changed."""
         if self._verdict is None or self._verdict[0] != self.flash.firmware_changes:
             verdict = bootrom.examine(self.chip, self.flash)
@@ -181,7 +181,7 @@ class Board:
 
     def _start_interpreter(self) -> None:
         self.boots += 1
-        self.interpreter = Interpreter(
+        self.interpreter = InterpreterProcess(
             self.engine, self, self.page, self.flash.path, self.chip.machine, self.spec.heap, self.raw_mode, RECEIVE_RING
         )
         if self.usb is not None:
@@ -223,7 +223,7 @@ class Board:
         """What ROM and boot loader print."""
         self.uart.to_host.send(text.encode())
 
-    def from_host(self, data: bytes, endpoint: Endpoint) -> None:
+    def from_host(self, data: bytes, endpoint: HostEndpoint) -> None:
         """Bytes that a host put on the wire."""
         if self.powered:
             rate = endpoint.rate or self.uart.rate

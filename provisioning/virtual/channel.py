@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.errors import StationError
-from provisioning.virtual import complaint
+from provisioning.virtual import error_reply
 
 _ANSWER_TIMEOUT = 60.0  # s; a wait is asked for at most this long
 
@@ -62,7 +62,7 @@ class Channel:
             ) from error
         answer = json.loads(line)
         if not answer["ok"]:
-            raise complaint.raised_by(answer)
+            raise error_reply.raised_by(answer)
         return answer["result"]
 
     def _read_line(self) -> bytes:

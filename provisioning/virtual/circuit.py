@@ -8,11 +8,11 @@ from typing import Protocol
 
 from provisioning.chips import Chip
 from provisioning.errors import TwinrootError
-from provisioning.virtual.facts import Facts
-from provisioning.virtual.flash import Flash
-from provisioning.virtual.identity import Identity
-from provisioning.virtual.interpreter.process import Interpreter
+from provisioning.virtual.facts import LoaderFacts
+from provisioning.virtual.identity import BoardIdentity
+from provisioning.virtual.interpreter.process import InterpreterProcess
 from provisioning.virtual.interpreter.shared_page import SharedPage
+from provisioning.virtual.nor_flash import NorFlash
 from provisioning.virtual.spec import BoardSpec
 from provisioning.virtual.uart import Uart
 
@@ -27,8 +27,8 @@ class Circuit(Protocol):
     """A cause of a reset is a key of the chip's `reasons`."""
 
     spec: BoardSpec
-    facts: Facts | None
-    interpreter: Interpreter | None
+    facts: LoaderFacts | None
+    interpreter: InterpreterProcess | None
     dropped: int
     resets: int
     boots: int
@@ -42,9 +42,9 @@ class Circuit(Protocol):
     @property
     def chip(self) -> Chip: ...
     @property
-    def identity(self) -> Identity: ...
+    def identity(self) -> BoardIdentity: ...
     @property
-    def flash(self) -> Flash: ...
+    def flash(self) -> NorFlash: ...
     @property
     def page(self) -> SharedPage: ...
     @property

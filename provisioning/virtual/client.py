@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import Any
 
 from provisioning.errors import StationError
-from provisioning.virtual import complaint, run
+from provisioning.virtual import error_reply, run
 from provisioning.virtual.channel import BoardGone, Channel
-from provisioning.virtual.options import Options
+from provisioning.virtual.options import VirtualOptions
 from provisioning.virtual.spec import BoardSpec
 
 START_TIMEOUT = 90.0  # s for a board to answer; it takes about 0.4 on a quiet computer
@@ -37,7 +37,9 @@ class VirtualBoard:
 
     def __init__(self, board: str = "virtual-esp32", state: Path | str | None = None, link: str = "rfc2217", **options: Any) -> None:
         paths: dict[str, Any] = {name: Path(options.pop(name)) for name in ("qemu", "firmware") if options.get(name) is not None}
-        self.options = Options(board=board, state=Path(state) if state is not None else None, link=link, json=True, **paths, **options)
+        self.options = VirtualOptions(
+            board=board, state=Path(state) if state is not None else None, link=link, json=True, **paths, **options
+        )
         self.port = ""
         self.pty = ""
         self.rfc2217 = ""
@@ -61,7 +63,7 @@ class VirtualBoard:
             try:
                 self._temporary = tempfile.TemporaryDirectory(prefix="virtual-board-state-")
             except OSError as error:
-                raise complaint.of_system(error, "the folder for temporary files") from error
+                raise error_reply.of_system(error, "the folder for temporary files") from error
             self.options.state = Path(self._temporary.name)
         self._spec = self._spec or run.resolve(self.options)
         command = run.hardware_command(self._spec, self.options, "--lifeline")
@@ -87,7 +89,7 @@ class VirtualBoard:
         said = self._process.stderr.read().decode(errors="replace").strip().splitlines()
         self.close()
         if line:
-            raise complaint.raised_by(described)
+            raise error_reply.raised_by(described)
         if not ready:
             raise StationError(
                 "virtual-start", f"The virtual board did not answer within {START_TIMEOUT:g} s", "The computer is too busy: try again."
@@ -167,7 +169,7 @@ class VirtualBoard:
         """True as soon as the event happens: "off", "boot", "held", "download" or "no-firmware"; at once when it has since the last command
         that changes something.
 
-        Raises StationError when it did not in `timeout` seconds, InputError for a word that is no event and for what can never happen.
+        Raises StationError when it did not in `timeout` seconds, InputError for a word that is not an event and for what can never happen.
         """
         if self.call("wait", event=event, timeout=timeout):
             return True
@@ -195,7 +197,7 @@ class VirtualBoard:
         self.call("load_flash", address=address, data=base64.b64encode(data).decode())
 
     def counters(self) -> dict[str, Any]:
-        """Bytes each way, turns of direction, dropped bytes, flash operations, erases per block, resets, boots."""
+        """Bytes each way, changes of direction, dropped bytes, flash operations, erases per block, resets, boots."""
         result: dict[str, Any] = self.call("counters")
         return result
 
@@ -247,4 +249,4 @@ class VirtualBoard:
         for line in self._process.stdout.read().splitlines():
             said = json.loads(line)
             if "outcome" in said:
-                raise complaint.raised_by(said)
+                raise error_reply.raised_by(said)

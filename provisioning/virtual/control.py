@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.errors import InputError, TwinrootError
-from provisioning.virtual import complaint
-from provisioning.virtual.device import Device
+from provisioning.virtual import error_reply
 from provisioning.virtual.endpoint.cable import Cable
+from provisioning.virtual.engine import BoardEngine
 from provisioning.virtual.faults import parse
-from provisioning.virtual.flash import FlashRangeError
+from provisioning.virtual.nor_flash import FlashRangeError
 
 # What `wait` waits for -> what happens then.
 EVENTS = {
@@ -48,7 +48,7 @@ def _refused(error: TwinrootError) -> dict[str, Any]:
 class ControlServer:
     """Serves any number of clients; each command is one method here named do_NAME."""
 
-    def __init__(self, board: Device, cable: Cable, path: Path) -> None:
+    def __init__(self, board: BoardEngine, cable: Cable, path: Path) -> None:
         self._board = board
         self._cable = cable
         self._path = path
@@ -104,7 +104,7 @@ class ControlServer:
         except TwinrootError as error:
             return _refused(error)
         except OSError as error:
-            return _refused(complaint.of_system(error, self._path.parent))
+            return _refused(error_reply.of_system(error, self._path.parent))
         except (ValueError, TypeError, KeyError, FlashRangeError) as error:
             sentence = f"The virtual board cannot do this: {type(error).__name__}: {error}"
             return _refused(InputError("virtual-command", sentence, "See docs/virtual-board.md."))
@@ -121,7 +121,7 @@ class ControlServer:
 
     async def do_wait(self, event: str, timeout: float) -> bool:
         """True when the event (of EVENTS) happens within `timeout` seconds, or has since the last command that was no
-        wait; "off" is true at once when it is off. Raises InputError for a word that is no event, and for what cannot happen."""
+        wait; "off" is true at once when it is off. Raises InputError for a word that is not an event, and for what cannot happen."""
         if event not in EVENTS:
             raise InputError(
                 "virtual-event", f"There is no event {event!r}, expected one of {', '.join(EVENTS)}.", "See docs/virtual-board.md."

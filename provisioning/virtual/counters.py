@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from provisioning.virtual.circuit import Circuit
-from provisioning.virtual.flash import FlashCounters
+from provisioning.virtual.nor_flash import FlashCounters
 
 
 def of(board: Circuit) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class StubCode:
 
 
 @dataclass(frozen=True)
-class Facts:
+class LoaderFacts:
     """`numbers`: esptool's names for registers and masks; `stubs`: by the SHA-256 of their code; `regions`: memory."""
 
     numbers: dict[str, int]
@@ -59,10 +59,10 @@ class Facts:
         return self.numbers.get(name, default)
 
 
-_asked: dict[str, asyncio.Future[Facts]] = {}
+_asked: dict[str, asyncio.Future[LoaderFacts]] = {}
 
 
-async def load(chip: str) -> Facts:
+async def load(chip: str) -> LoaderFacts:
     """Raises StationError when esptool is not installed or answers nonsense.
 
     A process asks once: whoever gives up waiting, as a board does that is reset, leaves the answer to the next.
@@ -77,15 +77,15 @@ async def load(chip: str) -> Facts:
         raise
 
 
-async def _load(chip: str) -> Facts:
+async def _load(chip: str) -> LoaderFacts:
     facts = await _one(chip, None)
     for checkout in filter(None, os.environ.get(EXTRA_ESPTOOL, "").split(os.pathsep)):
         more = await _one(chip, checkout)
-        facts = Facts(facts.numbers, {**facts.stubs, **more.stubs}, facts.regions)
+        facts = LoaderFacts(facts.numbers, {**facts.stubs, **more.stubs}, facts.regions)
     return facts
 
 
-async def _one(chip: str, checkout: str | None) -> Facts:
+async def _one(chip: str, checkout: str | None) -> LoaderFacts:
     name = _cache_name(chip, checkout)
     kept = cache.read(name) if name else None
     text = kept.decode() if kept is not None else await _ask(chip, checkout)
@@ -93,7 +93,7 @@ async def _one(chip: str, checkout: str | None) -> Facts:
         raw = json.loads(text)
         regions = tuple((int(a), int(b)) for a, b in raw["regions"])
         stubs = {digest: StubCode(code["entry"], code["line"], tuple(code["release"])) for digest, code in raw["stubs"].items()}
-        facts = Facts(raw["numbers"], stubs, regions)
+        facts = LoaderFacts(raw["numbers"], stubs, regions)
     except (ValueError, KeyError) as error:
         raise StationError("esptool-answer", f"esptool gave no usable description of {chip}", "Reinstall esptool.") from error
     if name and kept is None:
@@ -108,9 +108,9 @@ async def _ask(chip: str, checkout: str | None) -> str:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", _ASK, chip, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment
     )
-    out, complaint = await process.communicate()
+    out, problem = await process.communicate()
     if process.returncode != 0:
-        last = (complaint.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
+        last = (problem.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
         raise StationError("esptool-missing", f"esptool cannot describe the chip {chip}: {last}", "pip install 'esptool>=5.2,<6'.")
     return out.decode()
 

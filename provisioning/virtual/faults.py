@@ -21,7 +21,7 @@ HEAP = re.compile(r"^\d+w?[kKmM]?$")  # a size for -X heapsize=: w counts words
 
 
 @dataclass(frozen=True)
-class Kind:
+class FaultKind:
     """`value`: none, probability, number, optional (a number that may be left out) or word; `at`: whether a byte may be given."""
 
     what: str
@@ -32,25 +32,27 @@ class Kind:
 
 
 FAULTS = {
-    "drop": Kind("a byte is lost on the wire", "probability", at=True),
-    "duplicate": Kind("a byte comes twice", "probability", at=True),
-    "flip": Kind("one bit of a byte is flipped", "probability", at=True),
-    "held": Kind("64 bytes, or a multiple of them, reach the host only when more follow: a USB device that ends no transfer"),
-    "boot": Kind("MicroPython starts so many milliseconds after the boot loader, as on a chip; what arrives meanwhile is lost", "number"),
-    "stuck": Kind("the board stops: it neither reads nor sends until it is reset", at=True),
-    "reset": Kind("the chip is reset", at=True),
-    "cut": Kind("the power goes", at=True),
-    "cut-op": Kind("the power goes in the flash operation after this many more", "number"),
-    "worn": Kind("this 4096-byte sector can no longer be erased", "number"),
-    "wifi": Kind(
+    "drop": FaultKind("a byte is lost on the wire", "probability", at=True),
+    "duplicate": FaultKind("a byte comes twice", "probability", at=True),
+    "flip": FaultKind("one bit of a byte is flipped", "probability", at=True),
+    "held": FaultKind("64 bytes, or a multiple of them, reach the host only when more follow: a USB device that ends no transfer"),
+    "boot": FaultKind(
+        "MicroPython starts so many milliseconds after the boot loader, as on a chip; what arrives meanwhile is lost", "number"
+    ),
+    "stuck": FaultKind("the board stops: it neither reads nor sends until it is reset", at=True),
+    "reset": FaultKind("the chip is reset", at=True),
+    "cut": FaultKind("the power goes", at=True),
+    "cut-op": FaultKind("the power goes in the flash operation after this many more", "number"),
+    "worn": FaultKind("this 4096-byte sector can no longer be erased", "number"),
+    "wifi": FaultKind(
         "what the board's station meets",
         "word",
         words=re.compile("up|down|no-ap|wrong-password"),
         example="up, down, no-ap, wrong-password",
     ),
-    "full": Kind("the file system has this many bytes left (none without a value); a running board is reset", "optional"),
-    "heap": Kind("MicroPython's heap from the next boot on", "word", words=HEAP, example="60K"),
-    "clock": Kind("what the RTC says at the next power on", "word", words=re.compile("2000|host"), example="2000, host"),
+    "full": FaultKind("the file system has this many bytes left (none without a value); a running board is reset", "optional"),
+    "heap": FaultKind("MicroPython's heap from the next boot on", "word", words=HEAP, example="60K"),
+    "clock": FaultKind("what the RTC says at the next power on", "word", words=re.compile("2000|host"), example="2000, host"),
 }
 
 ON_THE_WIRE = ("drop", "duplicate", "flip", "stuck", "reset", "cut")  # at the port: an engine needs nothing of its own for them

@@ -53,7 +53,7 @@ def _change(board: Circuit, what: str) -> None:
             board.restart("pin")
 
 
-def _files(board: Circuit) -> partition.Partition:
+def _files(board: Circuit) -> partition.PartitionEntry:
     try:
         rows = partition.decode(board.flash.peek(partition.TABLE_OFFSET, partition.TABLE_SIZE))
     except ValueError:

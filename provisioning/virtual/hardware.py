@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import IO
 
 from provisioning.errors import StationError, TwinrootError
-from provisioning.virtual import complaint
+from provisioning.virtual import error_reply
 from provisioning.virtual.board import Board
 from provisioning.virtual.control import ControlServer
-from provisioning.virtual.device import Device
 from provisioning.virtual.endpoint.cable import HOST, Cable
 from provisioning.virtual.endpoint.pty import PtyEndpoint, remove_links
 from provisioning.virtual.endpoint.rfc2217 import Rfc2217Endpoint
+from provisioning.virtual.engine import BoardEngine
 from provisioning.virtual.faults import BEFORE_POWER
 from provisioning.virtual.faults import parse as parse_fault
 from provisioning.virtual.interpreter.engine import Engine
@@ -41,7 +41,7 @@ _LISTED = 10.0  # s for the first USB device; a boot.py that never ends gives no
 class Bench:
     """One board with its two endpoints and the lock on its state folder."""
 
-    board: Device
+    board: BoardEngine
     pty: PtyEndpoint
     rfc2217: Rfc2217Endpoint
     cable: Cable
@@ -79,8 +79,8 @@ def lock_state(state: Path) -> IO[str]:
         state.mkdir(parents=True, exist_ok=True)
         lock = (state / "lock").open("w")
     except OSError as error:
-        if error.errno in complaint.EXPLAINED:
-            raise complaint.of_system(error, state) from error
+        if error.errno in error_reply.EXPLAINED:
+            raise error_reply.of_system(error, state) from error
         raise StationError(
             "state-not-writable",
             f"The state folder {state} cannot be used: {error.strerror}",
@@ -98,11 +98,11 @@ def lock_state(state: Path) -> IO[str]:
     return lock
 
 
-def assemble(spec: BoardSpec, state: Path, engine: Engine | None) -> Device:
+def assemble(spec: BoardSpec, state: Path, engine: Engine | None) -> BoardEngine:
     """A board that is off; without an interpreter it is an emulated one."""
     if engine is not None:
         return Board(spec, state, engine)
-    from provisioning.virtual.qemu.board import EmulatedBoard
+    from provisioning.virtual.qemu.emulated_board import EmulatedBoard
 
     return EmulatedBoard(spec, state)
 
@@ -229,11 +229,11 @@ def main() -> int:
         loop.run_until_complete(serve(arguments, (given or temporary or Path()).absolute(), engine))
         loop.close()
     except TwinrootError as error:
-        return complaint.report(error, arguments.json)
+        return error_reply.report(error, arguments.json)
     except BrokenPipeError:
         return 0  # whoever started this reads no more
     except OSError as error:
-        return complaint.report(complaint.of_system(error, given or tempfile.gettempdir()), arguments.json)
+        return error_reply.report(error_reply.of_system(error, given or tempfile.gettempdir()), arguments.json)
     finally:
         if engine is not None:
             engine.close()

@@ -8,12 +8,12 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from provisioning import files
+from provisioning import atomic_files
 from provisioning.chips import Chip
 
 
 @dataclass
-class Identity:
+class BoardIdentity:
     """`mac` as aa:bb:cc:dd:ee:ff; `port` is the TCP port of the last run, 0 before the first."""
 
     mac: str
@@ -22,7 +22,7 @@ class Identity:
     file: Path
 
     @classmethod
-    def load(cls, state: Path, chip: Chip, seed: int) -> Identity:
+    def load(cls, state: Path, chip: Chip, seed: int) -> BoardIdentity:
         """Reads identity.json, or makes it. The same seed and folder name make the same identity; seed 0 makes a new one each time."""
         file = state / "identity.json"
         if file.exists():
@@ -36,4 +36,4 @@ class Identity:
 
     def save(self) -> None:
         content = json.dumps({"mac": self.mac, "serial": self.serial, "port": self.port}) + "\n"
-        files.replace(self.file, content.encode(), 0o600, durable=False)
+        atomic_files.replace(self.file, content.encode(), 0o600, durable=False)

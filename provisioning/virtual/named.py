@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from provisioning.config.load import load_board
-from provisioning.virtual.options import Options
+from provisioning.virtual.options import VirtualOptions
 from provisioning.virtual.spec import BoardSpec
 
 
-def named_board(options: Options) -> BoardSpec:
+def named_board(options: VirtualOptions) -> BoardSpec:
     """The board type that the options name. Raises InputError for one that is not there or not valid."""
     board = load_board(options.board)
     size = int(str(board.flash_size).removesuffix("MB")) << 20 if isinstance(board.flash_size, str) else int(board.flash_size)

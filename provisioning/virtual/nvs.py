@@ -14,7 +14,7 @@ import zlib
 from dataclasses import dataclass
 
 from provisioning.virtual import partition
-from provisioning.virtual.flash import SECTOR, Flash
+from provisioning.virtual.nor_flash import SECTOR, NorFlash
 
 # From nvs.h of ESP-IDF.
 NOT_INITIALIZED, NOT_FOUND, NOT_ENOUGH_SPACE = -0x1101, -0x1102, -0x1105
@@ -47,7 +47,7 @@ class _Half:
 class Nvs:
     """Reads the partition at each call: flash may change by other hands (esptool, a bench programmer, a restored snapshot)."""
 
-    def __init__(self, flash: Flash) -> None:
+    def __init__(self, flash: NorFlash) -> None:
         self._flash = flash
 
     def get(self, key: bytes) -> bytes:

@@ -12,7 +12,7 @@ from provisioning.errors import InputError
 from provisioning.virtual import inject
 from provisioning.virtual.faults import HEAP
 from provisioning.virtual.faults import parse as parse_fault
-from provisioning.virtual.flash import PROFILES
+from provisioning.virtual.nor_flash import PROFILES
 
 ENGINES = ("micropython", "qemu")
 DEFAULT_BOARD = "virtual-esp32"
@@ -24,7 +24,7 @@ MOST_BOARDS = 64
 
 
 @dataclass
-class Options:
+class VirtualOptions:
     """Values as given; `check` says what is wrong with them."""
 
     board: str = DEFAULT_BOARD
@@ -106,10 +106,10 @@ class _Parser(argparse.ArgumentParser):
         raise InputError("option", message[:1].upper() + message[1:], "`--help` lists the options.")
 
 
-def parse(arguments: list[str]) -> Options:
+def parse(arguments: list[str]) -> VirtualOptions:
     """Options from a command line. Raises InputError."""
     parser = _Parser(prog="python -m provisioning.virtual", description="Run virtual ESP32 boards until told to stop.")
-    default = Options()
+    default = VirtualOptions()
     parser.add_argument("--board", default=default.board, help="board type: a name in boards/ or a YAML file")
     parser.add_argument("--engine", default=default.engine, help="micropython, or qemu: an emulated chip that runs your firmware image")
     parser.add_argument("--qemu", type=Path, default=None, metavar="DIR", help="engine qemu: folder of a QEMU with Espressif's chips")
@@ -141,6 +141,6 @@ def parse(arguments: list[str]) -> Options:
         help="start nothing: set a fault on the board that runs on --state, or heal, power-off, power-on, unplug, plug, counters",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object per board on standard output")
-    options = Options(**vars(parser.parse_args(arguments)))
+    options = VirtualOptions(**vars(parser.parse_args(arguments)))
     options.check()
     return options

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 
 from provisioning.virtual.circuit import Circuit
-from provisioning.virtual.flash import FlashRangeError, PowerCutError
 from provisioning.virtual.interpreter.requests import Op, Request
 from provisioning.virtual.network import Resolver, Wifi
+from provisioning.virtual.nor_flash import FlashRangeError, PowerCutError
 from provisioning.virtual.nvs import Nvs, NvsError
 
 _FOREVER = 0xFFFFFFFF

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from provisioning.errors import StationError
 from provisioning.virtual.named import named_board
-from provisioning.virtual.options import Options
+from provisioning.virtual.options import VirtualOptions
 from provisioning.virtual.spec import BoardSpec
 
 
-def resolve(options: Options) -> BoardSpec:
+def resolve(options: VirtualOptions) -> BoardSpec:
     """What is to run, as plain values. Raises InputError for what is not there or not valid, StationError for a QEMU that does not run."""
     named = named_board(options)
     if options.engine == "qemu":
@@ -39,7 +39,7 @@ def check_platform(engine: str = "micropython") -> None:
         )
 
 
-def hardware_command(spec: BoardSpec, options: Options, *more: str) -> list[str]:
+def hardware_command(spec: BoardSpec, options: VirtualOptions, *more: str) -> list[str]:
     """The command line of the hardware process."""
     command = [sys.executable, "-m", "provisioning.virtual.hardware", "--spec", spec.dumps(), "--count", str(options.count)]
     command += ["--link", options.link, "--port", str(options.port)]
@@ -50,7 +50,7 @@ def hardware_command(spec: BoardSpec, options: Options, *more: str) -> list[str]
     return [*command, *more]
 
 
-def run(options: Options) -> None:
+def run(options: VirtualOptions) -> None:
     """Becomes the hardware process, which ends by SIGTERM, SIGINT or SIGHUP. Returns only after --inject.
 
     Raises InputError and StationError before that.

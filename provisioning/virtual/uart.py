@@ -9,7 +9,7 @@ from provisioning.virtual import slip
 from provisioning.virtual.faults import Fault, WireFaults
 from provisioning.virtual.sampling import matches, resample
 from provisioning.virtual.spec import BoardSpec
-from provisioning.virtual.wire import Turnaround, Wire
+from provisioning.virtual.uart_line import Turnaround, UartLine
 
 DEFAULT_RATE = 115200  # after each reset
 _UNSENT = 1 << 16  # bytes that an emulated chip, which never waits, may be ahead of its wire before the rest is lost
@@ -18,7 +18,7 @@ _PACKET = 64  # bytes of a full-speed USB packet
 _LOG = 1 << 16  # bytes of what the chip said that are kept
 
 
-class Endpoint(Protocol):
+class HostEndpoint(Protocol):
     """Where a host is connected."""
 
     @property
@@ -40,12 +40,12 @@ class Uart:
         self._sees_rates = sees_rates
         self.log = bytearray()  # what the chip put on its wire lately
         self.turnaround = Turnaround(spec.latency_ms / 1000)
-        self.to_board = Wire(self._arrived, self.turnaround, spec.paced)
-        self.to_host = Wire(self._leave, self.turnaround, spec.paced)
+        self.to_board = UartLine(self._arrived, self.turnaround, spec.paced)
+        self.to_host = UartLine(self._leave, self.turnaround, spec.paced)
         self.to_board.on_space = self._space
         self.faults_in = WireFaults(spec.seed, event)
         self.faults_out = WireFaults(spec.seed + 1, event)
-        self.endpoints: list[Endpoint] = []
+        self.endpoints: list[HostEndpoint] = []
         self.stuck = False  # the chip neither reads nor sends
         self.rate = DEFAULT_RATE
         self._holds = False

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from provisioning.bundle.image import read_back
+from provisioning.bundle.filesystem_image import read_back
 from provisioning.config.load import load_board
 from provisioning.link.port import open_port
 from provisioning.link.repl import RawRepl

@@ -35,7 +35,7 @@ def _routes(host: str, root: str) -> Callable[[Place], object]:
 def _garbage(place: Place) -> None:
     file = place.folder / "devices" / f"{DEVICE}.crt.pem"
     lines = file.read_text().splitlines()
-    lines[2:4] = ["%%%% this is no base64 %%%%", "\x00\x01"]
+    lines[2:4] = ["%%%% this is not base64 %%%%", "\x00\x01"]
     file.write_text("\n".join(lines) + "\n")
 
 

@@ -136,7 +136,7 @@ def test_another_chip(place: Place, board: VirtualBoard) -> None:
     assert (flash_state(board), place.files()) == (there, here)
 
 
-# One file of 48 kB after the other: littlefs takes back a file whose last write found no room.
+# One file of 48 kB after the other: littlefs takes back a file whose last write found no space.
 FILL = """
 import os
 block = bytes(4096)

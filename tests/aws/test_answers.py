@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioning.cloud.aws import client, register
+from provisioning.aws import iot_api, register
 from provisioning.errors import StationError
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.binary(max_size=20)
@@ -18,7 +18,7 @@ ODD = st.recursive(LEAVES, lambda x: st.lists(x, max_size=3) | st.dictionaries(s
 @given(ODD)
 def test_an_answer_without_what_is_needed(answer: Any) -> None:
     with pytest.raises(StationError) as caught:
-        client._answer(answer, "describe_certificate")["certificateDescription"]["certificatePem"]["x"]
+        iot_api._answer(answer, "describe_certificate")["certificateDescription"]["certificatePem"]["x"]
     assert caught.value.code == "bad-answer" and "describe_certificate" in caught.value.message
 
 
@@ -31,4 +31,4 @@ def test_a_certificate_that_is_none(text: Any) -> None:
 
 def test_what_is_there_is_as_it_was() -> None:
     answer = {"certificateDescription": {"certificateId": "7", "tags": [{"a": 1}]}}
-    assert client._answer(answer, "describe_certificate") == answer
+    assert iot_api._answer(answer, "describe_certificate") == answer

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from provisioning.aws.endpoints import describe
+from provisioning.aws.iot_api import connect
 from provisioning.cli.main import run
-from provisioning.cloud.aws.client import connect
-from provisioning.cloud.aws.endpoints import describe
 from provisioning.errors import StationError
 from tests.aws.conftest import PRODUCT, Moto
 
@@ -100,7 +100,7 @@ class Liar:
 
 @pytest.mark.parametrize("host", ["a.iot.us-east-1.amazonaws.com", "a-ats.iot.eu-west-1.amazonaws.com", "evil.example", ""])
 def test_an_answer_of_another_class_or_region_is_refused(host: str) -> None:
-    from provisioning.cloud.aws.client import Aws
+    from provisioning.aws.iot_api import Aws
 
     with pytest.raises(StationError) as error:
         describe(Aws(Liar(host), "us-east-1", rate=0), ["iot:Data-ATS"])
@@ -143,7 +143,7 @@ def test_throttling_is_waited_out_and_given_up_with_a_sentence(moto: Moto) -> No
 
 def test_requests_are_paced() -> None:
     waited: list[float] = []
-    from provisioning.cloud.aws.client import Aws
+    from provisioning.aws.iot_api import Aws
 
     aws = Aws(Liar("x"), "us-east-1", rate=10, sleep=waited.append)
     for _ in range(5):

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from provisioning.aws.factory_ca import template
 from provisioning.cli.main import run
-from provisioning.cloud.aws.factory_ca import template
 from provisioning.identity.factory import make_ca
 from tests.aws.conftest import Moto
 

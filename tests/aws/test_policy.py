@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from provisioning.cloud.aws.topics import LONGEST_DOCUMENT, policy_document
+from provisioning.aws.topics import LONGEST_DOCUMENT, policy_document
 from provisioning.resources import folder
 from tests.support.iot_policy import allows, denied
 

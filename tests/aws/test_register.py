@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from provisioning.aws import iot_api
+from provisioning.aws.journal import Journal
 from provisioning.cli.main import run
-from provisioning.cloud.aws import client
-from provisioning.cloud.aws.journal import Journal
 from tests.aws.conftest import Moto
 from tests.support.iot_policy import allows
 
@@ -126,7 +126,7 @@ def test_a_dry_run_asks_and_changes_nothing(moto: Moto, product: Path, capsys: p
 def test_a_lost_answer_makes_nothing_twice(
     moto: Moto, product: Path, fault: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "READ_TIMEOUT", 1.0)
+    monkeypatch.setattr(iot_api, "READ_TIMEOUT", 1.0)
     moto.fault(fault)
     csv = str(devices(product.parent, 3))
     while register(product, "--devices", csv) != 0:

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
-from provisioning.virtual.flash import PROFILES
+from provisioning.virtual.nor_flash import PROFILES
 from tests.bench import targets
 from tests.bench.board import HOME_RATE, board
 from tests.bench.jobs import JOBS

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from provisioning.bundle.pack import unpack
-from provisioning.cloud import StandIn
 from provisioning.resources import folder
+from provisioning.standin import StandIn
 from tests.bench.board import process
 from tests.support.product_files import twinroot_command
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from provisioning import kept
+from provisioning import result_cache
 from provisioning.bundle import compile as compiler
 from provisioning.bundle.bundle import RELEASED, Bundle, Interpreter, build
 from provisioning.bundle.compile import MPY_VERSION, package
 from provisioning.bundle.pack import pack, unpack
-from provisioning.bundle.room import blocks, check_room
+from provisioning.bundle.space import blocks, check_space
 from provisioning.config.device import single_device
 from provisioning.config.load import load_product
 from provisioning.errors import InputError, StationError
@@ -130,7 +130,7 @@ def test_a_package_that_does_not_compile_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_kept_package_is_what_the_compiler_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(result_cache, "folder", lambda: tmp_path / "cache")
     modules = {"core.py": b"x = 1\n", "more.py": b"y = 2\n"}
     made = compiler._compiled(modules)
     assert made == compiler._compile(modules)
@@ -280,10 +280,10 @@ def test_too_big_says_by_how_much(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_bytes(b"#" * 1_900_000)
     product = load_product(write_product(tmp_path, more="app: {main: app.py}\n"))
     with pytest.raises(InputError, match=r"product\.yaml:2: key 'board': device ws-0001 needs \d+ KB .* \d+ KB too much") as caught:
-        check_room(product, build(product, single_device(DEVICE)))
+        check_space(product, build(product, single_device(DEVICE)))
     assert caught.value.code == "too-big"
     (tmp_path / "app.py").write_bytes(b"#" * 1_000_000)
-    check_room(product, build(product, single_device(DEVICE)))
+    check_space(product, build(product, single_device(DEVICE)))
 
 
 def test_blocks_of_littlefs() -> None:
@@ -295,4 +295,4 @@ def test_a_small_partition_is_found_out(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text("extends: esp32-generic\npartition: {size: 0x20000}\n")
     product = load_product(write_product(tmp_path, PRODUCT.replace("esp32-generic", "small.yaml")))
     with pytest.raises(InputError, match="partition 'vfs' of small"):
-        check_room(product, build(product, single_device(DEVICE)))
+        check_space(product, build(product, single_device(DEVICE)))

@@ -8,7 +8,7 @@ import pytest
 
 from provisioning.bundle import check
 from provisioning.config.load import load_product
-from provisioning.config.report import summary, text
+from provisioning.config.summary import summary, text
 from provisioning.errors import InputError
 from tests.support.product_files import PRODUCT, write_identity, write_product
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from provisioning.bundle.bundle import Bundle, build
-from provisioning.bundle.image import Image, image, read_back
-from provisioning.config.board import Board
+from provisioning.bundle.filesystem_image import FilesystemImage, image, read_back
+from provisioning.config.board_type import BoardType
 from provisioning.config.device import single_device
 from provisioning.config.load import load_board, load_product
 from provisioning.errors import InputError
@@ -58,13 +58,13 @@ print(json.dumps([found, open("/trust/active").read()]))
 """
 
 
-def bundle(folder: Path, device: str = "ws-0001", more: str = "") -> tuple[Bundle, Board]:
+def bundle(folder: Path, device: str = "ws-0001", more: str = "") -> tuple[Bundle, BoardType]:
     write_identity(folder, device)
     product = load_product(write_product(folder, more=more))
     return build(product, single_device(device)), product.board
 
 
-def only_pieces(made: Image, gap: int = 0) -> bytes:
+def only_pieces(made: FilesystemImage, gap: int = 0) -> bytes:
     """What a flash chip full of old data holds after only the pieces were written."""
     memory = bytearray(b"\xa5") * len(made.data)
     for offset, content in made.pieces(gap):
@@ -181,7 +181,7 @@ def test_an_older_file_system_under_it_never_shows(tmp_path: Path, gap: int) -> 
     assert _files_or_none(bytes(memory), board) != made.tree()
 
 
-def _files_or_none(data: bytes, board: Board) -> dict[str, bytes] | None:
+def _files_or_none(data: bytes, board: BoardType) -> dict[str, bytes] | None:
     from littlefs import LittleFSError
 
     try:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioning import foreign
+from provisioning import untrusted_text
 from provisioning.cli.main import run
 from provisioning.ledger.store import Ledger
 from tests.device import pki
@@ -24,9 +24,9 @@ HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u20
 
 @given(st.text())
 def test_what_passes(text: str) -> None:
-    assert foreign.one_line(text).isprintable() and len(foreign.one_line(text)) == len(text)
-    assert not HARMFUL.search(foreign.lines(text)) and foreign.lines(text).count("\n") == text.count("\n")
-    shown = foreign.json_text(json.dumps({text: [text]}, ensure_ascii=False))
+    assert untrusted_text.one_line(text).isprintable() and len(untrusted_text.one_line(text)) == len(text)
+    assert not HARMFUL.search(untrusted_text.lines(text)) and untrusted_text.lines(text).count("\n") == text.count("\n")
+    shown = untrusted_text.json_text(json.dumps({text: [text]}, ensure_ascii=False))
     assert not HARMFUL.search(shown) and json.loads(shown) == {text: [text]}
 
 

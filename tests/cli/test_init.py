@@ -16,9 +16,9 @@ from provisioning import starter
 from provisioning.cli import demo
 from provisioning.cli._invoked import name
 from provisioning.cli.main import run
-from provisioning.link.named import REHEARSED
+from provisioning.link.port_names import REHEARSED
+from provisioning.migration import yaml_edit
 from provisioning.resources import folder
-from provisioning.trust import edit
 from provisioning.virtual import VirtualBoard
 from tests.flash import images
 
@@ -82,7 +82,7 @@ def test_what_demo_ends_with_works_from_any_folder(
             assert code == (1 if words.endswith("--connect") else 0), f"{words}\n{said}"  # the example's endpoint is nobody's
             if " init " in words:  # a blank board needs an image, which is its owner's to choose
                 images.board_file(Path("my-station"), images.firmware(size=20_000, seed=1), extends="virtual-esp32")
-                edit.change_file(Path("my-station/product.yaml"), {("board",): "board.yaml"})
+                yaml_edit.change_file(Path("my-station/product.yaml"), {("board",): "board.yaml"})
 
 
 def test_a_rehearsal_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,7 +104,7 @@ def test_a_pseudo_terminal_is_named_as_that(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("TWINROOT_CACHE", str(tmp_path / "cache"))
     made = starter.make(tmp_path / "p")
     images.board_file(tmp_path / "p", images.firmware(size=20_000, seed=1), extends="virtual-esp32")
-    edit.change_file(made.product, {("board",): "board.yaml"})
+    yaml_edit.change_file(made.product, {("board",): "board.yaml"})
     with VirtualBoard(blank=True, paced=False) as board:
         for command in (
             ["flash", str(made.product), "--device", "ws-0001", "--port", board.pty],

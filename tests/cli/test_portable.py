@@ -32,10 +32,10 @@ from provisioning.cli.main import COMMANDS, cli
 
 for name in COMMANDS:
     assert cli.get_command(None, name) is not None, name
-apart = ("provisioning.virtual", "provisioning.cloud.", "provisioning.demo.app", "provisioning._wheel", "provisioning.__main__")
+apart = ("provisioning.virtual", "provisioning.standin.", "provisioning.demo.app", "provisioning._wheel", "provisioning.__main__")
 count = 0
 for found in pkgutil.walk_packages(provisioning.__path__, "provisioning.", onerror=lambda name: None):
-    if not found.name.startswith(apart) or found.name.startswith("provisioning.cloud.aws"):
+    if not found.name.startswith(apart) or found.name.startswith("provisioning.aws"):
         importlib.import_module(found.name)
         count += 1
 print(count)

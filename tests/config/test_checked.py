@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import pytest
 
-from provisioning import kept
+from provisioning import result_cache
 from provisioning.config import checked, yaml_source
 from provisioning.config.block import Values
 from provisioning.config.document import Loc
@@ -32,7 +32,7 @@ RICH = PRODUCT.replace("weather-station", "Weather-1").replace(".us-east-1.", ".
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of kept files, of this test alone."""
     made = tmp_path / "cache"
-    monkeypatch.setattr(kept, "folder", lambda: made)
+    monkeypatch.setattr(result_cache, "folder", lambda: made)
     monkeypatch.setenv("BUILD", "7")
     return made
 
@@ -147,7 +147,8 @@ def test_a_command_does_not_load_the_models(tmp_path: Path) -> None:
     """Of a file that has passed before: what loads them is a change of the start's time that nobody would see in a test."""
     path = write_product(tmp_path, PRODUCT)
     program = (
-        f"import sys; from provisioning import kept; from pathlib import Path; kept.folder = lambda: Path({str(tmp_path / 'own')!r}); "
+        f"import sys; from provisioning import result_cache as kept; from pathlib import Path; "
+        f"kept.folder = lambda: Path({str(tmp_path / 'own')!r}); "
         f"from provisioning.config.load import load_product; load_product({str(path)!r}); print('pydantic' in sys.modules)"
     )
     said = [subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip() for _ in range(2)]

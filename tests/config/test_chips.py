@@ -9,7 +9,7 @@ import pytest
 
 from provisioning import chips
 from provisioning.chips import CHIPS
-from provisioning.job.board import chip_of
+from provisioning.job.selftest import chip_of
 
 ROOT = Path(chips.__file__).parents[1]
 

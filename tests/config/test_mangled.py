@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from provisioning.bundle.bundle import build
-from provisioning.bundle.room import check_room
+from provisioning.bundle.space import check_space
 from provisioning.config.load import load_product
 from provisioning.config.unit import choose, unit
 from provisioning.errors import InputError
@@ -136,7 +136,7 @@ def whole_way(path: Path) -> None:
     devices = choose(product)
     for device in devices:
         unit(product, device)
-    check_room(product, build(product, devices[0]))
+    check_space(product, build(product, devices[0]))
 
 
 def test_the_unmangled_product_is_good(tmp_path: Path, good: dict[str, bytes]) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from provisioning import kept, private
+from provisioning import private, result_cache
 from provisioning.errors import InputError, TwinrootError
-from provisioning.flash import cache
+from provisioning.flash import downloads
 from provisioning.trust.roots import load_roots
 
 posix = pytest.mark.skipif(os.name == "nt", reason="modes are POSIX's")
@@ -38,14 +38,14 @@ def test_files_and_folders_are_the_owners(tmp_path: Path, open_umask: None) -> N
 @posix
 @pytest.mark.parametrize("what", ["file", "folder"])
 def test_what_others_could_have_written_is_not_taken(tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "folder", lambda: tmp_path / "cache")
-    kept.write("code.json", "k", {"a": 1})
-    assert kept.read("code.json", "k") == {"a": 1}
+    monkeypatch.setattr(result_cache, "folder", lambda: tmp_path / "cache")
+    result_cache.write("code.json", "k", {"a": 1})
+    assert result_cache.read("code.json", "k") == {"a": 1}
     exposed = tmp_path / "cache" / ("code.json" if what == "file" else "")
     exposed.chmod(0o777 if what == "folder" else 0o666)
-    assert kept.read("code.json", "k") is None
-    kept.write("code.json", "k", {"a": 2})  # made anew, and the folder is the owner's again
-    assert kept.read("code.json", "k") == {"a": 2}
+    assert result_cache.read("code.json", "k") is None
+    result_cache.write("code.json", "k", {"a": 2})  # made anew, and the folder is the owner's again
+    assert result_cache.read("code.json", "k") == {"a": 2}
 
 
 @contextmanager
@@ -89,7 +89,7 @@ ODD = [
 def test_odd_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes) -> None:
     monkeypatch.setenv("TWINROOT_CACHE", str(tmp_path))
     with server(answer) as url, pytest.raises(TwinrootError) as caught:
-        cache.download(url, hashlib.sha256(IMAGE).hexdigest())
+        downloads.download(url, hashlib.sha256(IMAGE).hexdigest())
     assert caught.value.code in ("no-download", "firmware-hash", "firmware-url") and caught.value.message.isprintable()
     assert not list((tmp_path / "firmware").iterdir()), "nothing is kept of it"
 
@@ -98,14 +98,14 @@ def test_a_kept_image_is_verified_each_time(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("TWINROOT_CACHE", str(tmp_path))
     digest = hashlib.sha256(IMAGE).hexdigest()
     with server(GOOD) as url:
-        file = cache.download(url, digest)
+        file = downloads.download(url, digest)
     assert file.read_bytes() == IMAGE
     if os.name == "posix":
         assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
-    assert cache.download("http://127.0.0.1:9/", digest) == file
+    assert downloads.download("http://127.0.0.1:9/", digest) == file
     file.write_bytes(b"another image")
     with server(GOOD) as url:
-        assert cache.download(url, digest).read_bytes() == IMAGE
+        assert downloads.download(url, digest).read_bytes() == IMAGE
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"roots": ' + '{"a":' * 100_000, '{"roots": []}', '{"roots": {"A": []}}', "\udcff"])

@@ -306,7 +306,9 @@ def table() -> Iterator[Scenario]:
     # Our own set.
     yield s("root file missing", *SET, chain(good), lambda x: {"Absent": b""})
     yield s("root file is garbage", *SET, chain(good), file_root(b"-----BEGIN nothing"))
-    yield s("root is no certificate", *SET, chain(good), file_root(b"-----BEGIN CERTIFICATE-----\nAAECAwQF\n-----END CERTIFICATE-----\n"))
+    yield s(
+        "root is not a certificate", *SET, chain(good), file_root(b"-----BEGIN CERTIFICATE-----\nAAECAwQF\n-----END CERTIFICATE-----\n")
+    )
     yield s("no root loaded", *SET, chain(good), lambda x: {})
     yield s("key file missing", *SET, chain(good), change={"key": "absent.pem"})
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from provisioning.identity import signing
+from provisioning.ota import signed_set
 from tests.device import sets
 from tests.device.jail import ROOT, Board
 from tests.device.test_ota import Fleet, container, vendor
@@ -193,7 +193,7 @@ print(json.dumps(out))
 
 def board(tmp_path: Path, **files: bytes) -> Board:
     world = World(tmp_path)
-    one = world.build(1, "127.0.0.1:1", "127.0.0.1:1", vendor=signing.public_numbers(vendor().public))
+    one = world.build(1, "127.0.0.1:1", "127.0.0.1:1", vendor=signed_set.public_numbers(vendor().public))
     more = {f"/lib/umqtt/{n}.py": (ROOT / "provisioning/virtual/shims/umqtt" / f"{n}.py").read_bytes() for n in ("__init__", "simple")}
     return Board(tmp_path / "board", sets.board(1, one) | more | {f"/{n}": d for n, d in files.items()})
 
@@ -280,8 +280,8 @@ def test_containers(tmp_path: Path) -> None:
             cases.append(bytes(bent[: r.randrange(len(bent))] if r.random() < 0.2 else bent))
     for _ in range(90):
         text = manifests(good[start:end], r)
-        if len(text) <= signing.MANIFEST_LIMIT:
-            cases.append(signing.sign(text, [good[end:]], vendor(), signing.public_numbers(vendor().public)))
+        if len(text) <= signed_set.MANIFEST_LIMIT:
+            cases.append(signed_set.sign(text, [good[end:]], vendor(), signed_set.public_numbers(vendor().public)))
     cases = [c[: 15000 if c[7:9] == b"\xff\xff" else end + 100] for c in cases]  # what is wrong is in the head
     made = board(tmp_path, cases=json.dumps([len(c) for c in cases]).encode(), data=b"".join(cases))
     out, active = made.run(HEAD % 5 + CONTAINERS).json

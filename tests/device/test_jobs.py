@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from provisioning.cloud.aws.topics import policy_document
+from provisioning.aws.topics import policy_document
 from tests.device import pki, sets
 from tests.device.aws_jobs import Cloud
 from tests.device.jail import Board

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from provisioning.cloud.aws.topics import policy_document
+from provisioning.aws.topics import policy_document
 from tests.device import sets
 from tests.device.behaviours import reset
 from tests.device.broker import Broker

@@ -1,4 +1,4 @@
-"""Signed sets over the air: signed by provisioning/identity/signing.py, taken by firmware/twinroot/ota.py."""
+"""Signed sets over the air: signed by provisioning/ota/signed_set.py, taken by firmware/twinroot/ota.py."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from provisioning.bundle.pack import in_folder
 from provisioning.errors import InputError, StationError
-from provisioning.identity import signing
+from provisioning.ota import signed_set
 from tests.device import pki, sets
 from tests.device.jail import Board
 from tests.device.test_power_cut import CUT
@@ -73,13 +73,13 @@ def container(built: dict[str, bytes], number: int, signer: Key | None = None, *
     files = {n: built[n if n.startswith("/") else base + n] for n in info["files"]}
     if options.pop("folder", False):
         info, files = in_folder(info, files)
-    text, contents = signing.manifest(info, files, **{"expires": SOON, **options})
+    text, contents = signed_set.manifest(info, files, **{"expires": SOON, **options})
     signer = signer or vendor()
-    if len(signing.public_numbers(signer.public)["n"]) < 512:  # host tools would not let it out
-        signature = signer.sign(signing.MAGIC + text)
-        head = signing.MAGIC + struct.pack("!H", len(signature)) + signature + struct.pack("!I", len(text)) + text
+    if len(signed_set.public_numbers(signer.public)["n"]) < 512:  # host tools would not let it out
+        signature = signer.sign(signed_set.MAGIC + text)
+        head = signed_set.MAGIC + struct.pack("!H", len(signature)) + signature + struct.pack("!I", len(text)) + text
         return b"".join((head, *contents))
-    return signing.sign(text, contents, signer, signing.public_numbers(signer.public))
+    return signed_set.sign(text, contents, signer, signed_set.public_numbers(signer.public))
 
 
 class Fleet:
@@ -89,7 +89,7 @@ class Fleet:
         self.world = World(folder)
         self.ats = self.world.server(ATS, self.world.ats)
         self.legacy = self.world.server(LEGACY, self.world.legacy)
-        public = signing.public_numbers(vendor().public)
+        public = signed_set.public_numbers(vendor().public)
         self.old = self.world.build(1, self.ats.address, self.legacy.address, vendor=public)
         self.moved = World(folder / "moved")
         self.moved.ats = pki.root("Next ATS Root")
@@ -99,7 +99,7 @@ class Fleet:
 
     def first_form(self, data: bytes) -> Board:
         """A board as the first form left it: its loader, and a folder of modules."""
-        public = signing.public_numbers(vendor().public)
+        public = signed_set.public_numbers(vendor().public)
         old = self.world.build(1, self.ats.address, self.legacy.address, vendor=public, package=sets.folder_package)
         loader = {"/lib/twinroot/__init__.py": (Path(__file__).parent / "first_release" / "__init__.py").read_bytes()}
         return Board(self.folder, sets.board(1, old) | loader | PROVEN_1 | {"/update": data})
@@ -268,23 +268,23 @@ def test_chunks_from_a_topic(fleet: Fleet) -> None:
 
 def test_key_files(tmp_path: Path) -> None:
     file = tmp_path / "vendor.key.pem"
-    public = signing.create_key(file, b"secret", 2048)
+    public = signed_set.create_key(file, b"secret", 2048)
     assert file.stat().st_mode & 0o777 == 0o600 or sys.platform == "win32"
     assert b"ENCRYPTED" in file.read_bytes()
-    signer = signing.KeySigner(file, b"secret")
-    assert signing.public_numbers(signer.public) == signing.public_numbers(public)
+    signer = signed_set.KeySigner(file, b"secret")
+    assert signed_set.public_numbers(signer.public) == signed_set.public_numbers(public)
     assert len(signer.sign(b"x")) == 256
     for bad in (
-        lambda: signing.KeySigner(file, b"wrong"),
-        lambda: signing.create_key(file, b"secret"),
-        lambda: signing.create_key(tmp_path / "x", b""),
+        lambda: signed_set.KeySigner(file, b"wrong"),
+        lambda: signed_set.create_key(file, b"secret"),
+        lambda: signed_set.create_key(tmp_path / "x", b""),
     ):
         with pytest.raises(InputError):
             bad()
-    echo = signing.CommandSigner([sys.executable, "-c", "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read()[::-1])"])
+    echo = signed_set.CommandSigner([sys.executable, "-c", "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read()[::-1])"])
     assert echo.sign(b"abc") == b"cba"
     with pytest.raises(StationError):
-        signing.CommandSigner([sys.executable, "-c", "raise SystemExit(3)"]).sign(b"abc")
+        signed_set.CommandSigner([sys.executable, "-c", "raise SystemExit(3)"]).sign(b"abc")
 
 
 def test_a_board_of_the_first_form_takes_a_folder_of_modules_and_connects(fleet: Fleet) -> None:
@@ -326,7 +326,7 @@ def test_between_commit_and_restart_an_older_one_is_refused(fleet: Fleet) -> Non
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"package": 5}'])
 def test_a_damaged_set_that_is_kept_does_not_stop_updates(fleet: Fleet, damage: bytes) -> None:
     """The proven set is kept; when it cannot be read any more, it is of no use to anybody."""
-    three = fleet.world.build(3, fleet.ats.address, fleet.legacy.address, vendor=signing.public_numbers(vendor().public))
+    three = fleet.world.build(3, fleet.ats.address, fleet.legacy.address, vendor=signed_set.public_numbers(vendor().public))
     proven = {"/trust/health.json": PROVEN_1["/trust/health.json"].replace(b'"proven":1', b'"proven":2')}
     tree = sets.board(3, fleet.old, three) | proven | {"/update": container(fleet.new, 2, info={"version": 4}), "/trust/2/set.json": damage}
     board = Board(fleet.folder, tree)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from provisioning.errors import InputError
-from provisioning.identity import signing
+from provisioning.ota import signed_set
 from tests.device.jail import ROOT, Board
 from tests.device.test_ota import vendor
 
@@ -149,10 +149,10 @@ def test_a_signature_that_devices_would_refuse_is_not_written(station: Path) -> 
 
 def test_a_manifest_that_devices_would_refuse_is_not_signed() -> None:
     key = vendor()
-    numbers = signing.public_numbers(key.public)
-    signing.sign(b"x" * signing.MANIFEST_LIMIT, [], key, numbers)
+    numbers = signed_set.public_numbers(key.public)
+    signed_set.sign(b"x" * signed_set.MANIFEST_LIMIT, [], key, numbers)
     with pytest.raises(InputError, match="8,193 bytes"):
-        signing.sign(b"x" * (signing.MANIFEST_LIMIT + 1), [], key, numbers)
+        signed_set.sign(b"x" * (signed_set.MANIFEST_LIMIT + 1), [], key, numbers)
 
 
 ROTATE = """

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from provisioning.errors import InputError
-from provisioning.identity import jobs as made
+from provisioning.ota import job_document as made
 from tests.device.jail import Board
 from tests.device.test_jobs import APP, Jobs
 from tests.device.test_ota import Fleet, container

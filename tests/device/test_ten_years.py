@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from provisioning.identity import signing
+from provisioning.ota import signed_set
 from tests.device import pki, sets
 from tests.device.behaviours import at_once
 from tests.device.server import Server, context, echo
@@ -184,14 +184,14 @@ class Cloud:
         routes = [{**sets.route("legacy", LEGACY, ["Old"]), "standing": 0}] if legacy else []
         routes.append({**sets.route("ats", ATS, [n for n in roots if n != "Old"]), "standing": 2})
         lab = {"resolve": {f"{ATS}:8883": self.ats.address, f"{LEGACY}:8883": self.legacy.address}}
-        return sets.build(number, routes, roots, self.device, lab=lab, vendor=signing.public_numbers(vendor().public))
+        return sets.build(number, routes, roots, self.device, lab=lab, vendor=signed_set.public_numbers(vendor().public))
 
     def container(self, built: dict[str, bytes], number: int) -> bytes:
         base = f"/trust/{number}/"
         info = json.loads(built[f"{base}set.json"])
         files = {n: built[n if n.startswith("/") else base + n] for n in info["files"]}
-        text, contents = signing.manifest(info, files, expires=int(UNTIL.timestamp()))
-        return signing.sign(text, contents, vendor(), signing.public_numbers(vendor().public))
+        text, contents = signed_set.manifest(info, files, expires=int(UNTIL.timestamp()))
+        return signed_set.sign(text, contents, vendor(), signed_set.public_numbers(vendor().public))
 
 
 def ten_years(tmp_path: Path, board: Any, epochs: list[int], restarts: int) -> list[dict[str, Any]]:

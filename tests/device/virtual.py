@@ -1,4 +1,4 @@
-"""The virtual board as a device for this room's suites: its flash is filled before power-on, its REPL runs the script."""
+"""The virtual board as a device for this folder's suites: its flash is filled before power-on, its REPL runs the script."""
 
 from __future__ import annotations
 

@@ -14,9 +14,9 @@ import pytest
 from provisioning import starter
 from provisioning.cli.main import run
 from provisioning.ledger.store import Ledger
-from provisioning.link.named import REHEARSED
+from provisioning.link.port_names import REHEARSED
+from provisioning.migration import yaml_edit
 from provisioning.resources import folder
-from provisioning.trust import edit
 from provisioning.virtual import VirtualBoard
 from tests.flash import images
 from tests.ledger.support import MACS
@@ -35,7 +35,7 @@ ELSEWHERE = {
     r"aws iot|while …": "AWS's own tool",
     r"twinroot aws (endpoint|register|register-ca) ": "tests/aws",
     r"twinroot trust probe": "live servers: tests/trust/test_probe.py",
-    r"twinroot cloud|twinroot virtual --state board$": "below, the whole paste; tests/cloud/test_process.py",
+    r"twinroot cloud|twinroot virtual --state board$": "below, the whole paste; tests/standin/test_process.py",
     r"twinroot (update|verify) bench\.yaml": "below, the whole paste",
     r"twinroot virtual": "tests/virtual/test_docs.py; an emulator of one's own: tests/virtual/test_qemu_engine.py",
     r"twinroot flash PRODUCT --port PORT --(burn-)?efuses": "tests/flash/test_security.py",
@@ -100,7 +100,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("origin") / "product"
     made = starter.make(place)
     images.board_file(place, images.firmware(size=20_000, seed=1), extends="virtual-esp32")
-    edit.change_file(made.product, {("board",): "board.yaml"})
+    yaml_edit.change_file(made.product, {("board",): "board.yaml"})
     shutil.copyfile(made.product, place / "weather-station.yaml")
     return place
 
@@ -123,7 +123,7 @@ def somebody(board: VirtualBoard) -> None:
     """The board is ws-0001, and the product has changed since."""
     product = Path("product.yaml")
     assert run(["update", str(product), "--port", board.port, "--device", "ws-0001"]) == 0
-    edit.change_file(product, {("version",): "2"})
+    yaml_edit.change_file(product, {("version",): "2"})
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_the_commands_of_a_page(
     monkeypatch.setenv(REHEARSED, board.port)
     (here / "health.jsonl").write_text('{"device": "ws-0001", "last": "ats", "roots": {"AmazonRootCA1": {"good": 1}}, "routes": {}}\n')
     if page.name == "trust.md" or page.name == "README.md":
-        edit.change_file(here / "product.yaml", {("cloud", "phase"): "legacy-only" if page.name == "trust.md" else "legacy-first"})
+        yaml_edit.change_file(here / "product.yaml", {("cloud", "phase"): "legacy-only" if page.name == "trust.md" else "legacy-first"})
     if page.parent.name == "weather-station":
         shutil.rmtree(here / "factory")
         shutil.rmtree(here / "devices")
@@ -181,7 +181,7 @@ def test_the_paste_of_cloud_md(
 ) -> None:
     """What `twinroot cloud --issue` prints, behind the two lines that the page has for it, is a product; a board connects with it."""
     from provisioning.cli.cloud import _text
-    from provisioning.cloud import StandIn
+    from provisioning.standin import StandIn
 
     monkeypatch.chdir(tmp_path)
     with StandIn(state=tmp_path / "lab") as cloud:

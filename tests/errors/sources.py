@@ -1,7 +1,7 @@
 """Where the sources name an error code, found in their syntax trees: whatever is given to a parameter or a field `code: str`.
 
 Error classes have that parameter, so do the helpers that make errors (`wrong`, `document.error`) and results (`report.passed`), and so do
-the rows of tables (`Answer`, `Saying`, `Refusal`, `Fault`).
+the rows of tables (`BoardMessage`, `EsptoolError`, `Refusal`, `ChainFault`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from provisioning.errors import BoardError, InputError, Interrupted, StationErro
 ROOT = Path(provisioning.__file__).parent
 EXITS = {kind.__name__: kind.exit_code for kind in (TwinrootError, BoardError, InputError, StationError, Interrupted)}
 # What has a `code` and is no error: how a command ends that has said so.
-RESULTS = {"passed": 0, "claim": 1, "Fault": 1, "Answer": 1}
+RESULTS = {"passed": 0, "claim": 1, "ChainFault": 1, "BoardMessage": 1}
 
 
 @dataclass(frozen=True)

@@ -8,19 +8,19 @@ from collections import defaultdict
 
 import pytest
 
-from provisioning.errors import bench, documents
+from provisioning.errors import documents, technician_page
 from provisioning.errors.row import Retry
 from provisioning.errors.table import ROWS, SUBJECTS, by_code, may_pass_again
 from provisioning.link.transport import base
 from provisioning.resources import folder
 from provisioning.trust.probe import verdict
-from provisioning.virtual import complaint
+from provisioning.virtual import error_reply
 from tests.errors.sources import EXITS, Site, Sources
 
 # Tables whose codes are looked up by what somebody said, and the place that raises them: (table's codes, exit code).
 TABLES = {
     "provisioning/link/transport/base.py": ({row[1] for row in base._DEVICE}, 1),
-    "provisioning/virtual/complaint.py": ({row[0] for row in complaint._SYSTEM.values()}, 3),
+    "provisioning/virtual/error_reply.py": ({row[0] for row in error_reply._SYSTEM.values()}, 3),
     "provisioning/cli/_probe.py": (set(verdict.ERRORS), 1),
 }
 # `verify` was asked whether the board is that device, and a line without the rate is a broken line: the same code from another class.
@@ -28,17 +28,17 @@ RAISED_AGAIN = {"other-device": 1, "other-certificate": 1, "rate-refused": 1}
 # Who raises what a technician sees.
 BENCH_SOURCES = (
     "flash/rom.py",
-    "flash/line.py",
+    "flash/loader_access.py",
     "flash/esptool.py",
     "flash/preflight.py",
-    "flash/sayings.py",
+    "flash/esptool_errors.py",
     "job/flash.py",
     "job/many.py",
     "job/assign.py",
     "job/ports.py",
     "ledger/claims.py",
     "ledger/store.py",
-    "link/answers.py",
+    "link/board_messages.py",
     "link/repl.py",
     "link/transport/frames.py",
     "link/transport/stream.py",
@@ -119,13 +119,13 @@ def test_each_row_says_what_it_means_and_what_next() -> None:
 
 
 def test_lines_of_the_bench_are_used() -> None:
-    assert {row.bench for row in ROWS.values()} - {None} == set(bench.ORDER)
+    assert {row.bench for row in ROWS.values()} - {None} == set(technician_page.ORDER)
 
 
 def test_the_technicians_page_has_every_word_that_a_run_at_the_bench_ends_in(sites: list[Site]) -> None:
     seen = {site.code for site in sites if site.where.partition(":")[0].removeprefix("provisioning/") in BENCH_SOURCES}
     unnamed = sorted(code for code in seen - TYPED if ROWS[code].bench is None)
-    assert not unnamed, "name a line of the technician's page (errors/bench.py) in their rows"
+    assert not unnamed, "name a line of the technician's page (errors/technician_page.py) in their rows"
 
 
 def test_what_a_machine_tries_again() -> None:

@@ -25,7 +25,7 @@ from typing import Any
 from provisioning.flash.rom import RomLoader
 from provisioning.link.port import open_port
 from provisioning.virtual import VirtualBoard
-from provisioning.virtual.flash import FlashTiming
+from provisioning.virtual.nor_flash import FlashTiming
 from tests.flash import products
 
 WIRE_BITS = 10  # 8N1
@@ -246,7 +246,7 @@ def _station(made: products.Made, ports: list[str]) -> tuple[dict[str, Any], flo
 def images(folder: Path, count: int = 200) -> Iterator[Row]:
     """File-system images of different devices, keys and certificates made before."""
     from provisioning.bundle.bundle import build
-    from provisioning.bundle.image import image
+    from provisioning.bundle.filesystem_image import image
     from provisioning.config.device import load_devices
     from provisioning.config.load import load_product
     from provisioning.identity.factory import authority, ensure_identity

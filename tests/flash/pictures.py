@@ -11,7 +11,7 @@ from rich.console import Console
 
 from provisioning.cli._rows import Rows
 from provisioning.errors import TwinrootError
-from provisioning.flash.sayings import explain
+from provisioning.flash.esptool_errors import explain
 from provisioning.job.report import Report
 from provisioning.link.events import Event
 

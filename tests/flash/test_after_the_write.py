@@ -10,11 +10,11 @@ import pytest
 
 from provisioning.config.device import load_devices
 from provisioning.config.load import load_product
-from provisioning.flash import line as line_module
+from provisioning.flash import loader_access as line_module
 from provisioning.flash import process
 from provisioning.job import flash as flash_module
 from provisioning.job.flash import flash
-from provisioning.job.plan import Options, Plan
+from provisioning.job.plan import FlashOptions, FlashPlan
 from provisioning.job.report import Report
 from provisioning.ledger.store import Ledger
 from provisioning.virtual import VirtualBoard
@@ -25,18 +25,18 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="virtual boards 
 
 def run(made: products.Made, port: str) -> Report:
     with Ledger.open(made.ledger) as ledger:
-        return flash(Plan.of(load_product(made.product)), load_devices(made.devices)[:1], port, ledger, Options(baud=921_600))
+        return flash(FlashPlan.of(load_product(made.product)), load_devices(made.devices)[:1], port, ledger, FlashOptions(baud=921_600))
 
 
 def before_the_start(monkeypatch: pytest.MonkeyPatch, do: Callable[[], None]) -> None:
     """Something happens to the board after the write and before its program starts."""
-    start = line_module.Line.start
+    start = line_module.LoaderAccess.start
 
-    def changed(self: line_module.Line) -> None:
+    def changed(self: line_module.LoaderAccess) -> None:
         do()
         start(self)
 
-    monkeypatch.setattr(line_module.Line, "start", changed)
+    monkeypatch.setattr(line_module.LoaderAccess, "start", changed)
 
 
 def test_a_boot_loader_that_loops(made: products.Made, board: VirtualBoard, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,11 +17,11 @@ from provisioning.config.load import load_product
 from provisioning.errors import InputError
 from provisioning.identity import factory
 from provisioning.job.flash import flash
-from provisioning.job.plan import Options, Plan
+from provisioning.job.plan import FlashOptions, FlashPlan
 from provisioning.job.report import Report
 from provisioning.ledger import anchor, claims
+from provisioning.ledger.chain_check import verify
 from provisioning.ledger.store import Ledger
-from provisioning.ledger.verify import verify
 from provisioning.link.port import open_port
 from provisioning.link.repl import RawRepl
 from provisioning.virtual import VirtualBoard
@@ -43,10 +43,10 @@ def boards() -> Iterator[list[VirtualBoard]]:
         one.close()
 
 
-def run(made: products.Made, port: str, *names: str, options: Options | None = None) -> Report:
+def run(made: products.Made, port: str, *names: str, options: FlashOptions | None = None) -> Report:
     devices = [one for one in load_devices(made.devices) if not names or one.id in names]
     with Ledger.open(made.ledger) as ledger:
-        return flash(Plan.of(load_product(made.product)), devices, port, ledger, options)
+        return flash(FlashPlan.of(load_product(made.product)), devices, port, ledger, options)
 
 
 def station(made: products.Made, boards: list[VirtualBoard]) -> list[str]:
@@ -155,7 +155,7 @@ def test_a_repair_bench_has_the_product_file_and_nothing_else(made: products.Mad
     done = subprocess.run([*command, board.port], capture_output=True, text=True, env=here, timeout=60, check=False)
     report = json.loads(done.stdout)
     assert (done.returncode, report["code"], report["device"]) == (0, "unchanged", "ws-0001"), done.stderr
-    # A board that is nobody yet is refused there: its device, and the CA, are the line's.
+    # A board without an identity is refused there: its device, and the CA, are the line's.
     done = subprocess.run([*command, boards[1].port], capture_output=True, text=True, env=here, timeout=60, check=False)
     assert (done.returncode, json.loads(done.stdout)["code"]) == (2, "no-device"), done.stderr
     done = subprocess.run(
@@ -180,7 +180,7 @@ def test_a_board_whose_key_is_gone_everywhere_is_refused(made: products.Made, bo
     assert (report.code, report.exit_code) == ("key-gone", 2), report.message
     assert board.mac in report.message and "new identity" not in report.hint and "Remove" not in report.hint
     assert writes(board) == before
-    report = run(made, board.port, "ws-0001", options=Options(new_identity=True))
+    report = run(made, board.port, "ws-0001", options=FlashOptions(new_identity=True))
     assert (report.outcome, report.device) == ("pass", "ws-0001"), report.message
     with Ledger.open(made.ledger) as ledger:
         noted = [entry for entry in ledger.entries(device="ws-0001") if entry.fields.get("replaces")]
@@ -200,7 +200,7 @@ def test_a_number_that_is_released_gets_a_new_certificate(made: products.Made, b
     assert any(str(old)[:16] in note for note in report.notes)
     assert factory.fingerprint_here(product, device) not in (None, old)
     assert len(list((made.folder / "devices").glob(f"ws-0001.crt.retired-{str(old)[:16]}.pem"))) == 1
-    # The board that was released is nobody: what it holds does not make it ws-0001 again.
+    # The board that was released has no identity: what it holds does not make it ws-0001 again.
     report = run(made, boards[0].port)
     assert (report.outcome, report.device) == ("pass", "ws-0002"), report.message
     with Ledger.open(made.ledger) as ledger:

@@ -1,4 +1,4 @@
-"""Which board is which device: a board that is somebody stays who it is, nobody gets a device twice."""
+"""Which board is which device: a board that has an identity keeps it, nobody gets a device twice."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from provisioning.config.device import Device
 from provisioning.errors import InputError
-from provisioning.job.assign import Bindings, Found, assign
+from provisioning.job.assign import Bindings, FoundBoard, assign
 
 MACS = [f"24:0a:c4:00:00:{n:02x}" for n in range(8)]
 
@@ -15,8 +15,8 @@ def devices(*names: str, **macs: str) -> list[Device]:
     return [Device(name, {"device": name, "mac": macs.get(name.replace("-", ""), "")}, "devices.csv:2") for name in names]
 
 
-def board(n: int, holds: str | None = None) -> Found:
-    return Found(f"/dev/ttyUSB{n}", MACS[n], holds)
+def board(n: int, holds: str | None = None) -> FoundBoard:
+    return FoundBoard(f"/dev/ttyUSB{n}", MACS[n], holds)
 
 
 def ledger(**bound: int) -> Bindings:
@@ -60,12 +60,12 @@ def test_a_row_with_a_mac_is_for_that_board_and_for_no_other() -> None:
     [
         ([board(0, "ws-1"), board(1, "ws-1")], Bindings(), "serial-used"),  # a copy of a board
         ([board(1, "ws-1")], ledger(ws1=7), "serial-used"),  # a copy of one that is elsewhere
-        ([board(0), Found("/dev/ttyUSB1", MACS[0], None)], Bindings(), "board-twice"),  # two ways to one board
+        ([board(0), FoundBoard("/dev/ttyUSB1", MACS[0], None)], Bindings(), "board-twice"),  # two ways to one board
         ([board(1, "zz-9")], Bindings(), "other-device"),
         ([board(1)], ledger(ws9=1), "mac-used"),
     ],
 )
-def test_what_must_not_be_written(boards: list[Found], bindings: Bindings, code: str) -> None:
+def test_what_must_not_be_written(boards: list[FoundBoard], bindings: Bindings, code: str) -> None:
     decided = assign(devices("ws-1", "ws-2"), boards, bindings)
     assert given(decided)["1"] == code
     error = decided["/dev/ttyUSB1"]

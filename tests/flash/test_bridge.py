@@ -13,7 +13,7 @@ import pytest
 
 from provisioning.flash import process
 from provisioning.flash.bridge import Bridge
-from provisioning.flash.warm import Told
+from provisioning.flash.prestart import Told
 from provisioning.link.wire import Wire
 
 
@@ -69,7 +69,7 @@ def test_strangers_are_not_and_do_not_keep_the_right_one_out(said: bytes) -> Non
         silent = [connect(made) for _ in range(20)]  # more than are listened to
         with connect(made) as stranger:
             stranger.sendall(said)
-            with suppress(ConnectionResetError):  # that is no service either: more was sent than read
+            with suppress(ConnectionResetError):  # that is not a service either: more was sent than read
                 assert stranger.recv(16) == b""
         with connect(made) as client:
             client.sendall(word(made) + b"x")

@@ -14,12 +14,12 @@ import pytest
 from provisioning.config.device import load_devices
 from provisioning.config.load import load_product
 from provisioning.job.flash import flash
-from provisioning.job.plan import Options, Plan
+from provisioning.job.plan import FlashOptions, FlashPlan
 from provisioning.job.report import Report
 from provisioning.ledger import anchor
+from provisioning.ledger.chain_check import verify
 from provisioning.ledger.claims import open_attempts
 from provisioning.ledger.store import Ledger
-from provisioning.ledger.verify import verify
 from provisioning.virtual import VirtualBoard
 from tests.flash import products
 
@@ -35,9 +35,9 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> products.Made:
     return products.at_home(products.make(tmp_path / "product", size=120_000), monkeypatch)
 
 
-def run(made: products.Made, port: str, options: Options | None = None) -> Report:
+def run(made: products.Made, port: str, options: FlashOptions | None = None) -> Report:
     with Ledger.open(made.ledger) as ledger:
-        return flash(Plan.of(load_product(made.product)), load_devices(made.devices)[:1], port, ledger, options)
+        return flash(FlashPlan.of(load_product(made.product)), load_devices(made.devices)[:1], port, ledger, options)
 
 
 def golden(made: products.Made, board: VirtualBoard) -> int:
@@ -63,10 +63,10 @@ def prepare(made: products.Made, board: VirtualBoard) -> tuple[int, int]:
 
 
 # A rate that is asked for: a run on a board without power does not go down the ladder of rates.
-ONE_RATE = Options(baud=921_600)
+ONE_RATE = FlashOptions(baud=921_600)
 
 
-def cut_and_recover(made: products.Made, board: VirtualBoard, start: str, at: int, options: Options | None = None) -> str:
+def cut_and_recover(made: products.Made, board: VirtualBoard, start: str, at: int, options: FlashOptions | None = None) -> str:
     """Cut the power at a flash operation of a run on the board `start`; returns the code of that run. The next run must pass."""
     board.power_off()
     board.restore(start)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from provisioning.config.board import Board
+from provisioning.config.board_type import BoardType
 from provisioning.config.load import load_board
 from provisioning.errors import InputError, StationError
-from provisioning.flash import cache, firmware, image, partition
+from provisioning.flash import app_image, downloads, firmware, partition
 from tests.flash.images import board_file, half_random
 from tests.flash.images import firmware as make_firmware
 from tests.flash.images import image as make_image
@@ -147,11 +147,11 @@ def test_no_firmware_is_said_with_the_place_to_get_it() -> None:
 
 def test_images_end_where_they_say(tmp_path: Path) -> None:
     made = make_image("esp32c3", b"x" * 1001, least=3)
-    found = image.parse(made + b"more")
+    found = app_image.parse(made + b"more")
     assert (found.size, found.chip_id, found.min_revision) == (len(made), 5, 3)
     for cut in range(0, len(made), 97):
-        with pytest.raises(image.BadImage):
-            image.parse(made[:cut])
+        with pytest.raises(app_image.BadImage):
+            app_image.parse(made[:cut])
 
 
 class Server(http.server.BaseHTTPRequestHandler):
@@ -185,7 +185,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ty
     httpd.server_close()
 
 
-def url_board(folder: Path, url: str, sha256: str) -> Board:
+def url_board(folder: Path, url: str, sha256: str) -> BoardType:
     path = folder / "board.yaml"
     path.write_text(f'extends: esp32-generic\nfirmware: {{url: "{url}", sha256: "{sha256}", version: "1.27.0"}}\n')
     return load_board(path)
@@ -237,4 +237,4 @@ def test_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_cache_is_where_it_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TWINROOT_CACHE", str(tmp_path / "x"))
-    assert cache.place("AB" * 32) == tmp_path / "x" / "firmware" / f"{'ab' * 32}.bin"
+    assert downloads.place("AB" * 32) == tmp_path / "x" / "firmware" / f"{'ab' * 32}.bin"

@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 
 from provisioning.bundle.bundle import build
-from provisioning.bundle.image import read_back
+from provisioning.bundle.filesystem_image import read_back
 from provisioning.config.device import load_devices
 from provisioning.config.load import load_product
-from provisioning.flash import line as line_module
+from provisioning.flash import loader_access as line_module
 from provisioning.flash import partition
 from provisioning.flash.rom import RomLoader
 from provisioning.job.flash import flash
-from provisioning.job.plan import Options, Plan
+from provisioning.job.plan import FlashOptions, FlashPlan
 from provisioning.job.report import Report
 from provisioning.ledger import anchor
+from provisioning.ledger.chain_check import verify
 from provisioning.ledger.store import Ledger
-from provisioning.ledger.verify import verify
 from provisioning.link.events import Event, silent
 from provisioning.virtual import VirtualBoard
 from tests.flash import images, products
@@ -54,11 +54,11 @@ def make_board() -> Iterator[MakeBoard]:
 
 
 def run(
-    made: products.Made, port: str, device: str | None = None, options: Options | None = None, events: Callable[[Event], None] = silent
+    made: products.Made, port: str, device: str | None = None, options: FlashOptions | None = None, events: Callable[[Event], None] = silent
 ) -> Report:
     devices = [one for one in load_devices(made.devices) if device in (None, one.id)]
     with Ledger.open(made.ledger) as ledger:
-        return flash(Plan.of(load_product(made.product)), devices, port, ledger, options, events)
+        return flash(FlashPlan.of(load_product(made.product)), devices, port, ledger, options, events)
 
 
 def rows(made: products.Made) -> list[dict[str, Any]]:
@@ -98,7 +98,7 @@ def test_an_older_fuller_file_system_leaves_no_trace(made: products.Made, board:
     board.power_on()
     report = run(made, board.port, "ws-0001")
     assert report.outcome == "pass", report.message
-    product = Plan.of(load_product(made.product)).product
+    product = FlashPlan.of(load_product(made.product)).product
     [device] = [one for one in load_devices(made.devices) if one.id == "ws-0001"]
     found = read_back(board.read_flash(product.board.partition.offset, product.board.partition.size), product.board)
     assert found == build(product, device).tree(1)
@@ -143,7 +143,7 @@ def test_a_board_that_does_not_fit_is_refused(tmp_path: Path, monkeypatch: pytes
 
 
 def refused(
-    made: products.Made, board: VirtualBoard, code: str, exit_code: int, device: str = "ws-0001", options: Options | None = None
+    made: products.Made, board: VirtualBoard, code: str, exit_code: int, device: str = "ws-0001", options: FlashOptions | None = None
 ) -> Report:
     board.clear_counters()
     report = run(made, board.port, device, options)
@@ -171,8 +171,8 @@ def test_another_chip_is_refused(made: products.Made, make_board: MakeBoard) -> 
 
 
 def test_a_board_that_is_not_on_the_list_is_refused(made: products.Made, board: VirtualBoard) -> None:
-    refused(made, board, "not-allowed", 2, options=Options(allowed=frozenset({"24:0a:c4:00:00:01"})))
-    assert run(made, board.port, "ws-0001", Options(allowed=frozenset({board.mac}))).outcome == "pass"
+    refused(made, board, "not-allowed", 2, options=FlashOptions(allowed=frozenset({"24:0a:c4:00:00:01"})))
+    assert run(made, board.port, "ws-0001", FlashOptions(allowed=frozenset({board.mac}))).outcome == "pass"
 
 
 def test_a_used_serial_number_a_used_board_and_a_used_certificate_are_refused(made: products.Made, make_board: MakeBoard) -> None:
@@ -222,13 +222,13 @@ def test_a_port_that_goes_away_in_the_middle(made: products.Made, board: Virtual
 
 
 def test_never_pass_for_a_board_that_does_not_boot(made: products.Made, board: VirtualBoard, monkeypatch: pytest.MonkeyPatch) -> None:
-    start = line_module.Line.start
+    start = line_module.LoaderAccess.start
 
-    def spoiled(self: line_module.Line) -> None:
+    def spoiled(self: line_module.LoaderAccess) -> None:
         board.load_flash(0x10000, bytes(4096))
         start(self)
 
-    monkeypatch.setattr(line_module.Line, "start", spoiled)
+    monkeypatch.setattr(line_module.LoaderAccess, "start", spoiled)
     report = run(made, board.port, "ws-0001")
     assert (report.outcome, report.exit_code) == ("fail", 1), report.message
     monkeypatch.undo()
@@ -241,14 +241,14 @@ def test_never_pass_for_a_board_that_reports_another_device(
     other, board = make_board(), make_board()
     assert run(made, other.port, "ws-0002").outcome == "pass"
     foreign = other.read_flash(0x200000, 0x200000)
-    start = line_module.Line.start
+    start = line_module.LoaderAccess.start
 
-    def changed(self: line_module.Line) -> None:
+    def changed(self: line_module.LoaderAccess) -> None:
         for at in range(0, len(foreign), 0x8000):
             board.load_flash(0x200000 + at, foreign[at : at + 0x8000])
         start(self)
 
-    monkeypatch.setattr(line_module.Line, "start", changed)
+    monkeypatch.setattr(line_module.LoaderAccess, "start", changed)
     report = run(made, board.port, "ws-0001")
     assert (report.outcome, report.code, report.exit_code) == ("fail", "other-set", 1), report.message
     assert rows(made)[-1]["outcome"] == "fail"
@@ -257,7 +257,7 @@ def test_never_pass_for_a_board_that_reports_another_device(
 def test_the_rate_falls_by_itself_on_a_line_that_damages_bytes(made: products.Made, make_board: MakeBoard) -> None:
     """The loader answers garbage above a rate that the adapter does not really take."""
     board = make_board()
-    report = run(made, board.port, "ws-0001", Options(baud=115_200))
+    report = run(made, board.port, "ws-0001", FlashOptions(baud=115_200))
     assert report.outcome == "pass" and report.wire["baud"] == 115_200
 
 
@@ -277,7 +277,7 @@ def test_firmware_that_makes_its_own_file_system(made: products.Made, make_board
     report = run(made, board.port, "ws-0001")
     assert report.outcome == "pass", f"{report.code}: {report.message}"
     size = {"4MB": 4, "8MB": 8}[flash_size] << 20
-    plan = Plan.of(load_product(made.product)).on(size)
+    plan = FlashPlan.of(load_product(made.product)).on(size)
     assert plan.partition.offset + plan.partition.size == size
     [device] = [one for one in load_devices(made.devices) if one.id == "ws-0001"]
     data = b"".join(board.read_flash(at, 0x100000) for at in range(0x200000, size, 0x100000))

@@ -11,7 +11,7 @@ from provisioning.config.device import load_devices
 from provisioning.config.load import load_product
 from provisioning.flash import baud
 from provisioning.job.flash import flash
-from provisioning.job.plan import Options, Plan
+from provisioning.job.plan import FlashOptions, FlashPlan
 from provisioning.job.report import Report
 from provisioning.ledger.store import Ledger
 from provisioning.link.events import Event
@@ -27,9 +27,9 @@ def board() -> Iterator[VirtualBoard]:
         yield running
 
 
-def run(made: products.Made, port: str, events: Callable[[Event], None], options: Options | None = None) -> Report:
+def run(made: products.Made, port: str, events: Callable[[Event], None], options: FlashOptions | None = None) -> Report:
     with Ledger.open(made.ledger) as ledger:
-        return flash(Plan.of(load_product(made.product)), load_devices(made.devices)[:1], port, ledger, options, events)
+        return flash(FlashPlan.of(load_product(made.product)), load_devices(made.devices)[:1], port, ledger, options, events)
 
 
 def at_rate(number: int, do: Callable[[], object]) -> Callable[[Event], None]:
@@ -63,7 +63,7 @@ def test_a_lower_rate_is_tried_and_remembered(made: products.Made, board: Virtua
 
 
 def test_a_line_that_never_heals_is_the_stations_fault(made: products.Made, board: VirtualBoard) -> None:
-    report = run(made, board.port, at_rate(1, lambda: board.inject("flip=0.02:in")), Options(baud=115_200))
+    report = run(made, board.port, at_rate(1, lambda: board.inject("flip=0.02:in")), FlashOptions(baud=115_200))
     assert (report.outcome, report.code, report.exit_code) == ("error", "line-errors", 3), report.message
     board.heal()
     assert run(made, board.port, lambda _event: None).outcome == "pass"

@@ -10,7 +10,7 @@ import pytest
 from provisioning.config.device import load_devices
 from provisioning.config.load import load_product
 from provisioning.job.flash import flash
-from provisioning.job.plan import Options, Plan
+from provisioning.job.plan import FlashOptions, FlashPlan
 from provisioning.job.report import Report
 from provisioning.ledger.store import Ledger
 from provisioning.virtual import VirtualBoard
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="virtual boards 
 
 def run(made: products.Made, port: str) -> Report:
     with Ledger.open(made.ledger) as ledger:
-        options = Options(baud=460_800)  # one rate: how the rates fall is another test's
-        return flash(Plan.of(load_product(made.product)), load_devices(made.devices), port, ledger, options)
+        options = FlashOptions(baud=460_800)  # one rate: how the rates fall is another test's
+        return flash(FlashPlan.of(load_product(made.product)), load_devices(made.devices), port, ledger, options)
 
 
 @pytest.mark.parametrize(("rate", "seed"), [(0.005, 3), (0.01, 1), (0.02, 5)])

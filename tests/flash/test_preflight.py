@@ -12,10 +12,10 @@ from provisioning.config.load import load_board
 from provisioning.errors import TwinrootError
 from provisioning.flash import firmware, preflight
 from provisioning.flash.jedec import flash_bytes
-from provisioning.flash.rom import Facts
+from provisioning.flash.rom import ChipFacts
 from tests.flash import images
 
-GOOD = Facts("esp32", 301, "24:0a:c4:00:00:01", 4 << 20, secure_boot=False, flash_encryption=False, secure_download=False)
+GOOD = ChipFacts("esp32", 301, "24:0a:c4:00:00:01", 4 << 20, secure_boot=False, flash_encryption=False, secure_download=False)
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from provisioning.config.board import Board
+from provisioning.config.board_type import BoardType
 from provisioning.config.load import load_board
 from provisioning.errors import BoardError, StationError
 from provisioning.flash import baud, esptool, process
-from provisioning.flash.line import DirectLine
-from provisioning.flash.sayings import SAYINGS, SLOWER, explain
+from provisioning.flash.esptool_errors import ESPTOOL_ERRORS, SLOWER, explain
+from provisioning.flash.loader_access import DirectLine
 from provisioning.link.events import Event
 
 
@@ -25,7 +25,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def board() -> Board:
+def board() -> BoardType:
     return load_board("esp32-generic")
 
 
@@ -135,7 +135,12 @@ def test_each_failure_is_a_sentence_with_a_next_step(code: str) -> None:
 
 
 def test_the_table_has_a_case_for_each_code() -> None:
-    assert {saying.code for saying in SAYINGS} - set(OUTPUTS) <= {"wrong-revision", "no-flash-chip", "esptool-version", "file-missing"}
+    assert {saying.code for saying in ESPTOOL_ERRORS} - set(OUTPUTS) <= {
+        "wrong-revision",
+        "no-flash-chip",
+        "esptool-version",
+        "file-missing",
+    }
 
 
 FAKE = """
@@ -150,7 +155,7 @@ print("Wrote 40000 bytes (32768 compressed) at 0x00001000 in 1.1 seconds (2202.0
 """
 
 
-def direct(board: Board, name: str, log: Path) -> DirectLine:
+def direct(board: BoardType, name: str, log: Path) -> DirectLine:
     """A port that esptool opens itself, on which a rate means something."""
     line = DirectLine(board, name, log, None)
     line.native = False
@@ -158,7 +163,7 @@ def direct(board: Board, name: str, log: Path) -> DirectLine:
 
 
 def session(
-    board: Board,
+    board: BoardType,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     limit: int,
@@ -178,7 +183,7 @@ def session(
     return trace.read_text().splitlines(), done, events
 
 
-def test_the_rate_falls_until_it_works_and_is_remembered(board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rate_falls_until_it_works_and_is_remembered(board: BoardType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trace, done, events = session(board, tmp_path, monkeypatch, 230_400, in_loader=True)
     assert trace == ["921600 no-reset", "460800 default-reset", "230400 default-reset"]
     assert (done.baud, done.attempts, done.plain, done.wire, done.began) == (230_400, 3, 40000, 32768, True)
@@ -187,20 +192,20 @@ def test_the_rate_falls_until_it_works_and_is_remembered(board: Board, tmp_path:
     assert trace == ["230400 default-reset"], "the next board does not try the rates that failed"
 
 
-def test_a_fixed_rate_is_the_only_one(board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fixed_rate_is_the_only_one(board: BoardType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(esptool.Failed) as caught:
         session(board, tmp_path, monkeypatch, 230_400, fixed_baud=460_800)
     assert caught.value.error.code == "line-errors" and "460800" in caught.value.error.message
     assert caught.value.done.attempts == 1
 
 
-def test_what_no_rate_can_change_is_not_tried_again(board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_no_rate_can_change_is_not_tried_again(board: BoardType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(esptool.Failed) as caught:
         session(board, tmp_path, monkeypatch, 0, "This chip is ESP32-C3, not ESP32. Wrong chip argument?")
     assert caught.value.error.code == "wrong-chip" and isinstance(caught.value.error, BoardError) and caught.value.done.attempts == 1
 
 
-def test_a_flash_that_reads_back_wrong_twice_is_the_boards_fault(board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flash_that_reads_back_wrong_twice_is_the_boards_fault(board: BoardType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(esptool.Failed) as caught:
         session(board, tmp_path, monkeypatch, 0, "MD5 of file does not match data in flash!")
     assert caught.value.error.code == "flash-mismatch" and caught.value.error.exit_code == 1 and caught.value.done.attempts == 2
@@ -211,7 +216,7 @@ def test_native_usb_has_one_rate(tmp_path: Path) -> None:
     assert baud.ladder(native, "x") == (115_200,)
 
 
-def test_a_damaged_memory_of_rates_is_no_error(board: Board, tmp_path: Path) -> None:
+def test_a_damaged_memory_of_rates_is_no_error(board: BoardType, tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir(exist_ok=True)
     (tmp_path / "cache" / "baud.json").write_text("{nonsense")
     assert baud.ladder(board, "x")[0] == board.baud.max
@@ -219,7 +224,7 @@ def test_a_damaged_memory_of_rates_is_no_error(board: Board, tmp_path: Path) -> 
     assert baud.ladder(board, "x") == (115_200,)
 
 
-def test_the_real_esptool_and_a_port_that_is_not_there(board: Board, tmp_path: Path) -> None:
+def test_the_real_esptool_and_a_port_that_is_not_there(board: BoardType, tmp_path: Path) -> None:
     file = tmp_path / "a.bin"
     file.write_bytes(bytes(4096))
     with socket.socket() as free:

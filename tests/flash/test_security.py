@@ -163,7 +163,9 @@ def test_what_is_refused_before_a_person_is_asked(bench: Bench) -> None:
 def test_a_chip_that_is_locked_already_is_left_alone(bench: Bench) -> None:
     bench.asks_for("development")
     board = load_board(bench.made.folder / "board.yaml")
-    chip = security.Chip("esp32", "v3.0", bench.board.mac, efuse.Where("esp32", virtual=bench.fuses), bench.fuses, "flash encryption")
+    chip = security.ChipSecurity(
+        "esp32", "v3.0", bench.board.mac, efuse.Where("esp32", virtual=bench.fuses), bench.fuses, "flash encryption"
+    )
     with pytest.raises(Exception, match="flash encryption on already") as caught:
         security.Burn.of(board, chip)
     assert getattr(caught.value, "exit_code", None) == 1

@@ -17,11 +17,11 @@ from provisioning.errors import InputError, StationError
 from provisioning.job import ports as ports_module
 from provisioning.job import station as station_module
 from provisioning.job.allow import allowed_macs, normal
-from provisioning.job.many import Row, exit_code
-from provisioning.job.plan import Options, Plan
+from provisioning.job.many import PortResult, exit_code
+from provisioning.job.plan import FlashOptions, FlashPlan
 from provisioning.job.ports import expand
 from provisioning.job.report import Report
-from provisioning.job.station import Job, station
+from provisioning.job.station import FlashJob, station
 from provisioning.ledger.store import Ledger
 from provisioning.link.events import Event
 from provisioning.virtual import VirtualBoard
@@ -100,20 +100,20 @@ def test_the_environment_names_one_port(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.fixture
-def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[products.Made, Job]:
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[products.Made, FlashJob]:
     made = products.make(tmp_path / "p")
     for name, value in made.environment().items():
         monkeypatch.setenv(name, value)
-    return made, Job(made.product, made.devices, str(made.ledger), Options())
+    return made, FlashJob(made.product, made.devices, str(made.ledger), FlashOptions())
 
 
-def go(job: tuple[products.Made, Job], ports: list[str], retries: int) -> list[Row]:
+def go(job: tuple[products.Made, FlashJob], ports: list[str], retries: int) -> list[PortResult]:
     made, one = job
     Ledger.open(made.ledger).close()
-    return station(one, Plan.of(load_product(made.product)), load_devices(made.devices), ports, retries, lambda _port, _event: None)
+    return station(one, FlashPlan.of(load_product(made.product)), load_devices(made.devices), ports, retries, lambda _port, _event: None)
 
 
-def test_only_what_failed_is_tried_again(job: tuple[products.Made, Job], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_only_what_failed_is_tried_again(job: tuple[products.Made, FlashJob], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Workers are real processes; what they do on a port is decided by the port's name here."""
 
     def fake(_plan: Any, _devices: Any, port: str, _ledger: Any, _options: Any, _events: Any, _source: Any) -> Report:
@@ -132,7 +132,7 @@ def test_only_what_failed_is_tried_again(job: tuple[products.Made, Job], monkeyp
 
 
 @linux
-def test_a_worker_that_dies_is_a_row_and_no_more(job: tuple[products.Made, Job], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_dies_is_a_row_and_no_more(job: tuple[products.Made, FlashJob], monkeypatch: pytest.MonkeyPatch) -> None:
     def fake(_plan: Any, _devices: Any, port: str, _ledger: Any, _options: Any, events: Any, _source: Any) -> Report:
         events(Event("step", {"name": "write"}))
         if port == "dies":

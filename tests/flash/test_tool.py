@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from provisioning.flash import process
-from provisioning.flash.nursery import Nursery
-from provisioning.flash.warm import Warm
+from provisioning.flash.fork_server import ForkServer
+from provisioning.flash.prestart import Prestarted
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="a nursery needs fork, and descriptors sent over a socket")
-SOURCES = [Warm, pytest.param(Nursery, marks=linux)]
+SOURCES = [Prestarted, pytest.param(ForkServer, marks=linux)]
 VERSION = process.command(["version"])
 
 
@@ -81,25 +81,25 @@ def test_other_programs_are_started_as_ever(source):
 
 
 def test_a_warm_one_is_for_one_run_and_ends_unused():
-    with Warm() as ready:
+    with Prestarted() as ready:
         first = ready.take(VERSION)
         assert first is not None
         assert ready.take(VERSION) is None
         assert first.wait(30) == 0
         first.stdout.close()
-    with Warm() as ready:
+    with Prestarted() as ready:
         pid = ready._process.pid
     assert gone(pid)
 
 
-def run_in_a_worker(nursery: Nursery, pipe) -> None:
+def run_in_a_worker(nursery: ForkServer, pipe) -> None:
     pipe.send(process.run(VERSION, source=nursery))
 
 
 @linux
 def test_workers_share_a_nursery_and_it_ends_with_the_station():
     fork = get_context("fork")
-    with Nursery() as nursery:
+    with ForkServer() as nursery:
         workers = []
         for _ in range(3):
             ours, theirs = fork.Pipe(duplex=False)
@@ -118,7 +118,7 @@ def test_workers_share_a_nursery_and_it_ends_with_the_station():
 
 @linux
 def test_what_was_forked_outlives_a_nursery_that_is_killed():
-    with socket.create_server(("127.0.0.1", 0)) as server, Nursery() as nursery:
+    with socket.create_server(("127.0.0.1", 0)) as server, ForkServer() as nursery:
         server.settimeout(30)
         argv = process.command(["--port", f"socket://127.0.0.1:{server.getsockname()[1]}", "--before", "no-reset", "flash-id"])
         running = nursery.take(argv)
@@ -134,7 +134,7 @@ def test_what_was_forked_outlives_a_nursery_that_is_killed():
 @linux
 def test_a_nursery_ends_when_its_station_is_killed():
     program = (
-        "import sys, time\nfrom provisioning.flash.nursery import Nursery\n"
+        "import sys, time\nfrom provisioning.flash.fork_server import Nursery\n"
         "nursery = Nursery()\nprint(nursery._process.pid, flush=True)\nsys.stdin.read()\n"
     )
     station = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -20,7 +20,7 @@ DEVICE = "hil-0001"
 OURS = ("/trust", "/lib/twinroot")
 
 # Runs on the board only, and says so before anything else: on a computer's MicroPython `/` is the computer.
-_GUARD = "import sys\nif sys.platform!='esp32': raise RuntimeError('this is no ESP32 but '+sys.platform)\n"
+_GUARD = "import sys\nif sys.platform!='esp32': raise RuntimeError('this is not an ESP32 but '+sys.platform)\n"
 _WIPE = (
     _GUARD
     + """import os

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from provisioning.cloud import StandIn
+    from provisioning.standin import StandIn
 
 from provisioning.config.load import list_boards, load_board
 from provisioning.errors import StationError, TwinrootError
-from provisioning.job.board import chip_of
-from provisioning.link.named import resolve
+from provisioning.job.selftest import chip_of
+from provisioning.link.port_names import resolve
 from tests.hil.bench import DEVICE, Bench
 from tests.hil.options import OPTIONS, Wanted, wanted
 from tests.hil.product import Maker
@@ -149,7 +149,7 @@ def cloud(asked: Wanted, tmp_path: Path) -> Iterator[StandIn]:
         pytest.skip("a real board needs --cloud-host ADDRESS, an address of this computer in the board's network")
     if sys.platform == "win32":
         pytest.skip("the cloud stand-in runs on Linux and macOS")
-    from provisioning.cloud import StandIn
+    from provisioning.standin import StandIn
 
     try:
         with StandIn(tmp_path / "cloud") as stand_in:

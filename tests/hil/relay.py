@@ -14,7 +14,7 @@ Address = tuple[str, int]
 class Relay:
     """Listens on ports of its own on `host` and carries all to `targets`; a context manager.
 
-    `ports` names, for each target, the port on `host`. Raises OSError when `host` is no address of this computer.
+    `ports` names, for each target, the port on `host`. Raises OSError when `host` is not an address of this computer.
     """
 
     def __init__(self, host: str, tcp: list[Address], udp: Address) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from provisioning.cloud import StandIn
 from provisioning.job.update import update
 from provisioning.job.verify import verify
+from provisioning.standin import StandIn
 from tests.hil.bench import DEVICE, Bench, passed
 from tests.hil.product import Maker
 

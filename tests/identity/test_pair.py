@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from provisioning import kept
+from provisioning import result_cache
 from provisioning.errors import InputError
 from provisioning.identity import pair
 from provisioning.identity.pair import load_pair
@@ -21,7 +21,7 @@ from tests.support.product_files import certificate_pem, key_pem, write_identity
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of kept files, of this test alone."""
     made = tmp_path / "cache"
-    monkeypatch.setattr(kept, "folder", lambda: made)
+    monkeypatch.setattr(result_cache, "folder", lambda: made)
     return made
 
 

@@ -20,7 +20,7 @@ from provisioning.config.product import Product
 from provisioning.errors import StationError
 from provisioning.identity import pkcs11
 from provisioning.identity.factory import ensure_identity
-from provisioning.job.plan import Plan
+from provisioning.job.plan import FlashPlan
 from tests.flash import images
 from tests.support.product_files import PRODUCT, write_product
 
@@ -169,7 +169,7 @@ def test_a_wrong_pin_is_said_and_tried_once(
     images.board_file(hsm.folder, images.firmware(size=20_000, seed=1), extends="virtual-esp32")
     product.source.write_text(product.source.read_text().replace("esp32-generic", "board.yaml"))
     with pytest.raises(StationError, match="is wrong, and was tried once"):
-        Plan.of(load_product(product.source))
+        FlashPlan.of(load_product(product.source))
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def update(which, wire=None):
     if ours:
         answer = prepare(payload["text"], rest)
         if answer[4] > answer[5]:
-            raise ValueError("no room: %d of %d" % (answer[4], answer[5]))
+            raise ValueError("no space: %d of %d" % (answer[4], answer[5]))
         for i, n, sha in answer[6]:
             if sha256(payload["contents"][i][:n]).digest().hex() == sha:
                 tails[i] = payload["contents"][i][n:]

@@ -17,7 +17,7 @@ import pytest
 from provisioning.job.update import update
 from provisioning.job.verify import verify
 from provisioning.link import repl as repl_module
-from provisioning.link.answers import HOLDS
+from provisioning.link.board_messages import HOLDS
 from provisioning.link.port import open_port
 from provisioning.link.repl import RawRepl
 from provisioning.virtual import VirtualBoard
@@ -126,7 +126,7 @@ def chip() -> Iterator[VirtualBoard]:
     board.close()
 
 
-# Name of a state -> what the report says held the board, "" where the first knock may hit a gap; and mark.
+# Name of a state -> what the report says held the board, "" where the first interrupt may hit a gap; and mark.
 HELD: dict[str, tuple[str, Any]] = {
     "asyncio-rerun": ("program", ()),
     "kbd-intr": ("program", ()),

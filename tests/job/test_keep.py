@@ -12,7 +12,7 @@ import pytest
 from provisioning.config.device import Device, single_device
 from provisioning.config.load import load_product
 from provisioning.identity import factory
-from provisioning.job.keep import Choice
+from provisioning.job.board_identity import Choice
 from provisioning.job.rollback import rollback
 from provisioning.job.update import update
 from provisioning.job.verify import verify

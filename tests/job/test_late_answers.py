@@ -47,7 +47,7 @@ def test_late_prompts_are_not_taken_for_answers(bench: Bench, seconds: float) ->
 
 
 def test_a_prompt_from_an_earlier_knock(bench: Bench) -> None:
-    """What a first knock left on the line is not the answer to the second."""
+    """What a first interrupt left on the line is not the answer to the second."""
     with open_port(bench.port) as wire:
         repl = RawRepl(wire)
         repl.enter()
@@ -108,7 +108,7 @@ def test_boot_is_not_interrupted(bench: Bench) -> None:
 
 
 def test_a_job_right_after_another(bench: Bench) -> None:
-    """The board restarts when the second job knocks: its boot is made up for, and the job passes."""
+    """The board restarts when the second job interrupts: its boot is made up for, and the job passes."""
     bench.run("f=open('boot.py','w');f.write('import time,builtins\\ntime.sleep(0.3)\\nbuiltins.booted=1\\n');f.close()")
     product = bench.product()
     assert update(product, bench.device, bench.port).outcome == "pass"
@@ -123,7 +123,7 @@ def test_a_job_right_after_another(bench: Bench) -> None:
 
 
 def test_a_boot_that_a_knock_broke_off_is_made_up_for(bench: Bench) -> None:
-    """The restart was heard by whoever had the port before; the next one knocks in the middle of boot.py."""
+    """The restart was heard by whoever had the port before; the next one interrupts in the middle of boot.py."""
     code = "import time,builtins\\nprint('half'+'way')\\ntime.sleep(1)\\nbuiltins.booted=1\\n"
     bench.run(f'f=open("boot.py","w");f.write("{code}");f.close()')
     with open_port(bench.port) as wire:

@@ -15,20 +15,20 @@ from provisioning.config.device import load_devices, single_device
 from provisioning.config.load import load_board, load_product
 from provisioning.errors import StationError
 from provisioning.flash import process
-from provisioning.flash.line import open_line
+from provisioning.flash.loader_access import open_line
 from provisioning.flash.rom import RomLoader
 from provisioning.job.flash import flash
-from provisioning.job.plan import Options, Plan
+from provisioning.job.plan import FlashOptions, FlashPlan
 from provisioning.job.rescue import rescue
-from provisioning.job.station import Job, station
+from provisioning.job.station import FlashJob, station
 from provisioning.job.update import update
 from provisioning.job.verify import verify
 from provisioning.ledger.store import Ledger
-from provisioning.link import adapters, follow
+from provisioning.link import adapters, native_usb
 from provisioning.link import repl as repl_module
 from provisioning.link.events import Event
-from provisioning.link.named import resolve
 from provisioning.link.port import open_port
+from provisioning.link.port_names import resolve
 from provisioning.link.repl import RawRepl
 from provisioning.virtual import VirtualBoard
 from tests.flash import products
@@ -82,14 +82,14 @@ def put(path: str, text: str) -> None:
 def power_cycle(board: VirtualBoard, way: str) -> None:
     """Off and on; returns when the port is there again."""
     board.power_off()
-    assert follow.wait(lambda: not listed(board, way) or None, 2.0)
+    assert native_usb.wait(lambda: not listed(board, way) or None, 2.0)
     board.power_on()
     assert there(board, way)
 
 
 def there(board: VirtualBoard, way: str = "pty") -> str:
     """The port's name, as soon as it is there."""
-    return follow.wait(lambda: next((port.device for port in listed(board, way)), None), 5.0) or ""
+    return native_usb.wait(lambda: next((port.device for port in listed(board, way)), None), 5.0) or ""
 
 
 def esptool_has_the_terminal(monkeypatch: pytest.MonkeyPatch, board: VirtualBoard) -> None:
@@ -125,7 +125,7 @@ def test_a_port_that_boot_py_keeps_away(make: Make, tmp_path: Path) -> None:
     board = make("s3", "pty")
     put("/boot.py", "import time\ntime.sleep(1.5)\n")
     board.power_off()
-    assert follow.wait(lambda: not listed(board, "pty") or None, 2.0)
+    assert native_usb.wait(lambda: not listed(board, "pty") or None, 2.0)
     board.power_on()
     report = update(product(tmp_path, "s3"), single_device("ws-0001"), SOCKET)
     assert report.outcome == "pass", report.message
@@ -135,7 +135,7 @@ def test_a_name_that_is_not_there_yet(make: Make, monkeypatch: pytest.MonkeyPatc
     """/dev/ttyACM0 is waited for while its chip starts; a bridge's name is not."""
     board = make("jtag", "pty")
     name = there(board)
-    monkeypatch.setattr(follow, "may_appear", lambda spec: spec == name)
+    monkeypatch.setattr(native_usb, "may_appear", lambda spec: spec == name)
     shown = [False]
     monkeypatch.setattr(adapters, "plugged", lambda: listed(board, "pty") if shown[0] else [])
     real = Path(name).rename(name + "-later")
@@ -146,7 +146,7 @@ def test_a_name_that_is_not_there_yet(make: Make, monkeypatch: pytest.MonkeyPatc
             RawRepl(wire).enter()
     finally:
         timer.join()
-    assert not follow.may_appear("/dev/ttyUSB0")
+    assert not native_usb.may_appear("/dev/ttyUSB0")
 
 
 @pytest.mark.parametrize("transport", ["stream", "paste"])
@@ -187,7 +187,7 @@ def test_blank_to_pass(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     esptool_has_the_terminal(monkeypatch, board)
     for code in ("pass", "unchanged"):
         with Ledger.open(made.ledger) as ledger:
-            report = flash(Plan.of(load_product(made.product)), load_devices(made.devices), SOCKET, ledger, Options())
+            report = flash(FlashPlan.of(load_product(made.product)), load_devices(made.devices), SOCKET, ledger, FlashOptions())
         assert (report.outcome, report.code, report.mac) == ("pass", code, board.mac), report.message
     assert verify(SOCKET).outcome == "pass"
 
@@ -197,8 +197,8 @@ def test_at_a_station(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     made = products.at_home(products.make(tmp_path / "product", chip="esp32c3", extends="esp32-c3"), monkeypatch)
     board = make("jtag", "rfc2217", blank=True)
     esptool_has_the_terminal(monkeypatch, board)
-    job = Job(made.product, made.devices, str(made.ledger), Options())
-    plan = Plan.of(load_product(made.product))
+    job = FlashJob(made.product, made.devices, str(made.ledger), FlashOptions())
+    plan = FlashPlan.of(load_product(made.product))
     [row] = station(job, plan, load_devices(made.devices), [there(board, "rfc2217")], 0, lambda _port, _event: None)
     assert row.passed and row.report["mac"] == board.mac, row.report["message"]
 
@@ -231,7 +231,7 @@ def test_a_watchdog_that_bites_in_the_loader(make: Make, tmp_path: Path) -> None
 
 def test_one_that_stays_away(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     board = make("jtag", "pty")
-    monkeypatch.setattr(follow, "COMES_BACK", 0.5)
+    monkeypatch.setattr(native_usb, "COMES_BACK", 0.5)
     with open_port(SOCKET) as wire:
         RawRepl(wire).enter()
         board.power_off()
@@ -263,7 +263,7 @@ AGAIN = {
 def test_which_port_is_the_same_board(monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     now = [port("/dev/ttyACM0", 0x1001, "58:CF:79:00:00:01")]
     monkeypatch.setattr(adapters, "plugged", lambda: now)
-    device = follow.device_at("/dev/ttyACM0")
+    device = native_usb.device_at("/dev/ttyACM0")
     assert device is not None
     other, same = AGAIN[case]
     now[:] = [other]
@@ -275,7 +275,7 @@ def test_named_by_either_form_of_its_number(monkeypatch: pytest.MonkeyPatch) -> 
     for spec in ("usb:58:CF:79:00:00:01", "usb:58CF790000010000", "mac:58:cf:79:00:00:01", SOCKET, "auto"):
         assert resolve(spec) == "/dev/ttyACM0"
     began = time.monotonic()
-    monkeypatch.setattr(follow, "APPEARS", 0.2)
+    monkeypatch.setattr(native_usb, "APPEARS", 0.2)
     with pytest.raises(StationError) as caught:
         resolve("usbpath:1-9")
     assert caught.value.code == "no-board" and time.monotonic() - began >= 0.2

@@ -9,7 +9,7 @@ import pytest
 
 from provisioning.job.update import update
 from provisioning.job.verify import verify
-from provisioning.link.answers import HOLDS
+from provisioning.link.board_messages import HOLDS
 from provisioning.link.events import Event
 from tests.job.conftest import Bench, blank, started
 
@@ -119,7 +119,7 @@ def test_unplugged_at_every_step(bench: Bench, transport: str, step: str) -> Non
 
 
 def test_a_restart_between_two_pieces(bench: Bench) -> None:
-    """A board that restarts while nothing is under way has forgotten what was defined there; that is no fault of its flash."""
+    """A board that restarts while nothing is under way has forgotten what was defined there; that is not a fault of its flash."""
     restarted = []
 
     def listen(event: Event) -> None:

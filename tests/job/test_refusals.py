@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from provisioning.errors import BoardError
-from provisioning.job.board import check, check_file_system, chip_of
 from provisioning.job.report import Report
 from provisioning.job.rollback import rollback
+from provisioning.job.selftest import check, check_file_system, chip_of
 from provisioning.job.update import update
 from provisioning.link.transport.base import Hello
 from provisioning.virtual import VirtualBoard
@@ -71,7 +71,7 @@ def test_a_program_that_prints_without_end(bench: Bench) -> None:
 
 
 def test_a_program_that_catches_control_c(bench: Bench) -> None:
-    """A storm of interrupts may hit its handler as well, which is luck; when it does not, the board is refused and nothing written."""
+    """A burst of interrupts may hit its handler as well, which is luck; when it does not, the board is refused and nothing written."""
     put(bench, "/main.py", STUBBORN)
     bench.board.power_off()
     bench.board.power_on()

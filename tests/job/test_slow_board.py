@@ -11,7 +11,7 @@ import pytest
 from provisioning.errors import BoardError
 from provisioning.job.update import update
 from provisioning.job.verify import verify
-from provisioning.link import agent, kind
+from provisioning.link import agent, firmware_kind
 from provisioning.link import repl as module
 from provisioning.link.events import Event
 from provisioning.link.patience import Bound
@@ -175,13 +175,13 @@ class Answers:
 def test_what_is_not_ours_is_named(answer: bytes, code: str, words: str) -> None:
     """The answers are those of stock images of 1.18, 1.20 and CircuitPython 9.2.3."""
     with pytest.raises(BoardError) as caught:
-        kind.ask(Answers(answer))  # type: ignore[arg-type]
+        firmware_kind.ask(Answers(answer))  # type: ignore[arg-type]
     assert caught.value.code == code and words in caught.value.message
 
 
 @pytest.mark.parametrize("answer", [b"['micropython', (1, 24, 1, '')]\r\n", b"", b"nonsense", b"[1]"])
 def test_what_cannot_be_told_is_not_refused(answer: bytes) -> None:
-    kind.ask(Answers(answer))  # type: ignore[arg-type]
+    firmware_kind.ask(Answers(answer))  # type: ignore[arg-type]
 
 
 def test_a_damaged_answer_is_no_other_python() -> None:
@@ -190,7 +190,7 @@ def test_a_damaged_answer_is_no_other_python() -> None:
             self.answer = self.answer.swapcase()
             return self.answer
 
-    kind.ask(Noisy(b"['micropython', (1, 24, 1)]\r\n"))  # type: ignore[arg-type]
+    firmware_kind.ask(Noisy(b"['micropython', (1, 24, 1)]\r\n"))  # type: ignore[arg-type]
 
 
 def test_a_broken_run_says_which_set_is_active(bench: Bench, tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from provisioning.config.load import load_product
 from provisioning.identity.factory import ensure_identity
 from provisioning.job import many, update_many
 from provisioning.ledger import anchor, claims
+from provisioning.ledger.chain_check import verify
 from provisioning.ledger.store import Ledger
-from provisioning.ledger.verify import verify
 from provisioning.virtual import VirtualBoard
 from tests.flash import products
 
@@ -163,14 +163,14 @@ def test_the_field_has_no_list_no_ledger_and_no_keys(made: products.Made, boards
             rows = [entry.fields for entry in opened.entries(kind="outcome") if entry.fields["outcome"] == "pass"]
         certificates.append({row["mac"]: (row["device"], row["certificate_sha256"]) for row in rows})
     assert certificates[0] == certificates[1] and len(certificates[0]) == 2
-    # A board that is nobody is refused, whatever the others are.
+    # A board without an identity is refused, whatever the others are.
     with VirtualBoard(paced=False, link="pty") as nobody:
         code, result, said = twinroot(away, "update", str(away.product), f"--port={nobody.port}", *ports)
         assert [row["code"] for row in result["reports"]] == ["no-device-left", "unchanged", "unchanged"], said
 
 
 def test_boards_that_were_changed_meanwhile_are_refused(made: products.Made, boards: list[VirtualBoard]) -> None:
-    job = update_many.Job(made.product, made.devices, str(made.ledger))
+    job = update_many.UpdateJob(made.product, made.devices, str(made.ledger))
     task = update_many.UpdateTask(job, load_devices(made.devices)[0], "24:0a:c4:00:00:99", None)
     boards[0].clear_counters()
     report = task.run(boards[0].port, lambda _event: None)
@@ -189,7 +189,7 @@ def test_workers_that_are_started_afresh_load_what_they_need(made: products.Made
     """As on Windows and macOS: what a worker gets must survive the way to another process."""
     monkeypatch.setattr(many, "FORKED", False)
     product = load_product(made.product)
-    job = update_many.Job(made.product, made.devices, str(made.ledger))
+    job = update_many.UpdateJob(made.product, made.devices, str(made.ledger))
     device = load_devices(made.devices)[0]
     tasks: dict[str, many.Task] = {
         "rfc2217://127.0.0.1:9": update_many.Ask(),

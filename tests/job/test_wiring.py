@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.config.load import load_product
-from provisioning.job.running import wiring_of
+from provisioning.job.prompt_session import wiring_of
 from provisioning.job.update import update
 from provisioning.job.verify import verify
 from provisioning.link.port import open_port

@@ -9,9 +9,9 @@ import pytest
 
 from provisioning.errors import InputError, StationError
 from provisioning.ledger import anchor
+from provisioning.ledger.chain_check import ChainCheck, verify
 from provisioning.ledger.entry import GENESIS, INTENT, OUTCOME
 from provisioning.ledger.store import Ledger
-from provisioning.ledger.verify import Verdict, verify
 from tests.ledger.support import MACS, run, tamper
 
 
@@ -24,13 +24,13 @@ def path(tmp_path: Path) -> Path:
     return file
 
 
-def check(path: Path, *, anchored: bool = True) -> Verdict:
+def check(path: Path, *, anchored: bool = True) -> ChainCheck:
     with Ledger.open(path, create=False) as ledger:
         assert ledger.anchor_file is not None
         return verify(ledger.rows(), anchor.read(ledger.anchor_file) if anchored else {})
 
 
-def codes(verdict: Verdict) -> set[str]:
+def codes(verdict: ChainCheck) -> set[str]:
     return {fault.code for fault in verdict.faults}
 
 

@@ -17,8 +17,8 @@ from provisioning.identity import factory
 from provisioning.job.evidence import Evidence
 from provisioning.job.report import Report
 from provisioning.ledger import claims
+from provisioning.ledger.chain_check import verify
 from provisioning.ledger.store import Ledger
-from provisioning.ledger.verify import verify
 from provisioning.virtual import VirtualBoard
 from tests.flash import products
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from provisioning.cli.main import run as twinroot
 from provisioning.errors import TwinrootError
 from provisioning.ledger import anchor, location
+from provisioning.ledger.chain_check import verify
 from provisioning.ledger.entry import parse, sha256
 from provisioning.ledger.store import Ledger
-from provisioning.ledger.verify import verify
 from tests.ledger.support import MACS, run, tamper
 
 PASSWORD = "c4naryPa55"

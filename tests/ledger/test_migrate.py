@@ -12,10 +12,10 @@ import sqlalchemy as sa
 
 from provisioning.errors import StationError
 from provisioning.ledger import anchor, table
+from provisioning.ledger.chain_check import verify
 from provisioning.ledger.entry import CLAIM, GENESIS, INTENT, OUTCOME, Entry
 from provisioning.ledger.migrate import SCRIPTS
 from provisioning.ledger.store import Ledger
-from provisioning.ledger.verify import verify
 from tests.support import postgres
 
 from .support import MACS, run, tamper

@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
+from provisioning.ledger.chain_check import verify
 from provisioning.ledger.store import Ledger
-from provisioning.ledger.verify import verify
 from tests.support import postgres
 
 STATIONS = 4

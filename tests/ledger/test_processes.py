@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from provisioning.ledger import anchor, claims
+from provisioning.ledger.chain_check import verify
 from provisioning.ledger.store import Ledger
-from provisioning.ledger.verify import verify
 from tests.ledger.support import MACS, run
 
 WORKER = """

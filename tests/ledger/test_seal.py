@@ -17,11 +17,11 @@ import pytest
 
 from provisioning.cli.main import run as twinroot
 from provisioning.errors import InputError
-from provisioning.identity import signing
 from provisioning.ledger import anchor, seal
+from provisioning.ledger.chain_check import verify
 from provisioning.ledger.entry import GENESIS, Entry, parse
 from provisioning.ledger.store import Ledger
-from provisioning.ledger.verify import verify
+from provisioning.ota import signed_set
 from provisioning.pem.public_key import load_public
 
 from .support import MACS, run, tamper
@@ -289,4 +289,4 @@ def test_a_page_can_be_checked_without_this_toolkit(place: Path, keys: Path) -> 
     (place / "sig").write_bytes(base64.b64decode(rest.split()[0]))
     command = ["openssl", "dgst", "-sha256", "-verify", keys / "day.pub.pem", "-signature", place / "sig", place / "data"]
     assert subprocess.run(command, capture_output=True, check=True).stdout == b"Verified OK\n"
-    assert signing.MAGIC != b"twinroot build record 1\n"
+    assert signed_set.MAGIC != b"twinroot build record 1\n"

@@ -19,11 +19,11 @@ from provisioning.cli.main import run as twinroot
 from provisioning.errors import InputError, StationError, TwinrootError
 from provisioning.ledger import claims
 from provisioning.ledger import server as store
+from provisioning.ledger.chain_check import verify
 from provisioning.ledger.entry import CLAIM, Entry
 from provisioning.ledger.location import locate
 from provisioning.ledger.patience import Patience
 from provisioning.ledger.store import Ledger, insert
-from provisioning.ledger.verify import verify
 from tests.support import postgres
 
 from .support import MACS, run
@@ -369,7 +369,7 @@ def test_a_move_that_was_cut_off_goes_on(url: str, tmp_path: Path) -> None:
     with Ledger.open(tmp_path / "ledger.sqlite") as old, Ledger.open(url) as new:
         for n in range(3):
             run(old, f"{n:032x}", MACS[n], DEVICES)
-        new.adopt(list(old.entries())[:4])
+        new.import_rows(list(old.entries())[:4])
         assert move(old, new, "m" * 32, {}) == 9
     whole(url, 9)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from provisioning.ledger.chain_check import verify
 from provisioning.ledger.store import Ledger
-from provisioning.ledger.verify import verify
 from provisioning.virtual import VirtualBoard
 from tests.flash import products
 from tests.support import postgres

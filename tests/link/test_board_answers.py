@@ -15,7 +15,7 @@ import pytest
 
 from provisioning.errors import BoardError, InputError, StationError
 from provisioning.job.rollback import rollback
-from provisioning.link.answers import explain
+from provisioning.link.board_messages import explain
 from provisioning.link.port import open_port
 from provisioning.link.repl import PROMPT, RawRepl
 
@@ -105,12 +105,12 @@ class Booting:
 
 
 def test_the_last_words_of_a_boot_are_enough_to_wait_for_its_end() -> None:
-    """The first ones were heard by the transfer that the reset broke off. It takes longer than all knocking together."""
+    """The first ones were heard by the transfer that the reset broke off. It takes longer than all interrupts together."""
     other = Booting(7.0)
     try:
         with open_port(other.port) as wire:
             said = bytearray(wire.read(1.0))
-            assert RawRepl(wire)._outwait(said)
+            assert RawRepl(wire)._wait_for_boot(said)
     finally:
         other.close()
 

@@ -89,7 +89,7 @@ def test_a_second_piece_follows_before_the_first_is_acknowledged() -> None:
     device = Device()
     frames = Frames(device)  # type: ignore[arg-type]
     frames.send(PIECE)
-    assert frames.flying
+    assert frames.in_flight
     frames.send(PIECE)
     frames.flush()
     assert b"".join(device.taken) == PIECE * 2
@@ -145,7 +145,7 @@ def test_a_word_that_crosses_a_frame_is_no_request() -> None:
     frames = Frames(device)  # type: ignore[arg-type]
     frames.send(PIECE)
     frames.flush()
-    frames.heard += mark(21, len(device.taken))
+    frames.received += mark(21, len(device.taken))
     frames.send(PIECE[:123])
     frames._parse()
     frames.flush()

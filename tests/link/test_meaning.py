@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from provisioning.errors import BoardError, TwinrootError
-from provisioning.job import active, board
-from provisioning.link import kind, question
-from provisioning.link.meaning import fits, understood
-from provisioning.link.transport.base import Hello, Plan
+from provisioning.job import active, selftest
+from provisioning.link import firmware_kind, question
+from provisioning.link.answer_check import fits, understood
+from provisioning.link.transport.base import Hello, TransferPlan
 from provisioning.parsed import from_json, literal
 from provisioning.rescue.prompt_files import PromptFiles
 
@@ -63,9 +63,9 @@ class Board:
 
 ASKED = {
     "who": lambda repl: question.who(repl, True),
-    "self-report": lambda repl: board.selftest(repl, True),
+    "self-report": lambda repl: selftest.selftest(repl, True),
     "active": lambda repl: active.ask(repl, {1}),
-    "kind": kind.ask,
+    "kind": firmware_kind.ask,
     "files": lambda repl: PromptFiles(repl).exists("/x/y"),
     "hash": lambda repl: PromptFiles(repl).sha256("/x"),
 }
@@ -89,7 +89,7 @@ def test_answers_of_any_shape(value: Any) -> None:
     for ask in ASKED.values():
         with suppress(BoardError):
             ask(Board(repr(value).encode()))
-    for of in (Hello.of, Plan.of):
+    for of in (Hello.of, TransferPlan.of):
         with suppress(BoardError), understood("ttyUSB0"):
             of(value)
 

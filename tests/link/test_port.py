@@ -17,9 +17,9 @@ from serial.tools.list_ports_common import ListPortInfo
 from provisioning import doctor
 from provisioning.errors import InputError, StationError
 from provisioning.link import adapters, holders
-from provisioning.link.named import resolve
+from provisioning.link.open_errors import why
 from provisioning.link.port import open_port
-from provisioning.link.unopened import why
+from provisioning.link.port_names import resolve
 from provisioning.link.wire import RateRefused, Wire
 
 HOLD = "import sys; f = open(sys.argv[1], 'r+b', buffering=0); print('open', flush=True); sys.stdin.read()"

@@ -13,7 +13,7 @@ import pytest
 from provisioning.config.load import load_board
 from provisioning.errors import BoardError, TwinrootError
 from provisioning.flash import rom_flash
-from provisioning.flash.line import open_line
+from provisioning.flash.loader_access import open_line
 from provisioning.job.rescue import backup, restore
 from provisioning.link import repl as repl_module
 from provisioning.link.patience import Bound

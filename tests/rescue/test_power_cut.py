@@ -10,7 +10,7 @@ import pytest
 from provisioning.config.load import load_board
 from provisioning.errors import TwinrootError
 from provisioning.flash import rom_flash
-from provisioning.flash.line import open_line
+from provisioning.flash.loader_access import open_line
 from provisioning.rescue import blocks, loader, programs
 from provisioning.virtual import VirtualBoard
 from tests.rescue.conftest import OWN, files_of, put

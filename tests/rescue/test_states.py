@@ -28,7 +28,7 @@ SAID = {  # a word of what the report says about the cause
 
 
 def started_at_once(board: VirtualBoard) -> str:
-    """The board's files at a prompt that needs no more than a knock."""
+    """The board's files at a prompt that needs no more than a interrupt."""
     with open_port(board.pty) as wire:
         repl = RawRepl(wire)
         repl.enter()

@@ -23,7 +23,8 @@ def update(rig: Rig, products: Products) -> Took:
     rig.keep("one")
     wire = done.report["wire"]
     return Took(
-        done.seconds, f"{len(done.report['written'])} files, {wire['sent']} bytes, {wire['turns']} turns, {done.report['transport']}"
+        done.seconds,
+        f"{len(done.report['written'])} files, {wire['sent']} bytes, {wire['turns']} direction changes, {done.report['transport']}",
     )
 
 

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from provisioning.flash import image
-from provisioning.link.kind import OLDEST
+from provisioning.flash import app_image
+from provisioning.link.firmware_kind import OLDEST
 from provisioning.virtual import partition
 from provisioning.virtual.qemu import firmware
 from provisioning.virtual.qemu.machines import MACHINES
@@ -61,7 +61,7 @@ def _application(placed: firmware.Placed) -> bool:
     try:
         rows = partition.decode(placed.content[at : at + partition.TABLE_SIZE])
         first = next(row for row in rows if row.type == partition.APP)
-        image.parse(placed.content, first.offset - placed.offset)
+        app_image.parse(placed.content, first.offset - placed.offset)
     except (ValueError, StopIteration):
         return False
     return True

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
-from provisioning.cloud import StandIn
 from provisioning.errors import BoardError, StationError
 from provisioning.link.port import open_port
 from provisioning.link.repl import RawRepl
+from provisioning.standin import StandIn
 from tests.silicon import peers
 from tests.silicon.basics import one
 from tests.silicon.product import DEVICE, RETURN_AFTER, Products

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from provisioning.cloud import StandIn
+from provisioning.standin import StandIn
 from tests.silicon.images import Image
 from tests.silicon.rig import run
 from tests.support.product_files import twinroot_command, write_identity

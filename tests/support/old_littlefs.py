@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from provisioning.bundle.image import _filesystem, _Flash
-from provisioning.config.board import Board
+from provisioning.bundle.filesystem_image import _filesystem, _Flash
+from provisioning.config.board_type import BoardType
 
 
-def worn_metadata(board: Board) -> list[bytes]:
+def worn_metadata(board: BoardType) -> list[bytes]:
     """Valid metadata blocks of a file system that was written to for a long time: their revisions are far above those of a new one."""
     flash = _Flash(None, board.partition.size, 4096)
     old = _filesystem(flash, board)
@@ -27,7 +27,7 @@ def worn_metadata(board: Board) -> list[bytes]:
     return found
 
 
-def worn_partition(board: Board, turn: int = 0) -> bytes:
+def worn_partition(board: BoardType, turn: int = 0) -> bytes:
     """A whole partition of such blocks, each of them in turn; another `turn`, another block at each place."""
     stale = worn_metadata(board)
     return b"".join(stale[(block + turn) % len(stale)] for block in range(board.partition.size // 4096))

@@ -10,7 +10,7 @@ import pytest
 
 from provisioning.cli.main import run
 from provisioning.errors import InputError, StationError
-from provisioning.trust import jdk
+from provisioning.migration import jdk
 
 needs_java = pytest.mark.skipif(jdk.find_java() is None, reason="no JVM on this machine")
 
@@ -75,5 +75,5 @@ def test_a_jvm_that_fails_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         jdk.find_java(str(tmp_path / "java"))
     with pytest.raises(StationError) as error:
-        jdk.check(sys.executable, tmp_path / "s.policy")  # a program that is no JVM
+        jdk.check(sys.executable, tmp_path / "s.policy")  # a program that is not a JVM
     assert "\n" not in error.value.message and error.value.hint

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from provisioning.cli.main import run
 from provisioning.config.load import load_product
 from provisioning.errors import InputError
-from provisioning.trust import edit, migration
+from provisioning.migration import phases, yaml_edit
 from provisioning.trust.roots import load_roots
 from provisioning.trust.routes import derive
 
@@ -50,7 +50,7 @@ def test_next_and_back_walk_all_phases_and_change_one_line(product: Path, capsys
         lines = product.read_bytes().decode().split("\r\n")
         assert lines.pop(5) == f"    phase: {phase}"
         assert "\r\n".join(lines) == PRODUCT
-        assert migration.phase_of(load_product(product).routes) == phase
+        assert phases.phase_of(load_product(product).routes) == phase
     assert seen == ["ats-only", "ats-first", "legacy-first", "legacy-only", "legacy-first"]
 
 
@@ -68,11 +68,11 @@ def test_the_next_product_can_go_elsewhere(product: Path, tmp_path: Path) -> Non
 
 
 def test_a_region_with_ats_only_has_one_phase() -> None:
-    assert migration.possible(MUMBAI) == ("ats-only",)
+    assert phases.possible(MUMBAI) == ("ats-only",)
     with pytest.raises(InputError):
-        migration.neighbour(MUMBAI, "ats-only", -1)
+        phases.neighbour(MUMBAI, "ats-only", -1)
     with pytest.raises(InputError):
-        migration.possible("mqtt.example.com")
+        phases.possible("mqtt.example.com")
 
 
 def test_routes_by_hand_are_left_alone(product: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,12 +84,12 @@ def test_routes_by_hand_are_left_alone(product: Path, capsys: pytest.CaptureFixt
 
 def test_what_a_step_changes_and_costs() -> None:
     roots = load_roots()
-    step = migration.change(ATS, 8883, "legacy-only", "legacy-first", roots)
+    step = phases.change(ATS, 8883, "legacy-only", "legacy-first", roots)
     assert step.roots_added == ("AmazonRootCA1", "AmazonRootCA3") and step.roots_removed == ()
     assert step.root_bytes == len(roots["AmazonRootCA1"].pem) + len(roots["AmazonRootCA3"].pem)
-    step = migration.change(ATS, 8883, "ats-first", "ats-only", roots)
+    step = phases.change(ATS, 8883, "ats-first", "ats-only", roots)
     assert (step.roots_added, step.root_bytes) == ((), 0) and step.roots_removed == ("VeriSign-Class3-Public-Primary-G5",)
-    assert migration.change(ATS, 8883, "legacy-first", "ats-first", roots).routes == ("ats", "legacy")
+    assert phases.change(ATS, 8883, "legacy-first", "ats-first", roots).routes == ("ats", "legacy")
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_what_a_step_changes_and_costs() -> None:
     ],
 )
 def test_what_breaks_is_what_the_devices_own_policy_does(phase: str, event: str, outcome: str, after: int) -> None:
-    [found] = [c for c in migration.consequences(derive(ATS, phase=phase), load_roots()) if c.event.startswith(event)]
+    [found] = [c for c in phases.consequences(derive(ATS, phase=phase), load_roots()) if c.event.startswith(event)]
     assert outcome in (found.route, found.error) and found.after == after
 
 
@@ -119,7 +119,7 @@ def test_on_silence_is_told(product: Path, capsys: pytest.CaptureFixture[str]) -
         ("ats-first", "upward", None),
     ):
         endpoint = phase.split("-")[0]
-        [found] = [c for c in migration.consequences(derive(ATS, phase=phase), roots, silence) if f"{endpoint}: its endpoint" in c.event]
+        [found] = [c for c in phases.consequences(derive(ATS, phase=phase), roots, silence) if f"{endpoint}: its endpoint" in c.event]
         assert (outcome or "NetworkError") in (found.route, found.error)
     product.write_bytes(PRODUCT.replace("cloud:\r\n", "cloud:\r\n    on_silence: any\r\n").encode())
     assert run(["migrate", "plan", str(product)]) == 0
@@ -165,8 +165,8 @@ def test_status_counts_what_the_fleet_proves(product: Path, tmp_path: Path, caps
 @pytest.mark.parametrize("bom", ["", "\ufeff"])
 def test_an_edit_keeps_every_other_character(end: str, bom: str) -> None:
     text = bom + "a: 1 # é 🌦\n\n# x\ncloud: # here\n  endpoint:  'old'   # why\n  port: 1\nb: [1,   2]\n".replace("\n", end)
-    assert edit.change(text, ("cloud", "endpoint"), "new") == text.replace("'old'", "new")
-    added = edit.change(text, ("cloud", "phase"), "ats-only")
+    assert yaml_edit.change(text, ("cloud", "endpoint"), "new") == text.replace("'old'", "new")
+    added = yaml_edit.change(text, ("cloud", "phase"), "ats-only")
     assert added == text.replace("  endpoint:", f"  phase: ats-only{end}  endpoint:")
 
 
@@ -181,13 +181,13 @@ def test_an_edit_keeps_every_other_character(end: str, bom: str) -> None:
     ],
 )
 def test_edits(text: str, path: tuple[str | int, ...], made: str) -> None:
-    assert edit.change(text, path, "new") == made
+    assert yaml_edit.change(text, path, "new") == made
 
 
 @pytest.mark.parametrize("text", ["cloud: a\n", "cloud: []\n", "cloud: {}\n", "a: 1\n", "cloud:\n  endpoint: [1]\n", "\t", "a: b: c"])
 def test_what_cannot_be_edited_is_refused(text: str) -> None:
     with pytest.raises(InputError):
-        edit.change(text, ("cloud", "endpoint"), "new")
+        yaml_edit.change(text, ("cloud", "endpoint"), "new")
 
 
 KEYS = st.dictionaries(st.sampled_from(["region", "endpoint", "port", "x"]), st.text("abcé #:'\"\\🌦", max_size=8), min_size=1)
@@ -197,7 +197,7 @@ KEYS = st.dictionaries(st.sampled_from(["region", "endpoint", "port", "x"]), st.
 def test_only_the_value_changes(cloud: dict[str, str], flow: bool | None, before: bool) -> None:
     data = {"a": [1, {"b": "c"}], "cloud": cloud, "z": "é"} if before else {"cloud": cloud, "z": None}
     text = yaml.safe_dump(data, default_flow_style=flow, allow_unicode=True)
-    changed = yaml.safe_load(edit.change(text, ("cloud", "endpoint"), "new-host"))
+    changed = yaml.safe_load(yaml_edit.change(text, ("cloud", "endpoint"), "new-host"))
     assert changed == {**data, "cloud": {**cloud, "endpoint": "new-host"}}
 
 
@@ -250,6 +250,6 @@ NEAR = st.recursive(LEAVES, lambda x: st.lists(x, max_size=2) | st.dictionaries(
 def test_reports_that_are_none(reports: list[object]) -> None:
     """What devices, brokers and editors make of health reports ends in a sum or in one sentence."""
     try:
-        migration.fleet(reports, {"AmazonRootCA1"})  # type: ignore[arg-type]
+        phases.fleet(reports, {"AmazonRootCA1"})  # type: ignore[arg-type]
     except InputError as error:
         assert error.code == "bad-health"

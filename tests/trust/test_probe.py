@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning.cli.main import run
+from provisioning.trust.probe.handshake import HandshakeAttempt, ProbeTarget, _Seen, handshake
 from provisioning.trust.probe.verdict import classify
-from provisioning.trust.probe.wire import Attempt, Target, _Seen, handshake
 from tests.device import behaviours, pki
 from tests.device.server import Behaviour, Server, context, echo
 
@@ -150,7 +150,7 @@ def test_what_the_network_does_is_a_network_error(behaviour: Behaviour | None, t
 def test_a_silent_server_costs_the_timeout_and_no_more() -> None:
     with Server(behaviours.half_open) as server:
         host, port = server.address.split(":")
-        attempt = handshake(Target(HOST, 8883, (host, int(port))), timeout=0.3)
+        attempt = handshake(ProbeTarget(HOST, 8883, (host, int(port))), timeout=0.3)
     assert not attempt.done and "time is up" in attempt.error and 0.25 < attempt.seconds < 3
 
 
@@ -159,12 +159,12 @@ def test_a_server_with_tls_1_3_only_is_none_for_a_device(tmp_path: Path) -> None
     made.minimum_version = ssl.TLSVersion.TLSv1_3
     with Server(echo(made)) as server:
         host, port = server.address.split(":")
-        target = Target(HOST, 8883, (host, int(port)))
+        target = ProbeTarget(HOST, 8883, (host, int(port)))
         assert not handshake(target).done and handshake(target, newest=ssl.TLSVersion.TLSv1_3).done
 
 
 def test_the_name_is_resolved_and_a_name_that_is_none_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    attempt = handshake(Target("nowhere.invalid", 8883), timeout=5)
+    attempt = handshake(ProbeTarget("nowhere.invalid", 8883), timeout=5)
     assert "cannot be resolved" in attempt.error and not attempt.reached
 
 
@@ -236,7 +236,7 @@ def fingerprint(cert: pki.Cert) -> str:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the stand-in runs on Linux")
 def test_both_endpoints_of_the_stand_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from provisioning.cloud import StandIn
+    from provisioning.standin import StandIn
 
     with StandIn(state=tmp_path) as cloud:
         certificate, key = cloud.issue("ws-1")
@@ -259,7 +259,7 @@ def records(messages: bytes) -> bytes:
 def test_whatever_a_server_sends_can_be_looked_at(data: bytes) -> None:
     seen = _Seen(data)
     assert isinstance(seen.chain, tuple) and (seen.alert is None or 0 <= seen.alert <= 255)
-    found, text, _ = classify(Attempt(False, seen.chain, error="x"), {}, HOST, datetime.now(timezone.utc))
+    found, text, _ = classify(HandshakeAttempt(False, seen.chain, error="x"), {}, HOST, datetime.now(timezone.utc))
     assert found == "network" and text
 
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 
-from provisioning import kept
+from provisioning import result_cache
 from provisioning.errors import InputError
 from provisioning.resources import folder
 from provisioning.trust import roots as roots_module
@@ -28,7 +28,7 @@ NAMES = ["AmazonRootCA1", "AmazonRootCA2", "AmazonRootCA3", "AmazonRootCA4", "SF
 @pytest.fixture(autouse=True)
 def nothing_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Each test looks at every root itself, whatever this user's cache holds."""
-    monkeypatch.setattr(kept, "folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(result_cache, "folder", lambda: tmp_path / "cache")
     roots_module._passed.cache_clear()
     yield
     roots_module._passed.cache_clear()

@@ -13,8 +13,8 @@ import pytest
 from provisioning.pem.read import certificates
 from provisioning.pem.tlv import DerError
 from provisioning.trust import der
+from provisioning.trust.probe.handshake import ClientIdentity, ProbeTarget
 from provisioning.trust.probe.verdict import judge
-from provisioning.trust.probe.wire import Identity, Target
 from provisioning.trust.routes import Route
 from tests.device import matrix, pki, sets
 from tests.device.matrix import Case
@@ -42,9 +42,9 @@ def verdict(case: Case, folder: Path) -> str:
     for spec in case.spec["set"]["routes"]:
         routes.append(Route(spec["name"], spec["host"], spec["port"], tuple(spec["roots"])))
         host, port = case.spec["set"]["lab"]["resolve"][f"{spec['host']}:8883"].split(":")
-        where[spec["name"]] = Target(spec["host"], 8883, (host, int(port)))
+        where[spec["name"]] = ProbeTarget(spec["host"], 8883, (host, int(port)))
     device = pki.client("t-1", pki.root("Device CA"))
-    files = Identity(folder / "crt.pem", folder / "key.pem")
+    files = ClientIdentity(folder / "crt.pem", folder / "key.pem")
     files.certificate.write_bytes(device.pem)
     files.key.write_bytes(device.key_pem)
     found = judge(

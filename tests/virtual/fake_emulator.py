@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from provisioning.chips import CHIPS
-from provisioning.virtual.image import firmware
+from provisioning.virtual.boot_image import firmware
 
 MACHINES = ("esp32", "esp32c3", "esp32c3-picsimlab")
 DEVICES = ("esp32_wifi", "open_eth")

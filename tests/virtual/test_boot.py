@@ -7,9 +7,9 @@ import time
 import pytest
 
 from provisioning.chips import CHIPS, VIRTUAL
-from provisioning.virtual import image, partition
+from provisioning.virtual import boot_image, partition
 from provisioning.virtual.bootrom import examine
-from provisioning.virtual.flash import SECTOR, Flash
+from provisioning.virtual.nor_flash import SECTOR, NorFlash
 from tests.virtual.board_io import Repl, repl
 
 PROMPT = b">>> "
@@ -23,7 +23,7 @@ def chip(request):
 
 @pytest.fixture
 def flash(tmp_path):
-    flash = Flash(tmp_path / "flash.bin", 4 * MB)
+    flash = NorFlash(tmp_path / "flash.bin", 4 * MB)
     yield flash
     flash.close()
 
@@ -40,18 +40,18 @@ def test_a_blank_chip_finds_nothing(chip, flash):
 
 
 def test_the_stand_in_boots_on_its_chip(chip, flash):
-    write(flash, image.stand_in(chip, flash.size))
+    write(flash, boot_image.stand_in(chip, flash.size))
     assert examine(chip, flash).boots
 
 
 def test_one_file_as_it_is_downloaded_boots_too(chip, flash):
-    flash.load(image.firmware(chip, flash.size), chip.boot_offset)
+    flash.load(boot_image.firmware(chip, flash.size), chip.boot_offset)
     assert examine(chip, flash).boots
 
 
 def test_an_image_for_another_chip_does_not_boot(chip, flash):
     other = CHIPS["esp32c3" if chip.name == "esp32" else "esp32"]
-    parts = image.stand_in(other, flash.size)
+    parts = boot_image.stand_in(other, flash.size)
     flash.load(parts[other.boot_offset], chip.boot_offset)
     write(flash, {offset: content for offset, content in parts.items() if offset >= 0x8000})
     assert "mismatch chip ID" in examine(chip, flash).text
@@ -60,7 +60,7 @@ def test_an_image_for_another_chip_does_not_boot(chip, flash):
 @pytest.mark.parametrize("where", ["loader", "table", "app"])
 def test_any_flipped_bit_in_what_boots_is_found(flash, where):
     chip = CHIPS["esp32"]
-    parts = image.stand_in(chip, flash.size)
+    parts = boot_image.stand_in(chip, flash.size)
     offset = {"loader": chip.boot_offset, "table": partition.TABLE_OFFSET, "app": 0x10000}[where]
     used = len(parts[offset]) if where != "table" else 5 * 32
     # The ROM checks the boot loader's checksum but not its hash, and neither covers every bit of its header.
@@ -74,14 +74,14 @@ def test_any_flipped_bit_in_what_boots_is_found(flash, where):
 
 @pytest.mark.parametrize("size", [4, 8, 16])
 def test_flash_sizes(tmp_path, size):
-    flash = Flash(tmp_path / "f", size * MB)
-    write(flash, image.stand_in(CHIPS["esp32"], size * MB))
+    flash = NorFlash(tmp_path / "f", size * MB)
+    write(flash, boot_image.stand_in(CHIPS["esp32"], size * MB))
     assert examine(CHIPS["esp32"], flash).boots
     flash.close()
 
 
 def test_a_partition_behind_the_end_of_flash_is_refused(flash):
-    parts = image.stand_in(CHIPS["esp32"], 8 * MB)
+    parts = boot_image.stand_in(CHIPS["esp32"], 8 * MB)
     write(flash, parts)
     text = examine(CHIPS["esp32"], flash).text
     assert "exceeds flash chip size 0x400000" in text

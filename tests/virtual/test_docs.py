@@ -76,14 +76,14 @@ def test_the_snippets_use_what_there_is(snippet):
     """Each method and keyword of a board that a snippet uses; what it does with a product is its own."""
     from inspect import signature
 
-    from provisioning.virtual.options import Options
+    from provisioning.virtual.options import VirtualOptions
 
     for node in ast.walk(ast.parse(snippet)):
         if not isinstance(node, ast.Call):
             continue
         given = {keyword.arg for keyword in node.keywords}
         if isinstance(node.func, ast.Name) and node.func.id == "VirtualBoard":
-            assert given <= set(Options.__dataclass_fields__)
+            assert given <= set(VirtualOptions.__dataclass_fields__)
         elif isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) in ("vb", "virtual_board"):
             assert given <= set(signature(getattr(VirtualBoard, node.func.attr)).parameters)
 

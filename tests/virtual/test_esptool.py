@@ -12,7 +12,7 @@ import pytest
 import serial
 
 from provisioning.chips import CHIPS, VIRTUAL
-from provisioning.virtual import image
+from provisioning.virtual import boot_image
 from tests.virtual.board_io import Repl
 
 
@@ -85,7 +85,7 @@ def test_erase_region(board):
 def test_a_blank_chip_that_esptool_wrote_boots_by_itself(make_virtual_board, tmp_path):
     board = make_virtual_board(blank=True, paced=False)
     file = tmp_path / "firmware.bin"
-    file.write_bytes(image.firmware(CHIPS["esp32"], 4 << 20))
+    file.write_bytes(boot_image.firmware(CHIPS["esp32"], 4 << 20))
     esptool(board.port, "write-flash", "0x1000", str(file), chip="esp32", rate=921600)
     link = Repl(board.pty)
     link.enter()  # esptool's hard reset started it

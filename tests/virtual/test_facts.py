@@ -24,7 +24,7 @@ def test_who_gives_up_waiting_leaves_the_answer_to_the_next(nothing_kept, monkey
     """A host resets the board at each try to connect: a slow answer must not begin again each time."""
     asked = []
 
-    async def reset_while_asking() -> facts.Facts:
+    async def reset_while_asking() -> facts.LoaderFacts:
         answered = asyncio.Event()
 
         async def slow(chip: str, checkout: str | None) -> str:
@@ -52,7 +52,7 @@ def test_after_a_failure_it_is_asked_again(nothing_kept, monkeypatch):
     async def ask(chip: str, checkout: str | None) -> str:
         return answers.pop(0)
 
-    async def twice() -> facts.Facts:
+    async def twice() -> facts.LoaderFacts:
         monkeypatch.setattr(facts, "_ask", ask)
         with pytest.raises(StationError):
             await facts.load("esp32c3")

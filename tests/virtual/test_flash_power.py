@@ -10,7 +10,7 @@ import pytest
 from littlefs import LittleFS
 from littlefs.context import UserContext
 
-from provisioning.virtual.flash import SECTOR, Flash, FlashRangeError, FlashTiming, PowerCutError
+from provisioning.virtual.nor_flash import SECTOR, FlashRangeError, FlashTiming, NorFlash, PowerCutError
 from tests.virtual.board_io import repl
 
 BLOCKS = 16
@@ -18,7 +18,7 @@ BLOCKS = 16
 
 @pytest.fixture
 def flash(tmp_path):
-    flash = Flash(tmp_path / "flash.bin", 64 * SECTOR)
+    flash = NorFlash(tmp_path / "flash.bin", 64 * SECTOR)
     yield flash
     flash.close()
 
@@ -48,7 +48,7 @@ def test_outside_is_an_error(flash):
 
 
 def test_times_add_up_per_page_and_sector(tmp_path):
-    flash = Flash(tmp_path / "f", 16 * SECTOR, FlashTiming(program=0.001, erase=0.05))
+    flash = NorFlash(tmp_path / "f", 16 * SECTOR, FlashTiming(program=0.001, erase=0.05))
     assert flash.program(200, bytes(300)) == pytest.approx(0.002)  # 56 bytes, then 244
     assert flash.erase(0, 2 * SECTOR) == pytest.approx(0.1)
     flash.close()
@@ -57,7 +57,7 @@ def test_times_add_up_per_page_and_sector(tmp_path):
 def test_tears_follow_from_the_seed(tmp_path):
     torn = []
     for run in range(2):
-        flash = Flash(tmp_path / f"f{run}", 4 * SECTOR)
+        flash = NorFlash(tmp_path / f"f{run}", 4 * SECTOR)
         flash.program(0, bytes(range(256)))
         flash.cut_after = 0
         flash.tear.seed(7)
@@ -90,7 +90,7 @@ class OnFlash(UserContext):
     makes no difference whether the program noticed that the power went.
     """
 
-    def __init__(self, flash: Flash) -> None:
+    def __init__(self, flash: NorFlash) -> None:
         super().__init__(flash.size)
         self.flash = flash
         self.shadow = bytearray(flash.peek(0, flash.size))
@@ -122,7 +122,7 @@ class OnFlash(UserContext):
         return 0
 
 
-def mount(flash: Flash, make: bool = False) -> LittleFS:
+def mount(flash: NorFlash, make: bool = False) -> LittleFS:
     options = {"block_size": SECTOR, "block_count": flash.size // SECTOR, "read_size": 32, "prog_size": 32, "lookahead_size": 32}
     fs = LittleFS(context=OnFlash(flash), mount=False, cache_size=128, disk_version=0x00020000, **options)
     if make:
@@ -146,7 +146,7 @@ def workload(fs: LittleFS) -> None:
 
 
 def prepare(path: Path) -> bytes:
-    flash = Flash(path, BLOCKS * SECTOR)
+    flash = NorFlash(path, BLOCKS * SECTOR)
     fs = mount(flash, make=True)
     fs.mkdir("set")
     for name, content in OLD.items():
@@ -158,7 +158,7 @@ def prepare(path: Path) -> bytes:
     return image
 
 
-def check(flash: Flash, where: str) -> None:
+def check(flash: NorFlash, where: str) -> None:
     fs = mount(flash)
     for name in ("active", "health"):
         with fs.open(name, "rb") as file:
@@ -177,7 +177,7 @@ def check(flash: Flash, where: str) -> None:
 def test_a_thousand_power_cuts_leave_old_or_new_content(tmp_path, record_property):
     """Every flash operation of the workload, with many tears each; old or new content after each, never anything else."""
     image = prepare(tmp_path / "base")
-    flash = Flash(tmp_path / "flash.bin", BLOCKS * SECTOR)
+    flash = NorFlash(tmp_path / "flash.bin", BLOCKS * SECTOR)
     flash.load(image)
     fs = mount(flash)
     before = flash.counters.operations

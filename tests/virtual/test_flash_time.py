@@ -6,7 +6,7 @@ import pytest
 
 from provisioning.chips import CHIPS
 from provisioning.chips.flash_reads import ReadCost
-from provisioning.virtual.flash import PROFILES, FlashTiming
+from provisioning.virtual.nor_flash import PROFILES, FlashTiming
 from tests.virtual.board_io import repl
 
 SLACK = 0.001  # s that the board may be in debt or in credit: hooks.c

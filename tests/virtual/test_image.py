@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from provisioning.chips import CHIPS
-from provisioning.virtual import image, partition
+from provisioning.virtual import boot_image, partition
 from provisioning.virtual.bootrom import examine
-from provisioning.virtual.flash import Flash
+from provisioning.virtual.nor_flash import NorFlash
 
 # Addresses of the linker scripts: read-only data and code in flash, data and code in RAM; ELF's number for the CPU.
 MAPS = {
@@ -74,7 +74,7 @@ def download(request, tmp_path_factory):
 
 @pytest.fixture
 def flash(tmp_path):
-    flash = Flash(tmp_path / "flash.bin", 4 << 20)
+    flash = NorFlash(tmp_path / "flash.bin", 4 << 20)
     yield flash
     flash.close()
 
@@ -93,7 +93,7 @@ def test_a_download_boots_as_it_is(download, flash):
 def test_the_board_reads_an_image_as_esptool_does(download):
     chip, _, app = download
     content = app.read_bytes()
-    found = image.check(content, with_hash=True)
+    found = boot_image.check(content, with_hash=True)
     said = esptool("--chip", chip.name, "image-info", str(app))
     assert f"Image size: {len(content)} bytes" in said
     assert found.length == len(content)

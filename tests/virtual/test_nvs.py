@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from provisioning.virtual import partition
-from provisioning.virtual.flash import SECTOR, Flash, PowerCutError
+from provisioning.virtual.nor_flash import SECTOR, NorFlash, PowerCutError
 from provisioning.virtual.nvs import NOT_ENOUGH_SPACE, NOT_FOUND, NOT_INITIALIZED, Nvs, NvsError
 from tests.virtual.board_io import repl
 
@@ -17,7 +17,7 @@ KEPT = "7 bytearray(b'xyz')\r\n"
 
 @pytest.fixture
 def flash(tmp_path):
-    flash = Flash(tmp_path / "flash.bin", SIZE)
+    flash = NorFlash(tmp_path / "flash.bin", SIZE)
     flash.load(partition.encode(partition.standard(SIZE)), partition.TABLE_OFFSET)
     yield flash
     flash.close()

@@ -8,8 +8,8 @@ import zlib
 import pytest
 
 from provisioning.virtual import slip
-from provisioning.virtual.facts import Facts
-from provisioning.virtual.flash import BLOCK, SECTOR, Flash, FlashTiming, PowerCutError
+from provisioning.virtual.facts import LoaderFacts
+from provisioning.virtual.nor_flash import BLOCK, SECTOR, FlashTiming, NorFlash, PowerCutError
 from provisioning.virtual.rom.legacy_stub import LegacyStub
 from provisioning.virtual.rom.loader import xor
 from provisioning.virtual.rom.stub import SpinError, Stub
@@ -22,10 +22,10 @@ class Chip:
     """A machine around a stub: `now` is the CPU's time, answers are (opcode, body)."""
 
     def __init__(self, kind, path, timing="none"):
-        self.flash = Flash(path / "flash.bin", SIZE, FlashTiming.named(timing))
+        self.flash = NorFlash(path / "flash.bin", SIZE, FlashTiming.named(timing))
         self.clock = 0.0
         self.frames = []
-        self.stub = kind(self, None, Facts({}, {}, ()), "esp32")
+        self.stub = kind(self, None, LoaderFacts({}, {}, ()), "esp32")
         self.stub.chip_size = SIZE
 
     def now(self):

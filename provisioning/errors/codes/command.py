@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provisioning.errors import bench
+from provisioning.errors import technician_page
 from provisioning.errors.row import INPUT, STATION, Retry, Who, rows
 
 SUBJECT = "The command line"
@@ -18,11 +18,11 @@ ROWS = (
         ("unknown-command", "There is no such command.", "`twinroot --help` lists the commands."),
         ("bad-arguments", "An argument is missing, unknown, or does not fit the others.", "`--help` of the command shows them."),
         ("bad-address", "An address is not HOST:PORT.", "Write it as 127.0.0.1:18883."),
-        ("bad-target", "What is to be probed is no host, HOST:PORT or product file.", "Name one of these."),
+        ("bad-target", "What is to be probed is not a host, HOST:PORT or product file.", "Name one of these."),
         ("bad-command", "The signing command is empty, or is not a command.", "openssl dgst -sha256 -sign KEY is one."),
         ("which-signer", "It is not said who signs, or it is said twice.", "Give either --key or --command."),
         ("no-file", "The file with the signed set cannot be read.", "Make it: twinroot sign set DIR --key KEY --out FILE."),
-        ("invalid-host", "A name is no endpoint's name.", "The note of each says what is wrong with it."),
+        ("invalid-host", "A name is not an endpoint's name.", "The note of each says what is wrong with it."),
         (
             "not-confirmed",
             "What cannot be undone was not confirmed by a person.",
@@ -40,7 +40,7 @@ ROWS = (
         Retry.AFTER,
         Who.PRODUCT,
         ("file-missing", "A file that is named does not exist.", "Correct the path, or put the file there."),
-        bench=bench.WRONG_FILE,
+        bench=technician_page.WRONG_FILE,
     ),
     *rows(
         INPUT,
@@ -68,6 +68,6 @@ ROWS = (
         Retry.NO,
         Who.MAINTAINER,
         ("internal-error", "twinroot itself failed.", "Run the command again with --debug and report what it prints."),
-        bench=bench.INSTALLATION,
+        bench=technician_page.INSTALLATION,
     ),
 )

@@ -31,7 +31,7 @@ ROWS = (
         ("bad-value", "A value is of the wrong type or out of range.", "Correct it; docs/yaml.md says what is expected."),
         ("env-name", "!env without the name of a variable.", "Write `!env WIFI_SSID`."),
         ("env-missing", "An environment variable is not set, or empty.", "Set it before the command."),
-        ("env-character", "An environment variable holds what is no text.", "Set it to a text that can be typed."),
+        ("env-character", "An environment variable holds what is not text.", "Set it to a text that can be typed."),
         ("secrets-missing", "There is no file of secrets beside the product.", "Make it, and keep it out of version control."),
         ("secret-missing", "The file of secrets has no such entry.", "Add it there."),
         ("secret-nested", "!secret inside the file of secrets.", "Write the value itself."),

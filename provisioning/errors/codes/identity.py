@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provisioning.errors import bench
+from provisioning.errors import technician_page
 from provisioning.errors.row import BOARD, INPUT, STATION, Retry, Who, rows
 
 SUBJECT = "Identities and signatures"
@@ -36,14 +36,14 @@ ROWS = (
         ("job-too-large", "The job's document is larger than AWS IoT takes.", "Give --topic: devices then get the set in chunks."),
         ("manifest-too-large", "The set's manifest is larger than devices take.", "Use fewer routes, roots and time servers."),
         ("no-rendered-set", "The folder holds no rendered set.", "twinroot render PRODUCT --out DIR"),
-        ("no-signed-set", "The file is no signed set, or not all of one.", "twinroot sign set DIR --key KEY --out FILE"),
+        ("no-signed-set", "The file is not a signed set, or not all of one.", "twinroot sign set DIR --key KEY --out FILE"),
         ("set-incomplete", "A file of the set is missing or changed.", "Render the set again."),
         ("no-vendor-key", "The set has no vendor key, so it takes no signed set.", "Put `updates: {key: …}` into the product."),
         ("same-key", "The set changes no key.", "`twinroot sign set` signs a set that keeps the key."),
         ("key-exists", "The signing key exists and is not overwritten.", "Choose another name; devices trust the old key."),
         ("no-passphrase", "The signing key's passphrase is not known.", "Set the variable that is named."),
         ("public-key-type", "The vendor key is not RSA of 2048 bits or more.", "Devices check RSA signatures: make an RSA key."),
-        ("public-key-unreadable", "The file is no public key in PEM.", "openssl pkey -in KEY -pubout -out FILE"),
+        ("public-key-unreadable", "The file is not a public key in PEM.", "openssl pkey -in KEY -pubout -out FILE"),
         ("signing-key-type", "The signing key is not an RSA key.", "Devices check RSA signatures: make an RSA key."),
         ("signing-key-unreadable", "The signing key cannot be read.", "Name the key that `twinroot sign` made."),
         ("signing-key-wrong", "The key is not an encrypted one, or its passphrase is wrong.", "Check file and passphrase."),
@@ -54,14 +54,14 @@ ROWS = (
         Retry.AFTER,
         Who.PRODUCT,
         ("key-gone", "The device's certificate is here and its key is not: it is on a board.", "Connect the board that is this device."),
-        bench=bench.DAMAGED,
+        bench=technician_page.DAMAGED,
     ),
     *rows(
         BOARD,
         Retry.AFTER,
         Who.PRODUCT,
         ("identity-damaged", "Certificate or key on the board are not whole.", "Update it where the device's files are."),
-        bench=bench.DAMAGED,
+        bench=technician_page.DAMAGED,
     ),
     *rows(
         STATION,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provisioning.errors import bench
+from provisioning.errors import technician_page
 from provisioning.errors.row import BOARD, INPUT, STATION, Retry, Who, rows
 
 SUBJECT = "Jobs"
@@ -13,7 +13,7 @@ ROWS = (
         Retry.AFTER,
         Who.TECHNICIAN,
         ("other-board", "Another board answers than the one before.", "Leave the boards in; run the command again."),
-        bench=bench.CHANGED,
+        bench=technician_page.CHANGED,
     ),
     *rows(
         BOARD,
@@ -21,7 +21,7 @@ ROWS = (
         Who.TECHNICIAN,
         ("bad-files", "Files on the board are not what its set or the product says.", "Write the product again: `twinroot update`."),
         ("not-as-written", "Board, or ledger, do not read back as they were written.", "Run it again; of a ledger: find out who wrote it."),
-        bench=bench.NOT_WRITTEN,
+        bench=technician_page.NOT_WRITTEN,
     ),
     *rows(
         BOARD,
@@ -29,7 +29,7 @@ ROWS = (
         Who.TECHNICIAN,
         ("bad-selftest", "The board's own report says what is wrong.", "Write the product again: `twinroot update`."),
         ("other-set", "The board has another set active than the one that was meant.", "Write the product to it: `twinroot update`."),
-        bench=bench.NOT_WRITTEN,
+        bench=technician_page.NOT_WRITTEN,
     ),
     *rows(
         BOARD,
@@ -51,7 +51,7 @@ ROWS = (
         Retry.NO,
         Who.TECHNICIAN,
         ("other-product", "The board is a device of another product.", "Take another board, or that product's file."),
-        bench=bench.OTHER_PRODUCT,
+        bench=technician_page.OTHER_PRODUCT,
     ),
     *rows(
         INPUT,
@@ -64,7 +64,7 @@ ROWS = (
         ),
         ("serial-used", "Another board is this device already.", "Put the copy aside."),
         ("certificate-used", "The certificate is on another board already.", "Each device needs a certificate of its own."),
-        bench=bench.SOMEBODY,
+        bench=technician_page.SOMEBODY,
     ),
     *rows(
         (INPUT, BOARD),
@@ -75,7 +75,7 @@ ROWS = (
             "The board is another device than the one that is meant.",
             "Take the board that is meant; a board says who it is.",
         ),
-        bench=bench.SOMEBODY,
+        bench=technician_page.SOMEBODY,
     ),
     *rows(
         (INPUT, BOARD),
@@ -83,14 +83,20 @@ ROWS = (
         Who.PRODUCT,
         ("other-certificate", "The board holds another certificate than the product names.", "Find out which of the two is registered."),
     ),
-    *rows(INPUT, Retry.AFTER, Who.TECHNICIAN, ("board-twice", "Two ports lead to one board.", "Name one of them."), bench=bench.TWICE),
+    *rows(
+        INPUT,
+        Retry.AFTER,
+        Who.TECHNICIAN,
+        ("board-twice", "Two ports lead to one board.", "Name one of them."),
+        bench=technician_page.TWICE,
+    ),
     *rows(
         INPUT,
         Retry.AFTER,
         Who.PRODUCT,
         ("no-device-left", "Every device of the CSV has a board.", "Add rows to the CSV."),
         ("no-device", "Nothing says which device the board is to be.", "Add --device ID, or --devices CSV."),
-        bench=bench.NO_NUMBER,
+        bench=technician_page.NO_NUMBER,
     ),
     *rows(INPUT, Retry.AFTER, Who.PRODUCT, ("bad-mac", "A MAC in the list of boards is none.", "Write it as aa:bb:cc:dd:ee:ff.")),
     *rows(
@@ -98,7 +104,7 @@ ROWS = (
         Retry.YES,
         Who.TECHNICIAN,
         ("worker-died", "The process for a board ended without a report.", "Run the command again; it goes on with this board."),
-        bench=bench.GAVE_UP,
+        bench=technician_page.GAVE_UP,
     ),
     *rows(
         BOARD,
@@ -122,5 +128,10 @@ ROWS = (
         ("no-backup", "There is no such folder.", "Name the folder that --backup made."),
         ("bad-backup", "The backup cannot be read, or is none.", "Check its permissions, or name the folder that --backup made."),
     ),
-    *rows(STATION, Retry.AFTER, Who.STATION, ("backup-not-written", "The backup cannot be written.", "Name another folder, or make room.")),
+    *rows(
+        STATION,
+        Retry.AFTER,
+        Who.STATION,
+        ("backup-not-written", "The backup cannot be written.", "Name another folder, or free some space."),
+    ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provisioning.errors import bench
+from provisioning.errors import technician_page
 from provisioning.errors.row import BOARD, INPUT, STATION, Retry, Who, rows
 
 SUBJECT = "The ledger"
@@ -14,14 +14,14 @@ ROWS = (
         Who.STATION,
         ("ledger-unusable", "The ledger cannot be read or written.", "Repair disk or database; never go on with another ledger."),
         ("ledger-busy", "Another program held the ledger for too long.", "Close the program that has it open."),
-        bench=bench.LEDGER,
+        bench=technician_page.LEDGER,
     ),
     *rows(
         STATION,
         Retry.AFTER,
         Who.STATION,
         ("ledger-away", "The ledger's server did not come back in time.", "Repair server or network; the next run settles the boards."),
-        bench=bench.LEDGER_AWAY,
+        bench=technician_page.LEDGER_AWAY,
     ),
     *rows(
         STATION,
@@ -30,14 +30,14 @@ ROWS = (
         ("ledger-denied", "The ledger does not let this user do that.", "docs/factory.md lists the roles and their grants."),
         ("ledger-older", "The ledger's tables are of an older form.", "Its owner runs `twinroot ledger migrate`."),
         ("ledger-newer", "The ledger's tables are of a newer form.", "Install the newer toolkit on this computer."),
-        bench=bench.LEDGER_OTHER,
+        bench=technician_page.LEDGER_OTHER,
     ),
     *rows(
         INPUT,
         Retry.AFTER,
         Who.STATION,
         ("ledger-moved", "The ledger ended with a move: it goes on elsewhere.", "`twinroot ledger show` says where."),
-        bench=bench.LEDGER_OTHER,
+        bench=technician_page.LEDGER_OTHER,
     ),
     *rows(
         INPUT,
@@ -57,7 +57,7 @@ ROWS = (
         INPUT,
         Retry.AFTER,
         Who.CALLER,
-        ("bad-ledger", "The ledger's place is no path and no database URL.", "Give a path, or a URL such as sqlite:///PATH."),
+        ("bad-ledger", "The ledger's place is not a path and no database URL.", "Give a path, or a URL such as sqlite:///PATH."),
         ("no-ledger", "There is no ledger at this place.", "Name it with --ledger."),
         ("no-seals", "The file of signed heads cannot be read.", "`twinroot ledger seal --out FILE` makes it."),
         ("seal-key", "The two halves of the signing key are not of one key.", "Give both halves of one RSA key."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provisioning.errors import bench
+from provisioning.errors import technician_page
 from provisioning.errors.row import BOARD, INPUT, STATION, Retry, Who, rows
 
 SUBJECT = "Ports, prompt and transfer"
@@ -15,28 +15,28 @@ ROWS = (
         ("port-not-found", "The port is not there.", "Check cable and name; `twinroot doctor` lists the ports."),
         ("no-board", "No board is plugged in that could be meant.", "Check the cable, or name the port with --port."),
         ("too-few-boards", "Fewer boards are plugged in than were asked for.", "`twinroot doctor` lists the ports."),
-        bench=bench.NO_PORT,
+        bench=technician_page.NO_PORT,
     ),
     *rows(
         STATION,
         Retry.AFTER,
         Who.STATION,
         ("port-denied", "This user may not open the port.", "Add the user to the group that owns it, then log in again."),
-        bench=bench.DENIED,
+        bench=technician_page.DENIED,
     ),
     *rows(
         STATION,
         Retry.AFTER,
         Who.TECHNICIAN,
         ("port-busy", "Another program uses the port.", "Close it (a serial monitor?) and run the command again."),
-        bench=bench.BUSY,
+        bench=technician_page.BUSY,
     ),
     *rows(
         STATION,
         Retry.YES,
         Who.TECHNICIAN,
         ("port-lost", "The connection went away while it was in use.", "Check the cable, plug the board in again, run the command again."),
-        bench=bench.LOST,
+        bench=technician_page.LOST,
     ),
     *rows(
         STATION,
@@ -57,14 +57,14 @@ ROWS = (
         Retry.AFTER,
         Who.TECHNICIAN,
         ("rom-loader", "The board waits in its ROM loader.", "Release BOOT and press RESET, or write the firmware."),
-        bench=bench.BOOT_MODE,
+        bench=technician_page.BOOT_MODE,
     ),
     *rows(
         (BOARD, INPUT),
         Retry.AFTER,
         Who.TECHNICIAN,
         ("no-firmware", "The flash holds no firmware, or the board file names none.", "Write the firmware first: `twinroot flash`."),
-        bench=bench.NOT_STARTING,
+        bench=technician_page.NOT_STARTING,
     ),
     *rows(
         BOARD,
@@ -82,14 +82,14 @@ ROWS = (
         ("garbled", "What the board sends cannot be read.", "Press RESET; check that no other program has changed the rate."),
         ("repl-unreachable", "The board's program keeps the prompt.", "`twinroot rescue` gets it back and keeps every file."),
         ("asleep", "The board goes to deep sleep before its prompt can be had.", "`twinroot rescue` gets it back and keeps every file."),
-        bench=bench.NOT_STARTING,
+        bench=technician_page.NOT_STARTING,
     ),
     *rows(
         BOARD,
         Retry.YES,
         Who.TECHNICIAN,
         ("board-silent", "The board does not answer.", "Check power and port, press RESET, then run the command again."),
-        bench=bench.NOT_STARTING,
+        bench=technician_page.NOT_STARTING,
     ),
     *rows(
         BOARD,
@@ -110,7 +110,7 @@ ROWS = (
         ("rate-not-held", "The line does not hold the raised rate.", "Run the command again; if it repeats, lower the rate."),
         ("receiver-ended", "The receiver on the board stopped in the middle.", "Run the command again: it goes on with what has arrived."),
         ("repl-confused", "The prompt answers what it was not asked.", "Press RESET on the board and run the command again."),
-        bench=bench.BAD_LINE,
+        bench=technician_page.BAD_LINE,
     ),
     *rows(
         BOARD,
@@ -121,7 +121,7 @@ ROWS = (
             "The board gave an answer that makes no sense for what it was asked.",
             "Run the command again; if it repeats, RESET.",
         ),
-        bench=bench.BAD_LINE,
+        bench=technician_page.BAD_LINE,
     ),
     *rows(
         (BOARD, STATION),
@@ -129,7 +129,7 @@ ROWS = (
         Who.TECHNICIAN,
         ("bad-answer", "An answer cannot be read, from the board or from AWS.", "Run the command again."),
         ("answer-lost", "An answer was lost, of the board or of AWS.", "Run the command again: it finds out what was done."),
-        bench=bench.BAD_LINE,
+        bench=technician_page.BAD_LINE,
     ),
     *rows(
         (STATION, BOARD),
@@ -143,7 +143,7 @@ ROWS = (
         Who.TECHNICIAN,
         ("readback", "A file does not read back as it was written.", "Run the command again; if it repeats, the flash is bad."),
         ("flash-bad", "The board's flash cannot be read or written.", "Run the command again; if it repeats, the flash is bad."),
-        bench=bench.BAD_FLASH,
+        bench=technician_page.BAD_FLASH,
     ),
     *rows(
         BOARD,
@@ -152,7 +152,7 @@ ROWS = (
         ("flash-full", "The board's file system is full.", "Remove files of your own from the board, then run the command again."),
         ("read-only", "The board's file system is read-only.", "Press RESET; if it repeats, the flash is bad."),
         ("no-memory", "The board ran out of memory.", "Restart the board and run the command again."),
-        bench=bench.AILING,
+        bench=technician_page.AILING,
     ),
     *rows(
         BOARD,
@@ -160,6 +160,6 @@ ROWS = (
         Who.TECHNICIAN,
         ("device-error", "The board reports an error.", "Run the command again; if it repeats, restart the board."),
         ("device-exception", "Code of ours raised an exception on the board.", "Run the command again with --debug."),
-        bench=bench.AILING,
+        bench=technician_page.AILING,
     ),
 )

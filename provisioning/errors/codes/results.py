@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from provisioning.errors import bench
+from provisioning.errors import technician_page
 from provisioning.errors.row import PASS, STATION, STOPPED, Retry, Who, rows
 
 SUBJECT = "Results"
 
 ROWS = (
-    *rows(PASS, Retry.NO, Who.NOBODY, ("pass", "What was asked for is done and proven.", ""), bench=bench.DONE),
-    *rows(PASS, Retry.NO, Who.NOBODY, ("unchanged", "The board was as it should be; nothing was written.", ""), bench=bench.ALREADY),
+    *rows(PASS, Retry.NO, Who.NOBODY, ("pass", "What was asked for is done and proven.", ""), bench=technician_page.DONE),
+    *rows(
+        PASS, Retry.NO, Who.NOBODY, ("unchanged", "The board was as it should be; nothing was written.", ""), bench=technician_page.ALREADY
+    ),
     *rows(
         PASS,
         Retry.NO,

@@ -13,7 +13,7 @@ ROWS = (
         Who.CALLER,
         ("virtual-event", "There is no such event, or it never happens on a board that is off.", "See docs/virtual-board.md."),
         ("option", "An option of the virtual board is wrong, or does not fit the others.", "`twinroot virtual --help` shows them."),
-        ("fault", "A text is no fault, or the board cannot have it now.", "docs/virtual-board.md lists the faults."),
+        ("fault", "A text is not a fault, or the board cannot have it now.", "docs/virtual-board.md lists the faults."),
         ("engine-cannot", "The engine qemu cannot do this.", "Use the engine micropython, or what the message names."),
         ("virtual-command", "The virtual board has no such control command.", "provisioning/virtual/control.py has them."),
         ("state-not-folder", "--state names a file.", "Name a folder, or a new name."),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from provisioning.errors import BoardError
-from provisioning.link.meaning import fits
+from provisioning.link.answer_check import fits
 from provisioning.link.payload import Payload
 from provisioning.link.repl import RETRY, DeviceException, LinkBroken
 
@@ -38,7 +38,7 @@ class Hello(NamedTuple):
         return made
 
 
-class Plan(NamedTuple):
+class TransferPlan(NamedTuple):
     """The board's answer to a payload, before the first write. `need` and `free` are blocks of its file system.
 
     `send`: indices into Payload.items of what it does not hold; `copy`: of what another of its sets holds; `same`: whether the
@@ -56,7 +56,7 @@ class Plan(NamedTuple):
     certificate: str = ""
 
     @classmethod
-    def of(cls, answer: list[Any]) -> Plan:
+    def of(cls, answer: list[Any]) -> TransferPlan:
         number, send, copy, same, need, free, begun, certificate = answer
         files = tuple((index, size, sha) for index, size, sha in begun)
         whole = all(fits(size, int) and fits(index, int) and fits(sha, str) for index, size, sha in files)
@@ -81,10 +81,10 @@ def none_lost(payload: Payload, send: Sequence[int], name: str) -> Sequence[int]
     return send
 
 
-def first_plan(hello: Hello, payload: Payload) -> Plan:
+def first_plan(hello: Hello, payload: Payload) -> TransferPlan:
     """The plan for a board that holds nothing of ours: known without asking."""
     need = 6 + sum(len(item.content) // hello.block + 1 for item in payload.items)
-    return Plan(1, tuple(range(len(payload.items))), (), False, need, hello.free)
+    return TransferPlan(1, tuple(range(len(payload.items))), (), False, need, hello.free)
 
 
 def plan_text(payload: Payload) -> tuple[bytes, list[Any]]:
@@ -146,7 +146,7 @@ class Session(Protocol):
     def head(self) -> bytes:
         """The first 16 bytes of the board's file system, for boards that have no list of mounts."""
 
-    def prepare(self, payload: Payload) -> Plan:
+    def prepare(self, payload: Payload) -> TransferPlan:
         """Plan the payload; writes nothing."""
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from provisioning.errors import BoardError, InputError
-from provisioning.link import kind
+from provisioning.link import firmware_kind
 from provisioning.link.events import Event, Listener, silent
 from provisioning.link.repl import DeviceException, LinkBroken, RawRepl, ReceiverEnded
 from provisioning.link.transport.ampy import AmpySession
@@ -43,7 +43,7 @@ def choose(repl: RawRepl, wanted: str = "auto", *, rate: int | None = None, even
         try:
             return _told(plain[wanted](), "asked for", events)
         except BoardError:
-            kind.ask(repl)
+            firmware_kind.ask(repl)
             raise
     why = ""
     for attempt in range(2):
@@ -52,7 +52,7 @@ def choose(repl: RawRepl, wanted: str = "auto", *, rate: int | None = None, even
         except (LinkBroken, BoardError) as error:
             why = _why_not(error)
             if why or isinstance(error, (ReceiverEnded, DeviceException)):
-                kind.ask(repl)
+                firmware_kind.ask(repl)
             if not why or wanted == "stream":
                 raise
             repl.enter()

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.link.meaning import senseless
+from provisioning.link.answer_check import senseless
 from provisioning.link.patience import FORWARD, WORD
 from provisioning.link.repl import BUSY, RETRY, RING, LinkBroken, ReceiverEnded
 from provisioning.link.transport.trip import Trip
@@ -61,7 +61,7 @@ def cut(data: bytes) -> list[bytes]:
 
 
 @dataclass
-class Flying:
+class InFlight:
     """A frame that was sent and is not acknowledged: when it was sent last, and whether that was the only time."""
 
     number: int
@@ -79,8 +79,8 @@ class Frames:
         self.resends = 0
         self.sequence = 0  # of the next new frame
         self.waiting: deque[bytes] = deque()  # payloads that have not left yet
-        self.flying: deque[Flying] = deque()
-        self.heard = bytearray()
+        self.in_flight: deque[InFlight] = deque()
+        self.received = bytearray()
         self.skipped = bytearray()  # the last of what was neither mark nor message
         self.messages: deque[Any] = deque()
         self.last_message = 0
@@ -107,7 +107,7 @@ class Frames:
 
     def flush(self, acknowledged: Callable[[int], None] = lambda count: None) -> None:
         """Returns when everything is acknowledged or the board has something to say. Raises LinkBroken as `send`."""
-        while self.flying and not self.messages:
+        while self.in_flight and not self.messages:
             self._step(acknowledged)
 
     def _begin(self) -> None:
@@ -115,15 +115,15 @@ class Frames:
         self._word = self._forward = time.monotonic()
 
     def _step(self, acknowledged: Callable[[int], None]) -> None:
-        before = len(self.flying)
+        before = len(self.in_flight)
         self._listen()
-        acknowledged((before - len(self.flying)) * MAX_PAYLOAD)
+        acknowledged((before - len(self.in_flight)) * MAX_PAYLOAD)
         self._fill()
 
     def _fill(self) -> None:
         while self.waiting and self._room(self.waiting[0]):
             block = frame(self.sequence, self.waiting.popleft())
-            self.flying.append(Flying(self.sequence, block, self._write(block)))
+            self.in_flight.append(InFlight(self.sequence, block, self._write(block)))
             self.sequence = self.sequence + 1 & 255
 
     def _write(self, data: bytes) -> float:
@@ -137,16 +137,16 @@ class Frames:
         return any(error_of(value) is not None for value in self.messages)
 
     def _room(self, payload: bytes) -> bool:
-        return sum(len(one.block) for one in self.flying) + len(payload) + 5 <= RING
+        return sum(len(one.block) for one in self.in_flight) + len(payload) + 5 <= RING
 
     def _asked(self) -> None:
         """The board reads, and has not got the oldest frame: it is sent again, unless it may be under way still."""
-        self._due = self.flying[0].at + self.trip.timeout
+        self._due = self.in_flight[0].at + self.trip.timeout
 
     def _resend(self) -> None:
         self._due = None
         self._count("asked for")
-        for one in self.flying:
+        for one in self.in_flight:
             one.at = self._write(one.block)
             one.once = False
 
@@ -175,17 +175,17 @@ class Frames:
     def _listen(self) -> None:
         """Take in what the board says, and send again what it asks for."""
         data = self.wire.read(TICK if self._due is None else max(0.0, min(TICK, self._due - time.monotonic())))
-        if data and not self.heard:
+        if data and not self.received:
             self._begun = time.monotonic()
-        self.heard += data
+        self.received += data
         self._parse()
-        if self.heard and not self.heard.startswith(ENDED) and time.monotonic() - self._begun > PIECE:
+        if self.received and not self.received.startswith(ENDED) and time.monotonic() - self._begun > PIECE:
             self._skip()  # the length of a message was damaged, or its rest is lost
             self._parse()
-        if self.flying and not self.messages:
+        if self.in_flight and not self.messages:
             self._check_ended()
         self._check_alive()
-        if self._due is not None and time.monotonic() >= self._due and self.flying:
+        if self._due is not None and time.monotonic() >= self._due and self.in_flight:
             self._resend()
 
     def _check_alive(self) -> None:
@@ -205,7 +205,7 @@ class Frames:
             raise LinkBroken("link-stuck", message, RETRY)
 
     def _parse(self) -> None:
-        data = self.heard
+        data = self.received
         while data:
             if data[0] in (ACK, NAK):
                 if len(data) < 3:
@@ -234,11 +234,11 @@ class Frames:
     def _skip(self) -> None:
         """Noise, or text that another part of the firmware printed."""
         self._noise = True
-        self.skipped = (self.skipped + self.heard[:1])[-80:]
+        self.skipped = (self.skipped + self.received[:1])[-80:]
         self._taken(1)
 
     def _taken(self, count: int) -> None:
-        del self.heard[:count]
+        del self.received[:count]
         self._begun = time.monotonic()
 
     def _said_something(self, at_work: bool) -> None:
@@ -250,19 +250,19 @@ class Frames:
         self._noise = False
 
     def _marked(self, mark: int, expected: int) -> None:
-        gone = expected - (self.flying[0].number if self.flying else self.sequence) & 255
-        if gone > len(self.flying):
+        gone = expected - (self.in_flight[0].number if self.in_flight else self.sequence) & 255
+        if gone > len(self.in_flight):
             return  # of no frame that is under way: a repetition, or damage that the check has missed
-        self._said_something(at_work=mark == ACK and all(one.once for one in itertools.islice(self.flying, gone)))
+        self._said_something(at_work=mark == ACK and all(one.once for one in itertools.islice(self.in_flight, gone)))
         for _ in range(gone):
-            one = self.flying.popleft()
+            one = self.in_flight.popleft()
             if one.once:
                 self.trip.measure(self._word - one.at)
         if gone:
             self._forward = self._word
             self._due = None
-        if mark == NAK and self.flying:
-            if expected == self.flying[0].number:
+        if mark == NAK and self.in_flight:
+            if expected == self.in_flight[0].number:
                 self._asked()
         elif mark == NAK and self._owed and not self.messages:
             # All of ours is there, and it waits for more: what it said to it was lost on the way.
@@ -271,12 +271,12 @@ class Frames:
 
     def _check_ended(self) -> None:
         """Raise when the receiver has ended: the raw prompt is back, or the board starts anew."""
-        if any(sign in self.skipped + self.heard for sign in RESTARTED):
-            self.wire.unread(bytes(self.skipped + self.heard))  # whoever knocks next has to know that it starts
+        if any(sign in self.skipped + self.received for sign in RESTARTED):
+            self.wire.unread(bytes(self.skipped + self.received))  # whoever interrupts next has to know that it starts
             raise LinkBroken("board-restarted", f"The board on {self.wire.name} restarted in the middle of a transfer.", RETRY)
-        if not (self.heard.startswith(ENDED) and b"\x04>" in self.heard):
+        if not (self.received.startswith(ENDED) and b"\x04>" in self.received):
             return
-        said = bytes(self.heard).decode("ascii", "replace").strip("\x04>\r\n ").splitlines()
+        said = bytes(self.received).decode("ascii", "replace").strip("\x04>\r\n ").splitlines()
         why = f" with {said[-1][:80]}" if said else ""
         ended = ReceiverEnded("receiver-ended", f"The receiver on {self.wire.name} stopped in the middle of a transfer{why}.", RETRY)
         ended.raised = said[-1] if said else ""

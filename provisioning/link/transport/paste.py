@@ -9,11 +9,11 @@ from typing import Any
 
 from provisioning.errors import BoardError
 from provisioning.link import agent
+from provisioning.link.answer_check import checked, understood
 from provisioning.link.events import Event, Listener, silent
-from provisioning.link.meaning import checked, understood
 from provisioning.link.payload import Payload
 from provisioning.link.repl import RawRepl
-from provisioning.link.transport.base import HEAD, Hello, Plan, device_error, first_plan, none_lost, plan_text
+from provisioning.link.transport.base import HEAD, Hello, TransferPlan, device_error, first_plan, none_lost, plan_text
 
 CHUNK = 512  # bytes of content per call: one literal of at most four times that in the board's heap
 
@@ -28,7 +28,7 @@ class PasteSession:
         self.events = events
         self.committing = False
         self._payload: Payload | None = None
-        self._plan: Plan | None = None
+        self._plan: TransferPlan | None = None
         self._loaded: set[str] = set()
         self._load("hello")
         repl.run("def beat():print(end='\\x16')")
@@ -62,14 +62,14 @@ class PasteSession:
         with understood(self.repl.wire.name):
             return bytes(self._call("list(_b)"))
 
-    def prepare(self, payload: Payload) -> Plan:
+    def prepare(self, payload: Payload) -> TransferPlan:
         first = not self._hello.ours and payload.keeps_home
         self._load("write", "first" if first else "sets")
         text, rest = plan_text(payload)
         more = json.dumps(rest, separators=(",", ":"))
         answer = self._call(b"prepare(" + self.literal(text) + b",ujson.loads(" + self.literal(more.encode()) + b"))")
         with understood(self.repl.wire.name):
-            self._plan = first_plan(self._hello, payload) if first else Plan.of(answer)
+            self._plan = first_plan(self._hello, payload) if first else TransferPlan.of(answer)
         self._payload = payload
         return self._plan
 

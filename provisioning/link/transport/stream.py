@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from provisioning.link import agent
+from provisioning.link.answer_check import checked, understood
 from provisioning.link.events import Event, Listener, silent
-from provisioning.link.meaning import checked, understood
 from provisioning.link.payload import Item, Payload, pem_parts
 from provisioning.link.repl import PASTE, RETRY, LinkBroken, RateLate, RawRepl
-from provisioning.link.transport.base import HEAD, Hello, Plan, device_error, first_plan, none_lost, plan_text
+from provisioning.link.transport.base import HEAD, Hello, TransferPlan, device_error, first_plan, none_lost, plan_text
 from provisioning.link.transport.frames import Frames, error_of
 from provisioning.link.wire import RateRefused
 
@@ -82,7 +82,7 @@ class StreamSession:
             self._hello = Hello.of(answer)
         self.wire.pace.learn(time.monotonic() - asked, look=True)
         self._payload: Payload | None = None
-        self._plan: Plan | None = None
+        self._plan: TransferPlan | None = None
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
@@ -129,13 +129,13 @@ class StreamSession:
     def _holds_sets(self) -> bool:
         return self._hello.ours or not (self._payload and self._payload.keeps_home)
 
-    def prepare(self, payload: Payload) -> Plan:
+    def prepare(self, payload: Payload) -> TransferPlan:
         self._payload = payload
         if self._holds_sets:
             text, rest = plan_text(payload)
             answer = self._call(f"say({_PREPARE})", "sets", data=_plan_data(text, rest))
             with understood(self.wire.name):
-                self._plan = Plan.of(answer)
+                self._plan = TransferPlan.of(answer)
         else:
             self._plan = first_plan(self._hello, payload)
         return self._plan
@@ -204,7 +204,7 @@ class StreamSession:
         if raised:
             # The board waits 3 ms after its last word, then changes its rate and shows the prompt.
             self.wire.baud = home
-        self.wire.unread(bytes(self.frames.heard))
+        self.wire.unread(bytes(self.frames.received))
         # A prompt that came while this end still listened at the old rate is asked for again.
         back = self.wire.until(b"\x04\x04>", 0.06 if raised else 1.0).endswith(b"\x04\x04>")
         # What was sent twice may have reached the prompt instead of the receiver: a frame is full of bytes that mean something there.

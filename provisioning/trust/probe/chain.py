@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from provisioning.foreign import one_line
 from provisioning.pem.tlv import DerError
 from provisioning.trust import der, signature
+from provisioning.untrusted_text import one_line
 
 _MAX_INTERMEDIATES = 8  # MBEDTLS_X509_MAX_INTERMEDIATE_CA
 _MIN_RSA_BITS = 2048  # mbedtls_x509_crt_profile_default
@@ -48,7 +48,7 @@ class Verified:
 
     @property
     def kind(self) -> str | None:
-        """The one kind that a device raises: with a wrong clock or another server's name, a signature is no evidence about a root."""
+        """The one kind that a device raises: with a wrong clock or another server's name, a signature is not evidence about a root."""
         kinds = {p.kind for p in self.problems}
         return next((k for k in ("clock", "hostname", "trust") if k in kinds), None)
 

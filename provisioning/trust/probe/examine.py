@@ -9,20 +9,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
-from provisioning.foreign import one_line
 from provisioning.pem.read import encode
 from provisioning.pem.tlv import DerError
 from provisioning.trust import der, signature
 from provisioning.trust.probe.chain import verify
-from provisioning.trust.probe.wire import BY_KEY, Attempt, Identity, Target, handshake
+from provisioning.trust.probe.handshake import BY_KEY, ClientIdentity, HandshakeAttempt, ProbeTarget, handshake
 from provisioning.trust.roots import Root
+from provisioning.untrusted_text import one_line
 
 # A name that nobody has (RFC 6761): what does the server send to somebody who asks for it?
 OTHER_NAME = "another-name.invalid"
 
 
 @dataclass(frozen=True)
-class Certificate:
+class ShownCertificate:
     """One certificate of the chain, as sent. `name`: its common name, or all of the subject when it has none."""
 
     name: str
@@ -56,7 +56,7 @@ class Examination:
     error: str = ""
     tls: str | None = None  # version and cipher suite of a device's handshake
     newest: str | None = None  # of this computer's, which may do TLS 1.3
-    chain: tuple[Certificate, ...] = ()
+    chain: tuple[ShownCertificate, ...] = ()
     anchors: tuple[Anchor, ...] = ()
     all_roots: str | None = None  # the anchor when all roots are loaded
     wanted: str | None = None  # who signed the top of the chain, when no root did
@@ -72,7 +72,12 @@ class Examination:
 
 
 def examine(
-    target: Target, roots: Mapping[str, Root], *, identity: Identity | None = None, now: datetime | None = None, timeout: float = 10.0
+    target: ProbeTarget,
+    roots: Mapping[str, Root],
+    *,
+    identity: ClientIdentity | None = None,
+    now: datetime | None = None,
+    timeout: float = 10.0,
 ) -> Examination:
     """A dozen handshakes with one server. Never raises for what it does."""
     now = now or datetime.now(timezone.utc)
@@ -106,8 +111,8 @@ def examine(
     )
 
 
-def _row(cert: der.Certificate, now: datetime) -> Certificate:
-    return Certificate(
+def _row(cert: der.Certificate, now: datetime) -> ShownCertificate:
+    return ShownCertificate(
         name=one_line(cert.common_name or cert.subject),
         subject=cert.subject,
         issuer=cert.issuer,
@@ -121,12 +126,12 @@ def _row(cert: der.Certificate, now: datetime) -> Certificate:
 
 
 def _anchor(
-    target: Target,
+    target: ProbeTarget,
     name: str,
     root: Root,
     known: der.Certificate,
     chain: list[der.Certificate],
-    identity: Identity | None,
+    identity: ClientIdentity | None,
     now: datetime,
     timeout: float,
 ) -> Anchor:
@@ -135,7 +140,7 @@ def _anchor(
     return Anchor(name, device.anchor == name, not error, "" if device.anchor else error or "")
 
 
-def _openssl(target: Target, root: Root, identity: Identity | None, timeout: float) -> str:
+def _openssl(target: ProbeTarget, root: Root, identity: ClientIdentity | None, timeout: float) -> str:
     """A handshake of this computer's OpenSSL with this root alone; empty when the chain was accepted, else why not."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cadata=encode("CERTIFICATE", root.der).decode())
@@ -158,7 +163,7 @@ def _openssl(target: Target, root: Root, identity: Identity | None, timeout: flo
 
 
 def _by_key(
-    target: Target, known: Mapping[str, der.Certificate], identity: Identity | None, now: datetime, timeout: float
+    target: ProbeTarget, known: Mapping[str, der.Certificate], identity: ClientIdentity | None, now: datetime, timeout: float
 ) -> Iterable[tuple[str, str | None]]:
     """The anchor when only cipher suites for RSA, or only those for ECC certificates, are offered."""
     for kind, ciphers in BY_KEY.items():
@@ -171,11 +176,11 @@ def _by_key(
             yield kind, None
 
 
-def _session(attempt: Attempt) -> str | None:
+def _session(attempt: HandshakeAttempt) -> str | None:
     return f"{attempt.version} {attempt.cipher}" if attempt.done else None
 
 
-def _told(attempt: Attempt, first: Attempt) -> str:
+def _told(attempt: HandshakeAttempt, first: HandshakeAttempt) -> str:
     """What a server does that is told another name, or none."""
     if not attempt.chain:
         return attempt.error
@@ -188,7 +193,7 @@ def _told(attempt: Attempt, first: Attempt) -> str:
     return one_line(f"another certificate, for {', '.join(other.dns_names) or other.common_name or 'no name'}")
 
 
-def _client_certificate(attempt: Attempt, identity: Identity | None) -> str:
+def _client_certificate(attempt: HandshakeAttempt, identity: ClientIdentity | None) -> str:
     if not attempt.wants_client_certificate:
         return "not asked for"
     if attempt.done:
@@ -196,7 +201,7 @@ def _client_certificate(attempt: Attempt, identity: Identity | None) -> str:
     return f"asked for, and {attempt.error}" if identity else "asked for, and needed; none was shown"
 
 
-def _notes(first: Attempt, newest: Attempt, by_key: Mapping[str, str | None], anchor: str | None) -> Iterable[str]:
+def _notes(first: HandshakeAttempt, newest: HandshakeAttempt, by_key: Mapping[str, str | None], anchor: str | None) -> Iterable[str]:
     if not first.done and newest.done and not first.wants_client_certificate:
         yield "this computer connects and a device does not: it needs more than TLS 1.2 with ephemeral ECDH"
     anchors = {kind: root for kind, root in by_key.items() if root}

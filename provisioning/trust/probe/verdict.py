@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from provisioning.pem.tlv import DerError
 from provisioning.trust import der
 from provisioning.trust.probe.chain import Verified, verify
-from provisioning.trust.probe.wire import Attempt, Identity, Target, handshake
+from provisioning.trust.probe.handshake import ClientIdentity, HandshakeAttempt, ProbeTarget, handshake
 from provisioning.trust.roots import Root
 from provisioning.trust.routes import Route
 
@@ -39,7 +39,7 @@ class Tried:
     kind: str | None
     root: str | None
     text: str
-    attempt: Attempt
+    attempt: HandshakeAttempt
     verified: Verified | None
 
 
@@ -65,8 +65,8 @@ def judge(
     routes: Sequence[Route],
     roots: Mapping[str, Root] | Mapping[str, der.Certificate],
     *,
-    where: Callable[[Route], Target] | None = None,
-    identity: Identity | None = None,
+    where: Callable[[Route], ProbeTarget] | None = None,
+    identity: ClientIdentity | None = None,
     clock: datetime | None = None,
     floor: datetime | None = None,
     timeout: float = 20.0,
@@ -84,7 +84,7 @@ def judge(
         route = routes[index]
         if floor is not None and now < floor:
             return _failed(route, "clock", f"the clock says {now:%Y-%m-%d}, which is before this set was made", tried)
-        target = where(route) if where else Target(route.host, route.port)
+        target = where(route) if where else ProbeTarget(route.host, route.port)
         mine = {n: anchors[n] for n in route.roots if n in anchors}
         if not mine or len(mine) < len(route.roots):
             return _failed(route, "set", "a root of this route is missing" if route.roots else "no root is loaded for this route", tried)
@@ -101,14 +101,21 @@ def judge(
 
 
 def _try(
-    route: Route, target: Target, anchors: Mapping[str, der.Certificate], identity: Identity | None, now: datetime, timeout: float
+    route: Route,
+    target: ProbeTarget,
+    anchors: Mapping[str, der.Certificate],
+    identity: ClientIdentity | None,
+    now: datetime,
+    timeout: float,
 ) -> Tried:
     attempt = handshake(target, identity=identity, timeout=timeout)
     kind, text, verified = classify(attempt, anchors, route.host, now)
     return Tried(route.name, kind, verified.anchor if verified else None, text, attempt, verified)
 
 
-def classify(attempt: Attempt, anchors: Mapping[str, der.Certificate], host: str, now: datetime) -> tuple[str | None, str, Verified | None]:
+def classify(
+    attempt: HandshakeAttempt, anchors: Mapping[str, der.Certificate], host: str, now: datetime
+) -> tuple[str | None, str, Verified | None]:
     """Kind of failure (None: it would succeed), a sentence, and the verification of the chain when one was seen.
 
     A device verifies the chain as soon as it has it, so what is wrong with the chain comes before what happens to the connection later.

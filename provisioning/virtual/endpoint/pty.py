@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from provisioning.virtual.device import Device
+    from provisioning.virtual.engine import BoardEngine
 
 _TCGETS2 = 0x802C542A
 _TERMIOS2 = struct.Struct("<4IB19B2I")
@@ -38,7 +38,7 @@ class PtyEndpoint:
     the kernel gives N to whoever asks next, perhaps another board.
     """
 
-    def __init__(self, board: Device, path: Path) -> None:
+    def __init__(self, board: BoardEngine, path: Path) -> None:
         self._board = board
         self._loop = asyncio.get_running_loop()
         self.path = path

@@ -13,7 +13,7 @@ from serial import rfc2217
 from provisioning.virtual.endpoint.peer import is_ours
 
 if TYPE_CHECKING:
-    from provisioning.virtual.device import Device
+    from provisioning.virtual.engine import BoardEngine
 
 _BACKLOG = 4096  # bytes on the wire before the host has to wait
 _UNREAD_LIMIT = 1 << 20  # bytes a client may leave unread before the rest is lost
@@ -72,7 +72,7 @@ class _SerialPort:
 class Rfc2217Endpoint:
     """`port` is the TCP port once `listen` has returned."""
 
-    def __init__(self, board: Device) -> None:
+    def __init__(self, board: BoardEngine) -> None:
         self._board = board
         self.serial = _SerialPort(self)
         self._client: _Client | None = None

@@ -29,7 +29,7 @@ class Owner(Protocol):
     def interpreter_ended(self, soft: bool, raw_mode: bool, cause: str) -> None: ...
 
 
-class Interpreter:
+class InterpreterProcess:
     """One life of MicroPython, from a reset to the next."""
 
     def __init__(

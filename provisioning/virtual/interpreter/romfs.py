@@ -85,11 +85,11 @@ def compile_shims(source: Path) -> dict[str, bytes]:
             jobs.append((relative, target, subprocess.Popen(command, stderr=subprocess.PIPE)))
         out: dict[str, bytes] = {}
         for relative, target, job in jobs:
-            _, complaint = job.communicate(timeout=60)
+            _, problem = job.communicate(timeout=60)
             if job.returncode != 0:
                 raise StationError(
                     "shim-broken",
-                    f"The virtual board's module {relative} does not compile: {complaint.decode(errors='replace').strip()}",
+                    f"The virtual board's module {relative} does not compile: {problem.decode(errors='replace').strip()}",
                     "Reinstall twinroot.",
                 )
             out[relative[:-3] + ".mpy"] = target.read_bytes()

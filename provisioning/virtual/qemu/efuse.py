@@ -6,7 +6,7 @@ CRC on the ESP32; MAC and WAFER_VERSION_MINOR in block 1, which begins at byte 2
 
 from __future__ import annotations
 
-from provisioning.virtual.qemu.machines import Machine
+from provisioning.virtual.qemu.machines import QemuMachine
 
 _BLOCK1 = 24
 # The bits that make an ESP32 revision 3 (CHIP_VER_REV1, CHIP_VER_REV2), whose ROM the emulated one has, and an ESP32-C3 revision 0.3.
@@ -23,7 +23,7 @@ def crc8(data: bytes) -> int:
     return crc
 
 
-def image(machine: Machine, mac: str) -> bytes:
+def image(machine: QemuMachine, mac: str) -> bytes:
     """The file's content for this MAC (aa:bb:cc:dd:ee:ff)."""
     address = bytes.fromhex(mac.replace(":", ""))
     made = bytearray(machine.efuse_bytes)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provisioning.errors import InputError, StationError
-from provisioning.virtual.qemu.machines import ALL_NAMES, ETHERNET, WIFI_MACHINES, Machine
+from provisioning.virtual.qemu.machines import ALL_NAMES, ETHERNET, WIFI_MACHINES, QemuMachine
 
 _ANSWER = 20.0  # s for a question; an answer takes a few hundredths
 _WHERE = "Give --qemu the folder of Espressif's QEMU (with ESP-IDF: `idf_tools.py install qemu-xtensa qemu-riscv32`) or of a fork of it."
@@ -23,7 +23,7 @@ class Emulator:
     wifi: bool
 
 
-def find(folder: Path, wanted: Machine) -> Emulator:
+def find(folder: Path, wanted: QemuMachine) -> Emulator:
     """What the QEMU in `folder` (or its `bin`) has for this chip.
 
     Raises InputError: no such folder, no QEMU in it, no machine for the chip. StationError: it does not run here.
@@ -64,7 +64,9 @@ def _ask(binary: Path, *question: str) -> str:
         )
     except subprocess.TimeoutExpired:
         raise StationError(
-            "qemu-silent", f"{binary} {' '.join(question)} did not end within {_ANSWER:g} s", "The computer is too busy, or it is no QEMU."
+            "qemu-silent",
+            f"{binary} {' '.join(question)} did not end within {_ANSWER:g} s",
+            "The computer is too busy, or it is not a QEMU.",
         ) from None
     except OSError as error:
         raise StationError(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from provisioning.chips import CHIPS
 from provisioning.errors import InputError
-from provisioning.virtual.image import MAGIC
+from provisioning.virtual.boot_image import MAGIC
 from provisioning.virtual.partition import TABLE_OFFSET
 from provisioning.virtual.qemu.machines import MACHINES
 
@@ -56,7 +56,7 @@ def _chip(header: bytes) -> str:
 
 def _refusal(file: Path, content: bytes) -> str:
     if content[:1] != bytes([MAGIC]) or len(content) < 24:
-        return f"--firmware {file} is no image for an ESP32: it does not begin with one"
+        return f"--firmware {file} is not an image for an ESP32: it does not begin with one"
     name = _chip(content)
     if name not in MACHINES:
         return f"--firmware {file} is for the {name}, which QEMU does not emulate"

@@ -13,7 +13,7 @@ FLASH_SIZES = (2 << 20, 4 << 20, 8 << 20, 16 << 20)  # bytes; other files are re
 
 
 @dataclass(frozen=True)
-class Machine:
+class QemuMachine:
     """`names` in order of preference. A strap is what the chip's GPIO_STRAP register says when the reset ends."""
 
     chip: str
@@ -44,11 +44,13 @@ _COUNTED = ("-icount", "shift=3,align=off,sleep=on")
 MACHINES = {
     row.chip: row
     for row in (
-        Machine("esp32", _XTENSA, ("esp32",), "esp32_wifi", "esp32_wifi", 0x12, 0x0F, "timer.esp32.timg", 124, "esp32-generic"),
-        Machine("esp32s3", _XTENSA, ("esp32s3",), "esp32s3_wifi", "esp32s3_wifi", 0x04, 0x00, "timer.esp32c3.timg", 1024, "esp32-s3"),
+        QemuMachine("esp32", _XTENSA, ("esp32",), "esp32_wifi", "esp32_wifi", 0x12, 0x0F, "timer.esp32.timg", 124, "esp32-generic"),
+        QemuMachine("esp32s3", _XTENSA, ("esp32s3",), "esp32s3_wifi", "esp32s3_wifi", 0x04, 0x00, "timer.esp32c3.timg", 1024, "esp32-s3"),
         # In the fork only the machine with the long name has the card.
-        Machine("esp32c3", _RISCV, ("esp32c3-picsimlab", "esp32c3"), "esp32c3_wifi", "esp32_wifi", 0x08, 0x02, "timer.esp32c3.timg", 1024,
-                "esp32-c3", _COUNTED),
+        QemuMachine(
+            "esp32c3", _RISCV, ("esp32c3-picsimlab", "esp32c3"), "esp32c3_wifi", "esp32_wifi", 0x08, 0x02, "timer.esp32c3.timg", 1024,
+            "esp32-c3", _COUNTED,
+        ),
     )
 }  # fmt: skip
 WIFI_MACHINES = ("esp32", "esp32c3-picsimlab", "esp32s3")  # machines whose QEMU may have the card of their row

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from provisioning.virtual.qemu.machines import Machine
+from provisioning.virtual.qemu.machines import QemuMachine
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _SAID = 4096  # bytes of its own messages that are kept
@@ -22,7 +22,7 @@ _UNREAD = 65536  # bytes that the chip may leave unread before what more comes i
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def command(binary: str, machine: Machine, name: str, card: str, flash: Path, efuse: Path, loader: bool) -> list[str]:
+def command(binary: str, machine: QemuMachine, name: str, card: str, flash: Path, efuse: Path, loader: bool) -> list[str]:
     """QEMU's command line, without the serial port. `loader`: the strapping for the ROM loader."""
     strap = machine.strap_loader if loader else machine.strap_flash
     counted = () if loader else machine.counted

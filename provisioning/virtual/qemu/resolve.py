@@ -10,11 +10,11 @@ from provisioning.errors import InputError
 from provisioning.virtual.faults import parse as parse_fault
 from provisioning.virtual.named import named_board
 from provisioning.virtual.qemu import emulator, faults, firmware
-from provisioning.virtual.qemu.machines import FLASH_SIZES, MACHINES, Machine
+from provisioning.virtual.qemu.machines import FLASH_SIZES, MACHINES, QemuMachine
 from provisioning.virtual.spec import BoardSpec
 
 if TYPE_CHECKING:
-    from provisioning.virtual.options import Options
+    from provisioning.virtual.options import VirtualOptions
 
 # Options that change how the other engine's chip is, not what it does: said and skipped.
 _SKIPPED = {
@@ -24,7 +24,7 @@ _SKIPPED = {
 }
 
 
-def resolve(options: Options, named: BoardSpec) -> BoardSpec:
+def resolve(options: VirtualOptions, named: BoardSpec) -> BoardSpec:
     """`named` is the board type that the options name; the result is what runs. Raises InputError and StationError."""
     if options.qemu is None:
         raise InputError(
@@ -65,7 +65,7 @@ def resolve(options: Options, named: BoardSpec) -> BoardSpec:
     )
 
 
-def _held(options: Options) -> Path | None:
+def _held(options: VirtualOptions) -> Path | None:
     """The flash file of an earlier run."""
     if options.state is None:
         return None
@@ -77,7 +77,7 @@ def _kept(image: Path | None, held: Path | None) -> tuple[str, ...]:
     return (f"--firmware: {held} is there and stays as it is (skipped)",) if image and held else ()
 
 
-def _machine(options: Options, placed: firmware.Placed | None, named: BoardSpec) -> Machine:
+def _machine(options: VirtualOptions, placed: firmware.Placed | None, named: BoardSpec) -> QemuMachine:
     """By the image, else by --chip, else by the board. Raises InputError."""
     chip = placed.chip if placed else options.chip or named.chip
     if placed and options.chip and options.chip != placed.chip:
@@ -87,6 +87,6 @@ def _machine(options: Options, placed: firmware.Placed | None, named: BoardSpec)
     return MACHINES[chip]
 
 
-def _board_of(machine: Machine, options: Options) -> BoardSpec:
+def _board_of(machine: QemuMachine, options: VirtualOptions) -> BoardSpec:
     """No board was named: the one of this chip in boards/."""
     return named_board(replace(options, board=machine.board, chip=None))

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from provisioning.virtual.flash import BLOCK, SECTOR, FlashRangeError
+from provisioning.virtual.nor_flash import BLOCK, SECTOR, FlashRangeError
 from provisioning.virtual.rom.encryption import encrypt_esp32
 from provisioning.virtual.rom.loader import Answer, Loader, LoaderError
 

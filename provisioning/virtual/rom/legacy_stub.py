@@ -9,7 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from provisioning.virtual.flash import SECTOR
+from provisioning.virtual.nor_flash import SECTOR
 from provisioning.virtual.rom.flashing import LONGEST_BLOCK
 from provisioning.virtual.rom.loader import Answer, LoaderError, xor
 from provisioning.virtual.rom.stub import WINDOW, Stub

@@ -13,8 +13,8 @@ from typing import Protocol
 
 from provisioning.chips import CHIPS
 from provisioning.virtual import slip
-from provisioning.virtual.facts import Facts
-from provisioning.virtual.flash import Flash
+from provisioning.virtual.facts import LoaderFacts
+from provisioning.virtual.nor_flash import NorFlash
 from provisioning.virtual.rom.registers import Registers
 
 CHECKSUM_SEED = 0xEF
@@ -33,7 +33,7 @@ class LoaderError(Exception):
 class Machine(Protocol):
     """What the loader needs of the board."""
 
-    flash: Flash
+    flash: NorFlash
 
     def now(self) -> float: ...
     def loader_send(self, data: bytes) -> None: ...
@@ -65,7 +65,7 @@ class Loader:
     unknown_repeats = 8
     sync_value = 0x20120707
 
-    def __init__(self, machine: Machine, registers: Registers, facts: Facts, chip: str) -> None:
+    def __init__(self, machine: Machine, registers: Registers, facts: LoaderFacts, chip: str) -> None:
         self.machine = machine
         self.flash = machine.flash
         self.registers = registers

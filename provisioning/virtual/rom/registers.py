@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from provisioning.chips import CHIPS
-from provisioning.virtual.facts import Facts
-from provisioning.virtual.flash import FlashRangeError
+from provisioning.virtual.facts import LoaderFacts
+from provisioning.virtual.nor_flash import FlashRangeError
 from provisioning.virtual.rom.spi_flash import SpiFlashChip
 
 _CRYSTAL = 40_000_000  # Hz
@@ -24,7 +24,7 @@ class Registers:
     """A sparse 32-bit address space. Raises AccessError where there is neither memory nor a peripheral."""
 
     def __init__(
-        self, chip: str, facts: Facts, mac: bytes, flash_chip: SpiFlashChip, rate: Callable[[], int], attached: Callable[[], bool]
+        self, chip: str, facts: LoaderFacts, mac: bytes, flash_chip: SpiFlashChip, rate: Callable[[], int], attached: Callable[[], bool]
     ) -> None:
         self._facts = facts
         self._words: dict[int, int] = {}

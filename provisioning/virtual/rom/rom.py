@@ -11,7 +11,7 @@ from provisioning.virtual.rom.loader import Answer, LoaderError
 _SLOW_READ = 64  # bytes per READ_FLASH_SLOW, whatever was asked
 
 
-class RomLoader(FlashCommands):
+class SimulatedRom(FlashCommands):
     """Answers MD5 in hexadecimal, ends its answers with four status bytes."""
 
     def __init__(self, *args: Any) -> None:

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from provisioning.errors import StationError
 from provisioning.virtual import facts as chip_facts
 from provisioning.virtual.circuit import Circuit
-from provisioning.virtual.facts import Facts
-from provisioning.virtual.flash import Flash, PowerCutError
+from provisioning.virtual.facts import LoaderFacts
+from provisioning.virtual.nor_flash import NorFlash, PowerCutError
 from provisioning.virtual.rom.legacy_stub import LegacyStub
 from provisioning.virtual.rom.loader import Loader
 from provisioning.virtual.rom.registers import AccessError, Registers
-from provisioning.virtual.rom.rom import RomLoader
+from provisioning.virtual.rom.rom import SimulatedRom
 from provisioning.virtual.rom.spi_flash import SpiFlashChip
 from provisioning.virtual.rom.stub import SKIPS_BLANK, SpinError, Stub
 
@@ -27,12 +27,12 @@ class DownloadMode:
 
     def __init__(self, board: Circuit) -> None:
         self._board = board
-        self.flash: Flash = board.flash
+        self.flash: NorFlash = board.flash
         self.automatic_rate = True
         self._loader: Loader | None = None
         self._queue: list[bytes] = []
         self._early = bytearray()
-        self._facts: Facts | None = board.facts
+        self._facts: LoaderFacts | None = board.facts
         self._timer: asyncio.TimerHandle | None = None
         self._dog: asyncio.TimerHandle | None = None
         self._steps: Iterator[float] | None = None  # what is left of the command in progress
@@ -74,7 +74,7 @@ class DownloadMode:
         if board.spec.usb == "otg":
             registers.write(self._facts.address("RTC_CNTL_OPTION1_REG"), int(board.loader_forced))
             registers.on_option = self._option
-        self._loader = RomLoader(self, registers, self._facts, board.spec.chip)
+        self._loader = SimulatedRom(self, registers, self._facts, board.spec.chip)
 
     def _fed(self, register: int) -> None:
         if self._dog is not None and self._facts is not None and register & self._facts.address("RTC_CNTL_SWD_AUTO_FEED_EN"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provisioning.virtual.flash import SECTOR, Flash
+from provisioning.virtual.nor_flash import SECTOR, NorFlash
 
 _MANUFACTURER, _TYPE = 0xEF, 0x40  # Winbond W25Q
 _WRITABLE_STATUS = (0xFC, 0x7B, 0x60)  # bits of status registers 1 to 3 that WRSR sets
@@ -12,7 +12,7 @@ _SFDP = bytes.fromhex("53464450 00 01 00 ff 00 05 01 10 80 00 00 ff".replace(" "
 class SpiFlashChip:
     """State beside the content: status registers and the write-enable latch."""
 
-    def __init__(self, flash: Flash) -> None:
+    def __init__(self, flash: NorFlash) -> None:
         self._flash = flash
         self._status = [0, 0, 0]
         self._write_enabled = False

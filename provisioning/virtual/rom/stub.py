@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from provisioning.virtual import slip
-from provisioning.virtual.flash import BLOCK, ERASED, SECTOR
+from provisioning.virtual.nor_flash import BLOCK, ERASED, SECTOR
 from provisioning.virtual.rom.flashing import FlashCommands
 from provisioning.virtual.rom.loader import Answer, LoaderError, xor
 

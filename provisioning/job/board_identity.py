@@ -1,0 +1,127 @@
+"""Who a board is, and what of that stays: decided from its own answer, before anything is written.
+
+In the field a product file and the board are enough. The board says which device it is; certificate and key stay on it, the key without
+ever crossing the wire; what the product says is changed. Files on this computer only have to agree with the board where they are there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from provisioning.bundle.bundle import Bundle, Interpreter, Kept, build
+from provisioning.config.device import Device, single_device
+from provisioning.config.document import shown, wrong
+from provisioning.config.product import Product
+from provisioning.config.text_file import is_file
+from provisioning.config.unit import UnknownField, asks_for_wifi, choose, files
+from provisioning.errors import BoardError
+from provisioning.identity.on_board import KEPT, OnBoard
+from provisioning.identity.pair import load_certificate
+from provisioning.job.assign import NotThatDevice
+from provisioning.link import question
+from provisioning.link.repl import RawRepl
+
+
+@dataclass(frozen=True)
+class Target:
+    """A device, and what its board keeps; `kept` is None where certificate and key are on this computer."""
+
+    device: Device
+    kept: Kept | None = None
+
+    def bundle(self, product: Product, interpreter: Interpreter | None = None) -> Bundle:
+        """Raises InputError for files and fields that do not fit."""
+        return build(product, self.device, interpreter, self.kept)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which devices a command means. `device`: the one that it names. `rows`: those whose columns are known. `only`: whether the command
+    named them as a list, so that a board which is none of them is not meant."""
+
+    device: Device | None = None
+    rows: Sequence[Device] = field(default_factory=tuple)
+    only: bool = False
+
+    @classmethod
+    def of(cls, product: Product, device: str | None, devices: Path | None) -> Choice:
+        """From --device and --devices. In the field the product's own CSV need not be there. Raises InputError."""
+        if devices is None and (product.devices is None or not is_file(product.devices)):
+            return cls(single_device(device)) if device is not None else cls()
+        rows = choose(product, device, devices)
+        return cls(rows[0] if len(rows) == 1 and (device is not None or devices is not None) else None, rows, devices is not None)
+
+
+def has_files(product: Product, device: Device) -> bool:
+    """Whether certificate and key of `device` are on this computer. Raises InputError for fields that it does not have."""
+    return all(is_file(path) for path in files(product, device))
+
+
+def ask(repl: RawRepl, product: Product) -> OnBoard | None:
+    """Who the board at the prompt is; None where it holds no set."""
+    return question.who(repl, asks_for_wifi(product))[1]
+
+
+def target(product: Product, choice: Choice, held: OnBoard | None, name: str) -> Target:
+    """What the board on `name`, which is `held`, becomes. Raises BoardError or InputError for a board that is not meant, or that cannot be
+    kept whole."""
+    device = choice.device
+    if held is None:
+        if device is None and len(choice.rows) == 1:
+            device = choice.rows[0]
+        if device is None:
+            raise wrong(
+                "no-device",
+                f"The board on {name} holds no set, so it does not say which device it is, and {shown(product.source)} is for several",
+                "Add --device ID for a board without an identity.",
+            )
+        return Target(device)
+    if device is not None and device.id != held.device:
+        raise NotThatDevice(
+            "other-device",
+            f"The board on {name} is {held.device}, not {device.id}.",
+            f"{KEPT} Take the board that is {device.id}, or leave --device out: a board says who it is.",
+        )
+    chosen = device or next((row for row in choice.rows if row.id == held.device), None)
+    if chosen is None:
+        if choice.only:
+            raise NotThatDevice(
+                "other-device",
+                f"The board on {name} is {held.device}, which the list of devices does not have.",
+                f"{KEPT} Add {held.device} to the list, or leave --devices out: a board says who it is.",
+            )
+        chosen = held.unit
+    ours = _certificate_here(product, chosen)
+    if ours is not None and hashlib.sha256(ours[1]).hexdigest() != held.named[0]:
+        raise other_certificate(name, held.device, held.fingerprint(), shown(ours[0]))
+    if held.product != product.name and not (ours is not None and has_files(product, chosen)):
+        # Where the board's own key is here it is this line's board, and the product may have got another name.
+        raise BoardError(
+            "other-product",
+            f"The board on {name} is {held.device} of the product {held.product}, not of {product.name}.",
+            f"{KEPT} Take a board of {product.name}, or the product file of {held.product}.",
+        )
+    if held.fault and ours is not None and has_files(product, chosen):
+        return Target(chosen)  # what is damaged on the board is here
+    return Target(chosen, Kept(held.pair(name), held.texts))
+
+
+def other_certificate(name: str, device: str, fingerprint: str, file: str) -> NotThatDevice:
+    """The board on `name` holds another certificate than the product names."""
+    return NotThatDevice(
+        "other-certificate",
+        f"The board on {name} holds a certificate of {device} (SHA-256 {fingerprint[:16]}…) that is not the one in {file}.",
+        f"{KEPT} The cloud knows the board by the certificate that it holds: find out which of the two is registered.",
+    )
+
+
+def _certificate_here(product: Product, device: Device) -> tuple[Path, bytes] | None:
+    """File and content of the device's certificate, where this computer has it. Raises InputError when it is not a certificate."""
+    try:
+        path = files(product, device)[0]
+    except UnknownField:
+        return None  # a path that depends on columns that are not known here leads to no file here
+    return (path, load_certificate(path)) if is_file(path) else None
