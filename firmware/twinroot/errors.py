@@ -3,7 +3,7 @@ loops which catch only that (umqtt.robust, mqtt_as) survive it. Loaded with the 
 that names a class; a class is made when it is first needed."""
 
 # kind -> (name of the class, what to do)
-_HELP = {
+HELP = {
     "trust": ("TrustError", "No root of this route signed that: a portal in between, or a set to update"),
     "clock": ("ClockError", "Set the clock: check time.servers and the RTC"),
     "hostname": ("HostnameError", "Another server answers: check endpoint and DNS"),
@@ -19,7 +19,7 @@ class TwinrootError(OSError):
     of the route tried, or None. `issuer`: who signed the top of the chain that the server sent, or None."""
 
     def __str__(self):
-        t = "%s: %s (%s). %s" % (self.route or "-", self.args[1] or self.kind, self.args[0], _HELP[self.kind][1])
+        t = "%s: %s (%s). %s" % (self.route or "-", self.args[1] or self.kind, self.args[0], HELP[self.kind][1])
         return t + ". The chain was signed by: " + self.issuer if self.issuer else t
 
 
@@ -28,8 +28,8 @@ _made = {}
 
 def named(name):
     """The error class of that name; AttributeError when there is none."""
-    for kind in _HELP:
-        if _HELP[kind][0] == name:
+    for kind in HELP:
+        if HELP[kind][0] == name:
             return of(kind)
     if name == "TwinrootError":
         return TwinrootError
@@ -38,7 +38,7 @@ def named(name):
 
 def of(kind):
     if kind not in _made:
-        _made[kind] = type(_HELP[kind][0], (TwinrootError,), {"kind": kind})
+        _made[kind] = type(HELP[kind][0], (TwinrootError,), {"kind": kind})
     return _made[kind]
 
 

@@ -6,7 +6,8 @@ import click
 
 from provisioning.cli._output import conclude
 from provisioning.errors import InputError
-from provisioning.trust.endpoint import Endpoint, classify
+from provisioning.trust.endpoint import classify
+from provisioning.trust.providers import Endpoint
 from provisioning.trust.related import related
 from provisioning.untrusted_text import one_line
 
@@ -33,6 +34,7 @@ def _row(e: Endpoint) -> dict[str, object]:
     return {
         "host": e.host,
         "class": e.cls,
+        "provider": e.provider,
         "region": e.region,
         "partition": e.partition,
         "pair": e.pair,
@@ -44,6 +46,8 @@ def _row(e: Endpoint) -> dict[str, object]:
 
 def _text(e: Endpoint) -> str:
     rows = [("class", e.cls)]
+    if e.provider and not e.region:
+        rows += [("provider", e.provider), ("roots", ", ".join(e.roots) or "name them in the product")]
     if e.region:
         rows += [("region", f"{e.region} ({e.partition})"), ("pair", e.pair or "none"), ("roots", ", ".join(e.roots) or "none")]
     rows += [(r.what, f"{r.host or 'unknown'}  ({r.how}: {r.note})") for r in related(e) if r.what != "pair"]

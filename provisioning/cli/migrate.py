@@ -95,7 +95,8 @@ def _ask_evidence(file: Path, reports: tuple[Path, ...]) -> None:
 
 def _ats_roots(product: Product) -> set[str]:
     """Roots by which a device reaches ATS. A lab's have other names: what the ATS routes name counts."""
-    from provisioning.trust.endpoint import ATS_ROOTS, classify
+    from provisioning.trust.endpoint import classify
+    from provisioning.trust.providers.aws import ATS_ROOTS
 
     return {*ATS_ROOTS, *(name for route in product.routes if classify(route.host).cls == "ats" for name in route.roots)}
 

@@ -82,6 +82,7 @@ class Product:
     roots: dict[str, Root]
     identity: IdentityTemplates
     client_id: str
+    provider: str | None  # of trust.providers; None: a host that no provider's names fit
     wifi: WifiAccess | None
     time_servers: tuple[str, ...]
     return_after: int | None  # seconds on another route before the preferred one is tried again; None: the device's default, an hour

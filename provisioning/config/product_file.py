@@ -53,6 +53,9 @@ class RouteFile(BlockModel):
 class Cloud(BlockModel):
     """Where the device connects."""
 
+    provider: Literal["aws", "azure-iot-hub", "mosquitto"] | None = Field(
+        default=None, description="a provider: aws, azure-iot-hub, or mosquitto for a broker of your own; without it the host name decides"
+    )
     region: str | None = Field(default=None, pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d+$", description="an AWS region such as us-east-1")
     endpoint: Host | None = Field(default=None, description="the host name of the account's endpoint")
     port: Port = Field(default=8883, description="a TCP port, a number from 1 to 65535")

@@ -12,17 +12,14 @@ from provisioning.config.product import IdentityTemplates, IssuePolicy, Product,
 from provisioning.config.template import fields_of
 from provisioning.config.text_file import is_file
 from provisioning.errors import FileMissing, InputError
-from provisioning.trust.endpoint import classify
+from provisioning.trust.endpoint import classify, provider_of
 from provisioning.trust.roots import Root, WrongPin, load_pinned, load_roots
 from provisioning.trust.routes import Route, WrongRoots, check, derive
 
 if TYPE_CHECKING:
     from provisioning.config.product_file import ProductFile
 
-ALPN_PORT = 443  # AWS IoT's "Device communication protocols": MQTT with a client certificate there needs ALPN
-
-# Endpoint classes that do not speak MQTT for a device, and what they are.
-_NO_DATA = {"credentials": "a credential-provider endpoint", "jobs": "a jobs endpoint", "invalid": "not a host name"}
+_HTTPS_PORT = 443
 
 
 def resolve(raw: ProductFile, document: Document, board: BoardType) -> Product:
@@ -43,6 +40,7 @@ def resolve(raw: ProductFile, document: Document, board: BoardType) -> Product:
         roots={name: known[name] for name in names},
         identity=IdentityTemplates(raw.identity.certificate, raw.identity.key, _issue(raw, document)),
         client_id=raw.client_id,
+        provider=raw.cloud.provider or classify(located[0][0].host).provider,
         wifi=_wifi(raw, document),
         time_servers=tuple(raw.time.servers),
         return_after=raw.cloud.return_after,
@@ -75,7 +73,7 @@ def _routes(raw: ProductFile, document: Document) -> list[tuple[Route, Loc]]:
         assert cloud.endpoint is not None  # noqa: S101  the model asks for one of the two
         loc: Loc = ("cloud", "phase" if cloud.phase else "endpoint")
         try:
-            return [(route, loc) for route in derive(cloud.endpoint, cloud.port, cloud.phase)]
+            return [(route, loc) for route in derive(cloud.endpoint, cloud.port, cloud.phase, cloud.provider, tuple(raw.roots))]
         except InputError as error:
             raise document.placed(error, loc) from None
     made: list[tuple[Route, Loc]] = []
@@ -125,11 +123,13 @@ def _check_roots(route: Route, loc: Loc, known: dict[str, Root], document: Docum
 def _check_endpoint(route: Route, loc: Loc, raw: ProductFile, document: Document) -> None:
     at = (*loc, "endpoint") if len(loc) > 2 else loc
     endpoint = classify(route.host)
-    if endpoint.cls in _NO_DATA:
+    provider = provider_of(endpoint)
+    if endpoint.cls == "invalid" or (provider and endpoint.cls in provider.no_data):
+        what = f"{provider.classes[endpoint.cls]} endpoint" if provider else "not a host name"
         raise document.error(
             at,
             "not-a-data-endpoint",
-            f"{route.host} is {_NO_DATA[endpoint.cls]}, expected a data endpoint",
+            f"{route.host} is {what}, expected a data endpoint",
             "`twinroot endpoint HOST` explains it.",
         )
     if raw.cloud.region and endpoint.region and endpoint.region != raw.cloud.region:
@@ -139,11 +139,11 @@ def _check_endpoint(route: Route, loc: Loc, raw: ProductFile, document: Document
             f"{route.host} is in region {endpoint.region}, and 'cloud.region' says {raw.cloud.region}",
             "Correct the one that is wrong.",
         )
-    if route.port == ALPN_PORT and endpoint.is_aws and not raw.cloud.without_alpn:
+    if route.port == _HTTPS_PORT and provider and provider.port_443 and not raw.cloud.without_alpn:
         raise document.error(
             (*loc, "port") if (*loc, "port") in document.values else ("cloud", "port"),
             "needs-alpn",
-            f"port 443 of {route.host} takes MQTT only with ALPN x-amzn-mqtt-ca, which MicroPython's ssl does not send",
+            f"port 443 of {route.host} {provider.port_443}",
             "Write `port: 8883`; `without_alpn: true` where a domain configuration of yours goes without.",
         )
     try:

@@ -7,6 +7,7 @@ from typing import Any
 from provisioning.config.product import Product
 from provisioning.config.text_file import is_file
 from provisioning.config.unit import needs_device
+from provisioning.trust.providers import PROVIDERS
 
 
 def summary(product: Product, devices: dict[str, str]) -> dict[str, Any]:
@@ -17,6 +18,8 @@ def summary(product: Product, devices: dict[str, str]) -> dict[str, Any]:
         "version": product.version,
         "board": product.board.name,
         "chip": product.board.chip,
+        "provider": product.provider,
+        "user": PROVIDERS[product.provider].user.replace("{host}", product.routes[0].host) if product.provider else "",
         "routes": [{"name": r.name, "endpoint": r.host, "port": r.port, "roots": list(r.roots)} for r in product.routes],
         "roots": {name: root.sha256 for name, root in product.roots.items()},
         "wifi": None if product.wifi is None else {"ssid": str(product.wifi.ssid), "password": str(product.wifi.password)},
@@ -35,6 +38,8 @@ def text(made: dict[str, Any]) -> str:
     lines = [f"{made['product']} version {made['version']} on {made['board']} ({made['chip']}): good"]
     for number, route in enumerate(made["routes"], 1):
         lines.append(f"  route {number} {route['name']}: {route['endpoint']}:{route['port']}, anchored by {' or '.join(route['roots'])}")
+    if made["user"]:
+        lines.append(f"  MQTT user name: {made['user']}, for twinroot.mqtt(user=…)")
     if made["lab"]:
         lines.append(f"  LAB: {len(made['lab'])} address(es) are redirected; not for devices that leave the bench")
     if made["wifi"]:

@@ -16,8 +16,10 @@ from provisioning.config.template import fields_of, fill, fits
 from provisioning.config.text_file import is_file
 from provisioning.config.values import Secret
 from provisioning.errors import FileMissing, InputError
+from provisioning.trust.providers import PROVIDERS
+from provisioning.untrusted_text import one_line
 
-_CLIENT_ID_BYTES = 128  # AWS IoT's limit
+_CLIENT_ID_BYTES = 128  # AWS IoT's limit, and enough everywhere
 _NAME_BYTES, _PATH_BYTES = 255, 4000  # NAME_MAX, and PATH_MAX with space for a temporary name
 
 
@@ -61,6 +63,13 @@ def client_id(product: Product, device: Device, kept: str | None = None) -> str:
             ("client_id",),
             "bad-client-id",
             f"is {len(text.encode())} bytes for device {device.id}, expected at most {_CLIENT_ID_BYTES}",
+        )
+    provider = PROVIDERS[product.provider] if product.provider else None
+    if provider and not provider.client_id.fullmatch(text):
+        raise product.error(
+            ("client_id",),
+            "bad-client-id",
+            f"is {one_line(text)!r} for device {device.id}, which {provider.title} does not take: {provider.client_id_rule}",
         )
     return text
 

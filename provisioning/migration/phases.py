@@ -8,16 +8,14 @@ through it.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from provisioning.errors import InputError, StationError
-from provisioning.resources import folder
+from provisioning.errors import InputError
+from provisioning.trust.device_code import device_module
 from provisioning.trust.endpoint import classify
-from provisioning.trust.probe.verdict import ERRORS
+from provisioning.trust.probe.verdict import error_class
 from provisioning.trust.roots import STANDINGS, Root
 from provisioning.trust.routes import PHASES, Route, derive
 
@@ -131,7 +129,7 @@ def consequences(routes: Sequence[Route], roots: Mapping[str, Root], on_silence:
                 Consequence(
                     f"route {route.name}: {event}",
                     routes[reached].name if reached is not None else None,
-                    None if reached is not None else ERRORS[kind][0],
+                    None if reached is not None else error_class(kind)[0],
                     after,
                 )
             )
@@ -149,18 +147,6 @@ def _reached(standing: bytes, on_silence: str, broken: int, kind: str) -> tuple[
         if route >= 0:
             return route, now
     return None, 0
-
-
-@cache
-def device_module(name: str) -> Any:
-    """firmware/twinroot/policy.py and fallback.py, which have neither clock nor socket and run here as they do there."""
-    file = folder("firmware") / "twinroot" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"twinroot_device_{name}", file)
-    if spec is None or spec.loader is None or not file.is_file():
-        raise StationError("incomplete-installation", f"{file} is missing.", "Install twinroot again.")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from provisioning.trust.endpoint import Endpoint
+from provisioning.trust.providers import Endpoint
 from provisioning.trust.regions import FIPS, PARTITIONS
 
 
@@ -20,7 +20,7 @@ class Related:
 
 def related(endpoint: Endpoint) -> list[Related]:
     """Nothing for what is not an endpoint of AWS IoT."""
-    if not endpoint.is_aws or endpoint.region is None or endpoint.partition is None:
+    if endpoint.provider != "aws" or endpoint.region is None or endpoint.partition is None:
         return []
     region, partition = endpoint.region, PARTITIONS[endpoint.partition]
     domain = partition.domain

@@ -10,11 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from provisioning.errors import InputError
-from provisioning.trust.endpoint import ATS_ROOTS, LEGACY_ROOTS, Endpoint, classify
-
-# What a device carries for an ATS host unless the product says otherwise: the roots AWS's chains end in today, RSA and ECC. A device tries
-# one root at a time, so each further one costs a handshake when the chain is not to be trusted.
-DEVICE_ATS_ROOTS = ("AmazonRootCA1", "AmazonRootCA3")
+from provisioning.trust.endpoint import classify, provider_of
+from provisioning.trust.providers import PROVIDERS, Endpoint
 
 # Phase of a migration -> classes of its routes, in the order in which a device prefers them.
 PHASES = {
@@ -23,6 +20,10 @@ PHASES = {
     "ats-first": ("ats", "legacy"),
     "ats-only": ("ats",),
 }
+
+
+# Roots whose hosts are known: none of them can anchor another provider's, or another class of endpoints.
+_ROOTS_OF_PROVIDERS = frozenset(root for provider in PROVIDERS.values() for root in provider.roots)
 
 
 class WrongRoots(InputError):
@@ -39,28 +40,37 @@ class Route:
     roots: tuple[str, ...]
 
 
-def derive(endpoint: str, port: int = 8883, phase: str | None = None) -> tuple[Route, ...]:
+def derive(
+    endpoint: str, port: int = 8883, phase: str | None = None, provider: str | None = None, pinned: tuple[str, ...] = ()
+) -> tuple[Route, ...]:
     """The routes of an endpoint in order of preference: itself, then the other of its pair where there is one; `phase` chooses otherwise.
+    `provider`: as the product names it; `pinned`: roots of the product's own, which anchor a host of a provider without names of its own.
 
     An endpoint that is given comes first: AWS creates an ATS endpoint only when it is asked for, so its mere name proves nothing.
     Raises InputError: not an endpoint, a custom domain (its roots cannot be derived), a legacy endpoint in a region that has only ATS.
     """
     found = classify(endpoint)
     _refuse_invalid(found)
-    if found.cls == "custom":
+    _refuse_other_provider(found, provider)
+    if found.cls == "custom" and provider and pinned:
+        return (Route("main", found.host, port, pinned),)
+    _refuse_legacy_where_none_is(found)
+    if not found.device_roots:
         raise WrongRoots(
             "roots-unknown",
-            f"The roots of {found.host} cannot be derived: it is not an endpoint of AWS IoT.",
+            f"The roots of {found.host} cannot be derived: "
+            + (f"{found.notes[0]}." if found.provider else "it is not an endpoint of a provider whose roots are known."),
             "Name them: routes: [{name: main, endpoint: " + found.host + ", roots: […]}], each root in certs/ or pinned under roots:.",
         )
-    _refuse_legacy_where_none_is(found)
     if found.cls not in ("ats", "legacy"):
-        return (Route(found.cls, found.host, port, DEVICE_ATS_ROOTS),)
+        if phase is not None:
+            raise InputError("bad-phase", f"{found.host} has no phases: it is one endpoint, not a pair.", "Leave `phase` out.")
+        return (Route(found.cls, found.host, port, found.device_roots),)
     hosts = {found.cls: found.host}
     if found.pair:
         hosts["legacy" if found.cls == "ats" else "ats"] = found.pair
     wanted = tuple(hosts) if phase is None else _classes_of(phase, found, hosts)
-    return tuple(Route(cls, hosts[cls], port, LEGACY_ROOTS if cls == "legacy" else DEVICE_ATS_ROOTS) for cls in wanted)
+    return tuple(Route(cls, hosts[cls], port, classify(hosts[cls]).device_roots) for cls in wanted)
 
 
 def check(route: Route) -> None:
@@ -76,18 +86,28 @@ def check(route: Route) -> None:
             f"Route {route.name} to {route.host} names no root, and a device never connects without verification.",
             f"Name one of: {', '.join(found.roots)}." if found.roots else "Name the root that its owner's certificates chain to.",
         )
-    if not found.is_aws:
+    provider = provider_of(found)
+    if provider is None or not found.roots:
         return
     for root in route.roots:
-        if root in (*ATS_ROOTS, *LEGACY_ROOTS) and root not in found.roots:
+        if root not in found.roots and root in _ROOTS_OF_PROVIDERS:
             raise WrongRoots(
                 "root-cannot-anchor",
-                f"Route {route.name}: {root} can never validate {route.host}, which is {_ARTICLE.get(found.cls, found.cls)} endpoint.",
+                f"Route {route.name}: {root} can never validate {route.host}, which is {provider.classes[found.cls]} endpoint.",
                 f"Roots that can: {', '.join(found.roots)}." + (f" {root} belongs to {found.pair}." if found.pair else ""),
             )
 
 
-_ARTICLE = {"ats": "an ATS", "legacy": "a VeriSign", "credentials": "a credential-provider", "jobs": "a jobs", "fips": "a FIPS"}
+def _refuse_other_provider(found: Endpoint, named: str | None) -> None:
+    if named is None or found.provider == named or (found.provider is None and PROVIDERS[named].any_host):
+        return
+    whose = provider_of(found)
+    what = f"an endpoint of {whose.title}" if whose else f"not an endpoint of {PROVIDERS[named].title}"
+    raise InputError(
+        "other-provider",
+        f"{found.host} is {what}, and `provider` says {named}.",
+        "Correct the one that is wrong; without `provider` the host name decides.",
+    )
 
 
 def _refuse_invalid(found: Endpoint) -> None:

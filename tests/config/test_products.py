@@ -79,7 +79,12 @@ def test_lab_patterns_become_addresses(tmp_path: Path) -> None:
     ("old", "new", "says", "hint"),
     [
         ("board:", "bord:", ":2: key 'bord' is not known, expected one of product, version, board,", "Did you mean 'board'?"),
-        ("  endpoint:", "  endpiont:", "key 'cloud.endpiont' is not known, expected one of region, endpoint, port, routes", "'endpoint'"),
+        (
+            "  endpoint:",
+            "  endpiont:",
+            "key 'cloud.endpiont' is not known, expected one of provider, region, endpoint, port, routes",
+            "'endpoint'",
+        ),
         ("esp32-generic", "esp32-generik", ":2: key 'board': there is no board 'esp32-generik'", "Did you mean 'esp32-generic'?"),
         ("esp32-generic", "boards/mine.yaml", ":2: key 'board': there is no file", ""),
         ("weather-station", "weather station", ":1: key 'product': found 'weather station', expected a name of letters", ""),

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning.cli.main import run
-from provisioning.trust.endpoint import ATS_ROOTS, LEGACY_ROOTS, classify
+from provisioning.trust.endpoint import classify
+from provisioning.trust.providers import PROVIDERS
+from provisioning.trust.providers.aws import ATS_ROOTS, LEGACY_ROOTS
 from provisioning.trust.regions import REGIONS
 from provisioning.trust.related import related
 
@@ -187,11 +189,11 @@ def test_the_pair_of_the_pair_is_the_host(host: str) -> None:
 @given(HOSTS)
 def test_only_names_in_the_domains_of_aws_are_classed_as_aws(host: str) -> None:
     found = classify(host)
-    assert found.cls in ("ats", "legacy", "credentials", "jobs", "fips", "custom", "invalid")
-    if found.cls not in ("custom", "invalid"):
+    assert found.provider in (None, *PROVIDERS)
+    assert found.cls in ("custom", "invalid", *(PROVIDERS[found.provider].classes if found.provider else ()))
+    if found.provider == "aws":
         assert host.lower().rstrip(".").endswith((f".{COM}", f".{CN}", f".{EU}"))
-        assert found.is_aws
-    else:
+    elif found.provider is None:
         assert (found.region, found.partition, found.pair, found.roots) == (None, None, None, ())
 
 
@@ -207,11 +209,13 @@ def best_of(code: str, times: int) -> float:
     return min(float(subprocess.check_output([sys.executable, "-c", code], text=True).splitlines()[-1]) for _ in range(times))
 
 
-def test_it_imports_nothing_but_the_standard_library_and_its_own_room() -> None:
+def test_it_imports_nothing_but_the_standard_library_and_its_own_folder() -> None:
     code = "import sys; before = set(sys.modules); import provisioning.trust.endpoint; print(*sorted(set(sys.modules) - before))"
     found = set(subprocess.check_output([sys.executable, "-c", code], text=True).split())
     ours = {name for name in found if name.partition(".")[0] not in sys.stdlib_module_names}
-    assert ours == {"provisioning", *(f"provisioning.trust{m}" for m in ("", ".endpoint", ".regions"))}
+    assert {name for name in ours if not name.startswith("provisioning.trust.providers")} == {
+        "provisioning", *(f"provisioning.trust{m}" for m in ("", ".endpoint", ".hostname", ".regions"))
+    }  # fmt: skip
 
 
 def test_the_command_answers_in_less_than_300_ms() -> None:
@@ -231,7 +235,7 @@ def test_other_names_say_how_they_are_known() -> None:
     assert related(classify("mqtt.example.com")) == []
     for row in TABLE:
         for other in related(classify(row[0])):
-            assert other.host is None or other.what == "dual-stack" or classify(other.host).is_aws
+            assert other.host is None or other.what == "dual-stack" or classify(other.host).provider == "aws"
 
 
 def test_the_command_fails_for_what_is_no_endpoint(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from provisioning.errors import InputError
-from provisioning.trust.endpoint import ATS_ROOTS, LEGACY_ROOTS
+from provisioning.trust.providers.aws import ATS_ROOTS, LEGACY_ROOTS
 from provisioning.trust.routes import PHASES, Route, check, derive
 
 ATS = "a1b2c3d4e5f6g7-ats.iot.us-east-1.amazonaws.com"

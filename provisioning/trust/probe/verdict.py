@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 
 from provisioning.pem.tlv import DerError
 from provisioning.trust import der
+from provisioning.trust.device_code import device_module
 from provisioning.trust.probe.chain import Verified, verify
 from provisioning.trust.probe.handshake import ClientIdentity, HandshakeAttempt, ProbeTarget, handshake
 from provisioning.trust.roots import Root
@@ -20,15 +21,19 @@ from provisioning.trust.routes import Route
 
 CONFIRM = 2  # handshakes that must agree before a route is left
 
-# kind -> (class on the device, what to do about it)
-ERRORS = {
-    "trust": ("TrustError", "Add the root that this server's chain ends in to the product, or find out who answers in its place."),
-    "clock": ("ClockError", "Check the certificate's dates and the device's time servers; the route is not to blame."),
-    "hostname": ("HostnameError", "Another server answers under this name: check endpoint and DNS."),
-    "network": ("NetworkError", "Check DNS, firewall and port; the device tries again by itself."),
-    "set": ("SetError", "The set is broken: render the product and write it again."),
-    "refused": ("RefusedError", "Check that the device's certificate is active and its policy allows this client id."),
+# What to do about a kind of failure for somebody at a computer, where that is more than what the device says (firmware/twinroot/errors.py).
+_HINTS = {
+    "trust": "Add the root that this server's chain ends in to the product, or find out who answers in its place.",
+    "clock": "Check the certificate's dates and the device's time servers; the route is not to blame.",
+    "network": "Check DNS, firewall and port; the device tries again by itself.",
+    "set": "The set is broken: render the product and write it again.",
 }
+
+
+def error_class(kind: str) -> tuple[str, str]:
+    """The class that a device raises for a kind of failure, from its own table, and what to do about it."""
+    name, advice = device_module("errors").HELP[kind]
+    return name, _HINTS.get(kind, f"{advice}.")
 
 
 @dataclass(frozen=True)
@@ -135,5 +140,5 @@ def classify(
 
 
 def _failed(route: Route, kind: str, text: str, tried: list[Tried]) -> Verdict:
-    error, hint = ERRORS[kind]
+    error, hint = error_class(kind)
     return Verdict(False, route.name, None, kind, error, text, hint, tuple(tried))
