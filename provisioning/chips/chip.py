@@ -102,6 +102,7 @@ class VirtualChip:
     rom_magic: int
     reads: ReadCost
     boot: BootTexts
+    usb: tuple[str, ...] = ()  # ports of the chip's own: jtag (USB-Serial-JTAG), otg (MicroPython's TinyUSB); virtual/usb.py
     machine: str = ""  # in `sys.implementation._machine`, where it is not as on the first chips
 
 

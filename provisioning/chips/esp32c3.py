@@ -19,5 +19,6 @@ CHIP = Chip(
         0x1B31506F,
         ONE_CORE_RISCV,
         BootTexts("ESP-ROM:esp32c3-api1-20210207", 0xC, 0x4, NEWER_REASONS, NEWER_BEFORE_LOAD),
+        usb=("jtag",),
     ),  # v0.4
 )

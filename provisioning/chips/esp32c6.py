@@ -25,5 +25,6 @@ CHIP = Chip(
         0x2CE0806F,
         ONE_CORE_RISCV,
         BootTexts("ESP-ROM:esp32c6-20220919", 0xC, 0x4, NEWER_REASONS, NEWER_BEFORE_LOAD),
+        usb=("jtag",),
     ),
 )

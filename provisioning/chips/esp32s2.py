@@ -26,5 +26,6 @@ CHIP = Chip(
         0x000007C6,
         ONE_CORE_XTENSA,
         BootTexts("ESP-ROM:esp32s2-rc4-20191025", 0x8, 0x0, NEWER_REASONS, NEWER_BEFORE_LOAD),
+        usb=("otg",),
     ),  # v1.0
 )

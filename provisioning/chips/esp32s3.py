@@ -21,5 +21,6 @@ CHIP = Chip(
         0x00000009,
         TWO_CORES,
         BootTexts("ESP-ROM:esp32s3-20210327", 0x8, 0x0, NEWER_REASONS, NEWER_BEFORE_LOAD),
+        usb=("jtag", "otg"),
     ),
 )

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Wit
 
 from provisioning.config.validate import BlockModel, as_secret, number_from_env, problem
 from provisioning.config.values import Secret
+from provisioning.trust.providers import PROVIDERS
 
 # Product and route names become JSON values, ledger entries and file names on every system: a small alphabet.
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -41,6 +42,12 @@ def _host(value: str) -> str:
 Host = Annotated[str, AfterValidator(_host)]
 
 
+def _provider(value: str) -> str:
+    if value not in PROVIDERS:
+        raise problem(f"found {value[:60]!r}, expected a provider", f"There are {', '.join(PROVIDERS)}.")
+    return value
+
+
 class RouteFile(BlockModel):
     """One way to the cloud: an endpoint and the roots that may anchor its certificate."""
 
@@ -53,8 +60,10 @@ class RouteFile(BlockModel):
 class Cloud(BlockModel):
     """Where the device connects."""
 
-    provider: Literal["aws", "azure-iot-hub", "mosquitto"] | None = Field(
-        default=None, description="a provider: aws, azure-iot-hub, or mosquitto for a broker of your own; without it the host name decides"
+    provider: Annotated[str, AfterValidator(_provider)] | None = Field(
+        default=None,
+        description="a provider of docs/providers.md, such as aws; without it the host name decides",
+        json_schema_extra={"enum": [*PROVIDERS, None]},
     )
     region: str | None = Field(default=None, pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d+$", description="an AWS region such as us-east-1")
     endpoint: Host | None = Field(default=None, description="the host name of the account's endpoint")

@@ -19,7 +19,8 @@ DEFAULT_BOARD = "virtual-esp32"
 LINKS = ("rfc2217", "pty")
 FLASH_TIMINGS = tuple(PROFILES)
 CLOCKS = ("2000", "host")
-USB = {"jtag": ("esp32s3", "esp32c3", "esp32c6"), "otg": ("esp32s2", "esp32s3")}  # the chip's own USB port -> chips that have it
+# The chip's own USB port -> chips that have it.
+USB = {kind: tuple(name for name, chip in VIRTUAL.items() if chip.virtual and kind in chip.virtual.usb) for kind in ("jtag", "otg")}
 MOST_BOARDS = 64
 
 
