@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.config.document import shown, wrong
-from provisioning.link.port_names import REHEARSED
+from provisioning.link.rehearsed import REHEARSED
 
 BLANK = frozenset({"flash", "station"})  # commands that begin with boards from the chip's factory
 _MOST_BYTES = 256 << 20  # of a product's folder

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from provisioning.cli._output import emit, mode, say
-from provisioning.errors import InputError
+from provisioning.cli._output import as_object, emit, mode, say
+from provisioning.errors import InputError, Interrupted, TwinrootError
 from provisioning.untrusted_text import one_line
 
 if TYPE_CHECKING:
@@ -68,9 +68,10 @@ def no_single_device(device_id: str | None) -> None:
 
 
 @contextmanager
-def screen(ports: list[str]) -> Iterator[Watch]:
-    """A live table on a terminal; elsewhere one line per step and result on standard error."""
-    if not sys.stderr.isatty() or mode.json:
+def screen(ports: Sequence[str]) -> Iterator[Watch]:
+    """What people see while boards are written: a live table on a terminal, which is gone at the end, else one line for each step on
+    standard error. Results are printed once: as they come where lines are printed, with the end's table where there was a live one."""
+    if not _is_live():
         yield _line
         return
     from rich.console import Console
@@ -79,7 +80,7 @@ def screen(ports: list[str]) -> Iterator[Watch]:
     from provisioning.cli._rows import Rows
 
     rows = Rows(ports)
-    with Live(get_renderable=rows.table, console=Console(stderr=True), refresh_per_second=4) as live:
+    with Live(get_renderable=rows.table, console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
 
         def watch(port: str, event: Event) -> None:
             beside = rows.hear(port, event)
@@ -89,44 +90,61 @@ def screen(ports: list[str]) -> Iterator[Watch]:
         yield watch
 
 
+def _is_live() -> bool:
+    return sys.stderr.isatty() and not mode.json
+
+
 def _line(port: str, event: Event) -> None:
+    data = event.data
     if event.kind == "step":
-        say(f"{port}: {event.data['name']}")
+        say(f"{port}: {data['name']}")
     elif event.kind in ("note", "quiet", "ledger"):
-        say(f"{port}: {event.data['text']}")
+        say(f"{port}: {data['text']}")
+    elif event.kind == "again":
+        say(f"{port}: {data['outcome'].upper()} {data['message']} It is tried once more.")
+    elif event.kind == "report" and mode.json:
+        say(f"{port}: {data['outcome'].upper()} {data['message']}")
+        if data["hint"]:
+            say(f"{port}:   next: {data['hint']}")
     elif event.kind == "report":
-        say(f"{port}: {event.data['outcome'].upper()} {event.data['message']}")
-        if event.data["hint"]:
-            say(f"{port}:   next: {event.data['hint']}")
+        emit({}, result(port, data))
 
 
-def finish_all(rows: Sequence[PortResult], began: float, name: str = "reports") -> int:
-    """Print the result, the rows under `name`; returns the exit code. `began`: time.monotonic() of the start."""
+def finish_all(rows: Sequence[PortResult], began: float, name: str = "reports", failure: TwinrootError | None = None) -> int:
+    """Print the result, the rows under `name`; returns the exit code. `began`: time.monotonic() of the start; `failure`: what ended all of
+    it, where that was not a board."""
     from provisioning.job.many import exit_code
 
     bad = [row for row in rows if not row.passed]
     code = exit_code(rows)
     # How the run ended is how the board ended that most needs a person; each row says it for its own board.
-    worst = next((row.report for row in bad if row.exit_code == code), {"outcome": "pass", "code": "pass", "message": "", "hint": ""})
-    result = {
+    worst = next((row.report for row in bad if row.exit_code == code), as_object(failure))
+    outcome = {
         **{key: worst[key] for key in ("outcome", "code", "message", "hint")},
         "passed": len(rows) - len(bad),
         "boards": len(rows),
         "seconds": round(time.monotonic() - began, 3),
         name: [row.as_dict() for row in rows],
     }
-    emit(result, lambda: _table(rows, result))
+    emit(outcome, lambda: _table(rows, outcome))
     return code
 
 
-def _table(rows: Sequence[PortResult], result: dict[str, Any]) -> str:
-    lines = []
-    for row in rows:
-        report = {name: one_line(value) if isinstance(value, str) else value for name, value in row.report.items()}
-        lines.append(
-            f"{report['outcome'].upper():<6}{row.port:<28}{report['mac'] or '-':<19}{report['device'] or '-':<18}{report['message']}"
-        )
-        if not row.passed and report["hint"]:
-            lines.append(f"      next: {report['hint']}")
-    lines.append(f"{result['passed']} of {result['boards']} boards passed in {result['seconds']:.1f} s")
-    return "\n".join(lines)
+def stopped(rows: Sequence[PortResult], began: float, name: str = "reports") -> int:
+    """The same after a control-C, with exit code 130 whatever had been done by then."""
+    finish_all(
+        rows, began, name, Interrupted("interrupted", "Interrupted.", "Run the same command again; it goes on where this one stopped.")
+    )
+    return Interrupted.exit_code
+
+
+def _table(rows: Sequence[PortResult], outcome: dict[str, Any]) -> str:
+    lines = [result(row.port, row.report) for row in rows] if _is_live() else []
+    return "\n".join([*lines, f"{outcome['passed']} of {outcome['boards']} boards passed in {outcome['seconds']:.1f} s"])
+
+
+def result(port: str, report: Mapping[str, Any]) -> str:
+    """A board's result for people: a line, and the next step where it did not pass."""
+    shown = {name: one_line(value) if isinstance(value, str) else value for name, value in report.items()}
+    line = f"{shown['outcome'].upper():<6}{port:<28}{shown['mac'] or '-':<19}{shown['device'] or '-':<18}{shown['message']}"
+    return f"{line}\n      next: {shown['hint']}" if shown["outcome"] != "pass" and shown["hint"] else line

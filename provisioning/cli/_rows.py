@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from provisioning.untrusted_text import one_line
@@ -17,7 +18,7 @@ STYLE = {"pass": "bold green", "fail": "bold red", "error": "bold yellow"}
 class Rows:
     """What is known of each port so far."""
 
-    def __init__(self, ports: list[str]) -> None:
+    def __init__(self, ports: Sequence[str]) -> None:
         self._rows: dict[str, dict[str, Any]] = {port: {} for port in ports}
 
     def hear(self, port: str, event: Event) -> str:
@@ -28,6 +29,10 @@ class Rows:
             row.pop("report", None)
         elif event.kind == "bytes" and event.data["total"]:
             row["done"] = f"{100 * event.data['done'] // event.data['total']}%"
+        elif event.kind == "board":
+            row["mac"] = event.data["mac"]
+        elif event.kind == "claim":
+            row["device"] = event.data["device"]
         elif event.kind == "report":
             row["report"] = event.data
         elif event.kind in ("note", "quiet", "ledger"):
@@ -44,7 +49,8 @@ class Rows:
             report = row.get("report", {})
             outcome = report.get("outcome", "")
             busy = ("", "") if outcome else (row.get("step", ""), row.get("done", ""))
-            cells = (port, report.get("mac") or "", report.get("device") or "", *busy)
+            who = (report.get(name) or row.get(name) or "" for name in ("mac", "device"))
+            cells = (port, *who, *busy)
             table.add_row(*(escape(one_line(str(cell))) for cell in cells), _result(report) if outcome else "")
         return table
 

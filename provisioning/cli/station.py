@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -10,8 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from provisioning.cli._ledger_option import ledger_option
-from provisioning.cli._many import finish_all, retries_option, screen
+from provisioning.cli._many import finish_all, retries_option, screen, stopped
+from provisioning.cli._output import mode, show
 from provisioning.cli._path import PATH
+from provisioning.config.document import shown
+from provisioning.errors import StationError
 
 if TYPE_CHECKING:
     from provisioning.job.many import PortResult
@@ -28,6 +32,11 @@ if TYPE_CHECKING:
 @click.option("--baud", type=int, metavar="RATE", help="Exactly this rate; by default the highest that works is found and remembered.")
 @click.option("--allow", type=PATH, help="A list of MACs, one a line; every other board is refused.")
 @click.option("--rounds", type=click.IntRange(1), default=1, show_default=True, help="How often the boards are changed for new ones.")
+@click.option(
+    "--slots", "file", type=PATH, metavar="FILE", help="The station file: which socket or adapter is which slot; instead of --ports."
+)
+@click.option("--plain", is_flag=True, help="Lines instead of the screen, as where there is no terminal.")
+@click.option("--engineer", is_flag=True, help="Settings may be changed on the screen.")
 @ledger_option
 def command(
     product: Path,
@@ -38,9 +47,19 @@ def command(
     baud: int | None,
     allow: Path | None,
     rounds: int,
+    file: Path | None,
+    plain: bool,
+    engineer: bool,
     location: str | None,
 ) -> int:
-    """Flash one board per port, all at once. A board that has a device already gets the same one again; two boards never do."""
+    """Flash one board per port, all at once. A board that has a device already gets the same one again; two boards never do.
+
+    On a terminal it is a screen of slots: plug a board in and it starts, unplug it and the slot is free, until Q or control-C ends it.
+    """
+    if not plain and not mode.json and _is_terminal():
+        return _on_screen(product, devices, ports, count, retries, baud, allow, location, file, engineer)
+    if file is not None:
+        ports = _ports_of(file, product)
     return flash_row(product, devices, ports or ("auto",), count, retries, baud, allow, location, rounds=rounds, name="rows")
 
 
@@ -61,6 +80,7 @@ def flash_row(
     from provisioning.config.load import load_product
     from provisioning.config.unit import choose
     from provisioning.job.allow import allowed_macs
+    from provisioning.job.many import Stopped
     from provisioning.job.plan import FlashOptions, FlashPlan
     from provisioning.job.ports import expand
     from provisioning.job.station import FlashJob, station
@@ -78,9 +98,71 @@ def flash_row(
         if number and not _changed():
             break
         found = expand(ports, count, loaded.board.usb_ids)
-        with screen(found) as watch:
-            rows += station(job, plan, units, found, retries, watch)
+        try:
+            with screen(found) as watch:
+                rows += station(job, plan, units, found, retries, watch)
+        except Stopped as end:
+            return stopped([*rows, *end.rows], began, name)
     return finish_all(rows, began, name)
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _ports_of(file: Path, product: Path) -> tuple[str, ...]:
+    """The ports that are at the slots of the station file now, in its order."""
+    from provisioning.config.load import load_product
+    from provisioning.config.station import load_slots
+    from provisioning.station.sockets import Bound, look
+
+    bound = Bound(load_slots(file))
+    found = bound.match(look(bound.ports, load_product(product).board.usb_ids))
+    if not found:
+        raise StationError("no-board", f"No board is plugged in at a slot of {shown(file)}.", "`twinroot doctor` lists the ports.")
+    return tuple(found[name].device for name in bound.names if name in found)
+
+
+def _on_screen(
+    product: Path,
+    devices: Path | None,
+    ports: tuple[str, ...],
+    count: int | None,
+    retries: int,
+    baud: int | None,
+    allow: Path | None,
+    location: str | None,
+    file: Path | None,
+    engineer: bool,
+) -> int:
+    """The screen until a person ends it; then how each board was left, and the shift's exit code."""
+    from provisioning.config.load import load_product
+    from provisioning.config.unit import choose
+    from provisioning.job.allow import allowed_macs
+    from provisioning.job.many import exit_code
+    from provisioning.job.plan import FlashOptions, FlashPlan
+    from provisioning.job.station import FlashJob
+    from provisioning.ledger.store import Ledger
+    from provisioning.station.bench import sockets
+    from provisioning.station.engine import Settings
+    from provisioning.station.session import run
+    from provisioning.station.summary import lines_of
+
+    loaded = load_product(product)
+    units = choose(loaded, None, devices)
+    plan = FlashPlan.of(loaded)
+    options = FlashOptions(allowed=allowed_macs(allow, units), only=devices is not None)
+    Ledger.open(location).close()
+    bench = sockets(file, ports, count, loaded.board.usb_ids)
+    settings = Settings(retries, baud, locked=not engineer)
+    began = time.monotonic()
+    engine = run(FlashJob(product, devices, location, options), (plan, units), bench, settings, time.monotonic)
+    counts = engine.counts
+    for line in lines_of(engine):
+        show(line)
+    passed = counts.count("pass")
+    show(f"{passed} of {len(counts.rows)} boards passed in {(time.monotonic() - began) / 60:.0f} min")
+    return exit_code(list(counts.rows.values()))
 
 
 def _changed() -> bool:

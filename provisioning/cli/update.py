@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 import click
 
 from provisioning.cli._ledger_option import ledger_option
-from provisioning.cli._many import count_option, finish_all, named, no_single_device, only, ports_option, retries_option, screen, several
+from provisioning.cli._many import (
+    count_option,
+    finish_all,
+    named,
+    no_single_device,
+    only,
+    ports_option,
+    retries_option,
+    screen,
+    several,
+    stopped,
+)
 from provisioning.cli._new_identity import needs_device, new_identity_option, no_new_identity
 from provisioning.cli._path import PATH
 from provisioning.cli._port import finish, progress, transport_option
@@ -91,6 +102,7 @@ def command(
                 )
         return finish(report)
     from provisioning.config.load import load_product
+    from provisioning.job.many import Stopped
     from provisioning.job.ports import expand
     from provisioning.job.update_many import UpdateJob, update_many
 
@@ -99,6 +111,9 @@ def command(
     job = UpdateJob(product, devices, location, transport, dry_run, max_baud)
     began = time.monotonic()
     found = expand(ports or ("auto",), count, load_product(product).board.usb_ids)
-    with screen(found) as watch:
-        rows = update_many(job, loaded, found, retries, watch)
+    try:
+        with screen(found) as watch:
+            rows = update_many(job, loaded, found, retries, watch)
+    except Stopped as end:
+        return stopped(end.rows, began)
     return finish_all(rows, began)

@@ -21,12 +21,14 @@ from provisioning.config.values import EnvText, Secret, secret_of
 if TYPE_CHECKING:
     from provisioning.config.board_file import BoardFile
     from provisioning.config.product_file import ProductFile
+    from provisioning.config.station_file import StationFile
 
-Kind = Literal["board", "product"]
+Kind = Literal["board", "product", "station"]
 
 # Where a model takes a text that is never shown; "*" is any key.
 SECRETS: dict[Kind, tuple[Loc, ...]] = {
     "board": (),
+    "station": (),
     "product": (
         ("wifi", "ssid"),
         ("wifi", "password"),
@@ -35,7 +37,7 @@ SECRETS: dict[Kind, tuple[Loc, ...]] = {
     ),
 }
 # What decides about the values besides the document.
-_MAKERS = ("board_type.py", "board_file.py", "checked.py", "document.py", "product_file.py", "validate.py", "values.py")
+_MAKERS = ("board_type.py", "board_file.py", "checked.py", "document.py", "product_file.py", "station_file.py", "validate.py", "values.py")
 # Hex digits of the hash in a file's name: a bound for the folder (a kilobyte each), however many products pass by.
 _SLOT_DIGITS = 3
 
@@ -46,6 +48,10 @@ def checked(kind: Literal["board"], document: Document) -> BoardFile: ...
 
 @overload
 def checked(kind: Literal["product"], document: Document) -> ProductFile: ...
+
+
+@overload
+def checked(kind: Literal["station"], document: Document) -> StationFile: ...
 
 
 def checked(kind: Kind, document: Document) -> Any:

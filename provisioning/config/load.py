@@ -1,4 +1,4 @@
-"""From a name or a path to a checked Board or Product, and the JSON Schemas of both files."""
+"""From a name or a path to a checked Board or Product, and the JSON Schemas of all files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from provisioning.config.text_file import is_file
 from provisioning.errors import FileMissing, InputError
 from provisioning.resources import folder
 
-SCHEMAS = ("board", "product")
+SCHEMAS = ("board", "product", "station")
 _MAX_EXTENDS = 16
 
 
@@ -40,7 +40,7 @@ def load_product(path: str | Path) -> Product:
 
 
 def schema(kind: str) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a 'board' or 'product' file."""
+    """The JSON Schema (draft 2020-12) of a 'board', 'product' or 'station' file."""
     from provisioning.config.models import MODELS
 
     made = MODELS[kind].model_json_schema()

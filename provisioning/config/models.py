@@ -1,4 +1,4 @@
-"""The models of both kinds of file; importing them takes a tenth of a second, so that only what checks or describes a file does."""
+"""The models of all kinds of files; importing them takes a tenth of a second, so that only what checks or describes a file does."""
 
 from __future__ import annotations
 
@@ -6,5 +6,6 @@ from pydantic import BaseModel
 
 from provisioning.config.board_file import BoardFile
 from provisioning.config.product_file import ProductFile
+from provisioning.config.station_file import StationFile
 
-MODELS: dict[str, type[BaseModel]] = {"board": BoardFile, "product": ProductFile}
+MODELS: dict[str, type[BaseModel]] = {"board": BoardFile, "product": ProductFile, "station": StationFile}

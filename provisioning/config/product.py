@@ -63,6 +63,14 @@ class IssuePolicy:
 
 
 @dataclass(frozen=True)
+class ScanRule:
+    """`field`: the column of the list of devices that a label holds; `pattern`: a regular expression for the whole code."""
+
+    field: str
+    pattern: str
+
+
+@dataclass(frozen=True)
 class IdentityTemplates:
     """Paths relative to the product file, with {fields}; `issue` is None where the files come from elsewhere."""
 
@@ -91,6 +99,7 @@ class Product:
     lab_resolve: dict[str, str]  # "host:port" with '*' -> "address:port"
     app: dict[str, Path]  # "main.py" and "boot.py" -> file on this host
     devices: Path | None
+    scan: ScanRule | None  # at a station a label says which device a board becomes; None: the first free one
     vendor: dict[str, Any] | None  # public key that signs sets over the air: {"n": hex, "e": int}; None: devices take none
     source: Path
     document: Document = field(repr=False, compare=False)

@@ -199,6 +199,33 @@ class App(BlockModel):
     boot: str | None = Field(default=None, min_length=1, description="path of the file that becomes boot.py")
 
 
+def _expression(value: str) -> str:
+    try:
+        made = re.compile(value)
+    except re.error as error:
+        raise problem(f"found {value[:60]!r}, which is not a regular expression: {error}", "Without one every code is taken.") from None
+    if made.groups > 1:
+        raise problem(
+            f"found {made.groups} groups, expected at most one: the part of the code that the column holds", "Use (?:…) for others."
+        )
+    return value
+
+
+class Scan(BlockModel):
+    """A label is scanned for each board at the station, and says which device the board becomes; nothing is written before."""
+
+    field: str = Field(
+        default="device",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_ -]{0,63}$",
+        description="the column of the list of devices that the label holds, such as device",
+    )
+    pattern: Annotated[str, AfterValidator(_expression)] = Field(
+        default=".+",
+        min_length=1,
+        description="a regular expression for the whole code; a group in it is the part that the column holds, such as 'SN:(ws-[0-9]{4})'",
+    )
+
+
 class Updates(BlockModel):
     """Sets that devices take over the air."""
 
@@ -222,6 +249,7 @@ class ProductFile(BlockModel):
     lab: Lab = Field(default_factory=Lab, description="a block: resolve")
     app: App = Field(default_factory=App, description="a block: main, boot")
     updates: Updates | None = Field(default=None, description="a block: key")
+    scan: Scan | None = Field(default=None, description="a block: field, pattern; the label that is scanned for each board at a station")
     devices: str | None = Field(default=None, min_length=1, description="path of a CSV of devices, used where the command names none")
 
     @model_validator(mode="before")

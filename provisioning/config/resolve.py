@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from provisioning.config.board_type import BoardType
 from provisioning.config.document import Document, Loc, shown
 from provisioning.config.nearest import did_you_mean
-from provisioning.config.product import IdentityTemplates, IssuePolicy, Product, Token, WifiAccess, wrong_length
+from provisioning.config.product import IdentityTemplates, IssuePolicy, Product, ScanRule, Token, WifiAccess, wrong_length
 from provisioning.config.template import fields_of
 from provisioning.config.text_file import is_file
 from provisioning.errors import FileMissing, InputError
@@ -49,6 +49,7 @@ def resolve(raw: ProductFile, document: Document, board: BoardType) -> Product:
         lab_resolve=dict(raw.lab.resolve),
         app=_app(raw, document),
         devices=document.path.parent / raw.devices if raw.devices else None,
+        scan=ScanRule(raw.scan.field, raw.scan.pattern) if raw.scan else None,
         vendor=_vendor(raw, document),
         source=document.path,
         document=document,

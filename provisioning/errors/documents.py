@@ -1,4 +1,4 @@
-"""What the documents say of codes, made from the table: docs/errors.md, and the table of docs/technician.md between its two markers."""
+"""What the documents say of codes, made from the table: docs/errors.md, and what is between the markers of docs/technician-codes.md."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _says(rows: Iterable[CodeRow]) -> str:
 
 
 def placed(page: str) -> str:
-    """docs/technician.md with its table as it should be. Raises ValueError where a marker is missing."""
+    """docs/technician-codes.md with its table as it should be. Raises ValueError where a marker is missing."""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -66,5 +66,5 @@ def placed(page: str) -> str:
 
 def pages(docs: Path) -> dict[Path, str]:
     """File in the folder docs -> what it should hold."""
-    page = docs / "technician.md"
+    page = docs / "technician-codes.md"
     return {docs / "errors.md": reference(), page: placed(page.read_text("utf-8"))}

@@ -53,6 +53,9 @@ NO_NUMBER = TechnicianLine(
     "every serial number of the CSV is used, or none was given for a board without an identity",
     "ask for a new CSV",
 )
+LABEL = TechnicianLine(
+    "the label is not the one of this board, or was used already; nothing was written", "scan once more, or take another label"
+)
 GAVE_UP = TechnicianLine("this computer gave up on a board: too busy, or a cable", "once more; another cable")
 INSTALLATION = TechnicianLine("this computer's installation", "call who set this computer up")
 WRONG_FILE = TechnicianLine("a file is not the right one; no port was opened", "call the person who made the product file")

@@ -31,17 +31,20 @@ class Bindings:
     board_of: Callable[[str], str | None] = lambda _device: None
 
 
-def assign(devices: Sequence[Device], boards: Sequence[FoundBoard], bindings: Bindings) -> Mapping[str, Device | InputError]:
+def assign(
+    devices: Sequence[Device], boards: Sequence[FoundBoard], bindings: Bindings, scans: bool = False
+) -> Mapping[str, Device | InputError]:
     """Port -> its device, or why it gets none. No device is given twice, and a board that has an identity keeps it.
 
     In this order: the row with the board's MAC, the device that the ledger binds to it, the one whose set it holds; then, for boards that
-    have no identity yet, the first rows that are free.
+    have no identity yet, the first rows that are free. `scans`: those get none here, since a scanned label says which.
     """
-    return _Round(devices, bindings).decide(boards)
+    return _Round(devices, bindings, scans).decide(boards)
 
 
 class _Round:
-    def __init__(self, devices: Sequence[Device], bindings: Bindings) -> None:
+    def __init__(self, devices: Sequence[Device], bindings: Bindings, scans: bool) -> None:
+        self._scans = scans
         self._rows = {device.id: device for device in devices}
         self._reserved = {mac: device for device in devices if (mac := mac_of(device)) is not None}
         self._bindings = bindings
@@ -64,6 +67,9 @@ class _Round:
             except InputError as error:
                 decided[board.port] = error
         for board in unassigned:
+            if self._scans and len(self._rows) > 1:
+                decided[board.port] = scan_needed()
+                continue
             free = next((device for device in self._rows.values() if self._is_free(device)), None)
             decided[board.port] = self._give(free, board) if free else none_left(len(self._rows))
         return decided
@@ -102,6 +108,15 @@ class _Round:
 
 def _twice(board: FoundBoard, first: str) -> InputError:
     return InputError("board-twice", f"The board {board.mac} is on {first} and on {board.port}.", "Two ports lead to it: name one of them.")
+
+
+def scan_needed() -> InputError:
+    """A board without an identity gets the device whose label is scanned, and no other."""
+    return InputError(
+        "scan-needed",
+        "The product's labels are scanned (`scan:`), and nobody has scanned the one of this board.",
+        "Run `twinroot station` on a terminal with the scanner, or name the device with --device.",
+    )
 
 
 def none_left(count: int) -> InputError:

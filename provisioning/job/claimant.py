@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from provisioning.config.device import Device
 from provisioning.config.product import Product
 from provisioning.identity import factory
 from provisioning.job.allow import mac_of
-from provisioning.job.assign import NotThatDevice, none_left
+from provisioning.job.assign import NotThatDevice, none_left, scan_needed
 from provisioning.job.plan import FlashOptions
 
 if TYPE_CHECKING:
     from provisioning.identity.on_board import OnBoard
     from provisioning.ledger.store import Ledger
+
+
+MayClaim = Callable[[], int]  # waits for this board's turn; for how many other boards a free device has to be left
+
+
+def first() -> int:
+    """The turn of a board that is alone."""
+    return 0
 
 
 class Claimant:
@@ -43,8 +51,9 @@ class Claimant:
 
         return self.was is None and claims.is_released(self.ledger, self.mac)
 
-    def claim(self, attempt: str, held: OnBoard | None, fields: Mapping[str, Any]) -> Device:
-        """The device, promised to the board in the ledger: the one that it is (`held`), else the one that it was, else the first free one.
+    def claim(self, attempt: str, held: OnBoard | None, fields: Mapping[str, Any], may_claim: MayClaim = first) -> Device:
+        """The device, promised to the board in the ledger: the one that it is (`held`), else the one that it was, else the first free one
+        when it is its turn.
 
         Raises InputError when there is none, or the board is one that is not meant.
         """
@@ -59,7 +68,15 @@ class Claimant:
             candidates = [self.devices.setdefault(held.device, held.unit).id]
         if not candidates:
             raise none_left(len(self.devices))
-        return self.devices[claims.claim(self.ledger, attempt, self.mac, candidates, fields)]
+        if self.was is None and len(candidates) > 1:
+            self.refuse_unscanned()
+        leave = may_claim() if self.was is None and len(candidates) > 1 else 0
+        return self.devices[claims.claim(self.ledger, attempt, self.mac, candidates, fields, leave)]
+
+    def refuse_unscanned(self) -> None:
+        """Raises InputError where the first free device would be given to a board of a product whose labels are scanned."""
+        if self.product.scan is not None and len(self.devices) > 1:
+            raise scan_needed()
 
     def _is_meant(self, held: OnBoard, own: Sequence[str]) -> bool:
         """Whether the board may stay the device that it says it is; False where the ledger knows it, too, and is to refuse it. Raises

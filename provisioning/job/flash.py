@@ -22,14 +22,14 @@ from provisioning.identity import factory
 from provisioning.identity.issue import KeyGone
 from provisioning.job import board_identity, fingerprints, reconcile
 from provisioning.job.attempt import Attempt
-from provisioning.job.claimant import Claimant
+from provisioning.job.claimant import Claimant, first
 from provisioning.job.first_boot import Seen, ask
 from provisioning.job.plan import FlashOptions, FlashPlan
 from provisioning.job.report import Report
 from provisioning.job.selftest import check_selftest, selftest, take_selftest
 from provisioning.job.update import Update
 from provisioning.link import question
-from provisioning.link.events import Listener, silent
+from provisioning.link.events import Event, Listener, silent
 from provisioning.link.payload import Payload
 from provisioning.link.port_names import resolve
 
@@ -85,6 +85,7 @@ class _Run(Attempt):
                 self.plan.firmware, self.product.board.partition, lambda facts: preflight.fits(self._about(facts, line))
             )
         self.facts(examined, line.name)
+        self.events(Event("board", {"mac": self.report.mac, "chip": self.report.chip}))
         with self._board_released(line):
             preflight.refuse(self._about(examined.facts, line))
             self.noisy = examined.noisy
@@ -94,6 +95,7 @@ class _Run(Attempt):
             in_loader = not examined.file_system
             self.claimant = Claimant(self.product, self.devices, self.options, self.ledger, examined.facts.mac, line.name)
             if seen.silent and not self.claimant.can_be_made_again():
+                self.claimant.refuse_unscanned()
                 # Whose file system that is, only the board can say, and it does not run: with its firmware it will.
                 self.firmware(line, in_loader=False)
                 line.start()
@@ -134,9 +136,11 @@ class _Run(Attempt):
         return preflight.Question(self.product.board, facts, self.plan.firmware, line.name, self.plan.end, self.options.allowed)
 
     def _claim(self, held: OnBoard | None) -> Device:
-        device = self.claimant.claim(self.attempt, held, self.fields)
+        # A listener of a row of boards knows whose turn it is; a single board need not wait for any.
+        device = self.claimant.claim(self.attempt, held, self.fields, getattr(self.events, "may_claim", first))
         self.known = True
         self.report.device = self.fields["device"] = device.id
+        self.events(Event("claim", {"device": device.id}))
         return device
 
     def _keep(self, line: LoaderAccess, device: Device, held: OnBoard, examined: Examined) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,19 +32,25 @@ class FlashJob:
     options: FlashOptions
 
 
+Ready = tuple[FlashPlan, list[Device]]  # what all boards share, loaded and checked
+
+
 @dataclass(frozen=True)
 class FlashTask:
     """Flash the board on a port. `ready`: what the parent has loaded and checked, where a worker can have it."""
 
     job: FlashJob
-    ready: tuple[FlashPlan, list[Device]] | None
+    ready: Ready | None
     source: Source | None = None  # where an esptool is ready, likewise
+    only: str | None = None  # the one device that the board may become
 
     def run(self, port: str, events: Listener) -> Report:
         from provisioning.ledger.patience import Patience
         from provisioning.ledger.store import Ledger
 
-        plan, devices = self.ready or _load(self.job)
+        plan, devices = self.ready or load(self.job)
+        if self.only is not None:
+            devices = [device for device in devices if device.id == self.only]
         with Ledger.open(self.job.ledger, patience=Patience.of(events)) as ledger:
             return flash(plan, devices, port, ledger, self.job.options, events, self.source)
 
@@ -53,13 +59,23 @@ def station(
     job: FlashJob, plan: FlashPlan, devices: Sequence[Device], ports: Sequence[str], retries: int, watch: Watch
 ) -> list[PortResult]:
     """One board per port, all at once; those that failed for a reason that may pass are tried again, up to `retries` times."""
-    with _fork_server() as source:
-        compiler.package(compiler.MPY_VERSION)  # once here instead of once in each worker
-        task = FlashTask(job, (plan, list(devices)) if many.FORKED else None, source)
-        return many.run(dict.fromkeys(ports, task), retries, watch)
+    with esptools() as source:
+        prepare()
+        return many.run(dict.fromkeys(ports, task(job, (plan, list(devices)), source)), retries, watch)
 
 
-def _fork_server() -> AbstractContextManager[Source | None]:
+def task(job: FlashJob, ready: Ready | None, source: Source | None, only: str | None = None, baud: int | None = None) -> FlashTask:
+    """What a worker gets: all that is ready, where it can be forked; else it loads that itself."""
+    job = job if baud is None else replace(job, options=replace(job.options, baud=baud))
+    return FlashTask(job, ready if many.FORKED else None, source if many.FORKED else None, only)
+
+
+def prepare() -> None:
+    """What is the same for all boards, made once here instead of once in each worker."""
+    compiler.package(compiler.MPY_VERSION)
+
+
+def esptools() -> AbstractContextManager[Source | None]:
     # Where a process can be forked, esptool starts once for all boards.
     if not many.FORKED:
         return nullcontext()
@@ -68,7 +84,8 @@ def _fork_server() -> AbstractContextManager[Source | None]:
     return ForkServer()
 
 
-def _load(job: FlashJob) -> tuple[FlashPlan, list[Device]]:
+def load(job: FlashJob) -> Ready:
+    """The product of a job, and its devices. Raises InputError, StationError."""
     from provisioning.config.unit import choose
 
     product = load_product(job.product)

@@ -15,7 +15,7 @@ from provisioning.job.prompt_session import board, reported, wiring_of
 from provisioning.job.report import Report
 from provisioning.job.selftest import check, check_file_system, check_selftest, selftest, take_selftest, with_repeats
 from provisioning.link import board_messages, firmware_kind, prompt_recovery, question
-from provisioning.link.events import Listener, silent
+from provisioning.link.events import Event, Listener, silent
 from provisioning.link.payload import Payload
 from provisioning.link.repl import DeviceException, LinkBroken, RateLate, RawRepl
 from provisioning.link.transport.base import Session, TransferPlan, none_lost
@@ -303,6 +303,7 @@ class Update:
         """What is active from here on. Once a commit may have happened, nothing but the board's own word makes it undone."""
         if self.report.active not in (active.NEW, active.UNKNOWN) or state == active.NEW:
             self.report.active = state
+            self.events(Event("active", {"active": state}))
 
     def _for_interpreter(self, bundle: Bundle, session: Session) -> Payload:
         hello = session.hello()

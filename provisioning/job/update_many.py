@@ -86,6 +86,8 @@ class UpdateTask:
         fields = fingerprints.about(product) | {"job": "update", "mac": self.mac, "port": port, "replaces": self.replaces}
         with Ledger.open(self.job.ledger, patience=Patience.of(events)) as ledger:
             claims.claim(ledger, attempt, self.mac, [self.device.id], fields)
+            events(Event("board", {"mac": self.mac, "chip": None}))
+            events(Event("claim", {"device": self.device.id}))
             report = Report(board=product.board.name, product=product.name, device=self.device.id, mac=self.mac)
 
             def known(_target: Target, bundle: Bundle) -> None:
@@ -141,7 +143,7 @@ def update_many(job: UpdateJob, product: Product, ports: Sequence[str], retries:
     devices = _devices(choice, boards)
     tasks: dict[str, many.Task] = {}
     with _bindings(job) as bindings:
-        decided = assign(devices, boards, bindings)
+        decided = assign(devices, boards, bindings, product.scan is not None)
     for found in boards:
         device = decided[found.port]
         if isinstance(device, InputError):

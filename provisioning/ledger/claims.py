@@ -125,8 +125,9 @@ def retired(ledger: Ledger, device: str) -> frozenset[str]:
     return frozenset(gone)
 
 
-def claim(ledger: Ledger, attempt: str, mac: str, candidates: Sequence[str], fields: Mapping[str, Any]) -> str:
-    """Promise one of the devices to this board and return it: the one that it has already, else the first that is free.
+def claim(ledger: Ledger, attempt: str, mac: str, candidates: Sequence[str], fields: Mapping[str, Any], leave: int = 0) -> str:
+    """Promise one of the devices to this board and return it: the one that it has already, else the first that is free. `leave`: so
+    many free ones are left to others, if there are more.
 
     Raises InputError: the board has a device that is not among them, or none of them is free.
     """
@@ -135,7 +136,7 @@ def claim(ledger: Ledger, attempt: str, mac: str, candidates: Sequence[str], fie
 
     def decide(connection: Connection) -> tuple[str, str, Mapping[str, Any]]:
         nonlocal chosen
-        chosen = _choose(connection, mac, candidates, likely)
+        chosen = _choose(connection, mac, candidates, likely, leave)
         return CLAIM, attempt, {**fields, "mac": mac, "device": chosen}
 
     ledger.append_checked(decide)
@@ -165,7 +166,7 @@ def _likely(connection: Connection, mac: str, candidates: Sequence[str]) -> list
     return []
 
 
-def _choose(connection: Connection, mac: str, candidates: Sequence[str], likely: Sequence[str]) -> str:
+def _choose(connection: Connection, mac: str, candidates: Sequence[str], likely: Sequence[str], leave: int) -> str:
     own = device_of(connection, mac)
     if own is not None and own.device is not None:
         if own.device in candidates:
@@ -176,16 +177,22 @@ def _choose(connection: Connection, mac: str, candidates: Sequence[str], likely:
             f"Take another board; this one stays {own.device}. Only when it is scrapped does `twinroot ledger release` free it.",
         )
     # The likely ones first; that none is free is said only after a look at every one.
-    for device in [*likely, *candidates]:
+    free = ""
+    for device in dict.fromkeys([*likely, *candidates]):
         other = board_of(connection, device)
         if other is None:
-            return device
-        if len(candidates) == 1:
+            free = device
+            if not leave:
+                return device
+            leave -= 1
+        elif len(candidates) == 1:
             raise InputError(
                 "serial-used",
                 f"Device {device} is the board {other.mac} already ({other.outcome or 'unfinished'}, {other.began[:10]}).",
                 f"Use another device, or connect that board. Only when it is scrapped does `twinroot ledger release` free {device}.",
             )
+    if free:
+        return free
     raise InputError("no-device-left", f"All {len(candidates)} devices have a board already.", "Add rows to the CSV of devices.")
 
 

@@ -16,6 +16,9 @@ class Event(NamedTuple):
     baud      the line runs at another rate: {"baud"}
     quiet     the board gives no sign of life: {"seconds"} for how long, {"limit"} after how many it is given up, {"text"}
     ledger    the ledger is away, and waited for, or is back: {"text"}
+    board     the board is known: {"mac", "chip"}
+    claim     the ledger has promised it a device: {"device"}
+    active    which set is active from here on, should the run end: {"active"}, a word of job/active.py
     note      something a person should know: {"text"}
     """
 

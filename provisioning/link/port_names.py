@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from provisioning.errors import BoardError, InputError, StationError
 from provisioning.link import adapters, native_usb
+from provisioning.link import rehearsed as rehearsal
 from provisioning.link.adapters import UsbIds
 
 if TYPE_CHECKING:
     from serial.tools.list_ports_common import ListPortInfo
 
-REHEARSED = "TWINROOT_REHEARSAL"  # environment: virtual boards that `auto` means, with commas
 ENVIRONMENT = ("TWINROOT_PORT", "ESPPORT")
 _MAC = r"[0-9a-fA-F]{2}([:-]?[0-9a-fA-F]{2}){5}"
 _HOST_AND_PORT = ("rfc2217://", "socket://")  # URLs that need both
@@ -26,7 +26,7 @@ _PLUG_IN = (
 
 def rehearsed() -> list[str]:
     """The ports that stand for all that are plugged in, where a rehearsal says so (virtual boards)."""
-    return [port for port in os.environ.get(REHEARSED, "").split(",") if port]
+    return [port.device for port in rehearsal.ports()]
 
 
 def default_spec() -> str | None:

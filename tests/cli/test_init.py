@@ -16,7 +16,7 @@ from provisioning import starter
 from provisioning.cli import demo
 from provisioning.cli._invoked import name
 from provisioning.cli.main import run
-from provisioning.link.port_names import REHEARSED
+from provisioning.link.rehearsed import REHEARSED
 from provisioning.migration import yaml_edit
 from provisioning.resources import folder
 from provisioning.virtual import VirtualBoard

@@ -213,6 +213,15 @@ def test_secrets_are_only_for_what_stays_secret(tmp_path: Path) -> None:
     assert "c4nary" not in error.message
 
 
+def test_labels_that_are_scanned(tmp_path: Path) -> None:
+    rule = load(tmp_path, more='scan: {field: serial, pattern: "SN:([0-9]{4})"}\n').scan
+    assert rule is not None and (rule.field, rule.pattern) == ("serial", "SN:([0-9]{4})")
+    assert load(tmp_path).scan is None
+    for pattern, says in (("([0-9", "not a regular expression"), ("(a)(b)", "at most one"), ("", "expected a regular expression")):
+        error = refused(tmp_path, more=f'scan: {{pattern: "{pattern}"}}\n')
+        assert "product.yaml:9: key 'scan.pattern': " in error.message and says in error.message
+
+
 def test_app_files(tmp_path: Path) -> None:
     assert "key 'app.main': there is no file" in refused(tmp_path, more="app: {main: app.py}\n").message
     (tmp_path / "app.py").write_text("print('hi')\n")

@@ -14,7 +14,7 @@ import pytest
 from provisioning import starter
 from provisioning.cli.main import run
 from provisioning.ledger.store import Ledger
-from provisioning.link.port_names import REHEARSED
+from provisioning.link.rehearsed import REHEARSED
 from provisioning.migration import yaml_edit
 from provisioning.resources import folder
 from provisioning.virtual import VirtualBoard
@@ -43,6 +43,7 @@ ELSEWHERE = {
     r"twinroot render product.yaml --device ID --out DIR": "the same with a device, in examples/weather-station/README.md",
     r"twinroot ledger (seal |verify --seals)": "tests/ledger; a seal is signed with a passphrase",
     r"twinroot rescue ": "tests/rescue; a board that is held",
+    r"twinroot station .* --slots": "tests/station/test_terminal.py",
     r"twinroot flash product.yaml --port auto --device ws-0001 --new-identity": "tests/flash/test_again.py",
 }
 # The end of a command that is run -> its exit code, where that is not 0.

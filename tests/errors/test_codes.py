@@ -136,7 +136,7 @@ def test_what_a_machine_tries_again() -> None:
     assert not may_pass_again("nobody-knows-this")
 
 
-@pytest.mark.parametrize("name", ["errors.md", "technician.md"])
+@pytest.mark.parametrize("name", ["errors.md", "technician-codes.md"])
 def test_committed_documents_are_current(name: str) -> None:
     wanted = documents.pages(folder("docs"))[folder("docs") / name]
     assert (folder("docs") / name).read_text("utf-8") == wanted, "run: python -m provisioning.errors"

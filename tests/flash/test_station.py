@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import types
@@ -47,16 +49,51 @@ def test_three_boards_one_of_them_bad(tmp_path: Path) -> None:
         outcomes = [row["code"] for row in result["rows"]]
         assert outcomes == ["pass", "wrong-chip", "pass"]
         devices = [row["device"] for row in result["rows"]]
-        assert sorted(filter(None, devices)) == ["ws-0001", "ws-0002"], "the bad board took no serial number"
+        assert devices == ["ws-0001", None, "ws-0002"], "in the order of the ports, and the bad board took no serial number"
         assert [row["attempts"] for row in result["rows"]] == [1, 1, 1], "a wrong chip is not tried again"
-        # Again: the same boards are the same devices.
-        _, again, _ = twinroot(made, "station", str(made.product), "--devices", str(made.devices), *ports)
-        assert [row["device"] for row in again["rows"]] == devices
+        # Again: the same boards are the same devices. Without --json each result is printed once, as it comes.
+        command = [sys.executable, "-m", "provisioning", "station", str(made.product), "--devices", str(made.devices), *ports]
+        again = subprocess.run(command, capture_output=True, text=True, env=made.environment(), timeout=110, check=False)
+        assert again.returncode == 1
+        for row in result["rows"]:
+            lines = [line for line in again.stdout.splitlines() if row["port"] in line and line.startswith(("PASS ", "FAIL "))]
+            assert len(lines) == 1 and (row["device"] or "-") in lines[0] and "PASS" not in again.stderr
+        assert again.stdout.count("next: ") == 1 and again.stdout.splitlines()[-1].startswith("2 of 3 boards passed in ")
     finally:
         for board in boards:
             board.close()
     code, verdict, _ = twinroot(made, "ledger", "verify")
     assert code == 0 and verdict["ok"]
+
+
+@linux
+def test_a_control_c_leaves_each_board_in_order_and_says_how(tmp_path: Path) -> None:
+    made = products.make(tmp_path / "p")
+    with VirtualBoard(paced=False, blank=True) as board:
+        command = [sys.executable, "-m", "provisioning", "station", str(made.product), f"--ports={board.port},rfc2217://127.0.0.1:9"]
+        station = subprocess.Popen(
+            [*command, f"--devices={made.devices}", "--retries=0", "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=made.environment(),
+            start_new_session=True,
+        )
+        assert station.stderr is not None and station.stdout is not None
+        said = ""
+        for line in station.stderr:
+            said += line
+            if line.endswith(": write\n"):
+                os.killpg(station.pid, signal.SIGINT)  # as a terminal does: to every process
+        code, result = station.wait(60), json.loads(station.stdout.read())
+    assert code == 130 and result["code"] == "interrupted" and "Traceback" not in said, said
+    stopped, absent = result["rows"]
+    assert (stopped["code"], stopped["mac"], stopped["device"]) == ("interrupted", board.mac, "ws-0001")
+    assert stopped["message"].startswith("Interrupted in write. Its flash is half written")
+    assert absent["code"] == "port-not-found"
+    with Ledger.open(made.ledger) as ledger:
+        last = list(ledger.entries())[-1].fields
+    assert (last["outcome"], last["code"], last["device"], last["wrote"]) == ("error", "interrupted", "ws-0001", True)
 
 
 @linux
@@ -66,6 +103,11 @@ def test_flash_on_several_ports(tmp_path: Path) -> None:
     nowhere = "rfc2217://127.0.0.1:9"
     with VirtualBoard(paced=False, blank=True) as board:
         ports = ["--port", f"{board.port},{nowhere}", "--retries", "0"]
+        scanned = made.product.with_name("scanned.yaml")
+        scanned.write_text(made.product.read_text() + "scan: {field: device}\n")
+        code, result, said = twinroot(made, "station", str(scanned), "--devices", str(made.devices), *ports)
+        assert [row["code"] for row in result["rows"]] == ["scan-needed", "port-not-found"] and code == 3, said
+        assert not board.counters()["flash_programs"], "nothing is written before a label was scanned"
         code, result, said = twinroot(made, "flash", str(made.product), "--devices", str(made.devices), *ports)
         assert (code, result["outcome"], result["passed"], result["boards"]) == (3, "error", 1, 2), said
         assert [(row["port"], row["code"], row["device"]) for row in result["reports"]] == [
@@ -136,9 +178,6 @@ def test_a_worker_that_dies_is_a_row_and_no_more(job: tuple[products.Made, Flash
     def fake(_plan: Any, _devices: Any, port: str, _ledger: Any, _options: Any, events: Any, _source: Any) -> Report:
         events(Event("step", {"name": "write"}))
         if port == "dies":
-            import os
-            import signal
-
             os.kill(os.getpid(), signal.SIGKILL)
         if port == "surprise":
             raise ZeroDivisionError("x")
@@ -207,12 +246,12 @@ def test_a_row_with_a_mac_is_for_that_board(tmp_path: Path) -> None:
 
 
 def test_the_live_table_says_what_is_wrong_and_what_comes_next() -> None:
-    from tests.flash import pictures
+    from tests.flash import scenes
 
-    for name, events in pictures.scenes().items():
-        drawn = pictures.draw(events, name)
+    for name, events in scenes.scenes().items():
+        drawn = scenes.draw(events, name)
         assert drawn.startswith("<svg")
-        for report in pictures.texts(events):
+        for report in scenes.texts(events):
             assert report["outcome"].upper() in drawn
             if report["outcome"] != "pass":
                 assert report["message"].split()[0] in drawn and "next:" in drawn

@@ -21,9 +21,10 @@ def run(
     outcome: str | None = "pass",
     wrote: bool = True,
     cert: str | None = None,
+    leave: int = 0,
 ) -> str:
     """One attempt from claim to outcome (None: the host died before it)."""
-    device = claims.claim(ledger, attempt, mac, candidates, {"product": "p"})
+    device = claims.claim(ledger, attempt, mac, candidates, {"product": "p"}, leave)
     claims.intend(ledger, attempt, {"mac": mac, "device": device, "certificate_sha256": cert or device.ljust(64, "0")})
     if outcome is not None:
         ledger.append(OUTCOME, attempt, {"mac": mac, "device": device, "outcome": outcome, "wrote": wrote})

@@ -27,6 +27,15 @@ def test_boards_get_devices_in_order(ledger: Ledger) -> None:
         run(ledger, "3", MACS[3], DEVICES)
 
 
+def test_free_devices_are_left_to_boards_that_come_before(ledger: Ledger) -> None:
+    assert run(ledger, "a", MACS[0], DEVICES, leave=1) == "ws-2"
+    assert run(ledger, "b", MACS[0], DEVICES, leave=1) == "ws-2", "a board stays who it is"
+    assert run(ledger, "c", MACS[1], DEVICES, leave=9) == "ws-3", "as many as there are"
+    assert run(ledger, "d", MACS[2], DEVICES) == "ws-1"
+    with pytest.raises(InputError, match="All 3 devices"):
+        run(ledger, "e", MACS[3], DEVICES, leave=1)
+
+
 @pytest.mark.parametrize("outcome", ["pass", "fail", None])
 def test_the_same_board_gets_the_same_device(ledger: Ledger, outcome: str | None) -> None:
     run(ledger, "a", MACS[0], DEVICES, outcome=outcome)

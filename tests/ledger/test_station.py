@@ -50,6 +50,7 @@ def test_eight_boards_at_once_and_a_server_that_is_restarted(server: postgres.Se
     assert code == 0 and result["passed"] == 8, (result, text)
     assert "is away, waiting up to" in text and "is back after" in text
     assert len({row["device"] for row in result["rows"]}) == len({row["mac"] for row in result["rows"]}) == 8
+    assert [row["device"] for row in result["rows"]] == [f"ws-{number:04d}" for number in range(1, 9)], "in the order of the ports"
     with Ledger.open(url) as ledger:
         verdict, rows = verify(ledger.rows(), {}), list(ledger.entries())
     assert verdict.ok and [sum(row.kind == kind for row in rows) for kind in ("claim", "intent", "outcome")] == [8, 8, 8]

@@ -1,10 +1,8 @@
-"""The pictures of docs/technician.md, drawn by the station's own table: `python -m tests.flash.pictures`."""
+"""Scenes of a row of boards for the live table of `flash` and `update`, and the table as a picture."""
 
 from __future__ import annotations
 
 import io
-import sys
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -15,7 +13,6 @@ from provisioning.flash.esptool_errors import explain
 from provisioning.job.report import Report
 from provisioning.link.events import Event
 
-FOLDER = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 PORTS = [f"/dev/ttyUSB{n}" for n in range(4)]
 
 
@@ -59,17 +56,6 @@ def draw(events: list[tuple[int, Event]], title: str) -> str:
     return console.export_svg(title=title, unique_id=title.replace(" ", "-"))
 
 
-def main() -> int:
-    FOLDER.mkdir(exist_ok=True)
-    for name, events in scenes().items():
-        (FOLDER / f"{name}.svg").write_text(draw(events, f"twinroot station ({name})"))
-    return 0
-
-
 def texts(events: list[tuple[int, Event]]) -> list[dict[str, Any]]:
     """The reports in a scene, for tests."""
     return [event.data for _, event in events if event.kind == "report"]
-
-
-if __name__ == "__main__":
-    sys.exit(main())
