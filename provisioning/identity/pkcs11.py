@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from provisioning.config.product import Token
 from provisioning.errors import InputError, StationError
-from provisioning.identity.signer import Authority, Kind, by_signing, run
+from provisioning.identity.signer import Authority, Kind, by_signing
+from provisioning.identity.signing_command import SignerFailed, run
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -33,6 +34,8 @@ _PIN_ERRORS = {
     ),
 }
 
+_PIN_ERROR = re.compile(r"CKR_PIN_\w+")
+
 
 def from_token(certificate: Path, token: Token) -> Authority:
     """The CA with this certificate. Raises InputError for a certificate that is none; signing raises StationError."""
@@ -46,9 +49,11 @@ def check_pin(token: Token) -> None:
     """
     try:
         _ask(token, "--list-objects", "--type", "privkey")
-    except StationError as error:
-        if any(word in error.message for word in _PIN_ERRORS):
+    except SignerFailed as error:
+        if _PIN_ERROR.search(error.output):
             raise
+    except StationError:
+        return
 
 
 def key_of(token: Token) -> EllipticCurvePrivateKey | RSAPrivateKey:
@@ -64,7 +69,7 @@ def key_of(token: Token) -> EllipticCurvePrivateKey | RSAPrivateKey:
         try:
             public: Any = load_der_public_key(out.read_bytes())
         except (OSError, ValueError):
-            raise StationError(
+            raise SignerFailed(
                 "signer-failed", f"The token {token.label!r} shows no public key.", "Name the key by its `id`; `pkcs11-tool -O` lists them."
             ) from None
     if isinstance(public, ec.EllipticCurvePublicKey):
@@ -86,20 +91,24 @@ def _command(token: Token) -> list[str]:
 def _ask(token: Token, *what: str) -> None:
     """A question whose answer goes elsewhere. Raises StationError."""
     try:
-        run([*_command(token), *what], b"", {PIN: token.pin.reveal()})
-    except StationError as error:
-        if re.search(r"ended with code 0\b", error.message):
-            return  # it had nothing to print
-        raise _explained(error, token) from None
+        _run(token, [*_command(token), *what], b"")
+    except SignerFailed as error:
+        if error.status != 0:  # else it had nothing to print
+            raise
 
 
-def _explained(error: StationError, token: Token) -> StationError:
-    word = next((word for word in _PIN_ERRORS if word in error.message), None)
-    if word is None:
-        return error
-    said, hint = _PIN_ERRORS[word]
-    found = re.search(r"CKR_PIN_\w+", error.message)
-    return StationError("signer-failed", f"The PIN of the token {token.label!r} {said} ({found.group() if found else word}).", hint)
+def _run(token: Token, command: list[str], data: bytes) -> bytes:
+    """What pkcs11-tool answers. Raises StationError."""
+    try:
+        return run(command, data, {PIN: token.pin.reveal()})
+    except SignerFailed as error:
+        found = _PIN_ERROR.search(error.output)
+        if found is None:
+            raise
+        text, hint = next(row for word, row in _PIN_ERRORS.items() if found[0].startswith(word))
+        refused = SignerFailed("signer-failed", f"The PIN of the token {token.label!r} {text} ({found[0]}).", hint)
+        refused.output = error.output
+        raise refused from None
 
 
 def _signer(kind: Kind, token: Token) -> Callable[[bytes], bytes]:
@@ -108,9 +117,6 @@ def _signer(kind: Kind, token: Token) -> Callable[[bytes], bytes]:
     command = [*_command(token), "--sign", *mechanism, *_which(token)]
 
     def sign(data: bytes) -> bytes:
-        try:
-            return run(command, hashlib.sha256(data).digest() if kind == "ec" else data, {PIN: token.pin.reveal()})
-        except StationError as error:
-            raise _explained(error, token) from None
+        return _run(token, command, hashlib.sha256(data).digest() if kind == "ec" else data)
 
     return sign

@@ -5,22 +5,17 @@ cryptography signs a certificate with whatever implements its key interfaces, so
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from provisioning.config.document import shown, wrong, wrong_file
-from provisioning.errors import StationError
-from provisioning.identity import reading
+from provisioning.identity import reading, signing_command
 from provisioning.pem.read import encode
 
 if TYPE_CHECKING:
     from cryptography import x509
-
-SECONDS = 30
 
 Kind = Literal["ec", "rsa"]
 
@@ -62,7 +57,7 @@ def from_files(certificate: Path, key: Path) -> Authority:
 
 def from_command(certificate: Path, command: Sequence[str], env: Mapping[str, str] | None = None, folder: Path | None = None) -> Authority:
     """A CA whose key answers a command: the bytes to sign on its standard input, the signature (DER for EC, PKCS #1 v1.5 for RSA; SHA-256)
-    on its standard output. Secrets such as a PIN reach it through `env`, which goes over the environment, never by its arguments.
+    on its standard output. Secrets such as a PIN reach it through `env` alone.
 
     Paths among the arguments are relative to `folder` (the working directory by default).
 
@@ -70,7 +65,7 @@ def from_command(certificate: Path, command: Sequence[str], env: Mapping[str, st
     """
     if not command:
         raise wrong("bad-signer", "the signer command is empty", "Give a program and its arguments.")
-    return by_signing(certificate, lambda _kind: lambda data: run(command, data, env or {}, folder))
+    return by_signing(certificate, lambda _kind: lambda data: signing_command.run(command, data, env, folder))
 
 
 def by_signing(certificate: Path, signer: Callable[[Kind], Callable[[bytes], bytes]]) -> Authority:
@@ -86,34 +81,6 @@ def by_signing(certificate: Path, signer: Callable[[Kind], Callable[[bytes], byt
     if isinstance(public, rsa.RSAPublicKey):
         return Authority(ca, RemoteRsaKey(public, signer("rsa")))
     raise wrong_file(certificate, "bad-ca", "its key is neither EC nor RSA", "AWS IoT takes CAs of these two kinds.")
-
-
-def run(command: Sequence[str], data: bytes, env: Mapping[str, str], folder: Path | None = None) -> bytes:
-    """What `command` says to `data`. `env` goes over the environment. Raises StationError."""
-    name = command[0]
-    try:
-        done = subprocess.run(
-            list(command), input=data, capture_output=True, timeout=SECONDS, check=False, env={**os.environ, **env}, cwd=folder
-        )
-    except FileNotFoundError:
-        raise StationError("signer-missing", f"The signer {name!r} is not installed.", "Check the command under 'signer'.") from None
-    except OSError as error:
-        raise StationError(
-            "signer-failed", f"The signer {name!r} cannot be started: {error.strerror}.", "Check its permissions."
-        ) from error
-    except subprocess.TimeoutExpired:
-        raise StationError("signer-hangs", f"The signer {name!r} did not answer within {SECONDS} s.", "Does it wait for a PIN?") from None
-    if done.returncode != 0 or not done.stdout:
-        said = _last_words(done.stderr.decode(errors="replace"))
-        raise StationError("signer-failed", f"The signer {name!r} ended with code {done.returncode}: {said}.", "Is the token plugged in?")
-    return done.stdout
-
-
-def _last_words(output: str) -> str:
-    """The line that says why: the last one that speaks of an error, else the last."""
-    lines = output.strip().splitlines() or ["it said nothing"]
-    told = next((line for line in reversed(lines) if "error" in line.lower()), lines[-1])
-    return "".join(c for c in told if c.isprintable())[:160].rstrip(".")
 
 
 def ca_certificate(path: Path) -> x509.Certificate:

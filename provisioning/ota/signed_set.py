@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from provisioning.errors import InputError, StationError
+from provisioning.errors import InputError
+from provisioning.identity import signing_command
 from provisioning.identity.files import KEY_MODE, write_new
 from provisioning.parsed import from_json
 from provisioning.pem.public_key import public_numbers as public_numbers
@@ -28,7 +28,6 @@ MAGIC = b"TWSET1\n"
 SIGNATURE_LIMIT = 1024  # bytes, and
 MANIFEST_LIMIT = 8192  # bytes: what ota.py holds in RAM before it knows whom it listens to
 BITS = 3072  # beyond 2030 by NIST SP 800-57
-_SIGN_SECONDS = 120  # a signing command may ask a person or a hardware module
 # Keys of set.json that belong to one device or to a bench: they stay as they are on the device.
 DEVICE_KEYS = frozenset(
     {"device", "client_id", "cert", "chain", "key", "wifi", "lab", "files", "board", "chip", "product", "format", "sum"}
@@ -82,14 +81,7 @@ class CommandSigner:
 
     def sign(self, data: bytes) -> bytes:
         """Raises StationError when the command fails."""
-        name = self._command[0]
-        try:
-            done = subprocess.run(self._command, input=data, capture_output=True, timeout=_SIGN_SECONDS, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise StationError("signing-command", f"The signing command {name} did not run: {error}.", "Run it by hand first.") from None
-        if done.returncode != 0 or not done.stdout:
-            raise StationError("signing-command", f"The signing command {name} ended with {done.returncode}.", "Run it by hand first.")
-        return done.stdout
+        return signing_command.run(self._command, data)
 
 
 def create_key(file: Path, passphrase: bytes, bits: int = BITS) -> RSAPublicKey:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,12 +20,14 @@ from provisioning.config.device import load_devices, single_device
 from provisioning.config.load import load_product
 from provisioning.config.product import Product
 from provisioning.errors import InputError, StationError, TwinrootError
+from provisioning.identity import signing_command
 from provisioning.identity.factory import authority, ensure_identity, forget_key, make_ca
 from provisioning.identity.files import discard_key, write_new
 from provisioning.identity.issue import issue, request, request_path
 from provisioning.identity.keys import KINDS, KeyKind, make_key
 from provisioning.identity.pair import load_key
 from provisioning.identity.signer import from_command, from_files
+from provisioning.ota import signed_set
 from tests.support.product_files import PRODUCT, certificate_pem, key_pem, twinroot, write_identity, write_product
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
@@ -205,6 +208,20 @@ def test_signers_that_fail(folder: Path, command: list[str], code: str, says: st
         issue("ws-1", folder / "c.pem", folder / "k.pem", ca)
     assert (caught.value.code, says in caught.value.message) == (code, True), caught.value.message
     assert not (folder / "c.pem").exists()
+
+
+@POSIX
+def test_all_signers_have_one_time_limit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CA's and that of signed sets: a command that waits for nobody is given up, and both say so."""
+    monkeypatch.setattr(signing_command, "SECONDS", 0.1)
+    hangs = [sys.executable, "-c", "import time; time.sleep(60)"]
+    for sign in (
+        lambda: issue("ws-1", folder / "c.pem", folder / "k.pem", from_command(folder / "ca" / "ca.crt.pem", hangs)),
+        lambda: signed_set.CommandSigner(hangs).sign(b"x"),
+    ):
+        with pytest.raises(StationError, match="did not answer within") as caught:
+            sign()
+        assert caught.value.code == "signer-hangs"
 
 
 def test_a_ca_that_is_none(folder: Path) -> None:
