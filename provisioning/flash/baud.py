@@ -7,10 +7,8 @@ from pathlib import Path
 
 from provisioning import atomic_files, result_cache
 from provisioning.config.board_type import BoardType
+from provisioning.link import rates
 from provisioning.parsed import from_json
-
-# Rates that bridges are used at in the field, bits per second. 115200 is the ROM's own and needs no change of rate.
-LADDER = (2_000_000, 1_500_000, 921_600, 460_800, 230_400, 115_200)
 
 
 def _file() -> Path:
@@ -42,9 +40,9 @@ def ladder(board: BoardType, key: str, fixed: int | None = None, native: bool = 
     if fixed is not None:
         return (fixed,)
     if native or board.native_usb:
-        return (LADDER[-1],)
+        return (rates.HOME,)
     first = min(_remembered().get(key, board.baud.rom or board.baud.max), board.baud.max)
-    return (first, *(rate for rate in LADDER if rate < first))
+    return (first, *(rate for rate in rates.FLASH if rate < first))
 
 
 def remember(key: str, rate: int) -> None:

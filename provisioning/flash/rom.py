@@ -29,7 +29,6 @@ from provisioning.link.wire import Wire
 
 T = TypeVar("T")
 
-ROM_BAUD = 115200
 SYNC, WRITE_REG, READ_REG, SPI_SET_PARAMS, SPI_ATTACH, SPI_FLASH_MD5, GET_SECURITY_INFO = 0x08, 0x09, 0x0A, 0x0B, 0x0D, 0x13, 0x14
 READ_FLASH_SLOW = 0x0E  # the ROM's own, 64 bytes at most; esptool/loader.py, ESP_CMDS
 _ANSWER = 2.0  # seconds for one answer; the ROM answers in milliseconds, but a computer with many boards may look late

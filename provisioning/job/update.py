@@ -14,18 +14,15 @@ from provisioning.job.evidence import Before, unrecorded
 from provisioning.job.prompt_session import board, reported, wiring_of
 from provisioning.job.report import Report
 from provisioning.job.selftest import check, check_file_system, check_selftest, selftest, take_selftest, with_repeats
-from provisioning.link import board_messages, firmware_kind, prompt_recovery, question
+from provisioning.link import board_messages, firmware_kind, prompt_recovery, question, rates
 from provisioning.link.events import Event, Listener, silent
 from provisioning.link.payload import Payload
 from provisioning.link.repl import DeviceException, LinkBroken, RateLate, RawRepl
 from provisioning.link.transport.base import Session, TransferPlan, none_lost
 from provisioning.link.transport.choose import choose
 
-# Rates that UART bridges take, best first: CP2104, CP2102N and FT232R go to 2 M and beyond, CP2102 to 921600.
-_SLOW = (
-    0.25  # seconds of one look into a folder: the line carries a whole set in three times that at 115200 baud, with a dozen looks a file
-)
-LADDER = (2000000, 1500000, 921600, 460800, 230400)
+# Seconds of one look into a folder: the line carries a whole set in three times that at 115200 baud, with a dozen looks a file.
+_SLOW = 0.25
 
 
 def update(
@@ -215,7 +212,7 @@ class Update:
 
     def _rates(self) -> list[int]:
         home = self.repl.wire.home_baud
-        top = [rate for rate in LADDER if home < rate <= self.max_baud]
+        top = [rate for rate in rates.TRANSFER if home < rate <= self.max_baud]
         if not top or self.transport in ("paste", "ampy") or self.product.board.native_usb or self.repl.wire.native:
             return [home, home]
         if self._slow():
@@ -231,23 +228,23 @@ class Update:
 
     def _transfer_at_some_rate(self, bundle: Bundle) -> tuple[Payload, int]:
         """Transfer at the highest rate that holds; a line that gives out is tried again one step lower, going on where it stopped."""
-        rates = self._rates()
-        for attempt, rate in enumerate(rates):
+        ladder = self._rates()
+        for attempt, rate in enumerate(ladder):
             try:
                 if attempt and self.payload and (number := self._committed(self.payload, bundle.package)):
                     return self.payload, number
                 return self._transfer(bundle, rate)
             except LinkBroken as error:
-                if attempt + 1 == len(rates):
+                if attempt + 1 == len(ladder):
                     raise
                 self.repl.enter()
                 if "watchdog" in (prompt_recovery.clear_leftovers(self.repl) if prompt_recovery.restarted(self.repl) else ()):
-                    rates[attempt + 1] = rate  # the rate is not to blame
+                    ladder[attempt + 1] = rate  # the rate is not to blame
                     self.report.note(f"{board_messages.HOLDS['watchdog']} Going on at {rate} baud.")
                     continue
                 if isinstance(error, RateLate) or self._slow():  # time was the reason, which a lower rate does not give
-                    rates[attempt + 1 :] = [self.repl.wire.home_baud] * len(rates[attempt + 1 :])
-                self.report.note(f"{error.message} Trying again at {rates[attempt + 1]} baud.")
+                    ladder[attempt + 1 :] = [self.repl.wire.home_baud] * len(ladder[attempt + 1 :])
+                self.report.note(f"{error.message} Trying again at {ladder[attempt + 1]} baud.")
         raise AssertionError("the last rate is the one the line came with")
 
     def _committed(self, payload: Payload, package: str) -> int | None:

@@ -8,13 +8,14 @@ from functools import lru_cache
 from pathlib import Path
 
 from provisioning import result_cache
+from provisioning.link import rates
 from provisioning.resources import folder
 
 FILES = ("core", "rate", "hello", "write", "first", "sets", "store", "extra")
 PLAIN = frozenset(["rate"])  # what is sent as it is, not deflated
 
 _MAKERS = (Path(__file__), Path(__file__).with_name("minify.py"))
-_HOMES = (None, 115200)  # the receivers that are kept ready; of any other rate they are made when they are asked for
+_HOMES = (None, rates.HOME)  # the receivers that are kept ready; of any other rate they are made when they are asked for
 
 # Names that the host uses: functions that it calls, and what it defines itself.
 KEEP = frozenset(

@@ -25,13 +25,12 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
 from provisioning.errors import StationError
-from provisioning.link import native_usb
+from provisioning.link import native_usb, rates
 from provisioning.link.adapters import UsbIds
 from provisioning.link.open_errors import PortNotFound, why
 from provisioning.link.port_names import default_spec, resolve
 from provisioning.link.wire import Wire
 
-DEFAULT_BAUD = 115200
 STARTED = "twinroot.ports"  # entry points: name -> a context manager that gives a port which pyserial opens
 READ_SLICE = 0.02  # seconds one read may block: how fast a deadline is noticed
 _HANG_UP = 0.05  # seconds in which pyserial closes its socket
@@ -49,7 +48,7 @@ class Wiring(NamedTuple):
 
     released: bool = False
     resets: bool = True
-    baud: int = DEFAULT_BAUD
+    baud: int = rates.HOME
     usb: UsbIds = frozenset()
 
 

@@ -9,6 +9,8 @@ import re
 import time
 from typing import TYPE_CHECKING
 
+from provisioning.link import rates
+
 if TYPE_CHECKING:
     from provisioning.link.repl import RawRepl
 
@@ -23,7 +25,6 @@ LITTLE = 32 * 1024  # bytes of free heap below which a transfer beside what a pr
 _LONG_WATCHDOG = 600_000  # ms; a dog that was let loose cannot be tied up again, only given more patience
 _LEFT = "import gc,umachine\ngc.collect()\nprint(gc.mem_free(),umachine.reset_cause()==umachine.WDT_RESET)"
 _PATIENT = f"import umachine\numachine.WDT(timeout={_LONG_WATCHDOG})"
-SLOW_RATES = (9600, 57600, 38400, 19200)  # that a program may have set for the UART of the prompt, the likely ones first
 SLEEPS = re.compile(rb"\bD(?:EEP)?SLEEP")  # the ROM's word for the cause of a start: DEEPSLEEP_RESET on the ESP32, DSLEEP on later chips
 _SHIFT = 1.5  # seconds of them between two looks for the prompt
 _WAKES = 12.0  # seconds of interrupts at a board that sleeps and wakes
@@ -75,7 +76,7 @@ def find_slow_rate(repl: RawRepl, said: bytearray) -> bool:
     if repl.wire.native:
         return False
     home = repl.wire.home_baud
-    for rate in SLOW_RATES:
+    for rate in rates.SET_BY_PROGRAMS:
         if not repl.wire.takes(rate):
             continue
         received = bytearray()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from provisioning.errors import BoardError
-from provisioning.link import prompt_recovery
+from provisioning.link import prompt_recovery, rates
 from provisioning.link.answer_check import senseless
 from provisioning.link.patience import LOOK, PROGRAM, TOTAL
 from provisioning.link.wire import RETURNED, Wire
@@ -212,8 +212,7 @@ class RawRepl:
         return received.endswith(PROMPT) or self.interrupt(0.3, said)
 
     def _other_rates(self) -> tuple[int, ...]:
-        rates = () if self.wire.native else (2000000, 1500000, 921600, 460800, 230400)
-        return tuple(rate for rate in rates if rate != self.wire.home_baud)
+        return () if self.wire.native else tuple(rate for rate in rates.LEFT_OVER if rate != self.wire.home_baud)
 
     def interrupt(self, seconds: float, said: bytearray) -> bool:
         self.wire.write(INTERRUPT + b"\x01")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from provisioning.errors import StationError
+from provisioning.link import rates
 from provisioning.link.events import Event, Listener, silent
 from provisioning.link.patience import TELL_EVERY, Pace
 
@@ -60,7 +61,7 @@ class Wire:
     The wrapped port's own read timeout is the longest slice that one read may block (seconds, a few hundredths).
     """
 
-    def __init__(self, serial: Any, name: str, baud: int = 115200) -> None:
+    def __init__(self, serial: Any, name: str, baud: int = rates.HOME) -> None:
         self.serial = serial
         self.name = name
         self.home_baud = baud
