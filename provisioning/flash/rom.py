@@ -11,20 +11,18 @@ Source of the protocol: "Serial Protocol" in esptool's documentation.
 
 from __future__ import annotations
 
-import errno
-import os
 import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from provisioning.chips import CHIPS, MAGIC_REGISTER, NAMED_BY_MAGIC, Bits, Chip
 from provisioning.chips.chip import Watchdogs
 from provisioning.errors import BoardError, StationError, TwinrootError
 from provisioning.flash.jedec import flash_bytes
-from provisioning.link import native_usb
+from provisioning.link import native_usb, resets
 from provisioning.link.wire import Wire
 
 T = TypeVar("T")
@@ -106,9 +104,8 @@ class RomLoader:
             self._wire.discard(0.0)
             self._pending.clear()
             if before != "no-reset" and not (attempt == 0 and native_usb.in_loader(self._wire.name)):
-                # Boards with a big capacitor on EN need IO0 held longer: every second attempt.
-                reset = _usb_reset if before == "usb-reset" or native_usb.is_jtag(self._wire.name) else _classic_reset
-                lines = self._reset(reset, 0.05 if attempt % 2 == 0 else 0.5)
+                ways = resets.INTO_LOADER["usb-reset" if native_usb.is_jtag(self._wire.name) else before]
+                lines = self._wire.pull(ways[attempt % len(ways)])  # without lines the chip may wait in its loader all the same
             for _ in range(_SYNCS):
                 try:
                     self._sync(_SYNC_ANSWER if attempt + 1 < _ATTEMPTS else _LATE_ANSWER)
@@ -124,16 +121,6 @@ class RomLoader:
                     "Use a virtual board's rfc2217:// port, or a board's USB port; `update` needs no such lines where MicroPython runs.",
                 )
         raise self._no_loader(heard)
-
-    def _reset(self, pull: Callable[[Any, float], None], hold: float) -> bool:
-        """Whether the port has lines to pull; without, the chip may wait in its loader all the same."""
-        try:
-            pull(self._wire.serial, hold)
-        except OSError as error:
-            if error.errno in (errno.ENOTTY, errno.EINVAL):
-                return False
-            self._wire.gone(error)  # a chip that is its own USB device goes away with the reset
-        return True
 
     def _sync(self, seconds: float) -> None:
         value, _ = self._command(SYNC, b"\x07\x07\x12\x20" + 32 * b"\x55", seconds)
@@ -419,51 +406,3 @@ class RomLoader:
 
 def _odd(count: int) -> bool:
     return count.bit_count() % 2 == 1
-
-
-def _lines(port: Any, *, dtr: bool, rts: bool) -> None:
-    if _at_once(port, dtr, rts):
-        return
-    # Over RFC 2217 each change costs a round trip and more: only what changes.
-    if port.dtr != dtr:
-        port.dtr = dtr
-    if port.rts != rts:
-        port.rts = rts
-    if os.name == "nt":
-        port.dtr = dtr  # Windows' usbser.sys sends a changed RTS only with the next DTR
-
-
-def _at_once(port: Any, dtr: bool, rts: bool) -> bool:
-    """Both lines in one request, where the system can: MicroPython's own USB port enters the loader when (0,1) is followed by (1,0), with
-    nothing in between (mp_usbd_cdc.c)."""
-    if os.name != "posix" or not isinstance(getattr(port, "fd", None), int):
-        return False
-    import fcntl
-    import termios
-
-    state = struct.unpack("I", fcntl.ioctl(port.fd, termios.TIOCMGET, bytes(4)))[0] & ~(termios.TIOCM_DTR | termios.TIOCM_RTS)
-    state |= (termios.TIOCM_DTR if dtr else 0) | (termios.TIOCM_RTS if rts else 0)
-    fcntl.ioctl(port.fd, termios.TIOCMSET, struct.pack("I", state))
-    return True
-
-
-def _classic_reset(port: Any, hold: float) -> None:
-    """The auto-reset circuit of most boards: RTS low-active on EN, DTR on IO0, both at once neither."""
-    _lines(port, dtr=False, rts=True)  # EN low
-    time.sleep(0.1)
-    _lines(port, dtr=True, rts=False)  # EN high, IO0 low
-    time.sleep(hold)
-    _lines(port, dtr=False, rts=False)
-
-
-def _usb_reset(port: Any, _hold: float) -> None:
-    """The chip's own USB-Serial-JTAG, which knows the sequence and goes through (1,1) instead of (0,0). RTS first: (0,1) is a reset."""
-    port.rts = False
-    _lines(port, dtr=False, rts=False)
-    time.sleep(0.1)
-    _lines(port, dtr=True, rts=False)
-    time.sleep(0.1)
-    _lines(port, dtr=True, rts=True)
-    _lines(port, dtr=False, rts=True)
-    time.sleep(0.1)
-    _lines(port, dtr=False, rts=False)

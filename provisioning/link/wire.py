@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from provisioning.errors import StationError
-from provisioning.link import rates
+from provisioning.link import rates, resets
 from provisioning.link.events import Event, Listener, silent
 from provisioning.link.patience import TELL_EVERY, Pace
 
@@ -234,23 +234,18 @@ class Wire:
         return {**counts, "baud": self.carried_at}
 
     def reset_board(self) -> bool:
-        """Pulse EN through RTS (the wiring of ESP32 boards with a UART bridge): the board boots its firmware.
+        """The board boots its firmware. False when the port has no control lines, as a pseudo-terminal, or they are not to be pulled."""
+        self.has_lines = self.has_lines and self.pull(resets.RUN)
+        return self.has_lines
 
-        False when the port has no control lines, as a pseudo-terminal.
-        """
-        if not self.has_lines:
-            return False
+    def pull(self, reset: resets.Reset) -> bool:
+        """Reset the chip by the control lines; False when the port has none."""
         try:
-            if self.serial.dtr:  # a change costs a round trip and more over RFC 2217
-                self.serial.dtr = False
-            self.serial.rts = True
-            time.sleep(0.1)  # EN has an RC delay of about 1 ms on modules; 100 ms is what esptool uses
-            self.serial.rts = False
+            resets.pull(self.serial, reset)
         except OSError as error:
             if error.errno in (errno.ENOTTY, errno.EINVAL):
-                self.has_lines = False
                 return False
-            self.gone(error)
+            self.gone(error)  # a chip that is its own USB device goes away with the reset
         return True
 
     def close(self) -> None:
