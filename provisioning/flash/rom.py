@@ -21,6 +21,7 @@ from typing import TypeVar
 from provisioning.chips import CHIPS, MAGIC_REGISTER, NAMED_BY_MAGIC, Bits, Chip
 from provisioning.chips.chip import Watchdogs
 from provisioning.errors import BoardError, StationError, TwinrootError
+from provisioning.flash import slip
 from provisioning.flash.jedec import flash_bytes
 from provisioning.link import native_usb, resets
 from provisioning.link.wire import Wire
@@ -357,7 +358,7 @@ class RomLoader:
 
     def _exchange(self, code: int, data: bytes, seconds: float, check: int) -> tuple[int, bytes]:
         packet = struct.pack("<BBHI", 0, code, len(data), check) + data
-        self._wire.write(b"\xc0" + packet.replace(b"\xdb", b"\xdb\xdd").replace(b"\xc0", b"\xdb\xdc") + b"\xc0")
+        self._wire.write(slip.encode(packet))
         deadline = time.monotonic() + seconds
         while True:
             frame = self._frame(deadline - time.monotonic())
@@ -386,22 +387,14 @@ class RomLoader:
                 return
 
     def _frame(self, seconds: float) -> bytes:
-        """The next SLIP frame, unescaped. Raises _Silent."""
+        """The next frame. Raises _Silent."""
         deadline = time.monotonic() + seconds
-        while True:
-            start = self._pending.find(0xC0)
-            end = self._pending.find(0xC0, start + 1) if start >= 0 else -1
-            if end > start + 1:
-                raw = bytes(self._pending[start + 1 : end])
-                del self._pending[: end + 1]
-                return raw.replace(b"\xdb\xdc", b"\xc0").replace(b"\xdb\xdd", b"\xdb")
-            if end == start + 1 and start >= 0:
-                del self._pending[: start + 1]  # two ends in a row: the second begins the frame
-                continue
+        while (frame := slip.take(self._pending)) is None:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise _Silent("no answer")
             self._pending += self._wire.read(left)
+        return frame
 
 
 def _odd(count: int) -> bool:
