@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from provisioning.errors import BoardError
 from provisioning.job.report import Report
-from provisioning.link import firmware_kind
+from provisioning.link import agent, firmware_kind
 from provisioning.link.answer_check import checked
 from provisioning.link.question import REPORT
 from provisioning.link.repl import DeviceException, RawRepl
@@ -18,8 +18,6 @@ T = TypeVar("T")
 
 _BYTECODE = "incompatible .mpy"  # what MicroPython says of a .mpy file of another version (py/persistentcode.c)
 _SELFTEST = "__import__('twinroot').selftest(%s)"
-# It hashes every file, and says so: a package of before does not. What is wrong with the package, selftest() says better.
-_BEAT = "try:\n import twinroot as w\n w.check.beat=print\nexcept:0\n"
 CONNECT_SECONDS = 180.0  # of silence: Wi-Fi, time, and a handshake with every route, each with its own limit on the device
 
 
@@ -64,7 +62,7 @@ def check_file_system(session: Session, name: str) -> None:
 def selftest(repl: RawRepl, connect: bool = False) -> dict[str, Any]:
     """The device's own report. Raises BoardError("no-package") when the connection package is missing there."""
     try:
-        found = repl.value(_SELFTEST % connect, CONNECT_SECONDS if connect else 0.0, first=_BEAT)
+        found = repl.value(_SELFTEST % connect, CONNECT_SECONDS if connect else 0.0, first=agent.small("beats"))
     except DeviceException as error:
         if _BYTECODE in error.raised:
             raise _other_bytecode(repl.wire.name) from error

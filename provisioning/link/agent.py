@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import zlib
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from provisioning import result_cache
 from provisioning.link import rates
 from provisioning.resources import folder
 
-FILES = ("core", "rate", "hello", "write", "first", "sets", "store", "extra")
-PLAIN = frozenset(["rate"])  # what is sent as it is, not deflated
+FILES = ("core", "rate", "hello", "write", "first", "sets", "store", "extra")  # they run in one name space
+ALONE = ("held", "who", "left", "beats", "head", "files")  # each of these is complete
+PLAIN = frozenset(["rate", *ALONE])  # what is sent as it is, not deflated
 
 _MAKERS = (Path(__file__), Path(__file__).with_name("minify.py"))
 _HOMES = (None, rates.HOME)  # the receivers that are kept ready; of any other rate they are made when they are asked for
@@ -23,6 +25,7 @@ KEEP = frozenset(
         *("hello", "prepare", "begin", "target", "settle", "commit", "tidy", "look", "audit", "lies", "back", "take", "say", "number"),
         *("proved", "got", "files"),
         *("stream", "leave", "beat", "r", "p", "s", "HIGH", "HOME"),
+        *("WANTED", "PATHS", "who", "head", "lines", "sha"),
     ]
 )
 
@@ -62,20 +65,24 @@ def packed(source: str) -> bytes:
 
 @lru_cache(maxsize=1)
 def _all() -> dict[str, str]:
-    """Every file of firmware/link as it is sent, and the receivers: they share one table of short names.
+    """Every file of firmware/link as it is sent, and the receivers: those that run in one name space share a table of short names.
 
     Kept in the user's cache folder: making it takes a quarter of a second, of every command.
     """
     base = folder("firmware") / "link"
-    sources = {name: (base / f"{name}.py").read_bytes() for name in FILES}
+    sources = {name: (base / f"{name}.py").read_bytes() for name in (*FILES, *ALONE)}
     key = result_cache.key_of(*(maker.read_bytes() for maker in _MAKERS), *sources.values())
     slot = f"device-code-{key[:32]}.json"  # one for each version: checkouts side by side do not take it from each other
     found = result_cache.read(slot, key)
     if found is None:
         from provisioning.link.minify import Minifier  # costs more than everything else here: only when nothing is kept
 
-        minifier = Minifier({name: source.decode() for name, source in sources.items()}, KEEP)
-        found = {name: minifier.small(name, folded=name in PLAIN) for name in FILES}
+        texts = {name: source.decode() for name, source in sources.items()}
+        together = Minifier({name: texts[name] for name in FILES}, KEEP)
+        found = {
+            name: (together if name in FILES else Minifier({name: text}, KEEP)).small(name, folded=name in PLAIN)
+            for name, text in texts.items()
+        }
         found |= {f"core for {home}": _receiver(found["core"], home).decode("latin-1") for home in _HOMES}
         result_cache.write(slot, key, found)
     return dict(found)
@@ -112,3 +119,10 @@ def raised(high: int, home: int) -> bytes:
 
 
 PROOF = b"Twin"
+
+
+def held(wanted: str, paths: Iterable[str | None]) -> str:
+    """The program that asks whether the board holds the set whose SHA-256 begins with `wanted`, and what the files at `paths`, which that
+    does not name, hash to; None for the loader, wherever it lies."""
+    listed = ",".join("w.__file__" if path is None else repr(path) for path in paths)
+    return small("held").replace("WANTED", repr(wanted)).replace("PATHS", f"[{listed}]")

@@ -108,6 +108,6 @@ def pem_parts(content: bytes) -> tuple[bytes, bytes] | None:
 
 
 def pem(label: bytes, der: bytes) -> bytes:
-    """The PEM file that firmware/link/receiver.py writes for `label` and `der`."""
+    """The PEM file that firmware/link/store.py writes for `label` and `der`."""
     lines = [binascii.b2a_base64(der[at : at + _PEM_LINE]) for at in range(0, len(der), _PEM_LINE)]
     return b"-----BEGIN %s-----\n%s-----END %s-----\n" % (label, b"".join(lines), label)

@@ -9,7 +9,7 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from provisioning.link import rates
+from provisioning.link import agent, rates
 
 if TYPE_CHECKING:
     from provisioning.link.repl import RawRepl
@@ -23,8 +23,7 @@ _QUESTIONS = 40  # files that one import asks for, at most
 _RESTARTED = (b"KeyboardInterrupt", b"rst:0x")
 LITTLE = 32 * 1024  # bytes of free heap below which a transfer beside what a program has left would fail
 _LONG_WATCHDOG = 600_000  # ms; a dog that was let loose cannot be tied up again, only given more patience
-_LEFT = "import gc,umachine\ngc.collect()\nprint(gc.mem_free(),umachine.reset_cause()==umachine.WDT_RESET)"
-_PATIENT = f"import umachine\numachine.WDT(timeout={_LONG_WATCHDOG})"
+_PATIENT = f"__import__('umachine').WDT(timeout={_LONG_WATCHDOG})"
 SLEEPS = re.compile(rb"\bD(?:EEP)?SLEEP")  # the ROM's word for the cause of a start: DEEPSLEEP_RESET on the ESP32, DSLEEP on later chips
 _SHIFT = 1.5  # seconds of them between two looks for the prompt
 _WAKES = 12.0  # seconds of interrupts at a board that sleeps and wakes
@@ -42,7 +41,7 @@ def clear_leftovers(repl: RawRepl, boot: float = 30.0) -> list[str]:
 
     found = []
     try:
-        free, _, bitten = repl.run(_LEFT).decode("ascii", "replace").partition(" ")
+        free, _, bitten = repl.run(agent.small("left")).decode("ascii", "replace").partition(" ")
         if bitten.strip() == "True":
             repl.run(_PATIENT)
             found.append("watchdog")
@@ -82,7 +81,7 @@ def find_slow_rate(repl: RawRepl, said: bytearray) -> bool:
         received = bytearray()
         there = repl.interrupt(0.3 + 600 / rate, received)
         if there:
-            repl.run(f"import umachine\numachine.UART(0,baudrate={home})", follow=False)
+            repl.set_rate(home)
             time.sleep(0.05 + 100 / rate)  # the answer leaves at the old rate
         repl.wire.baud = home
         repl.wire.discard(0.02, 0.2)

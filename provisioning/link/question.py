@@ -1,10 +1,7 @@
 """Two questions to a board at its raw prompt, neither of which writes: does it hold this set, and who is it?
 
-The first is the one of an update where nothing changed: whole, with nothing left over? The board's own package answers (twinroot.selftest
-hashes every file of the set). It fits the receive ring, so it needs no flow control and costs two changes of direction.
-
-The second needs nothing of ours on the board: what its set in use (the pointer's, else the newest whole one, as the loader has it) says
-of device, certificate and key, and what the two hash to. The key itself never leaves the board.
+The first is the one of an update where nothing changed: whole, with nothing left over (firmware/link/held.py)? The second needs nothing
+of ours on the board (firmware/link/who.py). The key itself never leaves the board.
 """
 
 from __future__ import annotations
@@ -12,16 +9,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from provisioning.identity.on_board import OnBoard
+from provisioning.link import agent
 from provisioning.link.answer_check import checked, fits
 from provisioning.link.payload import Payload
 from provisioning.link.repl import DeviceException, LinkBroken, RawRepl
 from provisioning.parsed import literal
 
-_SOURCE = """import uos,sys
-try:
- uos.stat('/trust');print();sys.path[:]=['/lib'];import twinroot as w;t=w.check.held('%s',[%s])
-except:t=0
-print([t])"""
 _TEXT = (str, type(None))
 # Unique id, number of the set, product, device, board, the certificate's file, four hashes, client id, the network's texts.
 _ANSWER = (str, int, str, str, _TEXT, bytes, str, str, str, str, _TEXT, (dict, bool, int, type(None)))
@@ -39,28 +32,6 @@ REPORT = {
     "error": object,
 }
 _LOADER = "/lib/twinroot/__init__.py"
-# Modules by their built-in names: a file of the user's never hides those.
-_WHO = """import uos,ujson,umachine,uhashlib
-def _f(p):
- try:
-  with open(p,'rb')as f:return f.read(4096)
- except OSError:return b''
-def _w(t):
- u=umachine.unique_id().hex()
- try:n=int(_f('/trust/active'))
- except ValueError:n=0
- try:o=[int(e)for e in uos.listdir('/trust')if e.isdigit()]
- except OSError:o=[]
- for m in sorted(o,key=lambda m:(m!=n,m>n,-m)):
-  p='/trust/%d/'%m
-  try:
-   with open(p+'set.json')as f:d=ujson.load(f)
-   g=d['files'];c=d['cert'];k=d['key'];b=_f(p+c)
-   return[u,m,d['product'],d['device'],d.get('board'),b,g.get(c,''),g.get(k,''),uhashlib.sha256(b).digest().hex(),\
-uhashlib.sha256(_f(p+k)).digest().hex(),d.get('client_id'),t and d.get('wifi')]
-  except(OSError,ValueError,KeyError,TypeError):0
- return[u]
-"""
 
 
 class HeldSet(NamedTuple):
@@ -85,10 +56,10 @@ def held(repl: RawRepl, payload: Payload, package: str) -> HeldSet:
 
     A board that cannot answer (blank, older package, too little heap) holds something else. Writes nothing.
     """
-    paths = ",".join("w.__file__" if item.name == _LOADER else repr(item.name) for item in payload.rest)
+    program = agent.held(payload.set_sha256[:8], (None if item.name == _LOADER else item.name for item in payload.rest))
     for _ in range(2):
         try:
-            text = repl.run(_SOURCE % (payload.set_sha256[:8], paths), paced=True).decode("utf-8", "replace").strip()
+            text = repl.run(program, paced=True).decode("utf-8", "replace").strip()
             [answer] = literal(text.splitlines()[-1])
             if not answer or isinstance(answer, str):
                 return HeldSet(device=answer or None)
@@ -129,8 +100,8 @@ def who(repl: RawRepl, wifi: bool = False) -> tuple[str, OnBoard | None]:
 
 
 def _who(repl: RawRepl, wifi: bool) -> tuple[str, OnBoard | None]:
-    repl.run(_WHO)
-    answer = repl.value(f"_w({int(wifi)})")
+    repl.run(agent.small("who"))
+    answer = repl.value(f"who({int(wifi)})")
     if fits(answer, [str]) and len(answer) == 1:
         return str(answer[0]), None
     uid, *rest = checked(answer, _ANSWER, repl.wire.name)

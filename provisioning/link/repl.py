@@ -186,7 +186,7 @@ class RawRepl:
             self.wire.write(b"\0" * (RING // 2))  # completes a frame that was broken off, so that the receiver hears what follows
             self.wire.discard(0.03, 0.2)
             if self.interrupt(0.12, bytearray()):
-                self.run(f"import umachine\numachine.UART(0,baudrate={self.wire.home_baud})", follow=False)
+                self.set_rate(self.wire.home_baud)
                 time.sleep(0.05)
             self.wire.baud = self.wire.home_baud
             self.wire.discard(0.01, 0.1)
@@ -244,6 +244,10 @@ class RawRepl:
         said += received + self.wire.discard(0.03, 0.3)
         return self.interrupt(0.3, said)
 
+    def set_rate(self, rate: int) -> None:
+        """The board's UART to `rate`; what it says of that leaves at one of the two rates, and is not waited for."""
+        self.run(f"__import__('umachine').UART(0,baudrate={rate})", follow=False)
+
     # -- running code ------------------------------------------------------------------------------------------------
 
     def run(self, source: str | bytes, seconds: float = 0.0, *, follow: bool = True, paced: bool = False) -> bytes:
@@ -267,6 +271,8 @@ class RawRepl:
             self._send_paste(source.encode() if isinstance(source, str) else source, asked=True)
         else:
             self.run(source, follow=False)
+
+    # The frame of an answer is not a file of firmware/link: it is part of this protocol, and goes to boards of which nothing is known yet.
 
     def value(self, expression: str | bytes, seconds: float = 0.0, *, first: str = "") -> Any:
         """The value of an expression on the board, as `repr` writes it, with a check sum. An answer that came damaged is asked for once

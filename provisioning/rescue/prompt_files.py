@@ -8,33 +8,16 @@ import hashlib
 from collections.abc import Iterator
 
 from provisioning.errors import BoardError
+from provisioning.link import agent
 from provisioning.link.answer_check import checked, understood
 from provisioning.link.repl import RETRY, DeviceException, LinkBroken, RawRepl
-from provisioning.link.transport.base import HEAD, LITTLEFS
+from provisioning.link.transport.base import LITTLEFS
 
 _FOLDER = 0x4000  # type of an entry that is a folder
 _LINE = 384  # bytes of a file in one line of base64
 _LINES = 256  # in one program: 96 KB, well below what a program may print
 _CHUNK = 768  # bytes that one program brings; as base64 it fits a small heap
 _TRIES = 3
-_SEND = """import ubinascii
-f=open(%r,'rb')
-f.seek(%d)
-for _ in range(%d):
- b=f.read(%d)
- if not b:break
- print(ubinascii.b2a_base64(b).decode().strip())
-f.close()"""
-_HASH = """import uhashlib
-h=uhashlib.sha256()
-b=bytearray(512)
-m=memoryview(b)
-f=open(%r,'rb')
-n=1
-while n:
- n=f.readinto(b)
- h.update(m[:n])
-f.close()"""
 
 
 class PromptFiles:
@@ -46,8 +29,7 @@ class PromptFiles:
     def on_fat(self) -> bool:
         """Whether they lie on FAT, where no rename is safe from a power cut. Firmware of another kind does not tell."""
         try:
-            self._repl.run(HEAD)
-            head = bytes(checked(self._repl.value("list(_b)"), [int], self._repl.wire.name))
+            head = bytes(checked(self._repl.value("head()", first=agent.small("head")), [int], self._repl.wire.name))
         except DeviceException:
             return False
         return LITTLEFS not in head
@@ -95,13 +77,12 @@ class PromptFiles:
         raise self._damaged(path)
 
     def _piece(self, path: str, offset: int) -> bytes:
-        lines = self._repl.run(_SEND % (path, offset, _LINES, _LINE)).split()
+        lines = self._repl.run(f"{agent.small('files')}lines({path!r},{offset},{_LINES},{_LINE})").split()
         return b"".join(base64.b64decode(line, validate=True) for line in lines)
 
     def sha256(self, path: str) -> bytes:
         """Of a file as the board reads it from its flash."""
-        self._repl.run(_HASH % path)
-        digest: bytes = checked(self._repl.value("h.digest()"), bytes, self._repl.wire.name)
+        digest: bytes = checked(self._repl.value(f"sha({path!r})", first=agent.small("files")), bytes, self._repl.wire.name)
         return digest
 
     def rename(self, old: str, new: str) -> None:

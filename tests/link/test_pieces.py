@@ -54,12 +54,13 @@ def test_small_code_is_deterministic() -> None:
 
 
 def test_every_file_is_sent_small_and_compiles() -> None:
-    for name in agent.FILES:
+    for name in (*agent.FILES, *agent.ALONE):
         compile(agent.small(name), name, "exec")
 
 
 def test_what_runs_at_the_raw_prompt_fits_the_receive_ring() -> None:
     assert len(agent.raised(2000000, 115200)) < 256
+    assert len(agent.held("0" * 8, [None, "/main.py", "/lib/app/settings.py"])) < 200, "an app has more files than the loader"
 
 
 @given(st.binary(max_size=600))

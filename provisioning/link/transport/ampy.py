@@ -1,7 +1,7 @@
 """The ampy transport: adafruit-ampy's own Files, for firmware older than raw paste (MicroPython 1.14) and forks without it.
 
 ampy's Files gets a pyboard that runs over our wire: its calls have deadlines, any URL works, and the board is not reset at every
-call, so firmware/link/ops.py stays loaded between them.
+call, so firmware/link stays loaded between them.
 """
 
 from __future__ import annotations

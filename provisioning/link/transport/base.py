@@ -93,9 +93,7 @@ def plan_text(payload: Payload) -> tuple[bytes, list[Any]]:
     return payload.set_json, [payload.set_sha256, [len(item.content) for item in payload.items], *rest]
 
 
-# What the file system begins with; firmware for ESP32 names its block device so.
-LITTLEFS = b"littlefs"  # at 8 in its first block (littlefs SPEC.md, superblock); FAT has its maker's name at 3
-HEAD = "from flashbdev import bdev\n_b=bytearray(16)\nbdev.readblocks(0,_b,0)\n"
+LITTLEFS = b"littlefs"  # at 8 in a file system's first block (littlefs SPEC.md, superblock); FAT has its maker's name at 3
 
 # What a device's exception says -> code, sentence, next step. Matched in order; MicroPython names or only numbers an errno, as repr()
 # or in a traceback.

@@ -13,13 +13,13 @@ from provisioning.link.answer_check import checked, understood
 from provisioning.link.events import Event, Listener, silent
 from provisioning.link.payload import Payload
 from provisioning.link.repl import RawRepl
-from provisioning.link.transport.base import HEAD, Hello, TransferPlan, device_error, first_plan, none_lost, plan_text
+from provisioning.link.transport.base import Hello, TransferPlan, device_error, first_plan, none_lost, plan_text
 
 CHUNK = 512  # bytes of content per call: one literal of at most four times that in the board's heap
 
 
 class PasteSession:
-    """A session that runs firmware/link/ops.py in the board's main name space, function by function."""
+    """A session that runs firmware/link in the board's main name space, function by function."""
 
     name = "paste"
 
@@ -58,9 +58,9 @@ class PasteSession:
         return self._hello
 
     def head(self) -> bytes:
-        self.repl.run(HEAD)
+        self._load("head")
         with understood(self.repl.wire.name):
-            return bytes(self._call("list(_b)"))
+            return bytes(self._call("head()"))
 
     def prepare(self, payload: Payload) -> TransferPlan:
         first = not self._hello.ours and payload.keeps_home

@@ -13,7 +13,7 @@ from provisioning.link.answer_check import checked, understood
 from provisioning.link.events import Event, Listener, silent
 from provisioning.link.payload import Item, Payload, pem_parts
 from provisioning.link.repl import PASTE, RETRY, LinkBroken, RateLate, RawRepl
-from provisioning.link.transport.base import HEAD, Hello, TransferPlan, device_error, first_plan, none_lost, plan_text
+from provisioning.link.transport.base import Hello, TransferPlan, device_error, first_plan, none_lost, plan_text
 from provisioning.link.transport.frames import Frames, error_of
 from provisioning.link.wire import RateRefused
 
@@ -123,7 +123,7 @@ class StreamSession:
 
     def head(self) -> bytes:
         with understood(self.wire.name):
-            return bytes(self._call(HEAD + "say(list(_b))"))
+            return bytes(self._call("say(head())", "head"))
 
     @property
     def _holds_sets(self) -> bool:
