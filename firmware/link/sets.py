@@ -118,7 +118,8 @@ def below(n):
 
 
 def kept(n):
-    """The sets that stay: the active one, the one before it, the last one proven in a handshake, set `n`."""
+    """The sets that stay, as provisioning/link/staying_sets.py says it: the one in use, the one before it, the last one proven in a
+    handshake; and set `n`."""
     return [m for m in sets if m in (n, now, below(now), proven)]
 
 

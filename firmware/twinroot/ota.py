@@ -225,9 +225,11 @@ def _remove(path):
 
 
 def tidy():
-    """Remove sets and packages that nothing needs: kept are the set in use, the active, the one before, the proven one."""
-    a = slots.active()
-    keep = [twinroot.SET, a, slots.previous(a), stats.data()["proven"]]
+    """Remove sets and packages that nothing needs. Kept are, as for an update by cable (firmware/link/sets.py), the active set (or the
+    newest one before it that can be read, or the newest of all), the one before it, the proven one; and the one in use."""
+    before = slots.previous
+    a = before(slots.active() + 1) or before(1 << 30)
+    keep = [twinroot.SET, a, before(a), stats.data()["proven"]]
     packages = []
     for d in uos.listdir(sets.ROOT):
         if d.isdigit():

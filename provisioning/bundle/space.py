@@ -8,9 +8,7 @@ from pathlib import PurePosixPath
 from provisioning.bundle.bundle import Bundle
 from provisioning.config.document import wrong
 from provisioning.config.product import Product
-
-# While an update runs, the device holds: the active set, the one before it, the last proven one, and the one being written.
-SETS_AT_ONCE = 4
+from provisioning.link.staying_sets import AT_ONCE
 
 # littlefs: two blocks per folder (a metadata pair), two for the superblock; a tenth stays free, or each write moves others' blocks.
 _BLOCKS_PER_FOLDER = 2
@@ -30,13 +28,13 @@ def check_space(product: Product, bundle: Bundle) -> None:
     whole = blocks(bundle.tree(), size)
     package = {path: content for path, content in bundle.lib.items() if path.endswith(f"/{bundle.package}")}
     one_set = blocks({**package, **{f"/trust/1/{name}": content for name, content in bundle.trust.items()}}, size)
-    needed = (whole + (SETS_AT_ONCE - 1) * one_set) * size
+    needed = (whole + (AT_ONCE - 1) * one_set) * size
     usable = board.partition.size // _FREE_PART * (_FREE_PART - 1)
     if needed > usable:
         raise wrong(
             "too-big",
             f"{product.document.mark(('board',))}: key 'board': device {bundle.device} needs {needed // 1024} KB"
-            f" (with the {SETS_AT_ONCE - 1} sets kept beside it), and partition '{board.partition.name}' of {board.name}"
+            f" (with the {AT_ONCE - 1} sets kept beside it), and partition '{board.partition.name}' of {board.name}"
             f" has {usable // 1024} KB for it: {(needed - usable + 1023) // 1024} KB too much",
             "Make the app smaller, or use a board file with a bigger partition.",
         )

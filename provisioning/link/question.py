@@ -13,6 +13,7 @@ from provisioning.link import agent
 from provisioning.link.answer_check import checked, fits
 from provisioning.link.payload import Payload
 from provisioning.link.repl import DeviceException, LinkBroken, RawRepl
+from provisioning.link.staying_sets import staying
 from provisioning.parsed import literal
 
 _TEXT = (str, type(None))
@@ -80,8 +81,7 @@ def held(repl: RawRepl, payload: Payload, package: str) -> HeldSet:
     else:
         return HeldSet()
     sets = {int(name) for name in trust if name.isdigit()}
-    kept = {report["set"], report.get("previous"), report.get("proven")}
-    left_over = bool(sets - kept or any(name.endswith(".new") for name in (*trust, *lib)))
+    left_over = bool(sets - staying(report) or any(name.endswith(".new") for name in (*trust, *lib)))
     packages = [name for name in lib if len(name) == 12]
     return HeldSet(report, left_over or len(packages) > len(sets) or package not in packages, report["device"])
 
