@@ -8,10 +8,10 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from provisioning.job.update import LADDER
+from provisioning.link.rates import FLASH
 from provisioning.station.engine import Settings
 
-_RATES: tuple[int | None, ...] = (None, *LADDER, 115200)
+_RATES: tuple[int | None, ...] = (None, *FLASH)
 _MOST_RETRIES = 5
 
 
