@@ -108,6 +108,9 @@ def seal(location: str | None, out: Path, key: Path | None, program: str | None,
 @click.option("--mac", help="The board.")
 @click.option("--device", help="Or the device, with every board that it was.")
 @click.option("--all", "every", is_flag=True, help="A page for every board, in the folder --out.")
+@click.option(
+    "--names/--no-names", default=True, show_default=True, help="Operators' names beside their pseudonyms, where they are not erased."
+)
 @click.option("--out", type=PATH, required=True, help="The page to write; with --all, a folder.")
 @_KEY
 @_COMMAND
@@ -118,6 +121,7 @@ def record(
     mac: str | None,
     device: str | None,
     every: bool,
+    names: bool,
     out: Path,
     key: Path | None,
     program: str | None,
@@ -135,10 +139,11 @@ def record(
     with Ledger.open(location, create=False) as ledger:
         verdict = whole(ledger)
         found = list(ledger.entries(mac=mac and mac.lower(), device=device))
+        operators = ledger.operators() if names else None
     boards = sorted({entry.fields["mac"] for entry in found if "mac" in entry.fields}) if every else [None]
     pages = {
         out / f"{board.replace(':', '')}.html" if board else out: page.render(
-            [entry for entry in found if board in (None, entry.fields.get("mac"))], ledger.location, verdict.head
+            [entry for entry in found if board in (None, entry.fields.get("mac"))], ledger.location, verdict.head, operators
         )
         for board in boards
     }

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provisioning.cli import _evidence
+from provisioning.cli import _evidence, _retain
+from provisioning.cli._about import about
 from provisioning.cli._evidence import checked, public_option, seals_option
 from provisioning.cli._ledger_option import ledger_option, without_password
 from provisioning.cli._output import conclude, emit, mode, say
@@ -22,14 +23,6 @@ if TYPE_CHECKING:
     from provisioning.ledger.store import Ledger
 
 _MARK = {"pass": "PASS", "fail": "FAIL", "error": "ERROR"}
-
-
-def _about(**more: str) -> dict[str, str]:
-    """Who, where and with what, for the row of a person's decision."""
-    from provisioning import __version__
-    from provisioning.job.fingerprints import operator, station
-
-    return {"operator": operator(), "station": station(), "toolkit": __version__, **more}
 
 
 def _open(location: str | None) -> Ledger:
@@ -47,7 +40,9 @@ def command() -> None:
 @ledger_option
 @click.option("--mac", help="Only this board.")
 @click.option("--device", help="Only this device.")
-@click.option("--kind", type=click.Choice(["claim", "intent", "outcome", "release", "moved"]), help="Only rows of this kind.")
+@click.option(
+    "--kind", type=click.Choice(["claim", "intent", "outcome", "release", "moved", "task", "erase"]), help="Only rows of this kind."
+)
 @click.option("--last", type=click.IntRange(1), default=50, show_default=True, help="At most this many rows, the newest.")
 def show(location: str | None, mac: str | None, device: str | None, kind: str | None, last: int) -> None:
     """The newest rows."""
@@ -66,6 +61,8 @@ def _table(entries: list[Entry]) -> str:
         what = (
             f"{_MARK.get(outcome, outcome)} {fields.get('code', '')}".strip()
             if outcome
+            else f"{fields.get('task', '')} {fields.get('result', '')} {fields.get('reason') or fields.get('message') or ''}".strip()
+            if entry.kind == "task"
             else fields.get("reason") or fields.get("product") or ""
         )
         at = entry.at[:19].replace("T", " ")
@@ -115,8 +112,9 @@ def verify(location: str | None, heads: tuple[str, ...], anchor: Path | None, se
 @command.command()
 @ledger_option
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
+@click.option("--names", is_flag=True, help="Operators' names beside their pseudonyms, where they are not erased.")
 @click.option("--out", type=PATH, help="The file to write; default standard output.")
-def export(location: str | None, form: str, out: Path | None) -> None:
+def export(location: str | None, form: str, names: bool, out: Path | None) -> None:
     """All rows, for a spreadsheet (csv) or for programs (jsonl)."""
     from provisioning import atomic_files
     from provisioning.errors import InputError
@@ -124,7 +122,8 @@ def export(location: str | None, form: str, out: Path | None) -> None:
 
     with _open(location) as ledger:
         entries = list(ledger.entries())
-    lines = list(FORMATS[form](entries))
+        operators = ledger.operators() if names else None
+    lines = list(FORMATS[form](entries, operators))
     if out is not None:
         try:
             atomic_files.replace(out, ("\n".join(lines) + "\n").encode())
@@ -151,7 +150,7 @@ def release(location: str | None, mac: str | None, device: str | None, reason: s
     if bool(mac) == bool(device):
         raise InputError("bad-arguments", "Give --mac or --device, one of them.", "`twinroot ledger show` lists both.")
     with _open(location) as ledger:
-        freed = free(ledger, uuid.uuid4().hex, mac=mac.lower() if mac else None, device=device, fields=_about(reason=reason))
+        freed = free(ledger, uuid.uuid4().hex, mac=mac.lower() if mac else None, device=device, fields=about(reason=reason))
     say(f"Board {freed[0]} and device {freed[1]} are free. The next board gets the number with a certificate of its own.")
     say("The old certificate is retired here: revoke it in the cloud. The old board still holds its key: scrap it.")
     emit({"mac": freed[0], "device": freed[1], "reason": reason})
@@ -178,9 +177,9 @@ def move(source: str, location: str | None) -> None:
     from provisioning.ledger.store import Ledger
 
     with Ledger.open(source, create=False) as old, Ledger.open(location) as new:
-        count = carry(old, new, uuid.uuid4().hex, _about())
+        count = carry(old, new, uuid.uuid4().hex, about())
         emit({"from": old.location, "ledger": new.location, "rows": count}, f"{count} rows are in {new.location}; {old.location} has ended")
 
 
-for _more in (_evidence.seal, _evidence.record, _evidence.check_record):
+for _more in (_retain.retain, _evidence.seal, _evidence.record, _evidence.check_record):
     command.add_command(_more)

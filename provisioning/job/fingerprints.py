@@ -68,6 +68,7 @@ def of_bundle(product: Product, device: Device, bundle: Bundle) -> dict[str, Any
         "set_sha256": bundle.set_sha256,
         "files": {path: sha256(content) for path, content in bundle.tree(1).items() if not path.endswith(".key.pem")},
         "certificate_sha256": certificate.fingerprint(_sha256_algorithm()).hex(),
+        "certificate_serial": f"{certificate.serial_number:x}",
         "certificate_not_before": certificate.not_valid_before_utc.isoformat().replace("+00:00", "Z"),
         "certificate_not_after": certificate.not_valid_after_utc.isoformat().replace("+00:00", "Z"),
     }

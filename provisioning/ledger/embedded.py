@@ -34,6 +34,7 @@ class Embedded:
             cursor.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
             cursor.execute("PRAGMA journal_mode=WAL")
             cursor.execute("PRAGMA synchronous=FULL")
+            cursor.execute("PRAGMA secure_delete=ON")  # an erased name leaves no copy in the free space of a page
             cursor.close()
 
         @event.listens_for(engine, "begin")
@@ -46,6 +47,12 @@ class Embedded:
 
     def lock(self, connection: Connection) -> None:
         """BEGIN IMMEDIATE has it."""
+
+    def compact(self, engine: Engine) -> bool:
+        """The write-ahead log, which holds the pages as they were, is written back and emptied; False while a reader needs it."""
+        with engine.connect() as connection:
+            busy, _, _ = connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
 
     def tables(self, connection: Connection) -> set[str]:
         """The names of the tables."""

@@ -18,7 +18,7 @@ from provisioning.parsed import from_json
 FORMAT = 1
 GENESIS = "0" * 64
 
-CLAIM, INTENT, OUTCOME, RELEASE, MOVED = "claim", "intent", "outcome", "release", "moved"
+CLAIM, INTENT, OUTCOME, RELEASE, MOVED, TASK, ERASE = "claim", "intent", "outcome", "release", "moved", "task", "erase"
 
 # kind -> what the row says happened.
 KINDS = {
@@ -27,11 +27,13 @@ KINDS = {
     OUTCOME: "the attempt has ended",
     RELEASE: "a person freed a board and its device for use with others",
     MOVED: "all rows were carried over into another ledger; this one takes no more",
+    TASK: "what follows a PASS, a label or a command, was done or has failed",
+    ERASE: "names of operators were erased by rule",
 }
 
 # Fields that a row may carry besides seq, at, kind, attempt and previous; all of them may be shown to an auditor, none is a secret.
 FIELDS = {
-    "operator": "who ran the command",
+    "operator": "who ran the command: a pseudonym, whose name stands in a table of its own until it is erased; in older rows the name",
     "station": "host name, or TWINROOT_STATION",
     "toolkit": "version of this toolkit",
     "job": "command that wrote, or was about to write, the board",
@@ -51,6 +53,7 @@ FIELDS = {
     "set_sha256": "SHA-256 of the set",
     "roots": "root name -> SHA-256 fingerprint",
     "certificate_sha256": "fingerprint of the device certificate",
+    "certificate_serial": "serial number of the device certificate, hex digits",
     "replaces": "fingerprint of the certificate that is the device's no more",
     "certificate_not_before": "UTC",
     "certificate_not_after": "UTC",
@@ -62,12 +65,28 @@ FIELDS = {
     "message": "one sentence",
     "wrote": "whether flash was, or may have been, written",
     "log": "file with the whole output of esptool",
-    "reason": "why a board was released, or where the ledger goes on",
+    "reason": "why a board was released or a task was closed, where the ledger goes on, which names were erased",
+    "tasks": "what follows this PASS: label, on_pass",
+    "task": "which of them",
+    "result": "done or failed",
     "settles": "the attempt that this run ended in another's stead",
 }
 
 # Fields that are texts in any row that this toolkit wrote, and that people are shown.
-_TEXTS = ("mac", "device", "certificate_sha256", "outcome", "code", "message", "reason", "product")
+_TEXTS = (
+    "mac",
+    "device",
+    "certificate_sha256",
+    "outcome",
+    "code",
+    "message",
+    "reason",
+    "product",
+    "certificate_serial",
+    "task",
+    "result",
+    "operator",
+)
 _REFUSED = ("PRIVATE KEY", "BEGIN RSA", "BEGIN EC")
 
 

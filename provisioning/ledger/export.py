@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from provisioning.ledger.entry import FIELDS, Entry
 
@@ -15,18 +15,29 @@ COLUMNS = ("seq", "at", "kind", "attempt", *FIELDS, "previous", "hash")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def as_jsonl(entries: Iterable[Entry]) -> Iterator[str]:
-    """One JSON object per line: every field, and the hashes, so that a reader can check the chain without this toolkit."""
-    for entry in entries:
-        yield json.dumps(entry.as_dict(), sort_keys=True, separators=(",", ":"))
+NAME = "operator_name"  # the only field that is not the row's own: no part of what is hashed
 
 
-def as_csv(entries: Iterable[Entry]) -> Iterator[str]:
-    """A line of column names, then a line per row; tables and lists as JSON in their cell."""
-    yield _line(COLUMNS)
+def as_jsonl(entries: Iterable[Entry], operators: Mapping[str, str] | None = None) -> Iterator[str]:
+    """One JSON object per line: every field, and the hashes, so that a reader can check the chain without this toolkit. `operators`:
+    pseudonym -> name, for a field more."""
     for entry in entries:
-        row = entry.as_dict()
-        yield _line([_cell(row.get(name)) for name in COLUMNS])
+        yield json.dumps({**entry.as_dict(), **_named(entry, operators)}, sort_keys=True, separators=(",", ":"))
+
+
+def as_csv(entries: Iterable[Entry], operators: Mapping[str, str] | None = None) -> Iterator[str]:
+    """A line of column names, then a line per row; tables and lists as JSON in their cell, and under `more` what a newer toolkit wrote."""
+    columns = (*COLUMNS, *([NAME] if operators is not None else []), "more")
+    yield _line(columns)
+    for entry in entries:
+        row = {**entry.as_dict(), **_named(entry, operators)}
+        more = {name: value for name, value in row.items() if name not in columns and name != "format"}
+        yield _line([_cell(row.get(name)) for name in columns[:-1]] + [_cell(more or None)])
+
+
+def _named(entry: Entry, operators: Mapping[str, str] | None) -> dict[str, str]:
+    name = (operators or {}).get(entry.fields.get("operator", ""))
+    return {} if name is None else {NAME: name}
 
 
 def _cell(value: object) -> str:

@@ -13,7 +13,7 @@ from provisioning.ledger import anchor
 from provisioning.ledger.chain_check import verify
 from provisioning.ledger.entry import MOVED, parse
 from provisioning.ledger.store import Ledger
-from provisioning.ledger.table import ENTRIES
+from provisioning.ledger.table import ENTRIES, OPERATORS
 
 
 def move(source: Ledger, target: Ledger, attempt: str, fields: Mapping[str, Any]) -> int:
@@ -36,7 +36,8 @@ def move(source: Ledger, target: Ledger, attempt: str, fields: Mapping[str, Any]
                 "`twinroot ledger verify` says where.",
             )
         if not rows or rows[-1]["kind"] != MOVED:  # what ended already is refused by `append_checked`
-            target.import_rows([parse(row["body"]) for row in rows])
+            named = [dict(row._mapping) for row in connection.execute(sa.select(OPERATORS))]
+            target.import_rows([parse(row["body"]) for row in rows], named)
         count = len(rows)
         return MOVED, attempt, {**fields, "reason": f"goes on in {target.location}"}
 

@@ -13,7 +13,7 @@ from html import escape
 from typing import Any
 
 from provisioning.errors import InputError
-from provisioning.ledger.entry import FIELDS, OUTCOME, RELEASE, Entry
+from provisioning.ledger.entry import FIELDS, OUTCOME, RELEASE, TASK, Entry
 from provisioning.ota.signed_set import Signer, verified
 
 MAGIC = b"twinroot build record 1\n"  # before what is signed
@@ -21,23 +21,38 @@ _SIGNATURE = re.compile(rb"<!-- signature RSASSA-PKCS1-v1_5 SHA-256 ([A-Za-z0-9+
 
 # Sections of single values: title -> fields, in the words of `entry.FIELDS`.
 _SECTIONS = {
-    "Product": ("product", "version", "device", "certificate_sha256", "certificate_not_before", "certificate_not_after", "endpoints"),
+    "Product": (
+        "product",
+        "version",
+        "device",
+        "certificate_sha256",
+        "certificate_serial",
+        "certificate_not_before",
+        "certificate_not_after",
+        "endpoints",
+    ),
     "Board": ("mac", "board", "board_sha256", "chip", "revision", "flash_size"),
     "Software": ("firmware_version", "firmware_sha256", "image_sha256", "set_sha256", "toolkit"),
 }
 _TABLES = {"Roots it trusts": "roots", "Files": "files"}  # name -> SHA-256
 _ATTEMPT = ("at", "job", "station", "operator", "outcome", "code", "message")
+_TASK = ("task", "result", "message", "reason")
 _STYLE = """:root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
 table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}th,td{text-align:left;vertical-align:top;padding:.25rem .6rem;
 border-bottom:1px solid #8884}td{overflow-wrap:anywhere}.pass{color:#087f23}.fail,.error{color:#b00020}h1 small{font-weight:normal}
 @media(prefers-color-scheme:dark){.pass{color:#6fdc8c}.fail,.error{color:#ff8a95}}@media print{body{margin:0;max-width:none}}"""
 
 
-def render(entries: Sequence[Entry], ledger: str, head: tuple[int, str]) -> str:
-    """The page of the board that all `entries` are of, in order, from the ledger that ends with `head`. Raises InputError without any."""
+def render(entries: Sequence[Entry], ledger: str, head: tuple[int, str], operators: Mapping[str, str] | None = None) -> str:
+    """The page of the board that all `entries` are of, in order, from the ledger that ends with `head`. `operators`: pseudonym -> name.
+    Raises InputError without any."""
     if not entries:
         raise InputError("not-bound", "The ledger knows nothing of this board or device.", "`twinroot ledger show` lists what it knows.")
     attempts = _attempts(entries)
+    for attempt in attempts:
+        name = (operators or {}).get(attempt.get("operator", ""))
+        if name is not None:
+            attempt["operator"] = f"{name} ({attempt['operator']})"
     ended = [fields for fields in attempts if fields.get("outcome")]
     # What is in the board is what the last attempt that passed has put there.
     told: Mapping[str, Any] = next((fields for fields in reversed(ended) if fields["outcome"] == "pass"), attempts[-1])
@@ -53,6 +68,9 @@ def render(entries: Sequence[Entry], ledger: str, head: tuple[int, str]) -> str:
         if told.get(field):
             parts += [f"<h2>{name}</h2>", _table(("name", "SHA-256"), sorted(told[field].items()))]
     parts += ["<h2>Attempts</h2>", _table(_ATTEMPT, [[fields.get(name, "") for name in _ATTEMPT] for fields in attempts])]
+    tasks = [(entry.at, *(entry.fields.get(name, "") for name in _TASK)) for entry in entries if entry.kind == TASK]
+    if tasks:
+        parts += ["<h2>Labels and commands</h2>", _table(("at", *_TASK), tasks)]
     rows = [(entry.seq, entry.at, entry.kind, entry.hash) for entry in entries]
     parts += [
         "<h2>Rows of the ledger</h2>",
@@ -92,6 +110,8 @@ def _attempts(entries: Iterable[Entry]) -> list[dict[str, Any]]:
     """The fields of each attempt, later rows over earlier ones; `at` is when it began."""
     made: dict[str, dict[str, Any]] = {}
     for entry in entries:
+        if entry.kind == TASK:
+            continue
         fields = made.setdefault(entry.attempt, {"at": entry.at})
         fields.update(
             entry.fields if entry.kind != RELEASE else {"job": "release", "outcome": "released", "message": entry.fields.get("reason")}

@@ -112,6 +112,12 @@ class Server:
         connection.execute(_BEGIN, {"lock": f"{LOCK_SECONDS}s", "idle": f"{IDLE_SECONDS}s", "key": LOCK_KEY})
         self._limit(ANSWER_SECONDS)
 
+    def compact(self, engine: Engine) -> bool:
+        """The table of names is written anew without its dead rows, which only its owner may. Backups and archived WAL have them still."""
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(sa.text("VACUUM (FULL) operators"))
+        return True
+
     def tables(self, connection: Connection) -> set[str]:
         """The names of the tables. From pg_class itself: to_regclass answers from a cache that a wait for the turn does not renew."""
         query = "SELECT relname FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p') AND pg_catalog.pg_table_is_visible(oid)"

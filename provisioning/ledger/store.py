@@ -18,9 +18,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from provisioning.errors import InputError, StationError
-from provisioning.ledger import anchor
+from provisioning.ledger import anchor, names
 from provisioning.ledger.embedded import BUSY_SECONDS, Embedded
-from provisioning.ledger.entry import GENESIS, MOVED, Entry, checked, parse
+from provisioning.ledger.entry import ERASE, GENESIS, MOVED, Entry, checked, parse
 from provisioning.ledger.location import Location, default, locate
 from provisioning.ledger.patience import Absence, Patience
 from provisioning.ledger.server import AGAIN, AWAY, BUSY, Server
@@ -36,6 +36,10 @@ Decide = Callable[[Connection], tuple[str, str, Mapping[str, Any]]]
 
 class NoLedger(InputError):
     """There is no ledger at the place, and none was to be made."""
+
+
+class LedgerDenied(StationError):
+    """The database does not let this user do that."""
 
 
 class Ledger:
@@ -123,6 +127,12 @@ class Ledger:
             raise _form_error(self.location, form)
         self._ready = True
 
+    def require_form(self) -> None:
+        """For who only reads, and needs every column. Raises StationError for tables of another form."""
+        form = self.form()
+        if form is not None and form != FORM:
+            raise _form_error(self.location, form)
+
     def migrate(self) -> tuple[str | None, str]:
         """Make the tables, or bring them up to date, in one transaction; returns the form before and now."""
 
@@ -141,7 +151,7 @@ class Ledger:
         self._ready = True
         return before, FORM
 
-    def import_rows(self, entries: Sequence[Entry]) -> None:
+    def import_rows(self, entries: Sequence[Entry], operators: Sequence[Mapping[str, Any]] = ()) -> None:
         """Take over the rows of another ledger as they are; this one is empty, or has the first of them from a try before. Raises
         InputError."""
         self._current()
@@ -154,6 +164,7 @@ class Ledger:
                 )
             for entry in entries[len(held) :]:
                 insert(connection, entry)
+            names.take_over(connection, [dict(row) for row in operators])
             return len(held)
 
         for entry in entries[self._do(work, reading=False) :]:
@@ -185,7 +196,7 @@ class Ledger:
             if sent is not None and _hash_of(connection, sent.seq) == sent.hash:
                 return sent
             kind, attempt, fields = decide(connection)
-            sent = self._next(connection, kind, attempt, checked(kind, fields))
+            sent = self._next(connection, kind, attempt, checked(kind, names.without_home(fields)))
             insert(connection, sent)
             return sent
 
@@ -203,6 +214,8 @@ class Ledger:
             )
         seq, previous = (head.seq + 1, head.hash) if head else (1, GENESIS)
         at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        if fields.get("operator"):
+            fields["operator"] = names.pseudonym(connection, fields["operator"], at)
         return Entry(seq, at, kind, attempt, fields, previous)
 
     def _do(self, work: Callable[[Connection], _Result], *, reading: bool) -> _Result:
@@ -242,6 +255,46 @@ class Ledger:
                 else:
                     raise failed.error from None
 
+    # Names of operators, which are no part of a row.
+
+    def operators(self) -> dict[str, str]:
+        """pseudonym -> name; empty where they are erased, or this user may not see them."""
+        try:
+            return self.read(lambda connection: names.of(connection) if names.TABLE in self._store.tables(connection) else {})
+        except LedgerDenied:
+            return {}
+
+    def erase_names(self, decide: Callable[[Connection], tuple[int, Mapping[str, Any]]], attempt: str) -> int:
+        """Erase what `decide` erases, and append the row that says so, in one transaction; returns how many. `compact` follows."""
+        count = 0
+
+        def both(connection: Connection) -> tuple[str, str, Mapping[str, Any]]:
+            nonlocal count
+            count, fields = decide(connection)
+            return ERASE, attempt, fields
+
+        self.append_checked(both)
+        return count
+
+    def compact(self) -> None:
+        """What was erased leaves the database's files as well. Raises StationError."""
+        with self._sentences_raised():
+            done = self._store.compact(self._engine)
+        if not done:
+            raise StationError(
+                "ledger-busy",
+                f"The names are erased, and another program that reads {self.location} keeps a copy of them in its log.",
+                "Run the command again when no other program has the ledger open.",
+            )
+
+    @contextmanager
+    def _sentences_raised(self) -> Iterator[None]:
+        try:
+            with self._sentences():
+                yield
+        except _Failed as failed:
+            raise failed.error from None
+
     # Rows.
 
     def rows(self) -> Iterator[dict[str, Any]]:
@@ -259,11 +312,8 @@ class Ledger:
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         """A connection for a long read, which is not done again."""
-        try:
-            with self._sentences(), self._engine.connect() as connection:
-                yield connection.execution_options(reading=True)
-        except _Failed as failed:
-            raise failed.error from None
+        with self._sentences_raised(), self._engine.connect() as connection:
+            yield connection.execution_options(reading=True)
 
     @contextmanager
     def _sentences(self) -> Iterator[None]:
@@ -285,7 +335,7 @@ class Ledger:
                     "ledger-busy", f"The ledger {shown} did not take a row in {AGAIN_TRIES} tries: {why}.", "Run the command again."
                 )
             elif getattr(error.orig, "sqlstate", None) == "42501":
-                failed = StationError(
+                failed = LedgerDenied(
                     "ledger-denied",
                     f"The ledger {shown} does not let this user do that: {why}.",
                     "docs/factory.md lists the roles and their grants.",

@@ -11,9 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from provisioning.ledger.entry import Entry
+from provisioning.ledger.entry import TASK, Entry
 
-FORM = "0003"  # the newest file in migrations/versions; a constant, so that Alembic is loaded only where there is something to migrate
+FORM = "0004"  # the newest file in migrations/versions; a constant, so that Alembic is loaded only where there is something to migrate
 
 metadata = sa.MetaData()
 ENTRIES = sa.Table(
@@ -21,7 +21,7 @@ ENTRIES = sa.Table(
     metadata,
     sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("hash", sa.String(64), nullable=False, unique=True),
-    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False, index=True),
     sa.Column("attempt", sa.String(32), nullable=False, index=True),
     sa.Column("mac", sa.String(17), index=True),
     sa.Column("device", sa.String(64), index=True),
@@ -29,6 +29,17 @@ ENTRIES = sa.Table(
     sa.Column("body", sa.Text, nullable=False),
     sa.Column("outcome", sa.String(8)),
     sa.Column("wrote", sa.Boolean),
+    sa.Column("serial", sa.String(64), index=True),
+    sa.Column("task", sa.String(64), index=True),
+)
+# Names of operators, beside the chain: what is hashed has pseudonyms, so that a name can be erased and the chain still verifies.
+OPERATORS = sa.Table(
+    "operators",
+    metadata,
+    sa.Column("pseudonym", sa.String(16), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("month", sa.String(7), nullable=False),
+    sa.UniqueConstraint("name", "month", name="operators_name_month"),
 )
 # Alembic's own table, by its own names: a ledger that was made here is one that Alembic can take further.
 VERSION = sa.Table("alembic_version", metadata, sa.Column("version_num", sa.String(32), nullable=False))
@@ -70,4 +81,13 @@ def copies(entry: Entry) -> dict[str, Any]:
         "certificate": fields.get("certificate_sha256"),
         "outcome": fields.get("outcome"),
         "wrote": fields.get("wrote"),
+        "serial": fields.get("certificate_serial"),
+        "task": _task(entry),
     }
+
+
+def _task(entry: Entry) -> str | None:
+    """What is to follow a PASS ("label,on_pass"), or how that ended ("label=done")."""
+    if entry.kind == TASK:
+        return f"{entry.fields.get('task')}={entry.fields.get('result')}"
+    return ",".join(map(str, entry.fields.get("tasks") or ())) or None

@@ -20,7 +20,7 @@ from provisioning.errors import InputError, StationError, TwinrootError
 from provisioning.ledger import claims
 from provisioning.ledger import server as store
 from provisioning.ledger.chain_check import verify
-from provisioning.ledger.entry import CLAIM, Entry
+from provisioning.ledger.entry import CLAIM, OUTCOME, Entry
 from provisioning.ledger.location import locate
 from provisioning.ledger.patience import Patience
 from provisioning.ledger.store import Ledger, insert
@@ -265,6 +265,21 @@ def test_a_station_without_tables_says_who_makes_them(server: postgres.Server, p
     with pytest.raises(StationError) as caught:
         Ledger.open(server.url(name, "station1"))
     assert caught.value.code == "ledger-denied" and "docs/factory.md" in caught.value.hint
+
+
+def test_on_a_server_its_owner_erases_and_a_reader_sees_no_name(
+    server: postgres.Server, plant: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Ledger.open(server.url(plant, "station1")) as ledger:
+        op = str(ledger.append(OUTCOME, "d" * 32, {"mac": MACS[5], "outcome": "fail", "operator": "Kim"}).fields["operator"])
+        assert ledger.operators()[op] == "Kim"
+    with Ledger.open(server.url(plant, "auditor1"), create=False) as ledger:
+        assert ledger.operators() == {}
+    for role, code in (("station1", 3), ("twinroot_owner", 0)):
+        monkeypatch.setenv("TWINROOT_LEDGER", server.url(plant, role))
+        assert twinroot(["ledger", "retain", "--operator", "Kim", "--json"]) == code, capsys.readouterr()
+    with Ledger.open(server.url(plant, "station1")) as ledger:
+        assert op not in ledger.operators() and verify(ledger.rows(), {}).ok
 
 
 # The password.
