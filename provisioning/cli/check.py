@@ -22,7 +22,9 @@ def command(product: Path, device: str | None, devices: Path | None) -> None:
     from provisioning.bundle.check import check_devices
     from provisioning.config.load import load_product
     from provisioning.config.summary import summary, text
+    from provisioning.job import after_pass
 
     loaded = load_product(product)
+    after_pass.check(loaded, at_station=False)
     made = summary(loaded, check_devices(loaded, device, devices))
     emit(made, lambda: text(made))

@@ -31,6 +31,7 @@ COMMANDS = {
     "rescue": "A board whose program holds it, got back with all its files; backup and restore.",
     "station": "A row of boards from a CSV of devices.",
     "ledger": "What was done to which board: show, verify, export, seal, record.",
+    "label": "Labels of boards that passed: print again, open tasks, a preview.",
     "endpoint": "Class, region, roots and the other endpoint of the pair of a host.",
     "trust": "Roots: list, check files, probe live servers.",
     "aws": "Ask AWS for endpoints, register devices.",

@@ -34,6 +34,7 @@ SECRETS: dict[Kind, tuple[Loc, ...]] = {
         ("wifi", "password"),
         ("identity", "issue", "pkcs11", "pin"),
         ("identity", "issue", "env", "*"),
+        ("on_pass", "env", "*"),
     ),
 }
 # What decides about the values besides the document.

@@ -80,6 +80,29 @@ class IdentityTemplates:
 
 
 @dataclass(frozen=True)
+class Label:
+    """What is printed for a board that passed: ZPL from `template` (its text), or `qr`, the text of a QR code. `printer`: see
+    labels/printer.py; None: the station says it."""
+
+    template: str
+    qr: str | None
+    format: Literal["svg", "png"]
+    printer: str | tuple[str, ...] | None
+    copies: int
+    timeout: float
+    status: bool
+
+
+@dataclass(frozen=True)
+class OnPass:
+    """A command that is told of each board that passed."""
+
+    command: tuple[str, ...]
+    timeout: float
+    env: dict[str, Secret]
+
+
+@dataclass(frozen=True)
 class Product:
     """What is put on a board. `roots` holds only those that a route uses, in the routes' order."""
 
@@ -103,6 +126,8 @@ class Product:
     vendor: dict[str, Any] | None  # public key that signs sets over the air: {"n": hex, "e": int}; None: devices take none
     source: Path
     document: Document = field(repr=False, compare=False)
+    label: Label | None = None
+    on_pass: OnPass | None = None
 
     def standing(self, route: Route) -> int:
         """Index in STANDINGS: a route stands as the worst of its roots does, for any of them may anchor it."""

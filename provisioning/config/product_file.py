@@ -232,6 +232,38 @@ class Updates(BlockModel):
     key: str = Field(min_length=1, description="path of the vendor's public key, PEM, as `twinroot sign new-key` writes it")
 
 
+class LabelKeys(BlockModel):
+    """What is printed for each board that passed."""
+
+    template: str | None = Field(default=None, min_length=1, description="path of a ZPL file with {fields} in its ^FD data")
+    qr: str | None = Field(default=None, min_length=1, description="instead: the text of a QR code, with {fields}")
+    format: Literal["svg", "png"] = Field(default="svg", description="the form of the QR code's picture, svg or png")
+    printer: str | list[str] | None = Field(
+        default=None,
+        min_length=1,
+        description="tcp://HOST:9100, file:PATH with {fields}, or a list: a command and its arguments; TWINROOT_PRINTER goes before it",
+    )
+    copies: Annotated[int, Field(ge=1, le=20), _ENV] = Field(default=1, description="how many are printed, 1 to 20")
+    timeout: float = Field(default=10, ge=0.1, le=120, description="seconds until a printer counts as hanging, 0.1 to 120")
+    status: bool = Field(default=True, description="false for a printer on TCP that does not answer ~HS")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> LabelKeys:
+        if (self.template is None) == (self.qr is None):
+            raise problem("has to have one of 'template' and 'qr'", "A QR code on a Zebra label is ^BQ in the template.")
+        return self
+
+
+class OnPassKeys(BlockModel):
+    """A command that is told of each board that passed: the fields of its rows in the ledger as JSON on its standard input."""
+
+    command: list[str] = Field(min_length=1, description="a list: program and arguments; no shell")
+    timeout: float = Field(default=30, ge=0.1, le=600, description="seconds until it is ended, 0.1 to 600")
+    env: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], SecretText] = Field(
+        default_factory=dict, description="environment variables for it, such as `API_TOKEN: !secret api_token`"
+    )
+
+
 class ProductFile(BlockModel):
     """What is put on a board."""
 
@@ -250,11 +282,13 @@ class ProductFile(BlockModel):
     app: App = Field(default_factory=App, description="a block: main, boot")
     updates: Updates | None = Field(default=None, description="a block: key")
     scan: Scan | None = Field(default=None, description="a block: field, pattern; the label that is scanned for each board at a station")
+    label: LabelKeys | None = Field(default=None, description="a block: template or qr, printer, copies, timeout")
+    on_pass: OnPassKeys | None = Field(default=None, description="a block: command, timeout, env")
     devices: str | None = Field(default=None, min_length=1, description="path of a CSV of devices, used where the command names none")
 
     @model_validator(mode="before")
     @classmethod
     def _empty_blocks(cls, data: Any) -> Any:
         # `lab:` with everything under it commented out is an empty block, not a mistake.
-        optional = ("roots", "lab", "app", "time", "wifi", "devices", "updates")
+        optional = ("roots", "lab", "app", "time", "wifi", "devices", "updates", "label", "on_pass")
         return {k: v for k, v in data.items() if not (v is None and k in optional)} if isinstance(data, dict) else data

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from provisioning.config.board_type import BoardType
 from provisioning.config.document import Document, Loc, shown
 from provisioning.config.nearest import did_you_mean
-from provisioning.config.product import IdentityTemplates, IssuePolicy, Product, ScanRule, Token, WifiAccess, wrong_length
+from provisioning.config.product import IdentityTemplates, IssuePolicy, Label, OnPass, Product, ScanRule, Token, WifiAccess, wrong_length
 from provisioning.config.template import fields_of
 from provisioning.config.text_file import is_file
 from provisioning.errors import FileMissing, InputError
@@ -53,7 +53,32 @@ def resolve(raw: ProductFile, document: Document, board: BoardType) -> Product:
         vendor=_vendor(raw, document),
         source=document.path,
         document=document,
+        label=_label(raw, document),
+        on_pass=OnPass(tuple(raw.on_pass.command), raw.on_pass.timeout, dict(raw.on_pass.env)) if raw.on_pass else None,
     )
+
+
+def _label(raw: ProductFile, document: Document) -> Label | None:
+    made = raw.label
+    if made is None:
+        return None
+    where = made.printer
+    texts = [("qr", made.qr)] + [("printer", where)] * (isinstance(where, str) and where.startswith("file:"))
+    for key, text in texts:
+        try:
+            fields_of(str(text or ""))
+        except ValueError as error:
+            raise document.error(("label", key), "bad-template", str(error), "Write {device}; a literal brace is {{ or }}.") from None
+    text = ""
+    if made.template is not None:
+        file = document.path.parent / made.template
+        try:
+            text = file.read_text("utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "not UTF-8"
+            raise document.error(("label", "template"), "file-missing", f"{shown(file)} cannot be read: {why}", kind=FileMissing) from None
+    printer = tuple(where) if isinstance(where, list) else where
+    return Label(text, made.qr, made.format, printer, made.copies, made.timeout, made.status)
 
 
 def _vendor(raw: ProductFile, document: Document) -> dict[str, Any] | None:

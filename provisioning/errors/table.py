@@ -17,6 +17,7 @@ from provisioning.errors.codes import (
     flash,
     identity,
     job,
+    labels,
     ledger,
     link,
     results,
@@ -30,7 +31,7 @@ from provisioning.errors.row import CodeRow, Retry
 SUBJECTS: Mapping[str, tuple[CodeRow, ...]] = MappingProxyType(
     {
         subject.SUBJECT: subject.ROWS
-        for subject in (results, command, flash, link, job, ledger, config, sets, identity, trust, aws, cloud, virtual, demo)
+        for subject in (results, command, flash, link, job, labels, ledger, config, sets, identity, trust, aws, cloud, virtual, demo)
     }
 )
 

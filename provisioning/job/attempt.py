@@ -17,7 +17,7 @@ from provisioning.errors import TwinrootError
 from provisioning.flash import esptool, work
 from provisioning.flash.parts import firmware_parts, written_parts
 from provisioning.identity import factory
-from provisioning.job import fingerprints
+from provisioning.job import after_pass, fingerprints
 from provisioning.job.plan import FlashOptions, FlashPlan
 from provisioning.job.report import Report
 from provisioning.ledger.entry import OUTCOME
@@ -123,12 +123,16 @@ class Attempt:
             "files": report.files,
             "log": str(self.log) if self.log.exists() else None,
         }
+        rows: dict[str, Any] = {}
         try:
-            self.ledger.append(OUTCOME, self.attempt, row)
+            if report.outcome == "pass":
+                row["tasks"] = after_pass.wanted(self.product, self.ledger, report.mac, report.device)
+            rows = {**self.fields, **self.ledger.append(OUTCOME, self.attempt, row).as_dict()}
         except TwinrootError as error:
             # A PASS that is not in the ledger is none.
             report.failed(error)
         self._forget_key()
+        after_pass.follow(self.product, self.ledger, rows.get("tasks", ()), rows, report, self.events)
 
     def _forget_key(self) -> None:
         """Only after the outcome is on the disk: until then this host's copy may be needed again."""

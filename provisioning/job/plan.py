@@ -13,6 +13,7 @@ from provisioning.errors import FileMissing
 from provisioning.flash import firmware, partition
 from provisioning.flash.firmware import Firmware
 from provisioning.identity import factory
+from provisioning.job import after_pass
 from provisioning.job.board_identity import has_files
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class FlashPlan:
     @classmethod
     def of(cls, product: Product) -> FlashPlan:
         """Load and check the firmware. Raises InputError, StationError for a download."""
+        after_pass.check(product)
         loaded = firmware.load(product.board)
         place = firmware.file_system(product.board, loaded)
         factory.check_pin(product)

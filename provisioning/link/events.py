@@ -19,6 +19,7 @@ class Event(NamedTuple):
     board     the board is known: {"mac", "chip"}
     claim     the ledger has promised it a device: {"device"}
     active    which set is active from here on, should the run end: {"active"}, a word of job/active.py
+    task      what follows a PASS has ended: {"task": label or on_pass, "result": done or failed, "device", "message"}
     note      something a person should know: {"text"}
     """
 

@@ -1,0 +1,1 @@
+"""What is printed for a board that passed: ZPL from a template, a QR code, and the ways to a printer."""
