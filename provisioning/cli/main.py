@@ -32,6 +32,7 @@ COMMANDS = {
     "station": "A row of boards from a CSV of devices.",
     "ledger": "What was done to which board: show, verify, export, seal, record.",
     "label": "Labels of boards that passed: print again, open tasks, a preview.",
+    "dashboard": "The ledger as a live page, for a second screen and for supervisors.",
     "endpoint": "Class, region, roots and the other endpoint of the pair of a host.",
     "trust": "Roots: list, check files, probe live servers.",
     "aws": "Ask AWS for endpoints, register devices.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from provisioning.cli.main import run as twinroot
 from provisioning.errors import StationError
 from provisioning.ledger import anchor, table
 from provisioning.ledger.chain_check import verify
@@ -192,3 +194,12 @@ def test_an_sqlite_ledger_loads_neither_alembic_nor_a_driver(tmp_path: Path) -> 
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "l.sqlite")], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("arguments", [["label", "status"], ["dashboard", "--port", "0"]])
+def test_who_only_reads_says_that_the_form_is_older(old: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert twinroot([*arguments, "--ledger", str(old), "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["code"] == "ledger-older"
+    assert twinroot(["ledger", "migrate", "--ledger", str(old)]) == 0
+    capsys.readouterr()
+    assert twinroot(["label", "status", "--ledger", str(old)]) == 0

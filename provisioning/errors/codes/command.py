@@ -21,6 +21,9 @@ ROWS = (
         ("bad-target", "What is to be probed is not a host, HOST:PORT or product file.", "Name one of these."),
         ("bad-command", "The signing command is empty, or is not a command.", "openssl dgst -sha256 -sign KEY is one."),
         ("which-signer", "It is not said who signs, or it is said twice.", "Give either --key or --command."),
+        ("token-wanted", "A page that others can see has no token.", "Give --token-file FILE."),
+        ("bad-token", "A token is too short, too long, or not printable ASCII.", "--token-file FILE makes a good one where there is none."),
+        ("token-exposed", "The file with the token can be read by others.", "chmod 600, then change the token in it."),
         ("no-file", "The file with the signed set cannot be read.", "Make it: twinroot sign set DIR --key KEY --out FILE."),
         ("invalid-host", "A name is not an endpoint's name.", "The note of each says what is wrong with it."),
         (
@@ -60,6 +63,7 @@ ROWS = (
         Retry.AFTER,
         Who.STATION,
         ("system-refused", "The operating system refused something nobody foresaw.", "Check the path, its permissions and the disk."),
+        ("address-taken", "The address of a page cannot be listened on.", "Give another --port, or --host."),
         ("station-unfit", "The station lacks what the main job needs.", "`twinroot doctor` says what, and how to get it."),
         ("incomplete-installation", "Files of twinroot itself are missing.", "Install twinroot again."),
     ),
