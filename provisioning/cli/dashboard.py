@@ -33,7 +33,7 @@ def command(
 ) -> int:
     """A live page of the ledger: yield by hour, failures by code, every slot of every station, search. It only reads.
 
-    It runs until it is told to stop (control-C, SIGTERM). Without a token it is for this computer alone.
+    It runs until it is stopped (control-C, SIGTERM). Without a token it is for this computer alone.
     """
     from provisioning.dashboard.access import VARIABLE, is_loopback, token_of
     from provisioning.dashboard.feed import Feed

@@ -95,7 +95,7 @@ class Label:
 
 @dataclass(frozen=True)
 class OnPass:
-    """A command that is told of each board that passed."""
+    """A command that is run for each board that passed."""
 
     command: tuple[str, ...]
     timeout: float

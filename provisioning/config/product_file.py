@@ -255,7 +255,7 @@ class LabelKeys(BlockModel):
 
 
 class OnPassKeys(BlockModel):
-    """A command that is told of each board that passed: the fields of its rows in the ledger as JSON on its standard input."""
+    """A command that is run for each board that passed: the fields of its rows in the ledger as JSON on its standard input."""
 
     command: list[str] = Field(min_length=1, description="a list: program and arguments; no shell")
     timeout: float = Field(default=30, ge=0.1, le=600, description="seconds until it is ended, 0.1 to 600")

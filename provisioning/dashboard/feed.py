@@ -59,7 +59,7 @@ class Feed:
 
     def _follow(self) -> None:
         ledger: Ledger | None = None
-        told = 0.0
+        published = 0.0
         while not self._stopped:
             try:
                 ledger = ledger or self._open()
@@ -71,8 +71,8 @@ class Feed:
                 if ledger is not None:
                     ledger.close()
                 ledger = None
-            if news or time.monotonic() - told > TICK_SECONDS:
-                told = time.monotonic()
+            if news or time.monotonic() - published > TICK_SECONDS:
+                published = time.monotonic()
                 self._publish()
             with self._changed:
                 self._changed.wait_for(lambda: self._stopped, LOOK_SECONDS)

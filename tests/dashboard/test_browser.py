@@ -72,7 +72,7 @@ def shown(page: browser.Browser, url: str, seq: int = 0) -> None:
     page.until(f"document.documentElement.dataset.seq > {seq}")
 
 
-def complaints(page: browser.Browser) -> list[Any]:
+def browser_errors(page: browser.Browser) -> list[Any]:
     """What the browser has said against the page: errors, and what the policy of its content refused."""
     page.run("1")
     return [event for event in page.events if event["method"] in ("Log.entryAdded", "Runtime.exceptionThrown")]
@@ -90,7 +90,7 @@ def test_every_size_and_both_colours(page: browser.Browser, url: str) -> None:
             assert page.run("document.documentElement.scrollWidth") <= width, where
             contrasts = page.run(CONTRAST)
             assert len(contrasts) > 80 and contrasts[0][0] >= 4.5, (where, contrasts[:3])
-            assert complaints(page) == [], where
+            assert browser_errors(page) == [], where
     assert page.run("byId('boards').textContent") == "161"
     assert page.run("byId('yield').textContent") == "79.5 %"
     states = page.run("[...document.querySelectorAll('.slot .state')].map(slot => slot.textContent)")
@@ -109,7 +109,7 @@ def test_texts_from_elsewhere_stay_text(page: browser.Browser, url: str) -> None
     assert page.run("document.querySelectorAll('main img, main script').length") == 0
     text = page.run("document.body.textContent")
     assert text.count("<script>document.title") > 4 and "\u202e" not in text
-    assert complaints(page) == []
+    assert browser_errors(page) == []
 
 
 def test_a_row_is_on_the_page_without_a_reload(page: browser.Browser, url: str, ledger: Path) -> None:

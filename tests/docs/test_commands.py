@@ -42,7 +42,7 @@ ELSEWHERE = {
     r"twinroot sign (new-key|set|rotate|job)": "tests/device/test_sign.py, with a passphrase",
     r"twinroot render product.yaml --device ID --out DIR": "the same with a device, in examples/weather-station/README.md",
     r"twinroot ledger (seal |verify --seals)": "tests/ledger; a seal is signed with a passphrase",
-    r"twinroot dashboard": "tests/dashboard; it runs until it is told to stop",
+    r"twinroot dashboard": "tests/dashboard; it runs until it is stopped",
     r"twinroot label ": "tests/job/test_after_pass.py, with a printer",
     r"twinroot rescue ": "tests/rescue; a board that is held",
     r"twinroot station .* --slots": "tests/station/test_terminal.py",

@@ -21,7 +21,7 @@ from tests.support.zebra import NO_PAPER, READY, Zebra
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="virtual boards run on Linux")
 
 Twinroot = Callable[..., tuple[int, dict[str, Any], str]]
-NOTES = "import sys; open('told.jsonl', 'ab').write(sys.stdin.buffer.read())"
+NOTES = "import sys; open('rows.jsonl', 'ab').write(sys.stdin.buffer.read())"
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def kinds(made: products.Made) -> list[tuple[str, str | None, str | None]]:
 
 def test_a_board_its_label_and_its_command(made: products.Made, board: VirtualBoard, twinroot: Twinroot) -> None:
     flash = ("flash", made.product, "--devices", made.devices, "--device", "ws-0001", "--port", board.port)
-    told = made.folder / "told.jsonl"
+    received = made.folder / "rows.jsonl"
     with Zebra(NO_PAPER) as printer:
         # Neither the printer nor the program is well: the board has passed all the same, and both stay open.
         with_tasks(made, printer.where, "import time; time.sleep(600)", 0.5)
@@ -89,14 +89,14 @@ def test_a_board_its_label_and_its_command(made: products.Made, board: VirtualBo
         assert twinroot("label", "status")[0] == 0
         label = f"{board.mac.replace(':', '').upper()}"
         assert printer.done.wait(10) and printer.said.count(b"^XA") == 1 and f"ws-0001 {label}".encode() in printer.said
-        row = json.loads(told.read_text())
+        row = json.loads(received.read_text())
         assert (row["device"], row["mac"], row["outcome"], row["kind"]) == ("ws-0001", board.mac, "pass", "outcome")
         assert row["certificate_sha256"] and row["firmware_sha256"] and row["seq"] == 3
 
         # The board comes once more: nothing is written, no second label, and the command hears of it.
         code, report, said = twinroot(*flash)
         assert (code, report["code"]) == (0, "unchanged"), said
-        assert printer.said.count(b"^XA") == 1 and len(told.read_text().splitlines()) == 2
+        assert printer.said.count(b"^XA") == 1 and len(received.read_text().splitlines()) == 2
         assert kinds(made)[-1] == ("task", "on_pass", "done") and kinds(made)[-2][0] == "outcome"
 
         # Printed again from the ledger, also elsewhere.
