@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 @retries_option
 @click.option("--baud", type=int, metavar="RATE", help="Exactly this rate; by default the highest that works is found and remembered.")
 @click.option("--allow", type=PATH, help="A list of MACs, one a line; every other board is refused.")
-@click.option("--rounds", type=click.IntRange(1), default=1, show_default=True, help="How often the boards are changed for new ones.")
+@click.option(
+    "--rounds", type=click.IntRange(1), default=1, show_default=True, help="Without the screen: how often the boards are changed."
+)
 @click.option(
     "--slots", "file", type=PATH, metavar="FILE", help="The station file: which socket or adapter is which slot; instead of --ports."
 )

@@ -78,6 +78,10 @@ class StationApp(App[None]):
         self._product = title
         self._clock = clock
         self._panels = {name: Panel(slot) for name, slot in engine.slots.items()}
+        # Held here rather than looked up: a timer may come while the screen is being taken down.
+        self._grid = Grid(*self._panels.values(), id="slots")
+        self._lines_of = {name: Static(id=name, markup=False) for name in ("counts", "keys", "advice")}
+        self._written: dict[str, str] = {}
         self._stale: set[str] = set()
         self._message = ""  # what a scan was refused for, until something else happens
         self._asked = False  # whether a person was asked if boards are to be stopped
@@ -85,11 +89,10 @@ class StationApp(App[None]):
     # --- what is on the screen ------------------------------------------------------------------------------------
 
     def compose(self) -> ComposeResult:
-        yield Static(id="counts", markup=False)
-        with Grid(id="slots"):
-            yield from self._panels.values()
-        yield Static(id="keys", markup=False)
-        yield Static(id="advice", markup=False)
+        yield self._lines_of["counts"]
+        yield self._grid
+        yield self._lines_of["keys"]
+        yield self._lines_of["advice"]
 
     def on_mount(self) -> None:
         self.engine.changed = self._changed
@@ -104,9 +107,8 @@ class StationApp(App[None]):
         self._arrange()
 
     def _arrange(self) -> None:
-        grid = self.query_one("#slots", Grid)
         width, height = self.size
-        grid.styles.grid_size_columns = columns(len(self._panels), width, height - _LINES)
+        self._grid.styles.grid_size_columns = columns(len(self._panels), width, height - _LINES)
 
     def _changed(self, slot: Slot) -> None:
         """A change of the word is on the screen at once, progress twice a second."""
@@ -134,14 +136,13 @@ class StationApp(App[None]):
     def _lines(self) -> None:
         self._write("counts", counted(self.engine, self._product, self._clock()))
         self._write("keys", helped(self.engine, self.code))
-        message = self._message or advice(self.engine)
-        line = self._write("advice", message)
-        line.set_class(bool(self._message), "refused")
+        self._write("advice", self._message or advice(self.engine))
+        self._lines_of["advice"].set_class(bool(self._message), "refused")
 
-    def _write(self, name: str, text: str) -> Static:
-        line = self.screen_stack[0].query_one(f"#{name}", Static)
-        line.update(one_line(text))
-        return line
+    def _write(self, name: str, text: str) -> None:
+        if self._written.get(name) != text:
+            self._written[name] = text
+            self._lines_of[name].update(one_line(text))
 
     # --- what happens ---------------------------------------------------------------------------------------------
 
@@ -189,8 +190,8 @@ class StationApp(App[None]):
         if way in names:
             self.engine.choose(way)
             return
-        grid = self.query_one("#slots", Grid)
-        step = {"left": -1, "right": 1, "up": -(grid.styles.grid_size_columns or 1), "down": grid.styles.grid_size_columns or 1}.get(way)
+        across = self._grid.styles.grid_size_columns or 1
+        step = {"left": -1, "right": 1, "up": -across, "down": across}.get(way)
         if step is None:
             self._message = f"There is no slot {way}."
             return
