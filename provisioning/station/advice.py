@@ -74,6 +74,13 @@ def _do(slot: Slot) -> str:
     return row.bench.do if row is not None and row.bench is not None else (slot.hint or "put the board aside").rstrip(".")
 
 
+def _undone(engine: Engine) -> str:
+    """A label that was not printed; it stays in the ledger until it is."""
+    undone = [slot for slot in _of(engine, State.PASS) if slot.undone]
+    devices = ", ".join(slot.shown_device for slot in undone)
+    return f"{_names(undone).capitalize()}: no label for {devices}. See to the printer, then: twinroot label retry." if undone else ""
+
+
 def _passed(engine: Engine) -> str:
     passed = _of(engine, State.PASS)
     if not passed:
@@ -90,4 +97,4 @@ def _begin(engine: Engine) -> str:
     return "Scan a label, or plug a board in." if engine.scans else "Plug a board in: it starts by itself."
 
 
-_RULES: tuple[Rule, ...] = (_leaving, _ledger, _wrong, _in_hand, _scan, _bad, _passed, _busy, _begin)
+_RULES: tuple[Rule, ...] = (_leaving, _ledger, _wrong, _in_hand, _scan, _bad, _undone, _passed, _busy, _begin)

@@ -157,6 +157,8 @@ class Engine:
             slot.note = str(what.data["text"])
         elif what.kind == "step":
             slot.note = ""
+        elif what.kind == "task" and what.data["result"] == "failed":
+            slot.undone = f"{what.data['task']} failed: {what.data['message']}"
         self.changed(slot)
 
     def _ended(self, slot: Slot, end: End) -> None:

@@ -62,6 +62,7 @@ class Slot:
     cycle: Cycle = field(default_factory=Cycle)
     note: str = ""
     why: str = ""  # of WRONG
+    undone: str = ""  # what was to follow a PASS and failed (its label, its command); the board has passed all the same
     gone: float | None = None  # since when the port is not there
     pulled: bool = False  # the board was taken out while it was being worked on: what became of it stays on the screen
 
@@ -85,7 +86,7 @@ class Slot:
             return self.why
         if self.state in BAD:
             return str(self.report.get("message", ""))
-        return self.note
+        return self.undone or self.note
 
     @property
     def hint(self) -> str:
@@ -97,5 +98,5 @@ class Slot:
     def clear(self) -> None:
         """For the next board."""
         self.device, self.progress, self.row, self.began, self.seconds = None, Progress(), None, None, None
-        self.note = self.why = ""
+        self.note = self.why = self.undone = ""
         self.pulled = False

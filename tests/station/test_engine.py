@@ -244,3 +244,20 @@ def test_two_boards_after_one_scan_are_both_not_written() -> None:
     bench.plug(2)
     bench.plug(2, 3)
     assert bench.crew.started == [("3", 3, "/dev/ttyUSB3", "ws-0001")] and bench.slot(2).state is State.WRONG
+
+
+def test_a_label_that_was_not_printed_is_shown_until_the_board_is_taken_out() -> None:
+    """The board has passed all the same, and counts as that."""
+    bench = Bench(2)
+    bench.plug(1, 2)
+    for slot in (1, 2):
+        bench.claims(slot)
+    bench.says(1, "task", task="label", result="failed", device="ws-0001", message="The printer on tcp://10.0.0.7 has no paper.")
+    bench.says(2, "task", task="label", result="done", device="ws-0002", message="")
+    for slot in (1, 2):
+        bench.ends(slot)
+    assert bench.words == ["PASS", "PASS"] and bench.engine.counts.yield_percent == 100.0
+    assert (bench.slot(1).sentence, bench.slot(2).sentence) == ("label failed: The printer on tcp://10.0.0.7 has no paper.", "")
+    assert advice(bench.engine) == "Slot 1: no label for ws-0001. See to the printer, then: twinroot label retry."
+    bench.plug(2)
+    assert advice(bench.engine) == "Take out and label slot 2: ws-0002."
