@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from provisioning.errors import StationError
-from provisioning.standin import mqtt, tcp_faults
+from provisioning.standin import mqtt, ports, tcp_faults
 from provisioning.standin.broker import Broker
 from provisioning.standin.chains import Chains
 from provisioning.standin.event_log import EventLog
@@ -84,7 +84,7 @@ class Front:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setblocking(False)
         try:
-            listener.bind((HOST, port))
+            self.port = ports.bind(listener, HOST, port)
         except (OSError, OverflowError) as error:
             listener.close()
             raise StationError(
@@ -92,7 +92,6 @@ class Front:
                 f"Port {port} on {HOST} cannot be used for route {self.route}: {getattr(error, 'strerror', None) or error}.",
                 "Name another port, or 0 for any free one.",
             ) from error
-        self.port = listener.getsockname()[1]
         self._listener = listener
 
     def play(self, scenario: Scenario) -> None:

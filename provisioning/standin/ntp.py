@@ -7,6 +7,8 @@ import socket
 import time
 from typing import Any
 
+from provisioning.standin import ports
+
 # Seconds from 1900, NTP's epoch, to 1970.
 _EPOCH = 2_208_988_800
 _PACKET = 48
@@ -33,11 +35,10 @@ class TimeServer(asyncio.DatagramProtocol):
         """Listen on 127.0.0.1. Raises OSError when the port is taken."""
         endpoint = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
-            endpoint.bind(("127.0.0.1", port))
+            self.port = ports.bind(endpoint, "127.0.0.1", port)
         except OSError:
             endpoint.close()
             raise
-        self.port = endpoint.getsockname()[1]
         self._transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, sock=endpoint)
 
     def stop(self) -> None:
