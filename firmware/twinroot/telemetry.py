@@ -11,21 +11,20 @@ def text(limit=300):
     """JSON of fewer than `limit` bytes: {"s": set, "p": proven set, "l": last route, "r": {route: [good, bad, last error,
     issuer wanted]}, "a": {root: connections it anchored}}. What does not fit is left out, issuers first."""
     d = stats.data()
-    for cut in (40, 20, 0):
+    for cut in (40, 20, 0, -1):
         r = {}
         for name in d["routes"]:
             v = d["routes"][name]
             row = [v["good"], v["bad"]]
             if "err" in v:
                 row.append(v["err"])
-                if cut and "iss" in v:
+                if cut > 0 and "iss" in v:
                     row.append(v["iss"][:cut])
-            r[name[:20]] = row
-        a = {n[: cut or 12]: d["roots"][n]["good"] for n in d["roots"]}
-        m = {"s": twinroot.SET, "p": d["proven"], "l": d["last"], "r": r, "a": a}
+            r[str(name)[:20]] = row
+        m = {"s": twinroot.SET, "p": d["proven"], "l": d["last"], "r": r}
+        if cut >= 0:
+            m["a"] = {str(n)[: cut or 12]: d["roots"][n]["good"] for n in d["roots"]}
         t = ujson.dumps(m, separators=(",", ":"))
         if len(t.encode()) < limit:
             return t
-    del m["a"]
-    t = ujson.dumps(m, separators=(",", ":"))
-    return t if len(t.encode()) < limit else "{}"
+    return "{}"
