@@ -39,7 +39,7 @@ LIMITS = {
     "heap_import": 9 * 1024,
     "heap_core": 20900,
     "heap_set": 3000,
-    "heap_connected": 22600,
+    "heap_connected": 22650,
     "heap_peak": 4096,
     "heap_second_link": 256,
     "heap_per_loop": 0,

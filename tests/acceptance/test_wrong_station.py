@@ -154,7 +154,7 @@ with open('/last', 'wb') as file:
 """
 
 
-def test_a_file_system_without_room(place: Place, board: VirtualBoard) -> None:
+def test_a_file_system_without_space(place: Place, board: VirtualBoard) -> None:
     subprocess.run([sys.executable, "-m", "mpremote", "connect", board.pty, "exec", FILL], check=True, timeout=60)
     there, here = flash_state(board), place.files()
     refused(run(place, "update", "--port", board.pty), 1, "flash-full", board.pty)

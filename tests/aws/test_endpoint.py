@@ -38,7 +38,7 @@ def test_in_a_region_with_ats_only_the_legacy_type_is_never_asked_for(moto: Moto
     assert "ap-south-1 has ATS endpoints only" in capsys.readouterr().err
 
 
-def test_it_goes_into_a_product_with_comments_and_order_kept(moto: Moto, product: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_goes_into_a_product_whose_comments_and_order_stay(moto: Moto, product: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["aws", "endpoint", "--write", str(product), "--region", "us-east-1", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
     host = next(r["host"] for r in data["endpoints"] if r["class"] == "ats")

@@ -11,7 +11,7 @@ from provisioning.link.port import open_port
 from provisioning.link.repl import RawRepl
 from tests.bench.board import Board, Cost, process
 from tests.bench.product import DEVICE, Products
-from tests.support.product_files import twinroot_command
+from tests.support.command import twinroot_command
 
 _MQTT_SECONDS = 30.0
 

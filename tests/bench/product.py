@@ -11,7 +11,7 @@ from provisioning.bundle.pack import unpack
 from provisioning.resources import folder
 from provisioning.standin import StandIn
 from tests.bench.board import process
-from tests.support.product_files import twinroot_command
+from tests.support.command import twinroot_command
 
 DEVICE = "ws-0001"
 _ENDPOINT = "  endpoint: a1b2c3d4e5f6g7-ats.iot.us-east-1.amazonaws.com\n"

@@ -129,7 +129,7 @@ def test_a_package_that_does_not_compile_is_a_sentence(tmp_path: Path) -> None:
         package(MPY_VERSION, tmp_path)
 
 
-def test_a_kept_package_is_what_the_compiler_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_package_is_what_the_compiler_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(result_cache, "folder", lambda: tmp_path / "cache")
     modules = {"core.py": b"x = 1\n", "more.py": b"y = 2\n"}
     made = compiler._compiled(modules)

@@ -15,7 +15,8 @@ from provisioning.bundle.render import render
 from provisioning.config.device import single_device
 from provisioning.config.load import load_product
 from provisioning.errors import InputError, StationError
-from tests.support.product_files import twinroot, write_identity, write_product
+from tests.support.command import twinroot
+from tests.support.product_files import write_identity, write_product
 
 DEVICE = "ws-0001"
 

@@ -12,9 +12,7 @@ from pathlib import Path
 
 import pytest
 
-
-def twinroot(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "provisioning", *arguments], capture_output=True, text=True, timeout=timeout)
+from tests.support.command import twinroot
 
 
 def test_help_lists_the_commands_and_the_exit_codes() -> None:

@@ -10,7 +10,7 @@ import pytest
 from provisioning.config.load import SCHEMAS, list_boards, load_board, schema, schema_text
 from provisioning.errors import InputError
 from provisioning.resources import folder
-from tests.support.product_files import twinroot
+from tests.support.command import twinroot
 
 # Boot-loader offsets as in esptool's chip table; MicroPython's combined image starts there.
 OFFSETS = {"esp32": 0x1000, "esp32s2": 0x1000, "esp32s3": 0, "esp32c2": 0, "esp32c3": 0, "esp32c5": 0x2000, "esp32c6": 0}

@@ -153,3 +153,12 @@ def test_which_devices_a_command_means(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no device 'ws-3'") as caught:
         choose(own, "ws-3")
     assert caught.value.hint.startswith("Did you mean 'ws-")
+
+
+def test_a_client_id_is_counted_in_bytes(tmp_path: Path) -> None:
+    product = load_product(write_product(tmp_path, more='client_id: "{site}"\n'))
+    fits, longer = load_devices(csv(tmp_path, f"device,site\nws-1,{'ü' * 64}\nws-2,{'ü' * 65}\n"))
+    assert unit(product, fits).client_id == "ü" * 64
+    with pytest.raises(InputError, match="130 bytes") as caught:
+        unit(product, longer)
+    assert caught.value.code == "bad-client-id"

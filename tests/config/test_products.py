@@ -12,7 +12,8 @@ from provisioning.config.load import load_product
 from provisioning.config.product import Product
 from provisioning.errors import InputError
 from provisioning.resources import folder
-from tests.support.product_files import PRODUCT, twinroot, write_product
+from tests.support.command import twinroot
+from tests.support.product_files import PRODUCT, write_product
 
 HOST = "a1b2c3d4e5f6g7-ats.iot.us-east-1.amazonaws.com"
 LEGACY_HOST = "a1b2c3d4e5f6g7.iot.us-east-1.amazonaws.com"

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.device import behaviours as b
-from tests.device import pki, sets
+from tests.device import sets
 from tests.device.broker import Broker
 from tests.device.jail import Board
 from tests.device.scenarios import PAST
 from tests.device.server import Behaviour, Server, context
 from tests.device.world import ATS, LEGACY, World
+from tests.support import pki
 
 SECONDS = 8
 

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from littlefs import LittleFS
+from tests.support import littlefs_image
 
 ROOT = Path(__file__).resolve().parents[2]
 MICROPYTHON = Path(os.environ.get("TWINROOT_MICROPYTHON", ROOT / ".venv" / "bin" / "micropython"))  # another unix build, to try one
-BLOCK = 4096
 BLOCKS = 128  # 512 KiB
 
 # `_cut`: power fails in the flash operation of that number (a torn write: half of the block is programmed).
@@ -95,35 +94,14 @@ class Board:
         self.interpreter = MICROPYTHON
         self.image = folder / "flash.img"
         folder.mkdir(parents=True, exist_ok=True)
-        fs = LittleFS(block_size=BLOCK, block_count=BLOCKS, disk_version=0x00020000)
-        self._put(fs, tree or {})
-
-    def _put(self, fs: LittleFS, tree: dict[str, bytes]) -> None:
-        for path, data in tree.items():
-            fs.makedirs(str(Path(path).parent), exist_ok=True)
-            with fs.open(path, "wb") as f:
-                f.write(data)
-        self.image.write_bytes(bytes(fs.context.buffer))
-
-    def _mounted(self) -> LittleFS:
-        fs = LittleFS(block_size=BLOCK, block_count=BLOCKS, mount=False)
-        fs.context.buffer = bytearray(self.image.read_bytes())
-        fs.mount()
-        return fs
+        self.image.write_bytes(littlefs_image.made(tree or {}, BLOCKS))
 
     def put(self, tree: dict[str, bytes]) -> None:
-        self._put(self._mounted(), tree)
+        self.image.write_bytes(littlefs_image.added(self.image.read_bytes(), tree))
 
     def tree(self) -> dict[str, bytes]:
         """Every file in flash."""
-        fs = self._mounted()
-        out: dict[str, bytes] = {}
-        for folder, _, files in fs.walk("/"):
-            for name in files:
-                path = f"{folder.rstrip('/')}/{name}"
-                with fs.open(path, "rb") as f:
-                    out[path] = f.read()
-        return out
+        return littlefs_image.files(self.image.read_bytes())
 
     def run(self, script: str, *, heap: str = "2M", cut: int = -1, timeout: float = 60, env: dict[str, str] | None = None) -> Run:
         options = json.dumps({"cut": cut})

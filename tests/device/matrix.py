@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from tests.device import pki, sets
+from tests.device import sets
 from tests.device.scenarios import SCENARIOS, Scenario, Site
 from tests.device.server import Server, context, echo
 from tests.device.world import ATS, LEGACY
+from tests.support import pki
 
 CLOCKS = {"right": 0, "2000": 946684805, "2040": 2208988805}  # unix seconds; 0: now
 PLACES = ("preferred", "last good")
@@ -170,10 +171,10 @@ def judge(case: Case, result: list[Any]) -> None:
     """Fills in what the device made of it; counts of connections are part of that."""
     kind, route, root, text, last, looked_up = result
     tested = case.spec["last"]
-    at_bad, at_healthy = (case.bad.count if case.bad else 0), case.healthy.count
     case.detail = text
     if kind != "ok":
         case.got = kind
+        at_bad, at_healthy = (case.bad.count if case.bad else 0), case.healthy.count
         if at_healthy or last != tested:
             case.detail = f"WRONG: the other route was tried {at_healthy} times, last good is {last}"
         if case.clock == "2000" and at_bad:
@@ -184,9 +185,10 @@ def judge(case: Case, result: list[Any]) -> None:
             case.detail = f"WRONG: looked up {looked_up}; {text}"
         return
     case.got = "ok" if route == tested else "change"
-    twice = case.scenario.connections or (2 if case.got == "change" else 1)
-    if case.bad and at_bad != twice:
-        case.detail = f"WRONG: {at_bad} connections, not {twice}"
+    wanted = case.scenario.connections or (2 if case.got == "change" else 1)
+    if case.bad and (count := case.bad.counted(wanted)) != wanted:
+        case.detail = f"WRONG: {count} connections, not {wanted}"
+    at_healthy = case.healthy.counted(1) if case.got == "change" else case.healthy.count
     if last != route or root is None or (case.got == "change" and at_healthy != 1):
         case.detail = f"WRONG: last {last}, root {root}, {at_healthy} connections to the other route"
 

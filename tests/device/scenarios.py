@@ -21,10 +21,10 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.device import behaviours as b
-from tests.device import pki
-from tests.device.pki import UTC, Cert, name
 from tests.device.server import Behaviour, context, echo
 from tests.device.sha1 import resigned
+from tests.support import pki
+from tests.support.pki import UTC, Cert, name
 
 PAST = {"start": dt.datetime(2020, 1, 1, tzinfo=UTC), "end": dt.datetime(2023, 1, 1, tzinfo=UTC)}
 FUTURE = {"start": dt.datetime(2033, 1, 1, tzinfo=UTC), "end": dt.datetime(2036, 1, 1, tzinfo=UTC)}
@@ -62,7 +62,7 @@ class Scenario:
     in_2040: str
     serve: Callable[[Site], Behaviour | None] = field(repr=False)  # None: nobody listens
     roots: Callable[[Site], dict[str, bytes]] | None = field(default=None, repr=False)  # PEM by name; default: site.root
-    timeout: float = 5
+    timeout: float = 20  # seconds; only a server that never answers is waited for so long
     change: dict[str, Any] = field(default_factory=dict)  # of set.json
     connections: int | None = None  # to this route with the right clock, where the class does not say it
     look_up: int | None = None  # what getaddrinfo raises on the device for the route's host; the bench's table leaves it out

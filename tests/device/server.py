@@ -5,11 +5,12 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from tests.device.pki import Cert
+from tests.support.pki import Cert
 
 Behaviour = Callable[[socket.socket], None]
 
@@ -38,6 +39,13 @@ class Server:
                 return
             self.count += 1
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def counted(self, expected: int) -> int:
+        """Connections so far. The thread that takes them may be behind on a busy computer: fewer than expected are waited for."""
+        deadline = time.monotonic() + 5.0
+        while self.count < expected and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return self.count
 
     def _serve(self, connection: socket.socket) -> None:
         with connection:

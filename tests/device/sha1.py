@@ -6,7 +6,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 
-from tests.device.pki import Cert
+from tests.support.pki import Cert
 
 _RSA = bytes.fromhex("300d06092a864886f70d0101050500")  # sha1WithRSAEncryption, NULL
 _EC = bytes.fromhex("300906072a8648ce3d0401")  # ecdsa-with-SHA1

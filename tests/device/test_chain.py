@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.device import pki
-from tests.device.pki import Cert
 from tests.device.world import ATS, LEGACY, World
+from tests.support import pki
+from tests.support.pki import Cert
 
 SCRIPT = """
 import json, twinroot

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from tests.device import pki
 from tests.device.world import ATS, LEGACY, World
+from tests.support import pki
 
 SCRIPT = """
 import json, twinroot

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from provisioning.bundle.bundle import sealed
 from tests.device import sets
 from tests.device.behaviours import at_once
 from tests.device.jail import Board
@@ -131,9 +130,7 @@ def run(tmp_path: Path, choose: Any) -> tuple[list[tuple[str, bytes]], list[list
     with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy:
         files: dict[str, bytes] = {}
         for number in (1, 2):
-            built = world.build(number, ats.address, legacy.address)
-            path = f"/trust/{number}/set.json"
-            files |= built | {path: sealed(json.loads(built[path]))}
+            files |= world.build(number, ats.address, legacy.address)
         guard = json.dumps({"refused": 7, "retired": []})
         guarded = (hashlib.sha256(guard.encode()).hexdigest()[:16] + guard).encode()
         tree = sets.board(2, files) | {
@@ -193,7 +190,6 @@ def test_what_was_proven_once_is_never_rolled_back(tmp_path: Path, health: bytes
     world = World(tmp_path)
     with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy, world.server(ATS, world.ats) as elsewhere:
         one, two = (world.build(n, at.address, legacy.address) for n, at in ((1, ats), (2, elsewhere)))
-        two["/trust/2/set.json"] = sealed(json.loads(two["/trust/2/set.json"]))
         board = Board(tmp_path / "board", sets.board(2, one, two) | PROVEN_1)
         assert board.run(HOURLY % 1).json["health"]["proven"] == 2
         elsewhere.behaviour = legacy.behaviour = at_once
@@ -221,7 +217,7 @@ def test_a_version_that_damage_has_written_is_not_refused(tmp_path: Path) -> Non
     world = World(tmp_path)
     with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy:
         one, two = world.build(1, ats.address, legacy.address), bad_set(world, 2, ats, legacy)
-        text = sealed(json.loads(two["/trust/2/set.json"]))
+        text = two["/trust/2/set.json"]
         bent = text.replace(b'"version":2', b'"version":9')
         assert bent != text
         board = Board(tmp_path / "board", sets.board(2, one, two | {"/trust/2/set.json": bent}) | PROVEN_1)

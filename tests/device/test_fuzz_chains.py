@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.device import pki
 from tests.device.rawtls import mutants, serve
 from tests.device.sha1 import body, elements, wrap
 from tests.device.world import ATS, LEGACY, World
+from tests.support import pki
 
 RUN = """
 import gc, json, sys, twinroot

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from provisioning.aws.topics import policy_document
-from tests.device import pki, sets
+from tests.device import sets
 from tests.device.aws_jobs import Cloud
 from tests.device.jail import Board
 from tests.device.test_ota import Fleet, Key, container, corrupt
 from tests.device.test_sets import PROVEN_1, TIME
 from tests.device.virtual import Virtual, read
 from tests.device.world import ATS
+from tests.support import pki
 from tests.support.iot_policy import denied
 
 # An application: connects until all jobs have ended; what it saw of the rest is printed.
@@ -205,7 +206,7 @@ def test_jobs_of_others(jobs: Jobs) -> None:
     assert [jobs.cloud.status[n][-1] for n in ("reboot", "j2")] == ["SUCCEEDED", "SUCCEEDED"]
 
 
-def test_jobs_of_nobody(jobs: Jobs) -> None:
+def test_jobs_without_a_document(jobs: Jobs) -> None:
     """Rejected where the application takes none; the set behind it is taken."""
     jobs.cloud.jobs = {"reboot": {"operation": "reboot"}, "j2": topic(container(jobs.next_set(), 2), jobs.cloud)}
     out = Board(jobs.fleet.folder, jobs.tree()).run((APP % "None").replace("range(8)", "range(1)")).json

@@ -16,11 +16,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from provisioning.bundle.pack import in_folder
 from provisioning.errors import InputError, StationError
 from provisioning.ota import signed_set
-from tests.device import pki, sets
+from tests.device import sets
 from tests.device.jail import Board
 from tests.device.test_power_cut import CUT
 from tests.device.test_sets import HOURLY, PROVEN_1, TRY
 from tests.device.world import ATS, LEGACY, World
+from tests.support import pki
 
 FEED = """
 import json, twinroot
@@ -324,7 +325,7 @@ def test_between_commit_and_restart_an_older_one_is_refused(fleet: Fleet) -> Non
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"package": 5}'])
-def test_a_damaged_set_that_is_kept_does_not_stop_updates(fleet: Fleet, damage: bytes) -> None:
+def test_a_damaged_set_that_stays_does_not_stop_updates(fleet: Fleet, damage: bytes) -> None:
     """The proven set is kept; when it cannot be read any more, it is of no use to anybody."""
     three = fleet.world.build(3, fleet.ats.address, fleet.legacy.address, vendor=signed_set.public_numbers(vendor().public))
     proven = {"/trust/health.json": PROVEN_1["/trust/health.json"].replace(b'"proven":1', b'"proven":2')}

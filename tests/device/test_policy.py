@@ -290,3 +290,9 @@ def test_no_standing_no_way_up() -> None:
     p = policy.Policy(2)
     for now in range(0, 1000, 100):
         assert one_pass(p, ["network", "ok"], now) == ("failed", [0])
+
+
+def test_the_preferred_route_is_due_from_its_second_on_and_when_the_clock_has_gone_back() -> None:
+    """A clock that was ahead when the route was given up would else keep a device away from home for as long as it was ahead."""
+    p = policy.Policy(2, last=1, since=10_000, ret=600)
+    assert [bool(p.due(now)) for now in (9_999, 10_000, 10_599, 10_600)] == [True, False, False, True]

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.device import pki, sets
+from tests.device import sets
 from tests.device.behaviours import at_once, sequence
 from tests.device.jail import Board
 from tests.device.server import Server, echo
 from tests.device.world import ATS, LEGACY, World
+from tests.support import pki
 
 # Time that a script can move, for every package that it loads: utime.skew, seconds; nothing sleeps.
 TIME = """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,8 @@ from provisioning.errors import InputError
 from provisioning.ota import signed_set
 from tests.device.jail import ROOT, Board
 from tests.device.test_ota import vendor
+from tests.support import pki
+from tests.support.command import twinroot
 
 FEED = """
 import json, twinroot
@@ -25,22 +26,14 @@ print(json.dumps([u.done, twinroot.slots.active(), twinroot.sets.read(2)["versio
 """
 
 
-def twinroot(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    code = "import sys; from provisioning.cli.entry import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={"TWINROOT_SIGNING_PASSPHRASE": "correct horse", "PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(ROOT)},
-    )
+def at(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command at the station of `folder`, with the key's passphrase in its environment."""
+    place = {"TWINROOT_SIGNING_PASSPHRASE": "correct horse", "PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(ROOT)}
+    return twinroot(*arguments, cwd=folder, env=place)
 
 
 @pytest.fixture
 def station(tmp_path: Path) -> Path:
-    from tests.device import pki
-
     folder = tmp_path / "station"
     shutil.copytree(ROOT / "examples" / "weather-station", folder)
     (folder / "devices").mkdir(exist_ok=True)
@@ -54,15 +47,15 @@ def station(tmp_path: Path) -> Path:
 def test_from_render_to_a_new_set(station: Path, tmp_path: Path) -> None:
     product = station / "product.yaml"
     text = product.read_text().replace("!secret wifi_password", "secret-word").replace("!env WIFI_SSID", "net")
-    assert twinroot("sign", "new-key", "vendor.key.pem", folder=station).returncode == 0
+    assert at(station, "sign", "new-key", "vendor.key.pem").returncode == 0
     rendered = {}
     for version in (1, 2):
         lines = [line for line in text.splitlines() if not line.startswith("version:")]
         product.write_text("\n".join([*lines, f"version: {version}", "updates: {key: vendor.pub.pem}", ""]))
-        done = twinroot("render", "product.yaml", "--device", "ws-0001", "--out", f"out{version}", folder=station)
+        done = at(station, "render", "product.yaml", "--device", "ws-0001", "--out", f"out{version}")
         assert done.returncode == 0, done.stderr
         rendered[version] = station / f"out{version}"
-    done = twinroot("sign", "set", "out2", "--key", "vendor.key.pem", "--out", "update.bin", "--json", folder=station)
+    done = at(station, "sign", "set", "out2", "--key", "vendor.key.pem", "--out", "update.bin", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["version"] == 2
     container = (station / "update.bin").read_bytes()
@@ -78,7 +71,7 @@ def test_mistakes_are_sentences(station: Path) -> None:
         ("sign", "set", ".", "--out", "x"),
         ("sign", "new-key", "product.yaml"),
     ):
-        done = twinroot(*arguments, folder=station)
+        done = at(station, *arguments)
         assert done.returncode == 2, done.stderr
         assert "Traceback" not in done.stderr
         assert not (station / "x").exists()
@@ -91,7 +84,7 @@ def test_mistakes_are_sentences(station: Path) -> None:
         (("set", "out", "--key", "vendor.key.pem", "--out", "update.bin"), 2, "no vendor key"),
         (("set", "out", "--key", "missing.pem", "--out", "update.bin"), 2, "missing.pem"),
         (("set", "out", "--key", "product.yaml", "--out", "update.bin"), 2, "no encrypted private key"),
-        (("set", "out", "--command", "'openssl", "--out", "update.bin"), 2, "no command line"),
+        (("set", "out", "--command", "'openssl", "--out", "update.bin"), 2, "not a command line"),
         (("set", "out", "--command", "", "--out", "update.bin"), 2, "empty"),
         (("set", "devices", "--key", "vendor.key.pem", "--out", "update.bin"), 2, "no rendered set"),
         (("set", "out", "--key", "vendor.key.pem", "--out", "update.bin", "--passphrase-env", "NOT_SET"), 2, "without a terminal"),
@@ -100,11 +93,11 @@ def test_mistakes_are_sentences(station: Path) -> None:
 def test_wrong_arguments_are_one_sentence_and_nothing_is_written(
     station: Path, arguments: tuple[str, ...], exit_code: int, says: str
 ) -> None:
-    assert twinroot("render", "product.yaml", "--device", "ws-0001", "--out", "out", folder=station).returncode == 0
+    assert at(station, "render", "product.yaml", "--device", "ws-0001", "--out", "out").returncode == 0
     if "vendor.key.pem" in arguments:
-        assert twinroot("sign", "new-key", "vendor.key.pem", folder=station).returncode == 0
+        assert at(station, "sign", "new-key", "vendor.key.pem").returncode == 0
     before = {path for path in station.rglob("*") if path.is_file() and ".cache" not in path.parts}
-    done = twinroot("sign", *arguments, folder=station)
+    done = at(station, "sign", *arguments)
     assert done.returncode == exit_code, done.stderr
     sentence, step = done.stderr.splitlines()
     assert says in sentence and step.startswith("  next: ")
@@ -119,7 +112,7 @@ def render(station: Path, version: int, key: str) -> Path:
     lines = [line for line in text.splitlines() if not line.startswith("version:")]
     product.write_text("\n".join([*lines, f"version: {version}", f"updates: {{key: {key}}}", ""]))
     out = station / f"out{version}"
-    done = twinroot("render", "product.yaml", "--device", "ws-0001", "--out", out.name, folder=station)
+    done = at(station, "render", "product.yaml", "--device", "ws-0001", "--out", out.name)
     assert done.returncode == 0, done.stderr
     return out
 
@@ -127,7 +120,7 @@ def render(station: Path, version: int, key: str) -> Path:
 def test_a_signature_that_devices_would_refuse_is_not_written(station: Path) -> None:
     """Another key, PSS instead of PKCS #1 v1.5, a command that signs nothing."""
     for name in ("vendor", "other"):
-        assert twinroot("sign", "new-key", f"{name}.key.pem", folder=station).returncode == 0
+        assert at(station, "sign", "new-key", f"{name}.key.pem").returncode == 0
     render(station, 2, "vendor.pub.pem")
     openssl = "openssl dgst -sha256 -passin pass:'correct horse' -sign vendor.key.pem"
     wrong = {
@@ -137,13 +130,13 @@ def test_a_signature_that_devices_would_refuse_is_not_written(station: Path) -> 
         "no signature": ("--command", "echo hi"),
     }
     for what, how in wrong.items():
-        done = twinroot("sign", "set", "out2", *how, "--out", "update.bin", "--json", folder=station)
+        done = at(station, "sign", "set", "out2", *how, "--out", "update.bin", "--json")
         assert (done.returncode, json.loads(done.stdout)["code"]) == (2, "signature-not-theirs"), (what, done.stderr)
         assert not (station / "update.bin").exists(), what
     for how in (("--command", openssl), ("--key", "vendor.key.pem")):
-        done = twinroot("sign", "set", "out2", *how, "--out", "update.bin", folder=station)
+        done = at(station, "sign", "set", "out2", *how, "--out", "update.bin")
         assert done.returncode == 0, done.stderr
-    done = twinroot("sign", "set", "out2", "--key", "vendor.key.pem", "--out", "none/update.bin", folder=station)
+    done = at(station, "sign", "set", "out2", "--key", "vendor.key.pem", "--out", "none/update.bin")
     assert (done.returncode, "none/update.bin cannot be written" in done.stderr) == (3, True), done.stderr
 
 
@@ -175,18 +168,18 @@ print(json.dumps(out))
 def test_the_vendors_key_is_changed(station: Path, tmp_path: Path) -> None:
     """A set signed with the old key brings the new one; from then on the new key alone is believed."""
     for name in ("old", "new"):
-        assert twinroot("sign", "new-key", f"{name}.key.pem", folder=station).returncode == 0
+        assert at(station, "sign", "new-key", f"{name}.key.pem").returncode == 0
     one = render(station, 1, "old.pub.pem")
     tree = {f"/{p.relative_to(one)}": p.read_bytes() for p in one.rglob("*") if p.is_file() and not p.name.startswith("main")}
     render(station, 2, "new.pub.pem")
     render(station, 3, "new.pub.pem")
-    done = twinroot("sign", "set", "out2", "--key", "old.key.pem", "--out", "x", folder=station)
+    done = at(station, "sign", "set", "out2", "--key", "old.key.pem", "--out", "x")
     assert (done.returncode, "twinroot sign rotate" in done.stderr) == (2, True)
     for key, old, code in (("new.key.pem", "old.pub.pem", 2), ("old.key.pem", "new.pub.pem", 2), ("old.key.pem", "old.pub.pem", 0)):
-        done = twinroot("sign", "rotate", "out2", "--from", old, "--key", key, "--out", "rotated", folder=station)
+        done = at(station, "sign", "rotate", "out2", "--from", old, "--key", key, "--out", "rotated")
         assert done.returncode == code, done.stderr
-    assert twinroot("sign", "set", "out3", "--key", "new.key.pem", "--out", "by-new", folder=station).returncode == 0
-    done = twinroot("sign", "rotate", "out3", "--from", "old.pub.pem", "--key", "old.key.pem", "--out", "by-old", folder=station)
+    assert at(station, "sign", "set", "out3", "--key", "new.key.pem", "--out", "by-new").returncode == 0
+    done = at(station, "sign", "rotate", "out3", "--from", "old.pub.pem", "--key", "old.key.pem", "--out", "by-old")
     assert done.returncode == 0, done.stderr
     board = Board(tmp_path / "board", tree | {f"/{n}": (station / n).read_bytes() for n in ("by-new", "by-old", "rotated")})
     assert board.run(ROTATE).json == ["signature", 2, "signature", 3]

@@ -15,7 +15,7 @@ from provisioning.ota import job_document as made
 from tests.device.jail import Board
 from tests.device.test_jobs import APP, Jobs
 from tests.device.test_ota import Fleet, container
-from tests.device.test_sign import twinroot
+from tests.device.test_sign import at
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def jobs(tmp_path: Path) -> Iterator[Jobs]:
 
 def signed(folder: Path, data: bytes, *more: str) -> Any:
     (folder / "update.bin").write_bytes(data)
-    return twinroot("sign", "job", "update.bin", "--out", "job", "--json", *more, folder=folder)
+    return at(folder, "sign", "job", "update.bin", "--out", "job", "--json", *more)
 
 
 def succeeded(jobs: Jobs) -> None:
@@ -99,7 +99,7 @@ def test_mistakes_are_sentences(jobs: Jobs, tmp_path: Path) -> None:
         assert (done.returncode, json.loads(done.stdout)["code"]) == (2, code), done.stderr
         assert "Traceback" not in done.stderr
         assert not (tmp_path / "job").exists()
-    assert twinroot("sign", "job", "nowhere.bin", "--out", "job", folder=tmp_path).returncode == 2
+    assert at(tmp_path, "sign", "job", "nowhere.bin", "--out", "job").returncode == 2
     (tmp_path / "job").mkdir()
     assert json.loads(signed(tmp_path, good).stdout)["code"] == "folder-exists"
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.device import sets
 from tests.device.jail import Board
-from tests.device.pki import root
+from tests.support.pki import root
 
 ROUTE = {"good": 4_000_000_000, "bad": 4_000_000_000, "at": 4_000_000_000, "err": "hostname"}
 LONG = "Starfield Services Root Certificate Authority - G2 \u00e9\u00e9\u00e9"

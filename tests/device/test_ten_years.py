@@ -16,12 +16,13 @@ from typing import Any
 import pytest
 
 from provisioning.ota import signed_set
-from tests.device import pki, sets
+from tests.device import sets
 from tests.device.behaviours import at_once
 from tests.device.server import Server, context, echo
 from tests.device.test_ota import vendor
 from tests.device.virtual import Virtual
 from tests.device.world import ATS, LEGACY
+from tests.support import pki
 
 BEGIN = dt.datetime(2026, 12, 1, tzinfo=pki.UTC)
 EPOCH = 60  # days between renewals

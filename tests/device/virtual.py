@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from littlefs import LittleFS
-
 from provisioning.link.port import open_port
 from provisioning.link.repl import LinkBroken, RawRepl
 from provisioning.link.wire import Wire
 from provisioning.virtual.client import VirtualBoard
+from tests.support import littlefs_image
 
 VFS = 0x200000  # stock table for 4 MB: the partition `vfs`
-BLOCK, BLOCKS = 4096, 512
+BLOCKS = 512
 CHUNK = 32768  # of one control message; every block is written, a stale twin of a directory would win
-
-
-def image(tree: dict[str, bytes]) -> bytes:
-    """A littlefs image of the whole partition."""
-    fs = LittleFS(block_size=BLOCK, block_count=BLOCKS, disk_version=0x00020000)
-    for path, data in tree.items():
-        fs.makedirs(str(Path(path).parent), exist_ok=True)
-        with fs.open(path, "wb") as f:
-            f.write(data)
-    return bytes(fs.context.buffer)
 
 
 def read(board: VirtualBoard) -> dict[str, bytes]:
     """Every file in flash."""
-    fs = LittleFS(block_size=BLOCK, block_count=BLOCKS, mount=False)
-    fs.context.buffer = bytearray(board.read_flash(VFS, BLOCK * BLOCKS))
-    fs.mount()
-    out: dict[str, bytes] = {}
-    for folder, _, files in fs.walk("/"):
-        for name in files:
-            path = f"{folder.rstrip('/')}/{name}"
-            with fs.open(path, "rb") as f:
-                out[path] = f.read()
-    return out
+    return littlefs_image.files(board.read_flash(VFS, littlefs_image.BLOCK * BLOCKS))
 
 
 class Virtual:
@@ -48,7 +26,7 @@ class Virtual:
 
     def put(self, tree: dict[str, bytes]) -> None:
         self.board.power_off()
-        data = image(tree)
+        data = littlefs_image.made(tree, BLOCKS)
         for at in range(0, len(data), CHUNK):
             self.board.load_flash(VFS + at, data[at : at + CHUNK])
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.device import pki, sets
+from tests.device import sets
 from tests.device.jail import Board
 from tests.device.server import Behaviour, Server, context, echo
+from tests.support import pki
 
 ATS, LEGACY = "abc-ats.iot.us-east-1.amazonaws.com", "abc.iot.us-east-1.amazonaws.com"
 

@@ -19,8 +19,8 @@ from provisioning.migration import yaml_edit
 from provisioning.resources import folder
 from provisioning.virtual import VirtualBoard
 from tests.flash import images
-from tests.ledger.support import MACS
-from tests.ledger.support import run as bind
+from tests.support.ledger_rows import MACS
+from tests.support.ledger_rows import run as bind
 
 ROOT = folder("firmware").parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "weather-station" / "README.md"]
@@ -46,7 +46,7 @@ ELSEWHERE = {
     r"twinroot label ": "tests/job/test_after_pass.py, with a printer",
     r"twinroot rescue ": "tests/rescue; a board that is held",
     r"twinroot station .* --slots": "tests/station/test_terminal.py",
-    r"twinroot flash product.yaml --port auto --device ws-0001 --new-identity": "tests/flash/test_again.py",
+    r"twinroot flash product.yaml --port auto --device ws-0001 --new-identity": "tests/flash/test_repeated_flash.py",
 }
 # The end of a command that is run -> its exit code, where that is not 0.
 CODES = {

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from provisioning.identity.factory import make_ca
 from tests.flash import images
+from tests.support.command import twinroot_json
 
 _PRODUCT = """\
 product: weather-station
@@ -37,6 +39,10 @@ class Made:
     def environment(self) -> dict[str, str]:
         """For commands: nothing of this user's own is read or written."""
         return {**os.environ, "TWINROOT_CACHE": str(self.folder / "cache"), "TWINROOT_LEDGER": str(self.ledger)}
+
+    def twinroot(self, *arguments: str | Path) -> tuple[int, dict[str, Any], str]:
+        """The real command there: exit code, its JSON object, what stands on standard error."""
+        return twinroot_json(*arguments, env=self.environment())
 
     def at_most(self, baud: int) -> Made:
         """The same product for an adapter that takes this rate and no more."""

@@ -100,7 +100,7 @@ def test_power_cuts(made: products.Made, board: VirtualBoard) -> None:
     whole, files = prepare(made, board)
     firmware, late = in_firmware(whole, files), in_files(files)
     points = [firmware[0], firmware[-1], late[0], late[len(late) // 2], late[-1]]
-    codes = [cut_and_recover(made, board, *point) for point in points]
+    codes = [cut_and_recover(made, board, *point, ONE_RATE) for point in points]
     assert codes.count("not-reached") == 0, codes
 
 
@@ -130,7 +130,7 @@ def test_a_second_cut_during_the_recovery(made: products.Made, board: VirtualBoa
     for at in (total // 3, total - 5):
         board.power_on()
         board.cut(operations=at, seed=at)
-        assert run(made, board.port).outcome != "pass"
+        assert run(made, board.port, ONE_RATE).outcome != "pass"
     board.power_on()
     assert run(made, board.port).outcome == "pass"
 

@@ -207,13 +207,13 @@ def test_a_download_happens_once(tmp_path: Path, server: tuple[type[Server], str
     assert left(tmp_path) == [f"{sha256}.bin"] and firmware.state(board)["here"] is True
 
 
-def test_a_download_with_another_hash_is_not_kept(tmp_path: Path, server: tuple[type[Server], str]) -> None:
+def test_a_download_with_another_hash_is_not_cached(tmp_path: Path, server: tuple[type[Server], str]) -> None:
     with pytest.raises(InputError) as caught:
         firmware.load(url_board(tmp_path, f"{server[1]}/firmware.bin", "ab" * 32))
     assert caught.value.code == "firmware-hash" and left(tmp_path) == []
 
 
-def test_a_download_that_breaks_is_not_kept(tmp_path: Path, server: tuple[type[Server], str]) -> None:
+def test_a_download_that_breaks_is_not_cached(tmp_path: Path, server: tuple[type[Server], str]) -> None:
     handler, base = server
     handler.cut = True
     with pytest.raises(StationError) as caught:

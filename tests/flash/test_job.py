@@ -19,6 +19,7 @@ from provisioning.config.load import load_product
 from provisioning.flash import loader_access as line_module
 from provisioning.flash import partition
 from provisioning.flash.rom import RomLoader
+from provisioning.job import flash as flash_module
 from provisioning.job.flash import flash
 from provisioning.job.plan import FlashOptions, FlashPlan
 from provisioning.job.report import Report
@@ -229,6 +230,7 @@ def test_never_pass_for_a_board_that_does_not_boot(made: products.Made, board: V
         start(self)
 
     monkeypatch.setattr(line_module.LoaderAccess, "start", spoiled)
+    monkeypatch.setattr(flash_module, "BOOT_SECONDS", 3.0)
     report = run(made, board.port, "ws-0001")
     assert (report.outcome, report.exit_code) == ("fail", 1), report.message
     monkeypatch.undo()

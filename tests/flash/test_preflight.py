@@ -27,6 +27,7 @@ def question(tmp_path: Path) -> preflight.Question:
 def test_a_good_board_is_not_refused(question: preflight.Question) -> None:
     preflight.refuse(question)
     preflight.refuse(replace(question, facts=replace(GOOD, flash=16 << 20), allowed=None))
+    preflight.refuse(replace(question, facts=replace(GOOD, revision=300)))  # the oldest that the firmware takes
 
 
 CASES = {

@@ -41,7 +41,7 @@ def alive(pid: int) -> bool:
     return True
 
 
-def test_lines_come_whole_and_everything_is_kept(tmp_path: Path) -> None:
+def test_lines_come_whole_and_everything_is_in_the_log(tmp_path: Path) -> None:
     lines: list[str] = []
     code = """
 import sys, time

@@ -125,7 +125,7 @@ def test_without_the_sentence_nothing_is_burned(bench: Bench, capsys: pytest.Cap
 
 
 @linux
-def test_without_a_terminal_nobody_is_asked(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_terminal_there_is_no_question(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.asks_for("release")
     bench.typed = f"burn {bench.board.mac} for ever"
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)

@@ -32,19 +32,13 @@ from tests.flash import products
 linux = pytest.mark.skipif(sys.platform != "linux", reason="virtual boards run on Linux")
 
 
-def twinroot(made: products.Made, *arguments: str) -> tuple[int, dict[str, Any], str]:
-    command = [sys.executable, "-m", "provisioning", *arguments, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, env=made.environment(), timeout=110, check=False)
-    return done.returncode, json.loads(done.stdout), done.stderr
-
-
 @linux
 def test_three_boards_one_of_them_bad(tmp_path: Path) -> None:
     made = products.make(tmp_path / "p")
     boards = [VirtualBoard(paced=False, blank=True, chip=chip).start() for chip in ("esp32", "esp32c3", "esp32")]
     try:
         ports = [f"--port={board.port}" for board in boards]
-        code, result, said = twinroot(made, "station", str(made.product), "--devices", str(made.devices), *ports)
+        code, result, said = made.twinroot("station", str(made.product), "--devices", str(made.devices), *ports)
         assert code == 1 and (result["passed"], result["boards"]) == (2, 3), said
         outcomes = [row["code"] for row in result["rows"]]
         assert outcomes == ["pass", "wrong-chip", "pass"]
@@ -62,7 +56,7 @@ def test_three_boards_one_of_them_bad(tmp_path: Path) -> None:
     finally:
         for board in boards:
             board.close()
-    code, verdict, _ = twinroot(made, "ledger", "verify")
+    code, verdict, _ = made.twinroot("ledger", "verify")
     assert code == 0 and verdict["ok"]
 
 
@@ -105,19 +99,19 @@ def test_flash_on_several_ports(tmp_path: Path) -> None:
         ports = ["--port", f"{board.port},{nowhere}", "--retries", "0"]
         scanned = made.product.with_name("scanned.yaml")
         scanned.write_text(made.product.read_text() + "scan: {field: device}\n")
-        code, result, said = twinroot(made, "station", str(scanned), "--devices", str(made.devices), *ports)
+        code, result, said = made.twinroot("station", str(scanned), "--devices", str(made.devices), *ports)
         assert [row["code"] for row in result["rows"]] == ["scan-needed", "port-not-found"] and code == 3, said
         assert not board.counters()["flash_programs"], "nothing is written before a label was scanned"
-        code, result, said = twinroot(made, "flash", str(made.product), "--devices", str(made.devices), *ports)
+        code, result, said = made.twinroot("flash", str(made.product), "--devices", str(made.devices), *ports)
         assert (code, result["outcome"], result["passed"], result["boards"]) == (3, "error", 1, 2), said
         assert [(row["port"], row["code"], row["device"]) for row in result["reports"]] == [
             (board.port, "pass", "ws-0001"),
             (nowhere, "port-not-found", None),
         ]
         # One plain port is one report, whatever else could be meant.
-        code, report, said = twinroot(made, "flash", str(made.product), "--device", "ws-0001", "--port", board.port)
+        code, report, said = made.twinroot("flash", str(made.product), "--device", "ws-0001", "--port", board.port)
         assert (code, report["code"]) == (0, "unchanged") and "reports" not in report, said
-        code, report, _ = twinroot(made, "flash", str(made.product), "--device", "ws-0001", *ports)
+        code, report, _ = made.twinroot("flash", str(made.product), "--device", "ws-0001", *ports)
         assert (code, report["code"]) == (2, "bad-arguments")
 
 
@@ -238,10 +232,10 @@ def test_a_row_with_a_mac_is_for_that_board(tmp_path: Path) -> None:
     made = products.make(tmp_path / "p")
     with VirtualBoard(paced=False, blank=True) as board:
         made.devices.write_text(f"device,mac\nws-0001,24:0a:c4:00:00:99\nws-0002,{board.mac.upper()}\n")
-        code, report, said = twinroot(made, "flash", str(made.product), "--devices", str(made.devices), "--port", board.port)
+        code, report, said = made.twinroot("flash", str(made.product), "--devices", str(made.devices), "--port", board.port)
         assert code == 0 and report["device"] == "ws-0002", said
         made.devices.write_text("device,mac\nws-0001,24:0a:c4:00:00:99\n")
-        code, report, said = twinroot(made, "flash", str(made.product), "--devices", str(made.devices), "--port", board.port)
+        code, report, said = made.twinroot("flash", str(made.product), "--devices", str(made.devices), "--port", board.port)
         assert (code, report["code"]) == (2, "not-allowed"), said
 
 

@@ -28,7 +28,8 @@ from provisioning.identity.keys import KINDS, KeyKind, make_key
 from provisioning.identity.pair import load_key
 from provisioning.identity.signer import from_command, from_files
 from provisioning.ota import signed_set
-from tests.support.product_files import PRODUCT, certificate_pem, key_pem, twinroot, write_identity, write_product
+from tests.support.command import twinroot
+from tests.support.product_files import PRODUCT, certificate_pem, key_pem, write_identity, write_product
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
 
@@ -94,7 +95,7 @@ def test_a_certificate_without_its_key_is_not_replaced(folder: Path) -> None:
         ensure_identity(loaded, device)
 
 
-def test_keys_are_kept_on_purpose(folder: Path) -> None:
+def test_keys_stay_on_the_host_where_asked(folder: Path) -> None:
     loaded, device = product(folder, "{ca: ca/ca.crt.pem, ca_key: ca/ca.key.pem, keep_key: true}"), single_device("ws-1")
     ensure_identity(loaded, device)
     assert forget_key(loaded, device) is False

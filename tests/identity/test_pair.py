@@ -41,7 +41,7 @@ def test_a_remembered_pair_is_the_same(tmp_path: Path, monkeypatch: pytest.Monke
     assert load_pair(certificate, key) == first
 
 
-def test_validity_is_judged_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validity_is_checked_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     certificate, key = write_identity(tmp_path, "ws-0001")
     load_pair(certificate, key)
     remembered(monkeypatch)
@@ -65,7 +65,7 @@ def test_another_key_or_certificate_is_seen(tmp_path: Path) -> None:
         load_pair(certificate, key)
 
 
-def test_nothing_of_the_key_is_kept(tmp_path: Path, folder: Path) -> None:
+def test_nothing_of_the_key_is_cached(tmp_path: Path, folder: Path) -> None:
     certificate, key = write_identity(tmp_path, "ws-0001")
     load_pair(certificate, key)
     (file,) = folder.iterdir()

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from provisioning.identity import pkcs11
 from provisioning.identity.factory import ensure_identity
 from provisioning.job.plan import FlashPlan
 from tests.flash import images
+from tests.support import pki
 from tests.support.product_files import PRODUCT, write_product
 
 # Where distributions put SoftHSM's library.
@@ -75,25 +77,8 @@ class Hsm:
 
 def _unsigned_ca(public: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> bytes:
     """A CA certificate for the token's key. Who signed it does not matter here: what the token signs is checked against the key."""
-    import datetime
-
-    from cryptography.hazmat.primitives import hashes
-
-    now = datetime.datetime.now(datetime.timezone.utc)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Factory in a token")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(public)
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=7000))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-        .sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
-    )
-    return made.public_bytes(serialization.Encoding.PEM)
+    name = pki.name("Factory in a token")
+    return pki.make(name, pki.make(name), ca=True, path_length=0, public=public, end=datetime(2045, 1, 1, tzinfo=timezone.utc)).pem
 
 
 @pytest.fixture

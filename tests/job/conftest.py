@@ -11,6 +11,7 @@ import pytest
 
 from provisioning.config.device import Device, single_device
 from provisioning.config.load import load_product
+from provisioning.link import repl as repl_module
 from provisioning.link.port import open_port
 from provisioning.link.repl import RawRepl
 from provisioning.virtual import VirtualBoard
@@ -56,7 +57,7 @@ class Bench:
             self.board.power_off()
             wire.discard()
             self.board.power_on()
-            wire.until(b">>> ", 5.0)
+            wire.until(b">>> ", 30.0)
 
 
 def put(bench: Bench, name: str, text: str) -> None:
@@ -84,7 +85,7 @@ def blank(board: VirtualBoard) -> None:
     board.restore("start")
     with open_port(board.pty) as wire:
         board.power_on()
-        wire.until(b">>> ", 5.0)
+        wire.until(b">>> ", 30.0)
 
 
 def started(**options: Any) -> VirtualBoard:
@@ -109,3 +110,9 @@ def one_board() -> Iterator[VirtualBoard]:
 def bench(one_board: VirtualBoard, tmp_path: Path) -> Bench:
     blank(one_board)
     return Bench(one_board, tmp_path)
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A silent board is given up sooner: nothing but the wait is shorter."""
+    monkeypatch.setattr(repl_module, "_SILENT_BOOT", 1.5)

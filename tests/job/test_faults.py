@@ -108,6 +108,7 @@ def noisy(faulty: Faulty, seeds: range, transport: str = "auto") -> dict[str, in
     return seen
 
 
+@pytest.mark.usefixtures("brief")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("transport", "runs"), [("auto", 12), ("paste", 5), ("ampy", 5)])
 def test_noise(faulty: Faulty, transport: str, runs: int, record_property: Any) -> None:
@@ -143,6 +144,7 @@ def cut(faulty: Faulty, operations: int, seed: int, transport: str = "auto") -> 
     return faulty.judge(reports[0])
 
 
+@pytest.mark.usefixtures("brief")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("transport", "places"),

@@ -11,7 +11,7 @@ from provisioning.job.update import update
 from provisioning.job.verify import verify
 from provisioning.link.board_messages import HOLDS
 from provisioning.link.events import Event
-from tests.job.conftest import Bench, blank, started
+from tests.job.conftest import Bench, blank, put, started
 
 WATCHED = """import machine, time
 dog = machine.WDT(timeout=1000)
@@ -37,10 +37,6 @@ vfs.mount(flashbdev.bdev, '/', readonly=True)
 STEPS = ("connect", "ask", "transport", "plan", "transfer", "restart", "selftest")
 
 
-def put(bench: Bench, name: str, text: str) -> None:
-    bench.run(f"f=open({name!r},'w');f.write({text!r});f.close()")
-
-
 @pytest.fixture(scope="module")
 def paced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """A board whose line takes its time, so that a watchdog has the time to bite."""
@@ -53,7 +49,7 @@ def paced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("transport", ["auto", "paste"])
-def test_a_watchdog_that_nobody_feeds(paced: Bench, transport: str) -> None:
+def test_an_unfed_watchdog(paced: Bench, transport: str) -> None:
     """It resets the board in mid-transfer; what has arrived stays, and the next attempt interrupts the boot before the dog is let loose."""
     blank(paced.board)
     put(paced, "/main.py", WATCHED)

@@ -19,7 +19,7 @@ from provisioning.job.selftest import check, check_file_system, chip_of
 from provisioning.job.update import update
 from provisioning.link.transport.base import Hello
 from provisioning.virtual import VirtualBoard
-from tests.job.conftest import Bench, blank, started
+from tests.job.conftest import Bench, blank, put, started
 
 STUBBORN = """import time
 while True:
@@ -35,10 +35,6 @@ while True:
 """
 
 
-def put(bench: Bench, name: str, text: str) -> None:
-    bench.run(f"f=open({name!r},'w');f.write({text!r});f.close()")
-
-
 def test_wrong_chip(bench: Bench) -> None:
     writes = bench.flash_writes()
     report = update(bench.product(**{"virtual-esp32": "esp32-s3"}), bench.device, bench.port)
@@ -47,7 +43,7 @@ def test_wrong_chip(bench: Bench) -> None:
     assert bench.flash_writes() == writes
 
 
-def test_no_room(bench: Bench) -> None:
+def test_no_space(bench: Bench) -> None:
     """Found before the first write; the old set stays in use."""
     update(bench.product(), bench.device, bench.port)
     bench.run(

@@ -50,6 +50,24 @@ def test_a_commit_whose_answer_is_lost_is_not_repeated(bench: Bench, transport: 
     assert writes_of(bench, product, transport, lost=1) == golden
 
 
+@pytest.mark.usefixtures("brief")
+def test_a_board_that_is_gone_in_the_commit_may_have_either_set(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cannot be asked any more, so the report does not guess."""
+    assert update(bench.product(), bench.device, bench.port).outcome == "pass"
+    transfer = StreamSession.transfer
+
+    def gone(session: StreamSession) -> int:
+        transfer(session)
+        bench.board.power_off()
+        raise LinkBroken("link-silent", "The answer to the commit is lost.", "")
+
+    monkeypatch.setattr(StreamSession, "transfer", gone)
+    report = update(bench.product(**OTHER), bench.device, bench.port, max_baud=115200)
+    assert (report.outcome, report.active) == ("fail", "unknown"), report.message
+    assert "is not known" in report.message
+
+
+@pytest.mark.usefixtures("brief")
 def test_what_has_arrived_does_not_travel_again(bench: Bench) -> None:
     """The power goes when two thirds have arrived: files that were whole do not travel again."""
     product = bench.product()

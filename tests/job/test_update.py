@@ -12,6 +12,9 @@ from provisioning.job.rollback import rollback
 from provisioning.job.update import update
 from provisioning.job.verify import verify
 from provisioning.link.events import Event
+from provisioning.link.payload import Payload
+from provisioning.link.transport.base import TransferPlan
+from provisioning.link.transport.stream import StreamSession
 from tests.job.conftest import Bench, small_bench
 from tests.support.product_files import write_identity
 
@@ -132,7 +135,7 @@ def test_the_users_program_runs_again_afterwards(bench: Bench) -> None:
     assert bench.run("print(open('/main.py').read())").startswith("f=open")
 
 
-def test_an_app_is_written_and_kept(bench: Bench) -> None:
+def test_an_app_is_written_and_stays(bench: Bench) -> None:
     (bench.folder / "blink.py").write_text("print('hello from the app')\n")
     product = bench.product(more="app: {main: blink.py}\n")
     report = update(product, bench.device, bench.port)
@@ -212,6 +215,7 @@ def test_another_device_is_said(bench: Bench) -> None:
     assert any("ws-0001" in note and "ws-0002" in note for note in report.notes)
 
 
+@pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize("transport", ["stream", "paste"])
 def test_nothing_is_said_to_be_written_before_the_commit(bench: Bench, transport: str) -> None:
     """The power goes in the middle of the transfer: no file is reported as written, and the next run reports all of them."""
@@ -228,3 +232,31 @@ def test_nothing_is_said_to_be_written_before_the_commit(bench: Bench, transport
     again = update(product, bench.device, bench.port)
     assert again.outcome == "pass", again.message
     assert again.written[-1] == "/trust/active"
+
+
+def test_the_set_that_was_proven_last_stays(bench: Bench) -> None:
+    """Whatever comes after it, until a handshake proves another one: the active set and the one before it are not enough to come home."""
+    health = '{"v":1,"proven":1,"last":null,"since":0,"day":[0,0],"routes":{},"roots":{}}'
+    assert update(bench.product(), bench.device, bench.port).outcome == "pass"
+    bench.run(f"f=open('/trust/health.json','w');f.write({health!r});f.close()")
+    for prefix in ("b", "c", "d"):
+        assert update(bench.product(a1b2c3d4e5f6g7=prefix * 14), bench.device, bench.port).outcome == "pass"
+    assert bench.run("import os\nprint(sorted(n for n in os.listdir('/trust') if n.isdigit()))") == "['1', '3', '4']"
+
+
+def test_a_set_takes_no_more_blocks_than_its_plan_says(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `flash-full` is decided by, before the first write."""
+    needed: list[int] = []
+    prepare = StreamSession.prepare
+
+    def watched(session: StreamSession, payload: Payload) -> TransferPlan:
+        plan = prepare(session, payload)
+        needed.append(plan.need)
+        return plan
+
+    monkeypatch.setattr(StreamSession, "prepare", watched)
+    free = "import os\nprint(os.statvfs('/')[3])"
+    assert update(bench.product(), bench.device, bench.port).outcome == "pass"
+    before = int(bench.run(free))
+    assert update(bench.product(**OTHER), bench.device, bench.port).outcome == "pass"
+    assert 0 < before - int(bench.run(free)) <= needed[-1]

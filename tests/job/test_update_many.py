@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -46,14 +45,8 @@ def boards() -> Iterator[list[VirtualBoard]]:
         board.close()
 
 
-def twinroot(made: products.Made, *arguments: str) -> tuple[int, dict[str, Any], str]:
-    command = [sys.executable, "-m", "provisioning", *arguments, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, env=made.environment(), timeout=110, check=False)
-    return done.returncode, json.loads(done.stdout), done.stderr
-
-
 def update(made: products.Made, *arguments: str) -> tuple[int, dict[str, Any], str]:
-    return twinroot(made, "update", str(made.product), "--devices", str(made.devices), *arguments)
+    return made.twinroot("update", str(made.product), "--devices", str(made.devices), *arguments)
 
 
 def test_three_boards_one_of_them_bad(made: products.Made, boards: list[VirtualBoard]) -> None:
@@ -80,7 +73,7 @@ def test_three_boards_one_of_them_bad(made: products.Made, boards: list[VirtualB
     assert bad[-1].fields["wrote"] is False, "the bad board took no serial number"
 
 
-def test_what_a_killed_update_left_open_is_settled(made: products.Made, boards: list[VirtualBoard]) -> None:
+def test_an_attempt_of_a_killed_update_is_ended(made: products.Made, boards: list[VirtualBoard]) -> None:
     good = boards[::2]
     with Ledger.open(made.ledger) as ledger:
         claims.claim(ledger, "a" * 32, good[1].mac, ["ws-0003"], {})
@@ -128,7 +121,7 @@ def test_a_host_that_is_killed(made: products.Made, step: str) -> None:
 def test_a_board_keeps_the_device_that_it_holds(made: products.Made, boards: list[VirtualBoard]) -> None:
     """One that was updated alone, without the ledger, and a copy of it."""
     good = boards[::2]
-    code, report, said = twinroot(made, "update", str(made.product), "--port", good[1].port, "--device", "ws-0002")
+    code, report, said = made.twinroot("update", str(made.product), "--port", good[1].port, "--device", "ws-0002")
     assert (code, report["device"]) == (0, "ws-0002") and "reports" not in report, said
     code, result, said = update(made, *(f"--port={board.port}" for board in good))
     assert [(row["code"], row["device"]) for row in result["reports"]] == [("pass", "ws-0001"), ("unchanged", "ws-0002")], said
@@ -154,7 +147,7 @@ def test_the_field_has_no_list_no_ledger_and_no_keys(made: products.Made, boards
         (field / name).write_bytes((made.folder / name).read_bytes())
     away = replace(made, folder=field, product=field / "product.yaml", ledger=field / "ledger.sqlite")
     away.product.write_text(away.product.read_text() + "version: 2\n")
-    code, result, said = twinroot(away, "update", str(away.product), *reversed(ports))
+    code, result, said = away.twinroot("update", str(away.product), *reversed(ports))
     assert (code, [row["code"] for row in result["reports"]]) == (0, ["pass", "pass"]), said
     assert [row["device"] for row in reversed(result["reports"])] == [row["device"] for row in first["reports"]]
     certificates = []
@@ -165,7 +158,7 @@ def test_the_field_has_no_list_no_ledger_and_no_keys(made: products.Made, boards
     assert certificates[0] == certificates[1] and len(certificates[0]) == 2
     # A board without an identity is refused, whatever the others are.
     with VirtualBoard(paced=False, link="pty") as nobody:
-        code, result, said = twinroot(away, "update", str(away.product), f"--port={nobody.port}", *ports)
+        code, result, said = away.twinroot("update", str(away.product), f"--port={nobody.port}", *ports)
         assert [row["code"] for row in result["reports"]] == ["no-device-left", "unchanged", "unchanged"], said
 
 

@@ -12,7 +12,7 @@ from provisioning.ledger import anchor
 from provisioning.ledger.chain_check import ChainCheck, verify
 from provisioning.ledger.entry import GENESIS, INTENT, OUTCOME
 from provisioning.ledger.store import Ledger
-from tests.ledger.support import MACS, run, tamper
+from tests.support.ledger_rows import MACS, run, tamper
 
 
 @pytest.fixture
@@ -69,6 +69,7 @@ TAMPERING = {
         "row-moved",
     ),
     "the tail cut off": (["DELETE FROM entries WHERE seq>9"], "tail-missing"),
+    "the last row cut off": (["DELETE FROM entries WHERE seq>11"], "tail-missing"),
     "everything cut off": (["DELETE FROM entries"], "tail-missing"),
     "noise in a row": (["UPDATE entries SET body='{' WHERE seq=2"], "row-edited"),
 }

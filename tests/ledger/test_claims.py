@@ -10,7 +10,7 @@ import pytest
 from provisioning.errors import InputError
 from provisioning.ledger import claims
 from provisioning.ledger.store import Ledger
-from tests.ledger.support import MACS, run
+from tests.support.ledger_rows import MACS, run
 
 DEVICES = ["ws-1", "ws-2", "ws-3"]
 

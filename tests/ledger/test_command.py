@@ -11,7 +11,7 @@ import pytest
 
 from provisioning.cli.main import run as twinroot
 from provisioning.ledger.store import Ledger
-from tests.ledger.support import MACS, run, tamper
+from tests.support.ledger_rows import MACS, run, tamper
 
 
 @pytest.fixture

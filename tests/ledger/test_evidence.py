@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from provisioning.cli import main
 from provisioning.config.device import single_device
 from provisioning.config.load import load_product
 from provisioning.identity import factory
@@ -21,6 +18,7 @@ from provisioning.ledger.chain_check import verify
 from provisioning.ledger.store import Ledger
 from provisioning.virtual import VirtualBoard
 from tests.flash import products
+from tests.support.command import InProcess
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="virtual boards run on Linux")
 MAC = "24:0a:c4:00:00:07"
@@ -32,20 +30,9 @@ def board() -> Iterator[VirtualBoard]:
         yield running
 
 
-Twinroot = Callable[..., tuple[int, dict[str, Any], str]]
-
-
 @pytest.fixture
-def twinroot(capsys: pytest.CaptureFixture[str]) -> Twinroot:
-    """The command, in this process."""
-
-    def run(*arguments: str) -> tuple[int, dict[str, Any], str]:
-        capsys.readouterr()
-        code = main.run([*arguments, "--json"])
-        said = capsys.readouterr()
-        return code, json.loads(said.out), said.err
-
-    return run
+def twinroot(capsys: pytest.CaptureFixture[str]) -> InProcess:
+    return InProcess(capsys)
 
 
 @pytest.fixture
@@ -69,7 +56,7 @@ def pair(job: str, outcome: str = "pass") -> list[tuple[str, str | None, str | N
     return [("intent", job, None), ("outcome", job, outcome)]
 
 
-def test_a_board_in_the_field(tmp_path: Path, made: products.Made, board: VirtualBoard, twinroot: Twinroot) -> None:
+def test_a_board_in_the_field(tmp_path: Path, made: products.Made, board: VirtualBoard, twinroot: InProcess) -> None:
     """Updated twice, rolled back, its files put back, got back from its own program: all of it is known, and nothing that wrote nothing."""
     port = ("--port", board.port)
     factory.ensure_identity(load_product(made.product), single_device("ws-0001"))
@@ -101,7 +88,7 @@ def test_a_board_in_the_field(tmp_path: Path, made: products.Made, board: Virtua
         assert ledger.read(lambda connection: claims.device_of(connection, board.mac)) is None, "what was done binds nobody"
 
 
-def test_a_ledger_that_cannot_be_written_keeps_the_board_as_it_is(made: products.Made, board: VirtualBoard, twinroot: Twinroot) -> None:
+def test_a_ledger_that_cannot_be_written_keeps_the_board_as_it_is(made: products.Made, board: VirtualBoard, twinroot: InProcess) -> None:
     made.ledger.write_bytes(b"no database at all, " * 100)
     code, report, said = twinroot("update", str(made.product), "--device", "ws-0001", "--port", board.port)
     assert (code, report["code"], report["written"]) == (3, "ledger-unusable", []), said

@@ -16,7 +16,7 @@ from provisioning.ledger import anchor, location
 from provisioning.ledger.chain_check import verify
 from provisioning.ledger.entry import parse, sha256
 from provisioning.ledger.store import Ledger
-from tests.ledger.support import MACS, run, tamper
+from tests.support.ledger_rows import MACS, run, tamper
 
 PASSWORD = "c4naryPa55"
 

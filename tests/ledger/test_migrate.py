@@ -19,8 +19,7 @@ from provisioning.ledger.entry import CLAIM, GENESIS, INTENT, OUTCOME, Entry
 from provisioning.ledger.migrate import SCRIPTS
 from provisioning.ledger.store import Ledger
 from tests.support import postgres
-
-from .support import MACS, run, tamper
+from tests.support.ledger_rows import MACS, run, tamper
 
 # The tables as the first form had them, without a number.
 FIRST = """

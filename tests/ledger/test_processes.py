@@ -13,13 +13,13 @@ import pytest
 from provisioning.ledger import anchor, claims
 from provisioning.ledger.chain_check import verify
 from provisioning.ledger.store import Ledger
-from tests.ledger.support import MACS, run
+from tests.support.ledger_rows import MACS, run
 
 WORKER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from support import MACS, run
+from tests.support.ledger_rows import MACS, run
 from provisioning.ledger.store import Ledger
 who, path = int(sys.argv[2]), Path(sys.argv[3])
 print("ready", flush=True)
@@ -32,7 +32,7 @@ with Ledger.open(path) as ledger:
 
 
 def start(who: int, path: Path, rounds: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", WORKER, str(Path(__file__).parent), str(who), str(path), str(rounds)]
+    command = [sys.executable, "-c", WORKER, str(Path(__file__).parents[2]), str(who), str(path), str(rounds)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "ready\n"
     return process

@@ -23,8 +23,7 @@ from provisioning.ledger.entry import GENESIS, Entry, parse
 from provisioning.ledger.store import Ledger
 from provisioning.ota import signed_set
 from provisioning.pem.public_key import load_public
-
-from .support import MACS, run, tamper
+from tests.support.ledger_rows import MACS, run, tamper
 
 WORD = "canary-of-the-sealing-key"
 
@@ -86,8 +85,9 @@ def test_seals_are_a_chain_of_their_own(place: Path, keys: Path, capsys: pytest.
     assert [each.seq for each in seal.read(file)] == [24, 27, 30] and seal.read(file)[0].previous == GENESIS
     assert ledger_verify(keys, file, capsys)[0] == 0
     assert ledger_verify(keys, file, capsys, "other") == (1, {"seal-forged"})
-    file.write_text(lines[0] + lines[2])
-    assert ledger_verify(keys, file, capsys) == (1, {"seal-missing"})
+    for left in (lines[0] + lines[2], lines[1] + lines[2]):  # without the second, without the first
+        file.write_text(left)
+        assert ledger_verify(keys, file, capsys) == (1, {"seal-missing"})
     file.write_text(lines[0].replace('"seq":24', '"seq":23'))
     assert {"seal-forged"} <= ledger_verify(keys, file, capsys)[1]
     file.write_text(lines[0] + "rubbish\n")

@@ -25,8 +25,7 @@ from provisioning.ledger.location import locate
 from provisioning.ledger.patience import Patience
 from provisioning.ledger.store import Ledger, insert
 from tests.support import postgres
-
-from .support import MACS, run
+from tests.support.ledger_rows import MACS, run
 
 DEVICES = [f"ws-{n}" for n in range(40)]
 FACTORY = Path(__file__).resolve().parents[2] / "docs" / "factory.md"
@@ -52,7 +51,7 @@ def whole(url: str, rows: int) -> None:
     assert verdict.ok and verdict.rows == rows, verdict
 
 
-def test_many_writers_take_turns(url: str, beside: ThreadPoolExecutor) -> None:
+def test_many_writers_one_after_another(url: str, beside: ThreadPoolExecutor) -> None:
     """They start together, the tables not yet made; none is ended with an error, none gets another's device."""
     start = threading.Barrier(8)
 

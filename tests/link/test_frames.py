@@ -85,6 +85,14 @@ def test_an_answer_in_the_middle_does_not_hold_up_what_is_sent() -> None:
     assert frames.resends == 0
 
 
+def test_a_message_that_comes_twice_counts_once() -> None:
+    """The board repeats its last message when it is asked for it; the first one may have been on its way."""
+    device = Device(speaks={1: said(1, "1") + said(1, "1") + said(2, "2")})
+    frames = Frames(device)  # type: ignore[arg-type]
+    frames.send(PIECE)
+    assert [frames.message(), frames.message()] == [1, 2]
+
+
 def test_a_second_piece_follows_before_the_first_is_acknowledged() -> None:
     device = Device()
     frames = Frames(device)  # type: ignore[arg-type]

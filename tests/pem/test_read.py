@@ -213,3 +213,17 @@ def test_the_commands_do_what_they_promise(tmp_path: Path) -> None:
         else:
             key = serialization.load_pem_private_key(read.encode(found[0].label, found[0].der), None)
             assert key_pem(key) == key_pem(EC)  # type: ignore[arg-type]
+
+
+def test_two_keys_are_not_one() -> None:
+    with pytest.raises(Unreadable, match="2 private keys"):
+        read.key(KEYS["ec-PKCS8"] + KEYS["rsa-PKCS8"])
+
+
+def test_what_follows_the_end_of_the_data_is_damage() -> None:
+    """As where two files were joined without the lines between them."""
+    certificate, key = read.blocks(CERT)[0], read.key(KEYS["ec-PKCS8"])
+    with pytest.raises(Unreadable, match="damaged"):
+        read.certificates(read.encode(certificate.label, certificate.der + b"\0"))
+    with pytest.raises(Unreadable, match="damaged"):
+        read.key(read.encode(key.label, key.der + b"\0"))

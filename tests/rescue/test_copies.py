@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -30,6 +31,23 @@ KEY = b"-----BEGIN EC PRIVATE KEY-----\nno real one\n-----END EC PRIVATE KEY----
 
 def tree(folder: Path) -> dict[str, bytes]:
     return {"/" + path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+class Strange:
+    """A damaged file system, or one that was made to be looked at: a folder on it has this name."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def walk(self) -> Iterator[tuple[str, bool, int]]:
+        yield self._path, True, 0
+
+
+@pytest.mark.parametrize("path", ["/..", "/.", "/a/../../b", "/a//b", "/c:", "/a\nb"])
+def test_a_name_that_would_lead_elsewhere_ends_the_backup(tmp_path: Path, path: str) -> None:
+    with pytest.raises(BoardError) as caught:
+        copies.save(Strange(path), tmp_path / "backup", copies.Whose(None, None))  # type: ignore[arg-type]
+    assert caught.value.code == "strange-name" and list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.timeout(120)

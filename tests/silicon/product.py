@@ -11,7 +11,8 @@ from typing import Any
 from provisioning.standin import StandIn
 from tests.silicon.images import Image
 from tests.silicon.rig import run
-from tests.support.product_files import twinroot_command, write_identity
+from tests.support.command import twinroot_command
+from tests.support.product_files import write_identity
 
 DEVICE = "ws-0001"
 NETWORK = "PICSimLabWifi"  # an open one that QEMU's emulated Wi-Fi offers

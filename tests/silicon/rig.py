@@ -16,7 +16,7 @@ from provisioning.errors import StationError
 from provisioning.link.port import open_port
 from provisioning.virtual import VirtualBoard
 from tests.silicon.images import Image
-from tests.support.product_files import twinroot_command
+from tests.support.command import twinroot_command
 
 LIMIT = 900.0  # s for one command: nothing may run without an end
 BOOT = 90.0  # s from power to the prompt; 0.5 to 12 are usual

@@ -13,6 +13,7 @@ import pytest
 
 from provisioning.demo import story
 from provisioning.errors import BoardError
+from provisioning.job import flash
 from provisioning.standin import StandIn
 
 DEMO = [sys.executable, "-m", "provisioning", "demo"]
@@ -149,6 +150,7 @@ def test_a_board_whose_firmware_does_not_start_ends_in_fail(tmp_path: Path, monk
         start(self)
 
     monkeypatch.setattr(LoaderAccess, "start", spoiled)
+    monkeypatch.setattr(flash, "BOOT_SECONDS", 3.0)
     told = story.Story(tmp_path, lambda _step: None, "amqtt")
     with pytest.raises(BoardError) as failed:
         told.run()

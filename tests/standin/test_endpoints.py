@@ -62,7 +62,7 @@ def test_both_routes_reach_one_account(cloud: StandIn) -> None:
     assert cloud.wait_message(topic="across/x")["route"] == "ats"
 
 
-def test_the_same_message_on_both_routes_is_told_apart(cloud: StandIn) -> None:
+def test_the_same_message_on_both_routes_has_its_route(cloud: StandIn) -> None:
     for route in ("ats", "legacy", "ats"):
         after = len(cloud.messages())
         Client(cloud, route, device=f"dev-{route}").publish("same", b"same")
@@ -118,6 +118,18 @@ def test_breaking_a_route_ends_its_connections_and_no_others(cloud: StandIn) -> 
         assert cloud.wait_message(topic="still/there")["route"] == "legacy"
 
 
+def test_a_client_that_connects_again_ends_its_older_connection(cloud: StandIn) -> None:
+    """Over either endpoint and however often, as AWS IoT has it (MQTT-3.1.4-2)."""
+    older, _ = Client(cloud, device="twice").mqtt()
+    for route in ("legacy", "ats", "legacy"):
+        newer, answer = Client(cloud, route, device="twice").mqtt()
+        assert answer == mqtt.connack(0)
+        with older, contextlib.suppress(ConnectionError, ssl.SSLError):
+            assert older.recv(1) == b""
+        older = newer
+    older.close()
+
+
 def test_a_resumed_session_does_not_get_around_a_broken_chain(cloud: StandIn) -> None:
     client = Client(cloud)
     context = client.context()
@@ -136,7 +148,7 @@ def test_a_resumed_session_does_not_get_around_a_broken_chain(cloud: StandIn) ->
         connect(session)
 
 
-def test_garbage_after_the_handshake_hurts_nobody(cloud: StandIn) -> None:
+def test_garbage_after_the_handshake_disturbs_no_other_client(cloud: StandIn) -> None:
     stream = Client(cloud).connect()
     with stream:
         stream.sendall(b"\xff" * 512)
@@ -193,3 +205,11 @@ def test_wrong_requests_are_answered_with_a_sentence(cloud: StandIn, act: object
     assert refused.value.code == code
     assert refused.value.message.endswith(".")
     Client(cloud).connect().close()
+
+
+def test_a_packet_beyond_the_largest_is_refused_by_its_head() -> None:
+    parser = mqtt.Parser()
+    largest = mqtt.encode(mqtt.PUBLISH, bytes(mqtt.LARGEST))
+    assert parser.feed(largest[:8]) == [] and len(parser.feed(largest[8:])) == 1
+    with pytest.raises(mqtt.NotMqtt):
+        parser.feed(mqtt.encode(mqtt.PUBLISH, bytes(mqtt.LARGEST + 1))[:5])

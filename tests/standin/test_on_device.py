@@ -85,7 +85,7 @@ def test_the_device_names_the_issuer_it_was_offered(bench: Bench) -> None:
     assert "A CA that nobody knows (ats)" in str(issuer)
 
 
-def test_a_lying_clock_is_told_from_a_bad_chain(bench: Bench) -> None:
+def test_a_wrong_clock_is_not_taken_for_a_bad_chain(bench: Bench) -> None:
     """Four years ahead of a good chain: the time server's doing. The device says clock, and nothing about a root."""
     bench.cloud.repair("ats")
     bench.cloud.clock(offset=4 * 365 * 86400)

@@ -215,7 +215,7 @@ def test_broken_state_is_named(tmp_path: Path) -> None:
         Client(cloud).connect().close()
 
 
-def test_mistakes_are_told_before_anything_is_written(tmp_path: Path) -> None:
+def test_mistakes_are_reported_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(InputError), StandIn(tmp_path / "new", "nonsense"):
         pass
     assert not (tmp_path / "new").exists()
@@ -259,7 +259,7 @@ def test_killed_it_leaves_at_most_its_state_behind(monkeypatch: pytest.MonkeyPat
         shutil.rmtree(base)
 
 
-def test_nobody_has_to_read_its_standard_error(tmp_path: Path) -> None:
+def test_its_standard_error_need_not_be_read(tmp_path: Path) -> None:
     """A script that takes the JSON and ignores the rest must not stop the stand-in with a full pipe."""
     process = subprocess.Popen(
         [*TWINROOT, "cloud", "--json", "--state", tmp_path, "--scenario", "eof"],

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
+
+from tests.support import pki
 
 PRODUCT = """\
 product: weather-station
@@ -40,19 +38,8 @@ def key_pem(key: Key, traditional: bool = True) -> bytes:
 
 def certificate_pem(key: Key, name: str, start: timedelta = timedelta(days=-1), end: timedelta = timedelta(days=30)) -> bytes:
     """A self-signed certificate: what the device files look like is what is tested, not who signed them."""
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(timezone.utc).replace(microsecond=0)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now + start)
-        .not_valid_after(now + end)
-        .sign(key, hashes.SHA256())
-    )
-    return made.public_bytes(serialization.Encoding.PEM)
+    return pki.make(pki.name(name), own=key, start=now + start, end=now + end, constraints=False).pem
 
 
 def write_identity(folder: Path, device: str, key: Key | None = None, **validity: timedelta) -> tuple[Path, Path]:
@@ -64,14 +51,3 @@ def write_identity(folder: Path, device: str, key: Key | None = None, **validity
     paths[0].write_bytes(certificate_pem(key, device, **validity))
     paths[1].write_bytes(key_pem(key))
     return paths
-
-
-def twinroot_command(*arguments: str | Path) -> list[str]:
-    """The real command, of this checkout."""
-    return [sys.executable, "-m", "provisioning", *map(str, arguments)]
-
-
-def twinroot(*arguments: str | Path, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """The same in a process of its own."""
-    command = twinroot_command(*arguments)
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, env=env, check=False)

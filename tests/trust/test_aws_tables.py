@@ -53,7 +53,7 @@ def test_regions_with_iot_core() -> None:
 
 
 @pytest.mark.parametrize("service", ["data.iot", "data-ats.iot", "iot"])
-def test_their_names_for_all_accounts_are_nobodys_endpoint(service: str) -> None:
+def test_their_names_for_all_accounts_are_no_endpoints(service: str) -> None:
     seen = 0
     for row in read("endpoints.json"):
         for name, entry in row["services"].get(service, {"endpoints": {}})["endpoints"].items():

@@ -15,12 +15,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from provisioning.trust import der
 from provisioning.trust.probe.chain import verify
-from tests.device import matrix, pki
+from tests.device import matrix
 from tests.device.jail import Board
-from tests.device.pki import Cert
 from tests.device.scenarios import FUTURE, PAST, Scenario, Site
 from tests.device.server import Behaviour, echo
 from tests.device.sha1 import resigned
+from tests.support import pki
+from tests.support.pki import Cert
 
 COUNT = 80  # chains a run
 

@@ -12,16 +12,15 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs7
-from cryptography.x509.oid import NameOID
 
 from provisioning.cli.main import run
 from provisioning.pem.read import encode
 from provisioning.pem.text import LIMIT
 from provisioning.trust.contents import Contents, examine, examine_bytes
 from provisioning.trust.roots import Root, load_roots
+from tests.support import pki
 
 NOW = datetime(2026, 6, 1, tzinfo=timezone.utc)
 SEED = 20260601
@@ -71,41 +70,27 @@ def test_pkcs7_as_openssl_writes_it(roots: dict[str, Root], tmp_path: Path) -> N
         assert {c.known for c in examine(file, roots, NOW).certificates} == set(roots)
 
 
-def make(key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey, subject: x509.Name, issuer: x509.Name, ca: bool) -> bytes:
-    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key()).serial_number(5)
-    builder = builder.not_valid_before(NOW - timedelta(days=10)).not_valid_after(NOW + timedelta(days=900))
-    builder = builder.add_extension(x509.BasicConstraints(ca, None), True)
-    if not ca:
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("a.example")]), False)
-    return builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
-
-
-def name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+VALID = {"start": NOW - timedelta(days=10), "end": NOW + timedelta(days=900)}
 
 
 def test_a_cross_certificate_is_known_by_its_key_and_an_impostor_is_called_one(roots: dict[str, Root]) -> None:
     amazon = x509.load_der_x509_certificate(roots["AmazonRootCA3"].der)
-    other = ec.generate_private_key(ec.SECP256R1())
-    builder = x509.CertificateBuilder().subject_name(amazon.subject).issuer_name(name("Another CA")).public_key(amazon.public_key())
-    builder = builder.serial_number(5).not_valid_before(NOW).not_valid_after(NOW + timedelta(days=900))
-    cross = builder.add_extension(x509.BasicConstraints(True, None), True).sign(other, hashes.SHA256())
-    [held] = look(cross.public_bytes(serialization.Encoding.PEM), roots).certificates
+    cross = pki.make(amazon.subject, pki.root("Another CA"), public=amazon.public_key(), ca=True, **VALID)
+    [held] = look(cross.pem, roots).certificates
     assert (held.known, held.known_by, held.problems) == ("AmazonRootCA3", "key", ())
-    [held] = look(make(other, other, amazon.subject, amazon.subject, True), roots).certificates
+    [held] = look(pki.make(amazon.subject, ca=True, **VALID).der, roots).certificates
     assert held.known is None and any("AmazonRootCA3 and another key" in p for p in held.problems)
 
 
 def test_what_is_wrong_is_said(roots: dict[str, Root]) -> None:
-    ca, leaf = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    root_der = make(ca, ca, name("Lab"), name("Lab"), True)
-    leaf_der = make(leaf, ca, name("dev"), name("Lab"), False)
+    ca = pki.make(pki.name("Lab"), ca=True, **VALID)
+    leaf = pki.make(pki.name("dev"), ca, hosts=("a.example",), **VALID)
+    root_der, leaf_der = ca.der, leaf.der
     chain = encode("CERTIFICATE", leaf_der) + encode("CERTIFICATE", root_der)
     assert look(chain, roots).is_good
     assert "more than once" in look(chain + chain, roots).problems[0]
     assert "broken" in look(encode("CERTIFICATE", leaf_der) + roots["AmazonRootCA1"].pem, roots).problems[0]
-    key = leaf.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    both = look(chain + key, roots)
+    both = look(chain + leaf.key_as(serialization.PrivateFormat.PKCS8), roots)
     assert both.others == ("PRIVATE KEY",) and "private key" in both.problems[0]
     assert "expired" in look(leaf_der, roots, NOW + timedelta(days=2000)).certificates[0].problems[0]
     assert "not valid before" in look(leaf_der, roots, NOW - timedelta(days=2000)).certificates[0].problems[0]
@@ -113,7 +98,7 @@ def test_what_is_wrong_is_said(roots: dict[str, Root]) -> None:
     flipped = bytearray(root_der)
     flipped[-1] ^= 1
     assert "self-signature" in look(bytes(flipped), roots).certificates[0].problems[0]
-    assert look(make(ca, ca, name("x"), name("x"), False), roots).certificates[0].problems
+    assert look(pki.make(pki.name("x"), hosts=("a.example",), **VALID).der, roots).certificates[0].problems
 
 
 def test_utf16_is_read_and_size_has_its_own_sentence(roots: dict[str, Root]) -> None:

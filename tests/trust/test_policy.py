@@ -95,3 +95,10 @@ def test_wrong_arguments_are_one_sentence(arguments: list[str], capsys: pytest.C
     assert run(["trust", "list", *arguments]) == 2
     shown = capsys.readouterr()
     assert not shown.out and "next:" in shown.err and "Traceback" not in shown.err
+
+
+def test_the_last_day_of_a_look_ahead_belongs_to_it() -> None:
+    root = all_roots()["AmazonRootCA1"]
+    for days, there in ((10, True), (9, False)):
+        found = notices([root], root.not_after.date() - timedelta(days=10), timedelta(days=days))
+        assert ("expiry" in {notice.kind for notice in found}) == there

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from provisioning.cli.main import run
 from provisioning.trust.probe.handshake import HandshakeAttempt, ProbeTarget, _Seen, handshake
 from provisioning.trust.probe.verdict import classify
-from tests.device import behaviours, pki
+from tests.device import behaviours
 from tests.device.server import Behaviour, Server, context, echo
+from tests.support import pki
 
 HOST = "abc-ats.iot.us-east-1.amazonaws.com"
 

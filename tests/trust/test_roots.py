@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from provisioning import result_cache
 from provisioning.errors import InputError
 from provisioning.resources import folder
 from provisioning.trust import roots as roots_module
 from provisioning.trust.roots import load_pinned, load_roots
+from tests.support import pki
 
 NAMES = ["AmazonRootCA1", "AmazonRootCA2", "AmazonRootCA3", "AmazonRootCA4", "SFSRootCAG2", "VeriSign-Class3-Public-Primary-G5"]
 
@@ -156,22 +156,16 @@ def make(
     *, ca: bool | None = True, issuer: str = "Lab", subject: str = "Lab", days: int = 3650, ed: bool = False, cert_sign: bool = True
 ) -> bytes:
     """A certificate as a lab would make one, with one thing wrong."""
-    key = ed25519.Ed25519PrivateKey.generate() if ed else ec.generate_private_key(ec.SECP256R1())
-    now = datetime(2024, 1, 1, tzinfo=timezone.utc)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
-        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
-        .public_key(key.public_key())
-        .serial_number(7)
-        .not_valid_before(now)
-        .not_valid_after(now + timedelta(days=days))
+    made = pki.make(
+        pki.name(subject),
+        own=ed25519.Ed25519PrivateKey.generate() if ed else None,
+        issuer=pki.name(issuer),
+        ca=bool(ca),
+        constraints=ca is not None,
+        end=pki.START + timedelta(days=days),
+        key_usage={"digital_signature": True, "key_cert_sign": cert_sign},
     )
-    if ca is not None:
-        builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-    usage = x509.KeyUsage(True, False, False, False, False, cert_sign, False, False, False)
-    builder = builder.add_extension(usage, critical=True)
-    return builder.sign(key, None if ed else hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    return made.der
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,11 @@ from provisioning.trust import der
 from provisioning.trust.probe.handshake import ClientIdentity, ProbeTarget
 from provisioning.trust.probe.verdict import judge
 from provisioning.trust.routes import Route
-from tests.device import matrix, pki, sets
+from tests.device import matrix, sets
 from tests.device.matrix import Case
 from tests.device.scenarios import SCENARIOS
 from tests.device.virtual import Virtual
+from tests.support import pki
 
 CLOCK = {"right": None, "2000": datetime(2000, 1, 1, tzinfo=timezone.utc), "2040": datetime(2040, 1, 1, tzinfo=timezone.utc)}
 FLOOR = datetime.fromtimestamp(sets.FLOOR, timezone.utc)

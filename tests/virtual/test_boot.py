@@ -10,6 +10,7 @@ from provisioning.chips import CHIPS, VIRTUAL
 from provisioning.virtual import boot_image, partition
 from provisioning.virtual.bootrom import examine
 from provisioning.virtual.nor_flash import SECTOR, NorFlash
+from tests.support import littlefs_image
 from tests.virtual.board_io import Repl, repl
 
 PROMPT = b">>> "
@@ -120,14 +121,9 @@ def test_damage_to_the_application_stops_the_next_boot_and_repair_heals_it(make_
 
 def test_a_file_system_in_the_image_is_the_boards(make_virtual_board):
     """What a flashing tool writes to the partition is what MicroPython mounts."""
-    from littlefs import LittleFS
-
     board = make_virtual_board(paced=False)
     board.power_off()
-    fs = LittleFS(block_size=SECTOR, block_count=2 * MB // SECTOR, disk_version=0x00020000)
-    with fs.open("hello.txt", "w") as file:
-        file.write("from outside")
-    board.load_flash(0x200000, bytes(fs.context.buffer))
+    board.load_flash(0x200000, littlefs_image.made({"/hello.txt": b"from outside"}, 2 * MB // SECTOR))
     board.power_on()
     link = repl(board.pty)
     assert link.run("import os; print(os.listdir(), open('hello.txt').read())") == "['hello.txt'] from outside\r\n"

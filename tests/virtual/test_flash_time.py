@@ -121,7 +121,7 @@ def test_an_interrupt_does_not_shorten_a_read(make_virtual_board):
 
 
 @pytest.mark.parametrize(("timing", "least"), [("none", 0), ("slow", 1000)])
-def test_nobody_takes_bytes_from_the_ring_during_reads(make_virtual_board, timing, least):
+def test_nothing_leaves_the_ring_during_flash_reads(make_virtual_board, timing, least):
     """The ring overflows as on hardware: a program that does nothing but read the flash takes in what it can, and no computer is blamed."""
     board = make_virtual_board(flash_timing=timing)
     link = repl(board.pty)

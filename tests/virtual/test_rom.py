@@ -86,7 +86,7 @@ def rom(board):
     rom.port.close()
 
 
-def test_a_block_is_written_where_it_belongs_and_its_md5_is_told(board, rom):
+def test_a_block_is_written_where_it_belongs_and_its_md5_is_answered(board, rom):
     assert rom.begin() == OK
     assert rom.block(0x03, 0, TEXT) == OK
     assert board.read_flash(WHERE, BLOCK + 1) == TEXT + b"\xff"

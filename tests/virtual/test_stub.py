@@ -91,7 +91,7 @@ def test_deflated_data_is_written_when_the_window_is_full_or_at_the_end(kind, tm
     assert chip.call(0x12, struct.pack("<I", 1)) == OK
 
 
-def test_a_write_that_failed_is_told_at_the_next_command_and_that_one_is_not_done(tmp_path):
+def test_a_failed_write_is_reported_by_the_next_command_which_is_not_done(tmp_path):
     chip = Chip(Stub, tmp_path)
     assert chip.begin(SIZE - SECTOR, SECTOR) == OK
     chip.stub.chip_size = SIZE - SECTOR  # the flash is smaller than the host believed
@@ -101,7 +101,7 @@ def test_a_write_that_failed_is_told_at_the_next_command_and_that_one_is_not_don
     assert chip.call(0xD0) == OK
 
 
-def test_with_the_older_stub_it_is_told_by_data_and_end_until_a_new_beginning(tmp_path):
+def test_the_older_stub_reports_it_by_data_and_end_until_a_new_beginning(tmp_path):
     chip = Chip(LegacyStub, tmp_path)
     assert chip.begin(SIZE - SECTOR, SECTOR) == OK
     chip.stub.chip_size = SIZE - SECTOR
@@ -115,7 +115,7 @@ def test_with_the_older_stub_it_is_told_by_data_and_end_until_a_new_beginning(tm
 
 
 @pytest.mark.parametrize(("kind", "unknown", "short"), [(Stub, b"\xc3\x00", b"\xc0\x00"), (LegacyStub, b"\xff\x00", b"\xc8\x00")])
-def test_mistakes_are_told_at_once_and_by_each_stub_in_its_own_code(kind, unknown, short, tmp_path):
+def test_mistakes_are_reported_at_once_by_each_stub_in_its_own_code(kind, unknown, short, tmp_path):
     chip = Chip(kind, tmp_path)
     data, checksum = chip.block(bytes(16))
     assert chip.call(0x03, data, checksum) == b"\xc6\x00"  # not in flash mode
@@ -127,7 +127,7 @@ def test_mistakes_are_told_at_once_and_by_each_stub_in_its_own_code(kind, unknow
 
 
 @pytest.mark.parametrize("kind", BOTH)
-def test_broken_deflate_data_is_told_late(kind, tmp_path):
+def test_broken_deflate_data_is_reported_late(kind, tmp_path):
     chip = Chip(kind, tmp_path)
     assert chip.begin(0, SECTOR, 1, 0x10) == OK
     assert chip.call(0x11, *chip.block(b"no deflate stream")) == OK

@@ -28,12 +28,28 @@ def timed_transfer(port: str, rate: int, size: int) -> float:
         link.close()
 
 
+def counted(board, name: str, count: int) -> None:
+    """Returns when the board's counter has come so far."""
+    deadline = time.monotonic() + 30
+    while board.counters()[name] < count:
+        assert time.monotonic() < deadline, board.counters()
+        time.sleep(0.01)
+
+
 def test_a_paced_transfer_takes_the_time_of_the_wire(make_virtual_board):
+    """Never faster. The bytes are counted where they arrive: whether a program takes them in time is another matter, which a busy computer
+    decides. How close it comes is measured in the long form, on a quiet one."""
     board = make_virtual_board(link="pty")
     size = 23040  # two seconds at 115200
-    seconds = timed_transfer(board.pty, 115200, size)
+    link = repl(board.pty)
+    board.clear_counters()
+    began = time.monotonic()
+    link.port.write(b"x" * size)
+    counted(board, "to_board", size)
+    seconds = time.monotonic() - began
     wire = size * 10 / 115200
-    assert 0.97 * wire <= seconds < 3 * wire  # never faster; how close is measured in the long form, on a quiet computer
+    assert 0.97 * wire <= seconds < 3 * wire + 5
+    link.close()
 
 
 @pytest.mark.long
@@ -65,13 +81,14 @@ def test_output_is_paced_too(make_virtual_board):
 def test_the_ring_holds_259_bytes_and_drops_the_rest_silently(virtual_board):
     board = virtual_board
     link = repl(board.pty)
-    link.port.write(b"import time, sys, select\nprint('go')\ntime.sleep(1)\nprint('awake')\x04")
+    link.port.write(b"import time\nprint('go')\ntime.sleep(60)\x04")  # reads nothing until it is interrupted
     link.until(b"go\r\n")
     board.clear_counters()
     link.port.write(b"y" * 400)
-    link.until(b"awake")
+    counted(board, "dropped", 400 - 259)  # the chip's end counts when it comes to run
+    link.port.write(b"\x03")
+    assert b"KeyboardInterrupt" in link.until(b"\x04>")
     assert board.counters()["dropped"] == 400 - 259
-    link.port.write(b"\x03")  # the raw REPL forgets what it read of them
     link.close()
 
 
@@ -148,7 +165,7 @@ def test_sampling_at_the_right_rate_gives_the_bytes_and_at_a_wrong_one_others():
     assert not matches(115200, 230400)
 
 
-def test_turns_are_counted_and_cost_the_latency(make_virtual_board):
+def test_changes_of_direction_are_counted_and_cost_the_latency(make_virtual_board):
     board = make_virtual_board(link="pty", latency_ms=20, paced=False)
     link = repl(board.pty)
     board.clear_counters()
@@ -196,9 +213,7 @@ def test_losses_at_random_follow_from_the_seed(make_virtual_board):
         link.until(b"OK")
         board.inject("drop=0.2:in")
         link.port.write(bytes(range(32, 127)) * 3)
-        link.until(b"'\r\n")
-        board.heal()
-        seen.append(board.counters()["to_board"])
+        seen.append(link.until(b"'\r\n"))
         link.close()
         board.close()
     assert seen[0] == seen[1]

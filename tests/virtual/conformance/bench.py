@@ -17,8 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from provisioning.virtual import VirtualBoard
-from provisioning.virtual.rom import facts
+from provisioning.virtual import VirtualBoard, facts
 from tests.virtual.conformance import checkout as suite
 from tests.virtual.conformance.score import Result, name_of, read
 

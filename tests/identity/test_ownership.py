@@ -7,10 +7,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from provisioning.bundle.bundle import build
 from provisioning.bundle.check import check_devices
@@ -21,6 +18,7 @@ from provisioning.identity.factory import authority, ensure_identity, make_ca
 from provisioning.identity.issue import issue
 from provisioning.identity.pair import load_pair
 from provisioning.identity.signer import from_files
+from tests.support import pki
 from tests.support.product_files import PRODUCT, certificate_pem, key_pem, write_identity, write_product
 
 DEVICE = "ws-0001"
@@ -46,7 +44,7 @@ def test_the_subject_names_another_device(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["AWS IoT Certificate", DEVICE, DEVICE.upper(), "weather", "Device", "example.com", "thing-7"])
-def test_subjects_that_name_nobody_else(tmp_path: Path, name: str) -> None:
+def test_subjects_that_name_no_other_device(tmp_path: Path, name: str) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     certificate, _ = write_identity(tmp_path, DEVICE, key)
     certificate.write_bytes(certificate_pem(key, name))
@@ -140,13 +138,8 @@ def test_a_chain_is_given_and_goes_to_the_device(tmp_path: Path) -> None:
 
 def other_ca(name: str) -> bytes:
     """A CA of the same name and another key: what issued nothing here."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(timezone.utc)
-    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key()).serial_number(7)
-    builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=9))
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    return pki.make(pki.name(name), ca=True, path_length=0, start=now - timedelta(days=1), end=now + timedelta(days=9)).pem
 
 
 def test_what_is_no_chain_is_refused(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ import pytest
 
 from provisioning.job.update import update
 from provisioning.job.verify import verify
-from provisioning.link import repl as repl_module
 from provisioning.link.board_messages import HOLDS
 from provisioning.link.port import open_port
 from provisioning.link.repl import RawRepl
@@ -135,12 +134,6 @@ HELD: dict[str, tuple[str, Any]] = {
     "uart-9600": ("rate", pytest.mark.long),
     "deepsleep": ("sleep", pytest.mark.long),
 }
-
-
-@pytest.fixture
-def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A silent board is given up sooner: nothing but the wait is shorter."""
-    monkeypatch.setattr(repl_module, "_SILENT_BOOT", 1.5)
 
 
 @pytest.mark.usefixtures("brief")

@@ -15,7 +15,7 @@ from tests.job.conftest import Bench
 SENTENCE = "There is no port /dev/ttyUSB77."
 
 
-def test_a_failure_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["verify", "--port", "/dev/ttyUSB77"]) == 3
     told = capsys.readouterr()
     assert told.out == ""

@@ -94,7 +94,7 @@ def test_odd_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: by
     assert not list((tmp_path / "firmware").iterdir()), "nothing is kept of it"
 
 
-def test_a_kept_image_is_verified_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_umask: None) -> None:
+def test_a_cached_image_is_verified_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_umask: None) -> None:
     monkeypatch.setenv("TWINROOT_CACHE", str(tmp_path))
     digest = hashlib.sha256(IMAGE).hexdigest()
     with server(GOOD) as url:

@@ -8,12 +8,15 @@ import socket
 import threading
 import time
 import tty
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from provisioning.errors import BoardError, InputError, StationError
+from provisioning.job.report import Report
 from provisioning.job.rollback import rollback
 from provisioning.link.board_messages import explain
 from provisioning.link.port import open_port
@@ -115,39 +118,61 @@ def test_the_last_words_of_a_boot_are_enough_to_wait_for_its_end() -> None:
         other.close()
 
 
-@pytest.fixture(params=SAYINGS)
-def talker(request: pytest.FixtureRequest) -> Iterator[tuple[str, Talker]]:
-    made = Talker(SAYINGS[request.param])
-    yield request.param, made
-    made.close()
+class Refused(NamedTuple):
+    """How a try to get a prompt ended: its port, what was raised or reported, seconds."""
+
+    port: str
+    error: BoardError | Report
+    seconds: float
 
 
-def test_not_a_prompt(talker: tuple[str, Talker]) -> None:
-    code, other = talker
+def knocked(saying: bytes) -> Refused:
+    other = Talker(saying)
     started = time.monotonic()
-    with pytest.raises(BoardError) as caught, open_port(other.port) as wire:
-        RawRepl(wire).enter(patience=3.0)
-    assert caught.value.code == code
-    assert other.port in caught.value.message
-    assert caught.value.message.endswith(".") and caught.value.hint.endswith(".")
-    assert time.monotonic() - started < 20
-
-
-def test_a_modem_that_only_answers() -> None:
-    other = Modem()
     try:
-        report = rollback(other.port)
+        with pytest.raises(BoardError) as caught, open_port(other.port) as wire:
+            RawRepl(wire).enter(patience=3.0)
+        return Refused(other.port, caught.value, time.monotonic() - started)
     finally:
         other.close()
+
+
+def rolled_back(other: Modem | Talker) -> Refused:
+    started = time.monotonic()
+    try:
+        return Refused(other.port, rollback(other.port), time.monotonic() - started)
+    finally:
+        other.close()
+
+
+@pytest.fixture(scope="module")
+def refused() -> Iterator[Mapping[str, Future[Refused]]]:
+    """Each of these is waited for until patience ends: all at once."""
+    with ThreadPoolExecutor(len(SAYINGS) + 2) as pool:
+        ways = {name: pool.submit(knocked, saying) for name, saying in SAYINGS.items()}
+        ways["a modem"] = pool.submit(lambda: rolled_back(Modem()))
+        ways["a job"] = pool.submit(lambda: rolled_back(Talker(BOOT_LOOP)))
+        yield ways
+
+
+@pytest.mark.parametrize("code", SAYINGS)
+def test_not_a_prompt(refused: Mapping[str, Future[Refused]], code: str) -> None:
+    port, error, seconds = refused[code].result()
+    assert error.code == code
+    assert port in error.message
+    assert error.message.endswith(".") and error.hint.endswith(".")
+    assert seconds < 20
+
+
+def test_a_modem_that_only_answers(refused: Mapping[str, Future[Refused]]) -> None:
+    report = refused["a modem"].result().error
+    assert isinstance(report, Report)
     assert (report.outcome, report.code, report.exit_code) == ("fail", "esp-at", 1), report.message
 
 
-def test_a_job_reports_it(tmp_path: Path) -> None:
-    other = Talker(BOOT_LOOP)
-    try:
-        report = rollback(other.port)
-    finally:
-        other.close()
+def test_a_job_reports_it(refused: Mapping[str, Future[Refused]]) -> None:
+    report = refused["a job"].result().error
+    assert isinstance(report, Report)
     assert (report.outcome, report.code, report.exit_code) == ("fail", "no-firmware", 1)
     assert "twinroot flash" in report.hint
 

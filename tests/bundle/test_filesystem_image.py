@@ -73,11 +73,11 @@ def only_pieces(made: FilesystemImage, gap: int = 0) -> bytes:
 
 
 @pytest.mark.skipif(not MICROPYTHON.exists(), reason="no MicroPython for this system (extra 'virtual')")
-@pytest.mark.parametrize("version", ["2.0", "2.1"])
-def test_micropython_reads_and_writes_it(tmp_path: Path, version: str) -> None:
+@pytest.mark.parametrize(("version", "boot"), [("2.0", 129), ("2.1", 129), ("2.0", 300)])
+def test_micropython_reads_and_writes_it(tmp_path: Path, version: str, boot: int) -> None:
     (tmp_path / "mine.yaml").write_text(f"extends: esp32-generic\nlittlefs: {{version: '{version}'}}\n")
     # Sizes around the limit of what littlefs keeps inside a folder's metadata.
-    (tmp_path / "boot.py").write_bytes(b"#" * 129)
+    (tmp_path / "boot.py").write_bytes(b"#" * boot)
     (tmp_path / "main.py").write_bytes(b"#" * 128)
     write_identity(tmp_path, "ws-0001")
     text = PRODUCT.replace("esp32-generic", "mine.yaml")

@@ -117,7 +117,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-def test_what_cannot_be_kept_is_refused_before_the_first_write(bench: Bench, field: Field, case: str) -> None:
+def test_an_identity_that_would_be_lost_is_refused_before_the_first_write(bench: Bench, field: Field, case: str) -> None:
     done, change, named, code, exit_code, says = REFUSALS[case]
     replaced = dict(OTHER)
     if change.startswith("product"):
@@ -143,7 +143,7 @@ def test_what_is_damaged_on_the_board_and_is_here_is_sent(bench: Bench, field: F
     assert field.update(**OTHER).outcome == "pass"
 
 
-def test_a_board_that_is_nobody_says_so(bench: Bench, tmp_path: Path) -> None:
+def test_a_board_without_a_set_needs_a_device(bench: Bench, tmp_path: Path) -> None:
     field = Field(bench, tmp_path / "field")
     report = field.update()
     assert (report.code, report.exit_code) == ("no-device", 2) and "--device" in report.hint

@@ -117,7 +117,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return {entry.relative_to(home).as_posix(): entry.read_bytes() for entry in home.rglob("*") if entry.is_file()}
 
 
-# 504 files in all; more by hand: TWINROOT_MANGLED=5000 pytest tests/config/test_mangled.py
+# 504 files in all; more by hand: TWINROOT_MANGLED=5000 pytest tests/config/test_damaged_files.py
 ROUNDS = int(os.environ.get("TWINROOT_MANGLED", "72"))
 TARGETS = ("product.yaml", "board.yaml", "devices.csv", "secrets.yaml", "lab.pem", "devices/ws-1.crt.pem", "devices/ws-1.key.pem")
 

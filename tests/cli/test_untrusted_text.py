@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from provisioning import untrusted_text
 from provisioning.cli.main import run
 from provisioning.ledger.store import Ledger
-from tests.device import pki
 from tests.device.server import Server, context, echo
+from tests.support import pki
 
 EVIL = "\x1b]0;owned\x07\rok\x9b31m\u202egood\nverdict: a device connects"
 HOST = "abc-ats.iot.us-east-1.amazonaws.com"

@@ -12,8 +12,8 @@ from provisioning.job.update import update
 from provisioning.link.events import Event
 from provisioning.link.port import open_port
 from provisioning.link.repl import RawRepl
-from tests.job.conftest import Bench, small_bench
-from tests.job.test_programs import READ_ONLY, put
+from tests.job.conftest import Bench, put, small_bench
+from tests.job.test_programs import READ_ONLY
 
 Way = Callable[[Bench], None]
 
@@ -62,13 +62,14 @@ def test_rate_and_control_c_are_as_before(bench: Bench, monkeypatch: pytest.Monk
     WAYS[name](bench)
     monkeypatch.setattr(RawRepl, "_find_rate", lambda self, said: False)  # the rate is right already, or this fails
     with open_port(bench.port) as wire:
-        wire.until(b">>> ", 3.0)  # the restart that lets the board's own program run
+        wire.until(b">>> ", 20.0)  # the restart that lets the board's own program run
         repl = RawRepl(wire)
         repl.enter()
         assert repl.run("print(main_ran)").strip() == b"1"
-        repl.start("while True: pass")
+        repl.start("print('go')\nwhile True: pass")
+        assert wire.until(b"go\r\n", 10.0).endswith(b"go\r\n")  # a control-C ahead of the program is no interrupt of it
         wire.write(b"\x03")
-        assert wire.until(b"KeyboardInterrupt", 3.0).endswith(b"KeyboardInterrupt")
+        assert wire.until(b"KeyboardInterrupt", 20.0).endswith(b"KeyboardInterrupt")
         repl.enter()
         repl.leave()
 

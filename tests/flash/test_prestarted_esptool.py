@@ -48,7 +48,7 @@ def test_a_ready_esptool_does_what_a_cold_one_does(source, tmp_path):
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_its_failure_is_told_by_exit_code_and_output(source):
+def test_its_failure_is_its_exit_code_and_output(source):
     argv = process.command(["--port", "socket://127.0.0.1:1", "--before", "no-reset", "flash-id"])
     cold = process.run(argv)
     with source() as ready:
@@ -80,7 +80,7 @@ def test_other_programs_are_started_as_ever(source):
     assert (ended.code, ended.output.strip()) == (0, "other")
 
 
-def test_a_warm_one_is_for_one_run_and_ends_unused():
+def test_a_prestarted_one_is_for_one_run_and_ends_unused():
     with Prestarted() as ready:
         first = ready.take(VERSION)
         assert first is not None
@@ -97,7 +97,7 @@ def run_in_a_worker(nursery: ForkServer, pipe) -> None:
 
 
 @linux
-def test_workers_share_a_nursery_and_it_ends_with_the_station():
+def test_workers_share_a_fork_server_and_it_ends_with_the_station():
     fork = get_context("fork")
     with ForkServer() as nursery:
         workers = []
@@ -117,7 +117,7 @@ def test_workers_share_a_nursery_and_it_ends_with_the_station():
 
 
 @linux
-def test_what_was_forked_outlives_a_nursery_that_is_killed():
+def test_what_was_forked_outlives_a_fork_server_that_is_killed():
     with socket.create_server(("127.0.0.1", 0)) as server, ForkServer() as nursery:
         server.settimeout(30)
         argv = process.command(["--port", f"socket://127.0.0.1:{server.getsockname()[1]}", "--before", "no-reset", "flash-id"])
@@ -132,7 +132,7 @@ def test_what_was_forked_outlives_a_nursery_that_is_killed():
 
 
 @linux
-def test_a_nursery_ends_when_its_station_is_killed():
+def test_a_fork_server_ends_when_its_station_is_killed():
     program = (
         "import sys, time\nfrom provisioning.flash.fork_server import Nursery\n"
         "nursery = Nursery()\nprint(nursery._process.pid, flush=True)\nsys.stdin.read()\n"

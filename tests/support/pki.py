@@ -1,4 +1,4 @@
-"""Certificates for one test: small declarations, everything that a hostile server needs to get wrong."""
+"""The tests' X.509 builder: small declarations, everything that a certificate or a hostile server can get wrong."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 UTC = dt.timezone.utc
@@ -68,19 +68,30 @@ def make(
     end: dt.datetime = END,
     key_usage: dict[str, bool] | None = None,
     extended: tuple[x509.ObjectIdentifier, ...] = (),
+    own: Any = None,
+    public: Any = None,
+    issuer: x509.Name | None = None,
+    constraints: bool = True,
 ) -> Cert:
-    """A certificate signed by `signer` (by itself when None)."""
-    own = key(kind, label or subject.rfc4514_string())
+    """A certificate signed by `signer` (by itself when None).
+
+    `own`: its key, one of `kind` by default; `public`: a public key instead, whose private half is elsewhere. `issuer`: another name than
+    the signer's. `constraints`: whether it says that it is a CA, or that it is none.
+    """
+    own = own or (None if public else key(kind, label or subject.rfc4514_string()))
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .issuer_name(signer.certificate.subject if signer else subject)
-        .public_key(own.public_key())
+        .issuer_name(issuer or (signer.certificate.subject if signer else subject))
+        .public_key(public or own.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
         .not_valid_after(end)
-        .add_extension(x509.BasicConstraints(ca=ca, path_length=path_length), critical=True)
     )
+    if constraints:
+        builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=path_length), critical=True)
+    if public:
+        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
     if hosts:
         names: list[x509.GeneralName] = []
         for host in hosts:
@@ -107,7 +118,8 @@ def make(
         builder = builder.add_extension(x509.KeyUsage(**{**flags, **key_usage}), critical=True)
     if extended:
         builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False)
-    return Cert(builder.sign((signer.key if signer else own), hashes.SHA256()), own)
+    signing = signer.key if signer else own
+    return Cert(builder.sign(signing, None if isinstance(signing, ed25519.Ed25519PrivateKey) else hashes.SHA256()), own)
 
 
 def root(common: str, kind: str = "ec", **options: Any) -> Cert:

@@ -50,7 +50,7 @@ def rich(folder: Path, password: str = "secret-of-mine", text: str = RICH) -> Pa
 
 
 @pytest.mark.parametrize("name", list_boards())
-def test_a_kept_board_is_the_models_board(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_board_is_the_models_board(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     first = load_board(name)
     no_models(monkeypatch)
     again = load_board(name)
@@ -59,7 +59,7 @@ def test_a_kept_board_is_the_models_board(name: str, monkeypatch: pytest.MonkeyP
     assert pickle.loads(pickle.dumps(again)) == first  # as a worker process gets it
 
 
-def test_a_kept_document_is_what_the_model_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_document_is_what_the_model_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     document = yaml_source.load(rich(tmp_path))
     model = checked._validated("product", document)
     first = checked.checked("product", document)
@@ -103,7 +103,7 @@ def test_quotes_make_another_document(tmp_path: Path) -> None:
         load_product(rich(tmp_path, text=RICH.replace("!env BUILD", "'7'")))
 
 
-def test_secrets_are_the_documents_and_not_kept(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_not_cached(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_product(rich(tmp_path)).wifi.password.reveal() == "secret-of-mine"  # type: ignore[union-attr]
     no_models(monkeypatch)  # not even the hash depends on a secret
     made = load_product(rich(tmp_path, password="another-secret"))

@@ -110,7 +110,7 @@ def test_what_breaks_is_what_the_devices_own_policy_does(phase: str, event: str,
     assert outcome in (found.route, found.error) and found.after == after
 
 
-def test_on_silence_is_told(product: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_on_silence_is_in_the_plan(product: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A closed legacy endpoint: by default a minute, with `never` offline; and `any` lets silence lead down."""
     roots = load_roots()
     for phase, silence, outcome in (

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from tests.device import pki, sets
+from tests.device import sets
 from tests.device.broker import Broker
 from tests.device.jail import Board
 from tests.device.test_sets import PROVEN_1, bad_set
 from tests.device.world import ATS, LEGACY, World
+from tests.support import pki
 
 
 @pytest.fixture

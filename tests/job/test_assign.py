@@ -30,7 +30,7 @@ def given(decided: object) -> dict[str, str]:
     return {port[-1]: one.code if isinstance(one, InputError) else one.id for port, one in decided.items()}
 
 
-def test_nobodies_get_the_free_rows_in_order() -> None:
+def test_boards_without_a_set_get_the_free_rows_in_order() -> None:
     assert given(assign(devices("ws-1", "ws-2", "ws-3"), [board(0), board(1)], Bindings())) == {"0": "ws-1", "1": "ws-2"}
 
 
