@@ -5,8 +5,8 @@ BIN    := $(VENV)/bin
 # What the demo needs is installed alone, so that the first look at the product is not paid for by the test tools.
 DEMO   := $(VENV)/.installed-virtual
 STAMP  := $(VENV)/.installed-dev
-# Tests mostly wait, for wires that take their time and for patience that ends: twice as many of them as processors run at once.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
+# Tests mostly wait, for wires that take their time and for patience that ends: four times as many of them as processors run at once.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(4 * (os.cpu_count() or 1))')
 
 .PHONY: demo test test-long check lint silicon bench bench-link bench-flash conformance footprint clean
 .DEFAULT_GOAL := demo
@@ -20,6 +20,10 @@ demo: $(DEMO)
 
 # Real sockets, pacing and power cuts share the processors with each other here. What fails beside others is run once more alone, and
 # both runs are printed: what fails alone is broken, what passes alone is worth a look.
+# A thousand processes start in a run, of boards, clouds and commands: each of them would compile its modules again where the environment
+# forbids to keep that.
+test test-long: export PYTHONDONTWRITEBYTECODE :=
+
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not long" -q \
 	|| $(BIN)/python -m pytest --last-failed --last-failed-no-failures none -m "not long" -q

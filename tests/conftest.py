@@ -1,4 +1,5 @@
-"""For all tests: what a command writes down goes into a ledger of this run, never into this user's own."""
+"""For all tests: what a command writes down goes into a ledger of this run, never into this user's own; workers get the longest files
+first."""
 
 from __future__ import annotations
 
@@ -6,8 +7,17 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """For `-n` without a `--dist` of its own."""
+    from tests.support.schedule import LongestFirst
+
+    return LongestFirst(config, log) if config.getvalue("dist") == "load" else None
 
 
 @pytest.fixture(scope="session", autouse=True)
