@@ -11,7 +11,6 @@ from typing import Any
 
 UPDATES = "updates/"  # where signed sets are sent in chunks; `sign job --topic` names one below
 THING = "${iot:Connection.Thing.ThingName}"  # AWS fills it in for the device that is connected
-LONGEST_DOCUMENT = 2048  # characters of a policy (AWS IoT Core endpoints and quotas)
 
 
 @dataclass(frozen=True)

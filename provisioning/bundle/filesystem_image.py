@@ -128,20 +128,6 @@ def _make_folders(filesystem: Any, path: str, made: set[str]) -> None:
         end = path.find("/", end + 1)
 
 
-def read_back(data: bytes, board: BoardType) -> dict[str, bytes]:
-    """Absolute path -> content of every file in a partition's bytes. Raises littlefs.LittleFSError where there is no file system."""
-    flash = _Flash(data, len(data), board.littlefs.block_size)
-    filesystem = _filesystem(flash, board)
-    filesystem.mount()
-    files: dict[str, bytes] = {}
-    for folder, _, names in filesystem.walk("/"):
-        for name in names:
-            path = f"{folder.rstrip('/')}/{name}"
-            with filesystem.open(path, "rb") as file:
-                files[path] = file.read()
-    return files
-
-
 def _filesystem(flash: _Flash, board: BoardType) -> Any:
     from littlefs import LittleFS
 

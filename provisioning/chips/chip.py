@@ -23,7 +23,6 @@ class Spi:
 
     base: int
     usr: int = 0x18
-    usr1: int = 0x1C
     usr2: int = 0x20
     miso_len: int = 0x28
     w0: int = 0x58

@@ -14,7 +14,7 @@ CHIP = Chip(
     title="ESP32",
     image_id=0,
     boot_offset=0x1000,
-    spi=Spi(0x3FF42000, usr=0x1C, usr1=0x20, usr2=0x24, miso_len=0x2C, w0=0x80),
+    spi=Spi(0x3FF42000, usr=0x1C, usr2=0x24, miso_len=0x2C, w0=0x80),
     fuses=Fuses(
         mac=(_EFUSE + 4, _EFUSE + 8),
         major=((_EFUSE + 4 * 3, 15, 1), (_EFUSE + 4 * 5, 20, 1), (_APB_CTL_DATE, 31, 1)),

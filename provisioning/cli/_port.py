@@ -14,10 +14,6 @@ from provisioning.link.events import Event, Listener
 from provisioning.untrusted_text import one_line
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from provisioning.config.device import Device
-    from provisioning.config.product import Product
     from provisioning.job.report import Report
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -90,21 +86,6 @@ def _details(report: Report) -> list[str]:
         passed = f"{wire['sent']} bytes out, {wire['received']} in, {wire['turns']} direction changes, {wire['seconds']:.2f} s"
         lines.append(f"  {report.transport}: {passed}; {files}")
     return lines
-
-
-def one_device(product: Product, device_id: str | None, devices: Path | None = None) -> Device:
-    """The one unit that a command for a single board means. Raises InputError when it could be several."""
-    from provisioning.config.unit import choose
-    from provisioning.errors import InputError
-
-    found = choose(product, device_id, devices)
-    if len(found) != 1:
-        raise InputError(
-            "no-device",
-            f"{devices or product.source} lists {len(found)} devices, and one board can be one of them.",
-            "Add --device ID to say which.",
-        )
-    return found[0]
 
 
 def finish(report: Report) -> int:

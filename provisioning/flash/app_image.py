@@ -31,7 +31,6 @@ class AppImage:
     chip_id: int
     flash: int  # bytes of flash that it is made for
     min_revision: int  # major * 100 + minor
-    max_revision: int  # 0 or 65535: no limit
     segments: int
     size: int
 
@@ -71,8 +70,8 @@ def parse(data: bytes, at: int = 0) -> AppImage:
         if digest != hashlib.sha256(data[at:position]).digest():
             raise BadImage("does not have the SHA-256 that its data has")
         position += 32
-    chip_id, _, least, most = struct.unpack_from("<HBHH", header, 12)
-    return AppImage(chip_id, (1 << 20) << (header[3] >> 4), least, most, count, position - at)
+    chip_id, _, least = struct.unpack_from("<HBH", header, 12)
+    return AppImage(chip_id, (1 << 20) << (header[3] >> 4), least, count, position - at)
 
 
 def _xor(data: bytes) -> int:

@@ -27,7 +27,6 @@ CHANGE_BAUDRATE = 0x0F
 _REQUEST = bytes([0xC0, 0x00, CHANGE_BAUDRATE])  # 0xC0 occurs only at the ends of frames, so this is a frame's beginning
 _ANSWER = bytes([0xC0, 0x01, CHANGE_BAUDRATE])
 _REQUEST_BYTES = 64  # more than the whole request, escaped
-_CONNECT = 30.0  # seconds for esptool to start and connect
 _SLICE = 0.2  # seconds until an end is noticed
 _WIRE_SLICE = 0.02  # the same on the wire, which wakes up this often anyway (link/port.py)
 _CHUNK = 16384

@@ -6,7 +6,6 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from provisioning.chips import CHIPS
 from provisioning.config.board_type import BoardType
@@ -30,17 +29,6 @@ class Firmware:
     def partition(self, label: str) -> partition.Partition | None:
         """The partition with this label."""
         return next((p for p in self.table if p.label == label), None)
-
-
-def state(board: BoardType) -> dict[str, Any]:
-    """For `boards show`: whether the firmware is on this host, and where it comes from. Downloads nothing."""
-    named = board.firmware
-    path = Path(named.file) if named.file else downloads.place(named.sha256 or "")
-    here = bool(named.file or named.url) and path.is_file()
-    missing = (
-        "" if here else named.url or (f"{path} is missing" if named.file else f"not named; {named.page or 'the board file names no image'}")
-    )
-    return {"here": here, "file": str(path) if here else None, "missing": missing}
 
 
 def load(board: BoardType, progress: downloads.Progress = lambda _done, _total: None) -> Firmware:

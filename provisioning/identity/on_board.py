@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 
 from provisioning.config.device import Device, single_device
@@ -78,8 +78,3 @@ class OnBoard:
             f"The {self.fault or 'certificate'} of {self.device} on the board on {name} is not what its set says, so it cannot be kept.",
             f"{KEPT} Update it where the files of {self.device} are, or ask whoever made the product.",
         )
-
-
-def expired(pair: Pair, now: datetime | None = None) -> bool:
-    """Whether the certificate's time is over: a board keeps it all the same, since nothing else is known to the cloud."""
-    return pair.not_after <= (now or datetime.now(timezone.utc))

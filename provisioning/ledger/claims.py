@@ -86,13 +86,6 @@ def open_attempts(ledger: Ledger, mac: str) -> list[OpenAttempt]:
     return [a for a in ledger.read(lambda connection: attempts(connection, mac=mac)) if a.outcome is None]
 
 
-def last_pass(ledger: Ledger, mac: str) -> OpenAttempt | None:
-    """The newest attempt on this board that ended in PASS, when no later one wrote: what its flash holds now."""
-    found = ledger.read(lambda connection: attempts(connection, mac=mac))
-    wrote = [a for a in found if a.intended and (a.outcome in (None, "pass") or a.fields.get("wrote"))]
-    return wrote[-1] if wrote and wrote[-1].outcome == "pass" else None
-
-
 def device_of(connection: Connection, mac: str) -> OpenAttempt | None:
     """The attempt by which this board has a device."""
     bound = [a for a in attempts(connection, mac=mac) if a.binds]

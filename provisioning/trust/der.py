@@ -69,7 +69,6 @@ class Certificate:
     path_length: int | None
     key_usage: frozenset[int] | None
     dns_names: tuple[str, ...]
-    ip_names: tuple[bytes, ...] = ()
     has_alt_names: bool = False  # the extension is there, whatever it holds
     extended_key_usage: frozenset[str] | None = None  # object identifiers
 
@@ -111,7 +110,6 @@ def certificate(data: bytes) -> Certificate:
     times = _sequence(validity, "the validity", 2)
     extensions = _extensions(rest[5:])
     ca, path_length = _basic_constraints(extensions.get(BASIC_CONSTRAINTS))
-    dns_names, ip_names = _alt_names(extensions.get(SUBJECT_ALT_NAME))
     return Certificate(
         der=data,
         tbs=tbs.raw,
@@ -129,8 +127,7 @@ def certificate(data: bytes) -> Certificate:
         ca=ca,
         path_length=path_length,
         key_usage=_key_usage(extensions.get(KEY_USAGE)),
-        dns_names=dns_names,
-        ip_names=ip_names,
+        dns_names=_dns_names(extensions.get(SUBJECT_ALT_NAME)),
         has_alt_names=SUBJECT_ALT_NAME in extensions,
         extended_key_usage=_extended(extensions.get(EXTENDED_KEY_USAGE)),
     )
@@ -247,7 +244,6 @@ def _extended(item: TlvItem | None) -> frozenset[str] | None:
     return None if item is None else frozenset(oid(i) for i in _sequence(item, "the extended key usage", 0))
 
 
-def _alt_names(item: TlvItem | None) -> tuple[tuple[str, ...], tuple[bytes, ...]]:
+def _dns_names(item: TlvItem | None) -> tuple[str, ...]:
     names = _sequence(item, "the alternative names", 0) if item else []
-    dns = tuple(n.value.decode("latin-1") for n in names if n.tag == 0x82)
-    return dns, tuple(n.value for n in names if n.tag == 0x87)
+    return tuple(n.value.decode("latin-1") for n in names if n.tag == 0x82)

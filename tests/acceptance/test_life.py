@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from provisioning.bundle.filesystem_image import read_back
 from provisioning.config.load import load_board
 from provisioning.link.port import open_port
 from provisioning.link.repl import RawRepl
 from provisioning.resources import folder
 from provisioning.virtual import VirtualBoard
 from tests.flash import images
+from tests.support.littlefs_files import read_back
 from tests.support.overheard import Tap
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="virtual boards run on Linux")

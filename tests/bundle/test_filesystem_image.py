@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from provisioning.bundle.bundle import Bundle, build
-from provisioning.bundle.filesystem_image import FilesystemImage, image, read_back
+from provisioning.bundle.filesystem_image import FilesystemImage, image
 from provisioning.config.board_type import BoardType
 from provisioning.config.device import single_device
 from provisioning.config.load import load_board, load_product
 from provisioning.errors import InputError
+from tests.support.littlefs_files import read_back
 from tests.support.old_littlefs import worn_metadata
 from tests.support.product_files import PRODUCT, write_identity, write_product
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from provisioning.bundle.bundle import build
-from provisioning.bundle.filesystem_image import read_back
 from provisioning.config.device import load_devices
 from provisioning.config.load import load_product
 from provisioning.flash import loader_access as line_module
@@ -29,6 +28,7 @@ from provisioning.ledger.store import Ledger
 from provisioning.link.events import Event, silent
 from provisioning.virtual import VirtualBoard
 from tests.flash import images, products
+from tests.support.littlefs_files import read_back
 from tests.support.old_littlefs import worn_partition
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="virtual boards run on Linux")

@@ -166,7 +166,7 @@ def test_a_server_with_tls_1_3_only_is_none_for_a_device(tmp_path: Path) -> None
 
 def test_the_name_is_resolved_and_a_name_that_is_none_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     attempt = handshake(ProbeTarget("nowhere.invalid", 8883), timeout=5)
-    assert "cannot be resolved" in attempt.error and not attempt.reached
+    assert "cannot be resolved" in attempt.error and not attempt.peer
 
 
 @pytest.mark.parametrize(

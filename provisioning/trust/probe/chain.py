@@ -7,7 +7,6 @@ every certificate on the path is collected, for a device reports them all at onc
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -154,7 +153,3 @@ def _is_named(leaf: der.Certificate, host: str) -> bool:
     host = host.lower()
     _, dot, tail = host.partition(".")
     return any(n.lower() == host or (bool(dot) and n.lower() == f"*.{tail}") for n in names)
-
-
-def fingerprint(cert: der.Certificate) -> str:
-    return hashlib.sha256(cert.der).hexdigest()

@@ -80,11 +80,6 @@ class HandshakeAttempt:
     seconds: float = 0.0
     peer: str = ""
 
-    @property
-    def reached(self) -> bool:
-        """Did a TCP connection come about?"""
-        return bool(self.peer)
-
 
 def handshake(
     target: ProbeTarget,
