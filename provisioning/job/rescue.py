@@ -24,6 +24,7 @@ from provisioning.link.port_names import resolve
 from provisioning.link.repl import RawRepl
 from provisioning.link.wire import Wire
 from provisioning.rescue import blocks, cause, copies, loader, programs
+from provisioning.rescue.ampy_files import AmpyFiles
 from provisioning.rescue.programs import Files, Renamed
 from provisioning.rescue.prompt_files import PromptFiles
 
@@ -32,7 +33,8 @@ _PATIENCE = 6.0  # seconds that the prompt is asked for before the loader is
 _BOOT = 4.0  # seconds of control-C after a reset; a board that needs longer to boot is reached through its loader
 _PROOF = 30.0  # seconds from the restart to a prompt that nobody asked for
 _LOST = 0.5  # seconds for the prompt of a board whose own USB port has just come back
-_IDENTITY = "[__import__('umachine').unique_id().hex(),__import__('sys').implementation._machine]"
+# MicroPython before 1.19 has no bytes.hex() and no implementation._machine.
+_IDENTITY = "[ubinascii.hexlify(__import__('umachine').unique_id()).decode(),__import__('uos').uname().machine]"
 _PROMPT = b">>> "
 _RESTART = "import umachine\numachine.reset()"  # a watchdog, a mount and a rate that were left do not outlive a reset of the chip
 
@@ -93,12 +95,9 @@ class _Rescue:
 
     def _by_prompt(self, repl: RawRepl) -> Renamed | None:
         """None when nothing holds the board, which starts its program again then."""
-        self.report.transport = "prompt"
         with self.report.step("look"):
             left = prompt_recovery.clear_leftovers(repl, _BOOT)
-            uid, machine = _identity(repl)
-            self.report.mac, self.report.chip = mac_text(uid), chip_of(machine)
-            files = PromptFiles(repl)
+            files = _at_prompt(repl, self.report)
             found = programs.programs(files)
         by_chance = repl.persisted and cause.in_source(found)  # a later interrupt hit a gap
         if repl.hold is None and not left and not by_chance and not cause.starts_watchdog(found):
@@ -187,11 +186,17 @@ def restore(port: str | None, folder: Path, board: str | None = None, events: Li
     return report
 
 
-def _identity(repl: RawRepl) -> tuple[str, str]:
-    """Unique id and machine of the board at the prompt. Raises BoardError."""
+def _at_prompt(repl: RawRepl, report: Report) -> PromptFiles:
+    """The files of the board at the prompt; who it is goes into the report. Raises BoardError."""
     with understood(repl.wire.name):
         uid, machine = checked(repl.value(_IDENTITY), [str], repl.wire.name)
-        return uid, machine
+    report.mac, report.chip = mac_text(uid), chip_of(machine)
+    if repl.has_raw_paste():
+        report.transport = "prompt"
+        return PromptFiles(repl)
+    report.transport = "ampy"
+    report.note("Its MicroPython has no raw paste (older than 1.14): its files travel by ampy.")
+    return AmpyFiles(repl)
 
 
 @contextmanager
@@ -203,16 +208,14 @@ def _files(line: LoaderAccess, report: Report) -> Iterator[Files]:
             with report.step("connect"):
                 repl.enter(_PATIENCE, make_up=False, boot=_BOOT)
                 prompt_recovery.clear_leftovers(repl, _BOOT)
-                uid, machine = _identity(repl)
+                files = _at_prompt(repl, report)
         except BoardError as error:
             report.note(f"{error.message} Its files are reached through the ROM loader.")
             with _loader(line, wire, report, error) as held:
                 yield blocks.mount(held.flash, held.partition)
             return
-        report.transport = "prompt"
-        report.mac, report.chip = mac_text(uid), chip_of(machine)
         try:
-            yield PromptFiles(repl)
+            yield files
         finally:
             repl.leave()
 

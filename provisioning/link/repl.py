@@ -262,6 +262,13 @@ class RawRepl:
             self._send_paste(code)
         return self.follow(seconds, paced=paced) if follow else b""
 
+    def has_raw_paste(self) -> bool:
+        """Whether the board has raw paste mode (MicroPython 1.14), asked once."""
+        if self.paste is None:
+            self._send_paste(b"pass")
+            self.follow()
+        return bool(self.paste)
+
     def start(self, source: str | bytes, *, asked: bool = False) -> None:
         """Start `source` and return as soon as the board has taken it; what it prints is the caller's to read.
 

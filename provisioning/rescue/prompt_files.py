@@ -63,18 +63,21 @@ class PromptFiles:
 
     def read(self, path: str) -> bytes:
         for _ in range(_TRIES):
-            content = bytearray()
             try:
-                while True:
-                    piece = self._piece(path, len(content))
-                    content += piece
-                    if len(piece) < _LINES * _LINE:
-                        break
+                content = self._content(path)
                 if self.sha256(path) == hashlib.sha256(content).digest():
-                    return bytes(content)
+                    return content
             except (LinkBroken, binascii.Error):
                 self._repl.enter()
         raise self._damaged(path)
+
+    def _content(self, path: str) -> bytes:
+        content = bytearray()
+        while True:
+            piece = self._piece(path, len(content))
+            content += piece
+            if len(piece) < _LINES * _LINE:
+                return bytes(content)
 
     def _piece(self, path: str, offset: int) -> bytes:
         lines = self._repl.run(f"{agent.small('files')}lines({path!r},{offset},{_LINES},{_LINE})").split()
@@ -99,11 +102,7 @@ class PromptFiles:
         wanted = hashlib.sha256(content).digest()
         for _ in range(_TRIES):
             try:
-                self._repl.run(f"import ubinascii\nf=open({path!r},'wb')")
-                for at in range(0, len(content), _CHUNK):
-                    text = base64.b64encode(content[at : at + _CHUNK]).decode()
-                    self._repl.run(f"f.write(ubinascii.a2b_base64('{text}'))")
-                self._repl.run("f.close()")
+                self._put(path, content)
                 if self.sha256(path) == wanted:
                     return
             except LinkBroken:
@@ -115,6 +114,13 @@ class PromptFiles:
                     ) from error
                 raise
         raise self._damaged(path)
+
+    def _put(self, path: str, content: bytes) -> None:
+        self._repl.run(f"import ubinascii\nf=open({path!r},'wb')")
+        for at in range(0, len(content), _CHUNK):
+            text = base64.b64encode(content[at : at + _CHUNK]).decode()
+            self._repl.run(f"f.write(ubinascii.a2b_base64('{text}'))")
+        self._repl.run("f.close()")
 
     def _damaged(self, path: str) -> LinkBroken:
         return LinkBroken("line-noisy", f"{path} cannot be carried whole over {self._repl.wire.name}: the line damages it.", RETRY)

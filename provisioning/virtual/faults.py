@@ -35,6 +35,7 @@ FAULTS = {
     "drop": FaultKind("a byte is lost on the wire", "probability", at=True),
     "duplicate": FaultKind("a byte comes twice", "probability", at=True),
     "flip": FaultKind("one bit of a byte is flipped", "probability", at=True),
+    "no-raw-paste": FaultKind("the prompt does not know raw paste mode, as before MicroPython 1.14"),
     "held": FaultKind("64 bytes, or a multiple of them, reach the host only when more follow: a USB device that ends no transfer"),
     "boot": FaultKind(
         "MicroPython starts so many milliseconds after the boot loader, as on a chip; what arrives meanwhile is lost", "number"
@@ -55,7 +56,8 @@ FAULTS = {
     "clock": FaultKind("what the RTC says at the next power on", "word", words=re.compile("2000|host"), example="2000, host"),
 }
 
-ON_THE_WIRE = ("drop", "duplicate", "flip", "stuck", "reset", "cut")  # at the port: an engine needs nothing of its own for them
+# At the port: an engine needs nothing of its own for them.
+ON_THE_WIRE = ("drop", "duplicate", "flip", "no-raw-paste", "stuck", "reset", "cut")
 BEFORE_POWER = ("full", "heap", "clock")  # as --fault they are there from the first boot on
 
 
@@ -104,20 +106,25 @@ class WireFaults:
         self._rates: dict[str, float] = {}
         self._exact: dict[int, str] = {}
         self._count = 0
+        self._paste_fails = False
+        self._last = b""  # two bytes
 
     @property
     def active(self) -> bool:
-        return bool(self._rates or self._exact)
+        return bool(self._rates or self._exact or self._paste_fails)
 
     def add(self, fault: Fault) -> None:
         if fault.at is not None:
             self._exact[self._count + fault.at] = fault.name
         elif fault.name in ("drop", "duplicate", "flip"):
             self._rates[fault.name] = fault.value
+        elif fault.name == "no-raw-paste":
+            self._paste_fails = True
 
     def clear(self) -> None:
         self._rates.clear()
         self._exact.clear()
+        self._paste_fails = False
 
     def apply(self, data: bytes) -> bytes:
         """What arrives of these bytes. After an event nothing more of them does."""
@@ -128,6 +135,10 @@ class WireFaults:
         for byte in data:
             name = self._exact.pop(self._count, "") or self._draw()
             self._count += 1
+            if self._paste_fails:
+                if self._last == b"\x05A" and byte == 1:
+                    out.append(0)  # the request is longer than raw paste's, so control-A begins a command anew: all it does before 1.14
+                self._last = self._last[-1:] + bytes([byte])
             if name in ("stuck", "reset", "cut"):
                 self._event(name)
                 break

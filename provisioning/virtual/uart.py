@@ -137,7 +137,7 @@ class Uart:
             return False
         ways = {"in": [self.faults_in], "out": [self.faults_out], "": [self.faults_in, self.faults_out]}
         # An event happens once, by default while the host sends.
-        for wire in ways[fault.way or ("in" if fault.at is not None else "")]:
+        for wire in ways[fault.way or ("in" if fault.at is not None or fault.name == "no-raw-paste" else "")]:
             wire.add(fault)
         return True
 

@@ -51,12 +51,14 @@ def test_a_name_that_would_lead_elsewhere_ends_the_backup(tmp_path: Path, path: 
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("way", ["prompt", "loader"])
+@pytest.mark.parametrize("way", ["prompt", "ampy", "loader"])
 def test_there_and_back(board: VirtualBoard, tmp_path: Path, way: str) -> None:
-    """The files of a board come back after they were changed and removed; what was added stays."""
+    """The files of a board come back after they were changed and removed; what was added stays. By ampy where there is no raw paste."""
     put(board, OWN | {"/main.py": DEAF.encode() if way == "loader" else b"x = 1\n", "/key.pem": KEY})
     whole = files_of(board)
     board.power_on()
+    if way == "ampy":
+        board.inject("no-raw-paste")
     folder = tmp_path / "copy"
     report = backup(board.rfc2217, folder)
     assert (report.outcome, report.transport) == ("pass", way), report.message

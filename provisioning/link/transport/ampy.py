@@ -1,37 +1,13 @@
-"""The ampy transport: adafruit-ampy's own Files, for firmware older than raw paste (MicroPython 1.14) and forks without it.
-
-ampy's Files gets a pyboard that runs over our wire: its calls have deadlines, any URL works, and the board is not reset at every
-call, so firmware/link stays loaded between them.
-"""
+"""The ampy transport: as paste, with ampy's put for the contents, so that firmware/link stays loaded between its calls."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from provisioning.errors import BoardError
+from provisioning.link.ampy_files import ampy_files
 from provisioning.link.repl import RawRepl
-from provisioning.link.transport.base import device_error
 from provisioning.link.transport.paste import PasteSession
-
-
-class Pyboard:
-    """What ampy's Files wants of a board: a raw REPL is open already, so entering and leaving mean nothing."""
-
-    def __init__(self, repl: RawRepl) -> None:
-        self._repl = repl
-
-    def enter_raw_repl(self) -> None:
-        pass
-
-    def exit_raw_repl(self) -> None:
-        pass
-
-    def exec_(self, command: str | bytes, stream_output: bool = False) -> bytes:
-        try:
-            return self._repl.run(command)
-        except BoardError as error:
-            raise device_error(error, self._repl.wire.name) from error
 
 
 class AmpySession(PasteSession):
@@ -40,10 +16,7 @@ class AmpySession(PasteSession):
     name = "ampy"
 
     def __init__(self, repl: RawRepl, **options: Any) -> None:
-        from ampy.files import Files
-
-        repl.paste = False
-        self._files = Files(Pyboard(repl))
+        self._files = ampy_files(repl)
         super().__init__(repl, **options)
 
     def literal(self, data: bytes) -> bytes:
