@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.aws.iot_api import Aws
+from provisioning.config.product import Product
 from provisioning.errors import InputError, StationError
 from provisioning.migration import yaml_edit
 from provisioning.trust.endpoint import classify
-from provisioning.trust.regions import region as region_of
+from provisioning.trust.regions import region as known_region
 
 # Type as DescribeEndpoint takes it -> class of the answer.
 TYPES = {"iot:Data-ATS": "ats", "iot:Data": "legacy", "iot:CredentialProvider": "credentials", "iot:Jobs": "jobs"}
@@ -38,7 +39,7 @@ def describe(aws: Aws, types: Iterable[str] = TYPES) -> list[Described]:
     """
     found = []
     for kind in types:
-        where = region_of(aws.region)
+        where = known_region(aws.region)
         if kind == "iot:Data" and where is not None and not where.legacy:
             continue
         host = str(aws.call("describe_endpoint", endpointType=kind)["endpointAddress"])
@@ -58,7 +59,7 @@ def notes(found: list[Described], region: str) -> list[str]:
     """What a reader should know about the answers."""
     by_class = {d.cls: d for d in found}
     said = []
-    where = region_of(region)
+    where = known_region(region)
     if where is not None and not where.legacy:
         said.append(f"{region} has ATS endpoints only: there is no legacy route here")
     ats, legacy = by_class.get("ats"), by_class.get("legacy")
@@ -104,6 +105,11 @@ def region_in(file: Path) -> str | None:
         text, ("cloud", "routes", 0, "endpoint"), str(file)
     )
     return yaml_edit.value_at(text, ("cloud", "region"), str(file)) or (classify(endpoint).region if endpoint else None)
+
+
+def region_of(product: Product) -> str | None:
+    """The region of a product's endpoints."""
+    return next((region for route in product.routes if (region := classify(route.host).region)), None)
 
 
 def write(file: Path, found: list[Described], region: str) -> dict[str, str]:

@@ -20,6 +20,9 @@ from provisioning import atomic_files
 from provisioning.aws import csr
 from provisioning.aws.iot_api import Aws, LostAnswer, NotFound
 from provisioning.aws.journal import Journal
+from provisioning.config.device import Device
+from provisioning.config.product import Product
+from provisioning.config.unit import unit as filled_in
 from provisioning.errors import InputError, StationError
 from provisioning.identity import reading
 from provisioning.parsed import from_json
@@ -43,6 +46,12 @@ class Registration:
     key: Path
     certificate: Path
     short: str = ""
+
+    @classmethod
+    def of(cls, product: Product, device: Device) -> Registration:
+        """A device of a product."""
+        filled = filled_in(product, device)
+        return cls(filled.client_id, filled.key, filled.certificate, device.id)
 
     @property
     def common_name(self) -> str:

@@ -15,8 +15,6 @@ from provisioning.cli._signing import passphrase_option, signer_of
 from provisioning.errors import BoardError, InputError
 
 if TYPE_CHECKING:
-    from provisioning.ledger.chain_check import ChainCheck
-    from provisioning.ledger.store import Ledger
     from provisioning.ota.signed_set import Signer
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -27,53 +25,14 @@ _KEY: Decorator = click.option("--key", type=PATH, help="The signing key (`twinr
 _COMMAND: Decorator = click.option("--command", "program", metavar="COMMAND", help="Instead of a key: a command that signs standard input.")
 
 
-def checked(
-    ledger: Ledger, known: dict[int, str], seals: Path | None = None, public: Path | None = None, anchor_file: Path | None = None
-) -> ChainCheck:
-    """The ledger, held against its anchor (`anchor_file`: another than the one beside it), heads that are `known`, and seals.
-
-    Raises InputError.
-    """
-    from dataclasses import replace
-
-    from provisioning.ledger import anchor, seal
-    from provisioning.ledger.chain_check import verify
-    from provisioning.pem.public_key import load_public
-
-    if (seals is None) != (public is None):
-        raise InputError("bad-arguments", "--seals and --public belong together.", "A seal that is not checked proves nothing.")
-    found = seal.read(seals) if seals else []
-    wrong = seal.check(found, load_public(public)) if public else []
-    file = anchor_file or ledger.anchor_file
-    verdict = verify(ledger.rows(), {**(anchor.read(file) if file else {}), **known, **seal.heads(found)})
-    return replace(verdict, faults=(*verdict.faults, *wrong))
-
-
-def whole(ledger: Ledger) -> ChainCheck:
-    """The same, where nothing may be signed otherwise. Raises BoardError."""
-    verdict = checked(ledger, {})
-    if not verdict.ok:
-        raise BoardError(
-            "not-as-written",
-            f"The ledger {ledger.location} is not as it was written ({verdict.faults[0].message}); nothing was signed.",
-            "`twinroot ledger verify` says what is wrong.",
-        )
-    return verdict
-
-
 def _signer(key: Path | None, program: str | None, public: Path | None, passphrase_env: str) -> tuple[Signer, dict[str, Any]]:
     """Who signs, and the public numbers that prove it."""
-    from provisioning.ota.signed_set import KeySigner, public_numbers
-    from provisioning.pem.public_key import load_public
+    from provisioning.ledger.proof import numbers_of
 
     if (key is None) == (program is None) or (program is not None and public is None):
         raise InputError("which-signer", "Give --key, or --command with --public.", "twinroot sign new-key FILE makes a key.")
     signer = signer_of(key, program, passphrase_env)
-    if public is not None:
-        return signer, load_public(public)
-    if not isinstance(signer, KeySigner):
-        raise InputError("which-signer", "A command's signature is checked with --public.", "Give the public half.")
-    return signer, public_numbers(signer.public)
+    return signer, numbers_of(signer, public)
 
 
 @click.command()
@@ -85,21 +44,12 @@ def _signer(key: Path | None, program: str | None, public: Path | None, passphra
 @passphrase_option
 def seal(location: str | None, out: Path, key: Path | None, program: str | None, public: Path | None, passphrase_env: str) -> None:
     """Check the ledger, sign its head, and append that to a file: once a day, or at the end of each shift."""
-    from provisioning.ledger import seal as seals
+    from provisioning.ledger.proof import seal_head
     from provisioning.ledger.store import Ledger
 
     signer, numbers = _signer(key, program, public, passphrase_env)
     with Ledger.open(location, create=False) as ledger:
-        before = seals.read(out) if out.exists() else []
-        verdict = checked(ledger, seals.heads(before))
-        wrong = [*verdict.faults, *seals.check(before, numbers)]
-        if wrong:
-            raise BoardError(
-                "not-as-written",
-                f"The ledger {ledger.location} is not as it was when it was sealed before ({wrong[0].message}); nothing was signed.",
-                "`twinroot ledger verify --seals FILE --public KEY` says what is wrong.",
-            )
-        made = seals.append(out, verdict, signer, numbers)
+        made = seal_head(ledger, out, signer, numbers)
     emit({"ledger": ledger.location, "head": f"{made.seq}:{made.hash}", "at": made.at, "file": str(out)}, f"row {made.seq} sealed in {out}")
 
 
@@ -130,23 +80,15 @@ def record(
 ) -> None:
     """The build record of a board as one HTML page, signed where a key is given: what went into it, when, where, by whom."""
     from provisioning import atomic_files
-    from provisioning.ledger import page
+    from provisioning.ledger import page, proof
     from provisioning.ledger.store import Ledger
 
     if [bool(mac), bool(device), every].count(True) != 1:
         raise InputError("bad-arguments", "Give --mac, --device or --all, one of them.", "`twinroot ledger show` lists boards and devices.")
     signer = _signer(key, program, public, passphrase_env) if key or program else None
     with Ledger.open(location, create=False) as ledger:
-        verdict = whole(ledger)
-        found = list(ledger.entries(mac=mac and mac.lower(), device=device))
-        operators = ledger.operators() if names else None
-    boards = sorted({entry.fields["mac"] for entry in found if "mac" in entry.fields}) if every else [None]
-    pages = {
-        out / f"{board.replace(':', '')}.html" if board else out: page.render(
-            [entry for entry in found if board in (None, entry.fields.get("mac"))], ledger.location, verdict.head, operators
-        )
-        for board in boards
-    }
+        found = proof.pages(ledger, mac, device, every=every, names=names)
+    pages = {out / f"{board.replace(':', '')}.html" if board else out: text for board, text in found.items()}
     try:
         if every:
             out.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from provisioning.errors import InputError
 
 if TYPE_CHECKING:
     from provisioning.aws.iot_api import Aws
-    from provisioning.aws.register import Registration, Result
+    from provisioning.aws.register import Result
 
 _region = click.option("--region", metavar="REGION", help="AWS region; by default the product's, then AWS's own configuration.")
 _profile = click.option("--profile", metavar="NAME", help="Profile of AWS's own configuration.")
@@ -78,13 +78,14 @@ def register(
     Stopped at any point, the same command goes on: nothing is made twice. Exit code 2 when a device could not be registered.
     """
     from provisioning.aws import register as work
+    from provisioning.aws.endpoints import region_of
     from provisioning.aws.journal import Journal
     from provisioning.config.load import load_product
     from provisioning.config.unit import choose
 
     loaded = load_product(product)
-    units = [_unit(loaded, d) for d in choose(loaded, device, devices)]
-    aws = _connected(region or _region_of(loaded), profile, rate, dry_run)
+    units = [work.Registration.of(loaded, d) for d in choose(loaded, device, devices)]
+    aws = _connected(region or region_of(loaded), profile, rate, dry_run)
     name = policy or f"twinroot-{loaded.name}"
     with Journal(state or product.with_suffix(".aws.jsonl")) as journal:
         if dry_run or aws is None:
@@ -96,7 +97,7 @@ def register(
     busy = sum(bool(r.done) for r in results)
     verb = "would change" if dry_run else "changed"
     requests = aws.requests if aws else 0
-    where = aws.region if aws else region or _region_of(loaded)
+    where = aws.region if aws else region or region_of(loaded)
     data = {"region": where, "policy": name, "dry_run": dry_run, "requests": requests, "devices": [vars(r) for r in results]}
     counts = f"{busy} {verb}, {len(results) - busy - len(bad)} as they should be, {len(bad)} failed"
     summary = f"{len(results)} devices: {counts}; {requests} requests"
@@ -130,6 +131,7 @@ def register_ca(
     """Just-in-time provisioning: devices with certificates of this CA register themselves when they first connect."""
     from provisioning.aws import factory_ca
     from provisioning.aws import register as work
+    from provisioning.aws.endpoints import region_of
     from provisioning.config.load import load_product
     from provisioning.identity import factory
     from provisioning.identity.signer import from_files
@@ -140,7 +142,7 @@ def register_ca(
     signer = from_files(ca, ca_key) if ca and ca_key else factory.authority(loaded)
     if signer is None:
         raise InputError("no-ca", f"{product} names no factory CA.", "Give --ca and --ca-key, or write `issue:` under `identity:`.")
-    aws = _connected(region or _region_of(loaded), profile, 8.0, dry_run)
+    aws = _connected(region or region_of(loaded), profile, 8.0, dry_run)
     name = policy or f"twinroot-{loaded.name}"
     if aws is not None and not dry_run:
         _say_policy(name, work.ensure_policy(aws, name, _document(aws.region, policy)))
@@ -179,20 +181,6 @@ def _say_policy(name: str, state: str) -> None:
         say(f"policy {name}: made")
     elif state == "differs":
         say(f"note: policy {name} is there, and is not the one that this twinroot makes (docs/trust.md); it is left as it is")
-
-
-def _unit(product: Any, device: Any) -> Registration:
-    from provisioning.aws.register import Registration
-    from provisioning.config.unit import unit
-
-    filled = unit(product, device)
-    return Registration(filled.client_id, filled.key, filled.certificate, device.id)
-
-
-def _region_of(product: Any) -> str | None:
-    from provisioning.trust.endpoint import classify
-
-    return next((region for route in product.routes if (region := classify(route.host).region)), None)
 
 
 def _line(result: Result) -> str:

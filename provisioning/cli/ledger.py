@@ -10,7 +10,7 @@ import click
 
 from provisioning.cli import _evidence, _retain
 from provisioning.cli._about import about
-from provisioning.cli._evidence import checked, public_option, seals_option
+from provisioning.cli._evidence import public_option, seals_option
 from provisioning.cli._ledger_option import ledger_option, without_password
 from provisioning.cli._output import conclude, emit, mode, say
 from provisioning.cli._output import show as show_line
@@ -81,6 +81,7 @@ def verify(location: str | None, heads: tuple[str, ...], anchor: Path | None, se
     """Check every hash, the chain, and the heads that are known. Exit code 1 when the ledger is not as it was written."""
     from provisioning.errors import BoardError
     from provisioning.ledger import anchor as anchors
+    from provisioning.ledger.proof import checked
 
     known = dict(anchors.parse_head(text) for text in heads)
     if anchor is not None and not anchor.is_file():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from provisioning.cli._output import conclude, say
 from provisioning.cli._path import PATH
 from provisioning.errors import BoardError, InputError
 from provisioning.untrusted_text import one_line
+
+if TYPE_CHECKING:
+    from provisioning.trust.contents import Contents
 
 
 @click.group()
@@ -24,38 +27,32 @@ def command() -> None:
 @click.option("--on", metavar="DATE", help="Reckon as if today were DATE (YYYY-MM-DD).")
 def list_(products: tuple[Path, ...], fail_within: str | None, on: str | None) -> int:
     """Roots, fingerprints, keys, validity, and the dates a fleet owner plans by."""
+    from provisioning.config.load import load_product
     from provisioning.trust import policy
     from provisioning.trust.roots import load_roots
 
-    today = policy.day(on) if on else None
-    limit = policy.span(fail_within) if fail_within else None
+    loaded = [load_product(file) for file in products]
     roots = load_roots()
-    used: dict[str, list[str]] = {}
-    for file in products:
-        product, routes = _routes_of(file)
+    for product in loaded:
         roots |= product.roots
-        for route in routes:
-            for name in route.roots:
-                used.setdefault(name, []).append(f"{product.name}/{route.name}")
-    # With products, the dates of the roots that they use count; the others are nobody's trouble.
-    concerned = [root for name, root in roots.items() if name in used or not products]
-    warnings = policy.notices(concerned, today)
-    rows = policy.table(concerned, today)
-    for row in rows:
-        row["used_by"] = used.get(str(row["name"]), [])
-    # A root of a product that is distrusted already is the worst case of a date to come.
-    gone = policy.distrusted(concerned, today) if products else []
-    failing = [*gone, *policy.notices(concerned, today, limit)] if limit is not None else []
-    data: dict[str, Any] = {"roots": rows, "warnings": [vars(w) for w in warnings], "failing": [vars(w) for w in failing]}
-    names = ", ".join(dict.fromkeys(n.root for n in failing))
-    hint = "`twinroot migrate plan PRODUCT.yaml` says how a fleet leaves a root."
-    failure = BoardError("date-within", f"Within {fail_within} a date comes, or has come, for {names}.", hint) if failing else None
-    for warning in warnings:
-        if warning not in failing:
+    found = policy.outlook(
+        roots,
+        [(product.name, route) for product in loaded for route in product.routes] if products else None,
+        policy.day(on) if on else None,
+        policy.span(fail_within) if fail_within else None,
+    )
+    failure = None
+    if found.failing:
+        names = ", ".join(dict.fromkeys(n.root for n in found.failing))
+        hint = "`twinroot migrate plan PRODUCT.yaml` says how a fleet leaves a root."
+        failure = BoardError("date-within", f"Within {fail_within} a date comes, or has come, for {names}.", hint)
+    for warning in found.warnings:
+        if warning not in found.failing:
             say(f"warning: {warning}")
-    for notice in failing:
+    for notice in found.failing:
         say(f"within {fail_within}: {notice}")
-    return conclude(data, lambda: "\n\n".join(map(_root_text, rows)), failure)
+    data = {"roots": found.rows, "warnings": [vars(w) for w in found.warnings], "failing": [vars(w) for w in found.failing]}
+    return conclude(data, lambda: "\n\n".join(map(_root_text, found.rows)), failure)
 
 
 @command.command()
@@ -75,20 +72,15 @@ def check(files: tuple[Path, ...], product: Path | None, on: str | None) -> int:
     now = datetime.combine(policy.day(on), datetime.min.time(), timezone.utc) if on else None
     roots = load_roots()
     if product:
-        roots |= _routes_of(product)[0].roots
+        from provisioning.config.load import load_product
+
+        roots |= load_product(product).roots
     found = [contents.examine(file, roots, now) for file in files]
     bad = [f.file for f in found if not f.is_good]
     failure = (
         InputError("bad-certificates", f"Unreadable, or with a problem: {', '.join(bad)}.", "Correct what is named above.") if bad else None
     )
     return conclude({"files": [f.as_dict() for f in found]}, lambda: "\n\n".join(map(_contents_text, found)), failure)
-
-
-def _routes_of(file: Path) -> tuple[Any, Any]:
-    from provisioning.config.load import load_product
-
-    product = load_product(file)
-    return product, product.routes
 
 
 def _root_text(row: dict[str, Any]) -> str:
@@ -105,7 +97,7 @@ def _root_text(row: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _contents_text(found: Any) -> str:
+def _contents_text(found: Contents) -> str:
     if found.error:
         return "\n".join(one_line(line) for line in (found.error, f"  next: {found.hint}" if found.hint else "") if line)
     lines = [f"{one_line(found.file)}: {found.form}, {len(found.certificates)} certificate{'s' * (len(found.certificates) != 1)}"]
@@ -154,7 +146,7 @@ def probe(
     Exit code 1 when it would not connect.
     """
     from provisioning.cli import _probe
+    from provisioning.job import probe as job
 
-    plan = _probe.plan(target, device, address, extra, certificate, key, clock)
-    found = _probe.run(plan, timeout, say)
-    return conclude(found.data, found.text, found.failure)
+    found = job.run(job.plan(target, device, address, extra, certificate, key, clock), timeout, say)
+    return conclude(found.as_dict(), lambda: _probe.text_of(found), _probe.failure_of(found))

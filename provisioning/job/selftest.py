@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from provisioning.config.product import Product
 from provisioning.errors import BoardError
 from provisioning.job.report import Report
 from provisioning.link import agent, firmware_kind
@@ -31,7 +32,7 @@ def mac_text(uid: str) -> str | None:
     return ":".join(uid[at : at + 2] for at in range(0, 12, 2)) if len(uid) >= 12 else None
 
 
-def check(hello: Hello, product: Any, name: str, report: Report) -> None:
+def check(hello: Hello, product: Product, name: str, report: Report) -> None:
     """Refuse a board that is not the product's, before the first write."""
     report.chip = chip_of(hello.machine)
     report.mac = mac_text(hello.uid)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from provisioning.bundle.bundle import Bundle, Interpreter
+from provisioning.config.device import Device
+from provisioning.config.product import Product
 from provisioning.errors import BoardError
 from provisioning.job import active, board_identity
 from provisioning.job.assign import NotThatDevice
@@ -26,8 +28,8 @@ _SLOW = 0.25
 
 
 def update(
-    product: Any,
-    device: Any,
+    product: Product,
+    device: Device | board_identity.Choice | None,
     port: str | None,
     *,
     transport: str = "auto",
@@ -104,7 +106,7 @@ class Update:
     def __init__(
         self,
         report: Report,
-        product: Any,
+        product: Product,
         target: board_identity.Target,
         repl: RawRepl,
         transport: str,

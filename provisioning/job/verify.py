@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from provisioning.bundle.bundle import Interpreter
+from provisioning.config.device import Device
+from provisioning.config.product import Product
 from provisioning.errors import BoardError
+from provisioning.identity.on_board import OnBoard
 from provisioning.job import board_identity
 from provisioning.job.assign import NotThatDevice
 from provisioning.job.prompt_session import board, reported, wiring_of
@@ -19,7 +20,13 @@ from provisioning.link.transport.choose import choose
 
 
 def verify(
-    port: str | None, product: Any = None, device: Any = None, connect: bool = False, *, transport: str = "auto", events: Listener = silent
+    port: str | None,
+    product: Product | None = None,
+    device: Device | board_identity.Choice | None = None,
+    connect: bool = False,
+    *,
+    transport: str = "auto",
+    events: Listener = silent,
 ) -> Report:
     """Read back, hash, self-report; with `connect` a real handshake by the device. Writes nothing.
 
@@ -60,7 +67,7 @@ def _interpreter(hello: Hello) -> Interpreter:
     return Interpreter(hello.mp, hello.mpy or None, hello.platform)
 
 
-def _meant(product: Any, choice: board_identity.Choice, held: Any, name: str) -> board_identity.Target:
+def _meant(product: Product, choice: board_identity.Choice, held: OnBoard | None, name: str) -> board_identity.Target:
     """What the board should be. Another device than that is not a mistake of the input here: it is what was asked."""
     try:
         return board_identity.target(product, choice, held, name)
@@ -68,7 +75,7 @@ def _meant(product: Any, choice: board_identity.Choice, held: Any, name: str) ->
         raise BoardError(error.code, error.message, error.hint) from None
 
 
-def _read_back(repl: RawRepl, report: Report, product: Any, transport: str, events: Listener) -> Hello:
+def _read_back(repl: RawRepl, report: Report, product: Product | None, transport: str, events: Listener) -> Hello:
     """What the board is; the hashes of its files go into the report."""
     session, _ = choose(repl, transport, events=events)
     report.transport = session.name

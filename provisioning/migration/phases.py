@@ -8,15 +8,16 @@ through it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from provisioning.config.product import Product
 from provisioning.errors import InputError
 from provisioning.trust.device_code import device_module
 from provisioning.trust.endpoint import classify
 from provisioning.trust.probe.verdict import error_class
-from provisioning.trust.roots import STANDINGS, Root
+from provisioning.trust.roots import STANDINGS, Root, load_roots
 from provisioning.trust.routes import PHASES, Route, derive
 
 ORDER = tuple(PHASES)
@@ -150,62 +151,45 @@ def _reached(standing: bytes, on_silence: str, broken: int, kind: str) -> tuple[
 
 
 @dataclass(frozen=True)
-class Fleet:
-    """What the health of many devices says: how many connected by which root, and which never reached an ATS root."""
+class Position:
+    """Where a product stands on the way: what its phase derives the routes from."""
 
-    devices: int
-    by_root: Mapping[str, int]  # root -> devices that connected by it at least once
-    last_route: Mapping[str, int]  # route -> devices that used it last
-    behind: tuple[str, ...]  # devices without a connection by any of the wanted roots
-    failing: Mapping[str, int]  # "route: error" -> devices
+    endpoint: str
+    port: int
+    phase: str
+    on_silence: str
 
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("not a text")
-    return value
-
-
-def _rows(value: Any) -> dict[str, dict[str, Any]]:
-    """Name -> counters, as health() has them of roots and routes. Raises TypeError, ValueError for anything else."""
-    found = dict(value)
-    if not all(isinstance(name, str) and isinstance(row, dict) for name, row in found.items()):
-        raise TypeError("not counters by name")
-    return found
+    def plan(self) -> Plan:
+        """The whole way from every phase to its neighbours, and what breaks in each."""
+        roots = load_roots()
+        there = possible(self.endpoint)
+        pairs = list(itertools.pairwise(there))
+        return Plan(
+            there,
+            [change(self.endpoint, self.port, a, b, roots) for a, b in pairs],
+            [change(self.endpoint, self.port, b, a, roots) for a, b in pairs],
+            {p: [str(c) for c in consequences(derive(self.endpoint, self.port, p), roots, self.on_silence)] for p in there},
+        )
 
 
-def fleet(reports: Iterable[Mapping[str, Any]], wanted: Iterable[str]) -> Fleet:
-    """Add up health reports: {"device": id, "health": {...}} or health itself with a "device". Raises InputError for another shape."""
-    by_root: dict[str, int] = {}
-    last: dict[str, int] = {}
-    failing: dict[str, int] = {}
-    behind = []
-    latest: dict[str, Mapping[str, Any]] = {}
-    for number, report in enumerate(reports, 1):
-        try:
-            health = report.get("health", report)
-            latest[str(report["device"])] = {
-                "last": None if health["last"] is None else _text(health["last"]),
-                "roots": _rows(health["roots"]),
-                "routes": _rows(health["routes"]),
-            }
-        except (AttributeError, KeyError, TypeError, ValueError) as e:
-            raise InputError(
-                "bad-health",
-                f"Health report {number} is none: " + (f"{e.args[0]!r} is missing." if isinstance(e, KeyError) else "another shape."),
-                'A report is {"device": "ws-0001", "health": …}, with what twinroot.health() returned.',
-            ) from e
-    wanted = set(wanted)
-    for device, health in latest.items():
-        good = {name for name, row in health["roots"].items() if row.get("good")}
-        for name in good:
-            by_root[name] = by_root.get(name, 0) + 1
-        if not good & wanted:
-            behind.append(device)
-        if health["last"]:
-            last[health["last"]] = last.get(health["last"], 0) + 1
-        for route, row in health["routes"].items():
-            if row.get("err"):
-                what = f"{route}: {row['err']}"
-                failing[what] = failing.get(what, 0) + 1
-    return Fleet(len(latest), dict(sorted(by_root.items())), dict(sorted(last.items())), tuple(behind), dict(sorted(failing.items())))
+@dataclass(frozen=True)
+class Plan:
+    """`steps` to the next phase each, `back` to the former one, `breaks`: phase -> consequences."""
+
+    phases: tuple[str, ...]
+    steps: list[Change]
+    back: list[Change]
+    breaks: dict[str, list[str]]
+
+
+def position(product: Product) -> Position:
+    """Raises InputError when the product's routes are written by hand."""
+    phase = phase_of(product.routes)
+    document, first = product.document, product.routes[0]
+    if ("cloud", "endpoint") not in document.values or ("cloud", "routes", 0) in document.values or phase is None:
+        raise InputError(
+            "routes-by-hand",
+            f"{product.source}: its routes are written by hand, so no phase derives them.",
+            f"Replace `routes:` by `endpoint: {first.host}`" + (f" and `phase: {phase}`." if phase else "."),
+        )
+    return Position(first.host, first.port, phase, product.on_silence)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from provisioning.link.ampy_files import ampy_files
 from provisioning.link.repl import RawRepl
+from provisioning.link.transport.ampy_files import ampy_files
 from provisioning.rescue.prompt_files import PromptFiles
 
 _UNQUOTED = frozenset("'\\")  # ampy puts a path between quotes as it is

@@ -6,12 +6,13 @@ A device enforces neither (it checks the leaf's dates, and its clock may be wron
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 
 from provisioning.errors import InputError
 from provisioning.trust.roots import PolicyDate, Root
+from provisioning.trust.routes import Route
 
 # How far ahead to warn. A fleet in the field takes years to move: the last such move in the field slipped by two.
 HORIZON = timedelta(days=3 * 365)
@@ -60,6 +61,33 @@ def distrusted(roots: Iterable[Root], today: date | None = None) -> list[Notice]
             last = max(past, key=lambda p: p.date, default=PolicyDate(today, "it is distrusted"))
             found.append(Notice(root.name, last.date, "policy", f"distrusted already: {last.what}", (last.date - today).days))
     return found
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """`rows` of table() with `used_by` (product/route); `warnings` within HORIZON; `failing`: what was asked to fail."""
+
+    rows: list[dict[str, object]]
+    warnings: list[Notice]
+    failing: list[Notice]
+
+
+def outlook(
+    roots: Mapping[str, Root], uses: Iterable[tuple[str, Route]] | None, today: date | None = None, limit: timedelta | None = None
+) -> Outlook:
+    """What lies ahead of `roots`, or, with `uses` (product's name, route), of those that the routes use: the others are nobody's trouble.
+
+    With `limit`, what happens within it is failing; of a product, a root that is distrusted already, too: the worst case of a date to come.
+    """
+    used: dict[str, list[str]] = {}
+    for product, route in uses or ():
+        for name in route.roots:
+            used.setdefault(name, []).append(f"{product}/{route.name}")
+    concerned = [root for name, root in roots.items() if uses is None or name in used]
+    rows = [{**row, "used_by": used.get(str(row["name"]), [])} for row in table(concerned, today)]
+    gone = [] if uses is None else distrusted(concerned, today)
+    failing = [] if limit is None else [*gone, *notices(concerned, today, limit)]
+    return Outlook(rows, notices(concerned, today), failing)
 
 
 def span(text: str) -> timedelta:

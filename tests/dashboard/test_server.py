@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.ledger.support import tamper
 
 from provisioning.cli import main
 from provisioning.dashboard.connections import Connections
@@ -20,7 +21,6 @@ from provisioning.dashboard.server import CONNECTIONS
 from provisioning.ledger.store import Ledger
 from provisioning.standin import authority
 from tests.dashboard.support import fill, mac_of, serving
-from tests.ledger.support import tamper
 from tests.support import postgres
 
 TOKEN = "canary-Zaunkoenig-12345"

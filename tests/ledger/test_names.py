@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.ledger.support import MACS
 
 from provisioning.cli.main import run as twinroot
 from provisioning.ledger import names
@@ -15,7 +16,6 @@ from provisioning.ledger.chain_check import verify
 from provisioning.ledger.entry import OUTCOME, Entry
 from provisioning.ledger.move import move
 from provisioning.ledger.store import Ledger, insert
-from tests.ledger.support import MACS
 
 KIM, ZOE = "Kim Zaunkoenig", "Zoe Rotkehlchen"
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from provisioning.cli.main import run
 from provisioning.config.load import load_product
 from provisioning.errors import InputError
+from provisioning.migration import fleet as fleet_module
 from provisioning.migration import phases, yaml_edit
 from provisioning.trust.roots import load_roots
 from provisioning.trust.routes import derive
@@ -250,6 +251,6 @@ NEAR = st.recursive(LEAVES, lambda x: st.lists(x, max_size=2) | st.dictionaries(
 def test_reports_that_are_none(reports: list[object]) -> None:
     """What devices, brokers and editors make of health reports ends in a sum or in one sentence."""
     try:
-        phases.fleet(reports, {"AmazonRootCA1"})  # type: ignore[arg-type]
+        fleet_module.add_up(reports, {"AmazonRootCA1"})  # type: ignore[arg-type]
     except InputError as error:
         assert error.code == "bad-health"

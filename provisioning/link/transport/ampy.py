@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from provisioning.link.ampy_files import ampy_files
 from provisioning.link.repl import RawRepl
+from provisioning.link.transport.ampy_files import ampy_files
 from provisioning.link.transport.paste import PasteSession
 
 
