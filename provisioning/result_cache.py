@@ -1,4 +1,7 @@
-"""Results that take a tenth of a second and depend only on bytes that are hashed, kept in the user's cache folder.
+"""Results that take a while and depend only on bytes that are hashed, kept in the user's cache folder.
+
+Measured, processor time of a command that each saves: the models of a file 190 ms (config/checked.py), the compiled package 96, device code
+57, a device's pair 46, roots 35, a certificate alone 34.
 
 What is kept may be deleted at any time and is never secret. But code is among it that will run on devices, so that nobody else may write
 it (private.py). An entry carries the key it was made from and the SHA-256 of its content: one that is torn, of another version or not ours

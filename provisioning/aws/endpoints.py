@@ -12,6 +12,7 @@ from typing import Any
 
 from provisioning.aws.iot_api import Aws
 from provisioning.config.product import Product
+from provisioning.config.text_file import read_text
 from provisioning.errors import InputError, StationError
 from provisioning.migration import yaml_edit
 from provisioning.trust.endpoint import classify
@@ -100,7 +101,7 @@ def changes_for(text: str, found: list[Described], region: str, name: str) -> di
 
 def region_in(file: Path) -> str | None:
     """The region that a product file means: `cloud.region`, else that of its endpoint. Raises InputError."""
-    text = _text(file)
+    text = read_text(file)
     endpoint = yaml_edit.value_at(text, ("cloud", "endpoint"), str(file)) or yaml_edit.value_at(
         text, ("cloud", "routes", 0, "endpoint"), str(file)
     )
@@ -115,17 +116,8 @@ def region_of(product: Product) -> str | None:
 def write(file: Path, found: list[Described], region: str) -> dict[str, str]:
     """Put the endpoints into a product file, comments and order kept; what was written (dotted key -> value), {} when it was there
     already. Raises InputError."""
-    text = _text(file)
+    text = read_text(file)
     changes: dict[Any, str] = changes_for(text, found, region, str(file))
     new = {path: value for path, value in changes.items() if yaml_edit.value_at(text, path, str(file)) != value}
     yaml_edit.change_file(file, new)
     return {".".join(map(str, path)): value for path, value in new.items()}
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as e:
-        raise InputError(
-            "file-unreadable", f"{file} cannot be read: {getattr(e, 'strerror', None) or 'not UTF-8'}.", "Check the path."
-        ) from e

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from provisioning.cli._ledger_option import ledger_option
+from provisioning.cli import _options as option
+from provisioning.cli._options import PATH
 from provisioning.cli._output import conclude, emit
-from provisioning.cli._path import PATH
-from provisioning.cli._signing import passphrase_option, signer_of
+from provisioning.cli._signing import signer_of
 from provisioning.errors import BoardError, InputError
 
 if TYPE_CHECKING:
     from provisioning.ota.signed_set import Signer
 
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-seals_option: Decorator = click.option("--seals", type=PATH, help="The file of signed heads; needs --public.")
-public_option: Decorator = click.option("--public", type=PATH, help="The public half of the signing key, PEM.")
-_KEY: Decorator = click.option("--key", type=PATH, help="The signing key (`twinroot sign new-key`); not the one that devices know.")
-_COMMAND: Decorator = click.option("--command", "program", metavar="COMMAND", help="Instead of a key: a command that signs standard input.")
+_signs = option.signer("The signing key (`twinroot sign new-key`); not the one that devices know.")
 
 
 def _signer(key: Path | None, program: str | None, public: Path | None, passphrase_env: str) -> tuple[Signer, dict[str, Any]]:
@@ -36,12 +30,10 @@ def _signer(key: Path | None, program: str | None, public: Path | None, passphra
 
 
 @click.command()
-@ledger_option
+@option.ledger
 @click.option("--out", type=PATH, required=True, help="The file of signed heads, in a second place: another disk, or computer.")
-@_KEY
-@_COMMAND
-@public_option
-@passphrase_option
+@_signs
+@option.public
 def seal(location: str | None, out: Path, key: Path | None, program: str | None, public: Path | None, passphrase_env: str) -> None:
     """Check the ledger, sign its head, and append that to a file: once a day, or at the end of each shift."""
     from provisioning.ledger.proof import seal_head
@@ -54,7 +46,7 @@ def seal(location: str | None, out: Path, key: Path | None, program: str | None,
 
 
 @click.command()
-@ledger_option
+@option.ledger
 @click.option("--mac", help="The board.")
 @click.option("--device", help="Or the device, with every board that it was.")
 @click.option("--all", "every", is_flag=True, help="A page for every board, in the folder --out.")
@@ -62,10 +54,8 @@ def seal(location: str | None, out: Path, key: Path | None, program: str | None,
     "--names/--no-names", default=True, show_default=True, help="Operators' names beside their pseudonyms, where they are not erased."
 )
 @click.option("--out", type=PATH, required=True, help="The page to write; with --all, a folder.")
-@_KEY
-@_COMMAND
-@public_option
-@passphrase_option
+@_signs
+@option.public
 def record(
     location: str | None,
     mac: str | None,

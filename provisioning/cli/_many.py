@@ -1,14 +1,12 @@
-"""What the commands for several boards share: their options, the live table, and the one result at the end."""
+"""What the commands for several boards share: which boards are meant, the live table, and the one result at the end."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-
-import click
 
 from provisioning.cli._output import as_object, emit, mode, say
 from provisioning.errors import InputError, Interrupted, TwinrootError
@@ -17,25 +15,6 @@ from provisioning.untrusted_text import one_line
 if TYPE_CHECKING:
     from provisioning.job.many import PortResult, Watch
     from provisioning.link.events import Event
-
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-ports_option: Decorator = click.option(
-    "--port",
-    "ports",
-    multiple=True,
-    metavar="PORT",
-    help="Device, rfc2217://…, socket://…, auto, mac:…, usb:SERIAL or virtual. Several at once: repeated, with commas, or a pattern "
-    "such as '/dev/ttyUSB*'. Default: TWINROOT_PORT, then ESPPORT.",
-)
-count_option: Decorator = click.option("--count", type=click.IntRange(1), help="Several boards at once: how many there must be.")
-retries_option: Decorator = click.option(
-    "--retries",
-    type=click.IntRange(0),
-    default=1,
-    show_default=True,
-    help="With several boards: how often one that failed by chance is tried again.",
-)
 
 
 def named(ports: Sequence[str]) -> tuple[str, ...]:
@@ -65,6 +44,18 @@ def no_single_device(device_id: str | None) -> None:
         raise InputError(
             "bad-arguments", f"Several boards cannot all be device {device_id}.", "Leave --device out: each board gets a row of the CSV."
         )
+
+
+def needs_device(new_identity: bool, device: str | None) -> None:
+    """Raises InputError: a new identity is somebody's."""
+    if new_identity and device is None:
+        raise InputError("bad-arguments", "--new-identity is for a device that is named.", "Add --device ID.")
+
+
+def no_new_identity(new_identity: bool) -> None:
+    """Raises InputError: several boards do not get new identities at once."""
+    if new_identity:
+        raise InputError("bad-arguments", "--new-identity is for one board.", "Name one port, and the device with --device.")
 
 
 @contextmanager

@@ -1,13 +1,11 @@
-"""The --port option that all commands with a board share, and the progress that they show to people."""
+"""The progress that commands with one board show to people, and the report at their end."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-
-import click
+from typing import TYPE_CHECKING
 
 from provisioning.cli._output import emit, mode, say
 from provisioning.link.events import Event, Listener
@@ -15,22 +13,6 @@ from provisioning.untrusted_text import one_line
 
 if TYPE_CHECKING:
     from provisioning.job.report import Report
-
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-port_option: Decorator = click.option(
-    "--port",
-    metavar="PORT",
-    envvar=["TWINROOT_PORT", "ESPPORT"],
-    help="Device, rfc2217://…, socket://…, auto, mac:…, usb:SERIAL, usbpath:1-2.3 or virtual. Default: TWINROOT_PORT, then ESPPORT.",
-)
-transport_option: Decorator = click.option(
-    "--transport",
-    type=click.Choice(["auto", "stream", "paste", "ampy"]),
-    default="auto",
-    show_default=True,
-    help="How files travel; auto takes the best that the board answers to.",
-)
 
 
 def _quiet(event: Event) -> None:

@@ -7,13 +7,13 @@ import uuid
 
 import click
 
+from provisioning.cli import _options as option
 from provisioning.cli._about import about
-from provisioning.cli._ledger_option import ledger_option
 from provisioning.cli._output import emit, say
 
 
 @click.command()
-@ledger_option
+@option.ledger
 @click.option(
     "--months",
     type=click.IntRange(0, 1200),

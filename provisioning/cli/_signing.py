@@ -1,13 +1,12 @@
-"""Who signs: the options that the signing commands share, and the signer that they name."""
+"""The signer that --key or --command names."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,12 +14,6 @@ from provisioning.errors import InputError
 
 if TYPE_CHECKING:
     from provisioning.ota.signed_set import Signer
-
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-passphrase_option: Decorator = click.option(
-    "--passphrase-env", default="TWINROOT_SIGNING_PASSPHRASE", metavar="NAME", help="Environment variable that holds it."
-)
 
 
 def passphrase_of(variable: str, confirm: bool) -> bytes:

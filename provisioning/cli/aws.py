@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from provisioning.cli import _options as option
+from provisioning.cli._options import PATH
 from provisioning.cli._output import conclude, emit, say
-from provisioning.cli._path import PATH
 from provisioning.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,9 +54,9 @@ def endpoint(region: str | None, profile: str | None, product: Path | None) -> i
 
 
 @command.command()
-@click.argument("product", type=PATH, metavar="PRODUCT")
-@click.option("--device", metavar="ID", help="One device.")
-@click.option("--devices", type=PATH, metavar="CSV", help="All devices of a list.")
+@option.product
+@option.device("One device.")
+@option.devices("All devices of a list.")
 @click.option("--policy", metavar="NAME", help="An IoT policy that is there; by default twinroot-PRODUCT, made when it is not.")
 @click.option("--state", type=PATH, metavar="FILE", help="Journal of what was done; by default PRODUCT.aws.jsonl beside the product.")
 @_region
@@ -110,7 +111,7 @@ def register(
 
 
 @command.command("register-ca")
-@click.argument("product", type=PATH, metavar="PRODUCT")
+@option.product
 @click.option("--ca", type=PATH, metavar="FILE", help="Certificate of the factory CA; by default the product's `identity: {issue: …}`.")
 @click.option("--ca-key", type=PATH, metavar="FILE", help="Its key; it signs one proof and is not sent.")
 @click.option("--role-arn", required=True, metavar="ARN", help="Role with which AWS IoT makes things and certificates.")

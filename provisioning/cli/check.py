@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
+from provisioning.cli import _options as option
 from provisioning.cli._output import emit
-from provisioning.cli._path import PATH
 
 
 @click.command()
-@click.argument("product", type=PATH)
-@click.option("--device", help="Check this device's certificate, key and size, too.")
-@click.option("--devices", type=PATH, help="A CSV: check all its devices' certificates, keys and sizes, too.")
+@option.product
+@option.device("Check this device's certificate, key and size, too.")
+@option.devices("A CSV: check all its devices' certificates, keys and sizes, too.")
 def command(product: Path, device: str | None, devices: Path | None) -> None:
     """Check a product file and everything it names; writes nothing.
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
+from provisioning.cli._options import PATH
 from provisioning.cli._output import emit, mode, say
-from provisioning.cli._path import PATH
 from provisioning.errors import InputError, StationError
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provisioning.cli._ledger_option import ledger_option
+from provisioning.cli import _options as option
+from provisioning.cli._options import PATH
 from provisioning.cli._output import emit, say
-from provisioning.cli._path import PATH
 from provisioning.errors import InputError, StationError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@ledger_option
+@option.ledger
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="The address to listen on; another than this computer's own wants a token."
 )

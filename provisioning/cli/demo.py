@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from provisioning.cli._invoked import name
+from provisioning.cli._options import PATH
 from provisioning.cli._output import emit, mode, say, show
-from provisioning.cli._path import PATH
 from provisioning.errors import InputError, StationError, TwinrootError
 
 # What a person types then; each runs from any folder, as it stands.

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provisioning.cli._ledger_option import ledger_option
-from provisioning.cli._many import count_option, named, no_single_device, only, ports_option, retries_option, several
-from provisioning.cli._new_identity import needs_device, new_identity_option, no_new_identity
+from provisioning.cli import _options as option
+from provisioning.cli._many import named, needs_device, no_new_identity, no_single_device, only, several
 from provisioning.cli._output import emit, say
-from provisioning.cli._path import PATH
 from provisioning.cli._port import finish, progress
 from provisioning.cli.station import flash_row
 from provisioning.errors import InputError
@@ -25,27 +23,27 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("product", type=PATH)
-@ports_option
-@count_option
-@click.option("--device", "device_id", metavar="ID", help="The unit: a name for the product file's {device}, or a row of its CSV.")
-@click.option("--devices", type=PATH, help="A CSV; the board gets the row it had before, or the first free one.")
-@new_identity_option
-@click.option("--baud", type=int, metavar="RATE", help="Exactly this rate; by default the highest that works is found and remembered.")
-@click.option("--allow", type=PATH, help="A list of MACs, one a line; every other board is refused.")
+@option.product
+@option.ports
+@option.count
+@option.device()
+@option.devices("A CSV; the board gets the row it had before, or the first free one.")
+@option.new_identity
+@option.flash_baud
+@option.allow
 @click.option("--efuses", is_flag=True, help="Only show the chip's security fuses. Reads, and writes nothing.")
 @click.option(
     "--burn-efuses",
     is_flag=True,
     help="Only burn what the board file's `security` block asks for, for ever: shows it, then asks for a sentence on the terminal.",
 )
-@retries_option
-@ledger_option
+@option.retries
+@option.ledger
 def command(
     product: Path,
     ports: tuple[str, ...],
     count: int | None,
-    device_id: str | None,
+    device: str | None,
     devices: Path | None,
     new_identity: bool,
     baud: int | None,
@@ -71,16 +69,16 @@ def command(
         return _burn(loaded.board, only(ports), location) if burn_efuses else _show(look(loaded.board, only(ports)))
     if many:
         no_new_identity(new_identity)
-        no_single_device(device_id)
+        no_single_device(device)
         return flash_row(product, devices, ports or ("auto",), count, retries, baud, allow, location)
-    needs_device(new_identity, device_id)
-    return _one(loaded, only(ports), device_id, devices, new_identity, baud, allow, location)
+    needs_device(new_identity, device)
+    return _one(loaded, only(ports), device, devices, new_identity, baud, allow, location)
 
 
 def _one(
     product: Product,
     port: str | None,
-    device_id: str | None,
+    device: str | None,
     devices: Path | None,
     new_identity: bool,
     baud: int | None,
@@ -93,12 +91,12 @@ def _one(
     from provisioning.job.plan import FlashOptions, FlashPlan, one_of
     from provisioning.ledger.opening import Opening
 
-    choice = Choice.of(product, device_id, devices)
+    choice = Choice.of(product, device, devices)
     units: list[Device] = [choice.device] if choice.device else list(choice.rows) if choice.only or len(choice.rows) == 1 else []
     plan = FlashPlan.of(product)
     if len(units) == 1:
         one_of(plan, units[0])
-    named_here = device_id is not None or choice.only
+    named_here = device is not None or choice.only
     options = FlashOptions(allowed=allowed_macs(allow, units), baud=baud, only=named_here, new_identity=new_identity)
     with progress() as events, Opening(location, events) as ledger:
         report = flash(plan, units, port, ledger, options, events)

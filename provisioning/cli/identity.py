@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from provisioning.cli import _options as option
+from provisioning.cli._options import PATH
 from provisioning.cli._output import emit
-from provisioning.cli._path import PATH
+
+if TYPE_CHECKING:
+    from provisioning.identity.keys import KeyKind
 
 
 @click.group()
@@ -16,9 +21,9 @@ def command() -> None:
 
 
 @command.command("make")
-@click.argument("product", type=PATH)
-@click.option("--device", help="The device's id.")
-@click.option("--devices", type=PATH, help="A CSV of devices.")
+@option.product
+@option.device("The device's id.")
+@option.devices("A CSV of devices.")
 def make_command(product: Path, device: str | None, devices: Path | None) -> None:
     """Make the identities that are missing, as the product's `identity.issue` block says; what is there stays."""
     from provisioning.config.load import load_product
@@ -51,11 +56,11 @@ def make_command(product: Path, device: str | None, devices: Path | None) -> Non
 
 
 @command.command("csr")
-@click.argument("product", type=PATH)
-@click.option("--device", help="The device's id.")
-@click.option("--devices", type=PATH, help="A CSV of devices.")
-@click.option("--kind", type=click.Choice(["p256", "rsa2048"]), default="p256", show_default=True, help="Kind of the keys.")
-def csr_command(product: Path, device: str | None, devices: Path | None, kind: str) -> None:
+@option.product
+@option.device("The device's id.")
+@option.devices("A CSV of devices.")
+@option.key_kind("Kind of the keys.")
+def csr_command(product: Path, device: str | None, devices: Path | None, kind: KeyKind) -> None:
     """Make keys, and signing requests beside the certificates' paths (….csr.pem) for a CA that is elsewhere."""
     from provisioning.config.load import load_product
     from provisioning.config.unit import choose, unit
@@ -66,7 +71,7 @@ def csr_command(product: Path, device: str | None, devices: Path | None, kind: s
     for each in choose(loaded, device, devices):
         one = unit(loaded, each)
         path = request_path(one.certificate)
-        made_key, made = request(each.id, one.key, path, kind="rsa2048" if kind == "rsa2048" else "p256")
+        made_key, made = request(each.id, one.key, path, kind=kind)
         rows.append({"device": each.id, "request": str(path), "made": made, "made_key": made_key})
     emit({"outcome": "pass", "requests": rows}, lambda: "\n".join(f"{r['device']}: {r['request']}" for r in rows))
 
@@ -75,8 +80,8 @@ def csr_command(product: Path, device: str | None, devices: Path | None, kind: s
 @click.option("--name", default="Factory CA", show_default=True, help="The CA's common name.")
 @click.option("--out", type=PATH, help="The folder for ca.crt.pem and ca.key.pem.")
 @click.option("--product", type=PATH, help="Instead: the product whose token has the CA's key; its certificate is made where `ca` says.")
-@click.option("--kind", type=click.Choice(["p256", "rsa2048"]), default="p256", show_default=True, help="Kind of the key.")
-def ca_command(name: str, out: Path | None, product: Path | None, kind: str) -> None:
+@option.key_kind("Kind of the key.")
+def ca_command(name: str, out: Path | None, product: Path | None, kind: KeyKind) -> None:
     """Make a factory CA: with a key in a file, for benches and pilot runs, or of the key in a product's token, for a line."""
     from provisioning.errors import InputError
     from provisioning.identity.factory import make_ca, make_token_ca
@@ -92,5 +97,5 @@ def ca_command(name: str, out: Path | None, product: Path | None, kind: str) -> 
         emit({"outcome": "pass", "certificate": str(made), "key": None}, f"{made} (its key is in the token)")
         return
     assert out is not None  # noqa: S101  one of the two is given
-    certificate, key = make_ca(name, out, "rsa2048" if kind == "rsa2048" else "p256")
+    certificate, key = make_ca(name, out, kind)
     emit({"outcome": "pass", "certificate": str(certificate), "key": str(key)}, f"{certificate}\n{key} (readable by you only)")

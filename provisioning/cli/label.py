@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from provisioning.cli._ledger_option import ledger_option
+from provisioning.cli import _options as option
+from provisioning.cli._options import PATH
 from provisioning.cli._output import conclude, emit, say
-from provisioning.cli._path import PATH
 from provisioning.errors import BoardError, InputError, StationError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def command() -> None:
 
 
 @command.command()
-@ledger_option
+@option.ledger
 def status(location: str | None) -> int:
     """Labels and commands that are open: failed, or begun and not ended. Exit code 1 where there are any."""
     from provisioning.ledger.store import Ledger
@@ -45,8 +45,8 @@ def status(location: str | None) -> int:
 
 
 @command.command()
-@click.argument("product", type=PATH)
-@ledger_option
+@option.product
+@option.ledger
 @click.option("--mac", help="The board.")
 @click.option("--device", help="Or the device.")
 @_printer
@@ -65,8 +65,8 @@ def reprint(product: Path, location: str | None, mac: str | None, device: str | 
 
 
 @command.command()
-@click.argument("product", type=PATH)
-@ledger_option
+@option.product
+@option.ledger
 @_printer
 def retry(product: Path, location: str | None, printer: str | None) -> int:
     """Do everything that is open of this product again: labels and commands."""
@@ -102,7 +102,7 @@ def retry(product: Path, location: str | None, printer: str | None) -> int:
 
 
 @command.command()
-@ledger_option
+@option.ledger
 @click.option("--mac", help="The board.")
 @click.option("--device", help="Or the device.")
 @click.option("--task", type=click.Choice(["label", "on_pass"]), default="label", show_default=True)
@@ -123,7 +123,7 @@ def close(location: str | None, mac: str | None, device: str | None, task: str, 
 
 
 @command.command()
-@click.argument("product", type=PATH)
+@option.product
 @click.option("--out", type=PATH, required=True, help="The file to write.")
 def preview(product: Path, out: Path) -> None:
     """The label as it would go to the printer, with the values of an example."""

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from provisioning.cli import _evidence, _retain
+from provisioning.cli import _options as option
 from provisioning.cli._about import about
-from provisioning.cli._evidence import public_option, seals_option
-from provisioning.cli._ledger_option import ledger_option, without_password
+from provisioning.cli._options import PATH
 from provisioning.cli._output import conclude, emit, mode, say
 from provisioning.cli._output import show as show_line
-from provisioning.cli._path import PATH
 from provisioning.errors import FileMissing
 from provisioning.untrusted_text import one_line
 
@@ -37,7 +36,7 @@ def command() -> None:
 
 
 @command.command()
-@ledger_option
+@option.ledger
 @click.option("--mac", help="Only this board.")
 @click.option("--device", help="Only this device.")
 @click.option(
@@ -72,11 +71,11 @@ def _table(entries: list[Entry]) -> str:
 
 
 @command.command()
-@ledger_option
+@option.ledger
 @click.option("--head", "heads", multiple=True, metavar="SEQ:HASH", help="A head that was noted elsewhere; may be given several times.")
 @click.option("--anchor", type=PATH, help="A copy of the anchor file, instead of the one beside the ledger.")
-@seals_option
-@public_option
+@click.option("--seals", type=PATH, help="The file of signed heads; needs --public.")
+@option.public
 def verify(location: str | None, heads: tuple[str, ...], anchor: Path | None, seals: Path | None, public: Path | None) -> int:
     """Check every hash, the chain, and the heads that are known. Exit code 1 when the ledger is not as it was written."""
     from provisioning.errors import BoardError
@@ -111,7 +110,7 @@ def verify(location: str | None, heads: tuple[str, ...], anchor: Path | None, se
 
 
 @command.command()
-@ledger_option
+@option.ledger
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
 @click.option("--names", is_flag=True, help="Operators' names beside their pseudonyms, where they are not erased.")
 @click.option("--out", type=PATH, help="The file to write; default standard output.")
@@ -139,7 +138,7 @@ def export(location: str | None, form: str, names: bool, out: Path | None) -> No
 
 
 @command.command()
-@ledger_option
+@option.ledger
 @click.option("--mac", help="The board to free.")
 @click.option("--device", help="The device to free.")
 @click.option("--reason", required=True, help="Why; kept in the ledger.")
@@ -158,7 +157,7 @@ def release(location: str | None, mac: str | None, device: str | None, reason: s
 
 
 @command.command()
-@ledger_option
+@option.ledger
 def migrate(location: str | None) -> None:
     """Make the ledger's tables, or bring them up to date. An SQLite ledger does it by itself; a server's is done by its owner."""
     from provisioning.ledger.store import Ledger
@@ -170,8 +169,8 @@ def migrate(location: str | None) -> None:
 
 
 @command.command()
-@click.option("--from", "source", metavar="PATH|URL", required=True, callback=without_password, help="The ledger that ends.")
-@ledger_option
+@click.option("--from", "source", metavar="PATH|URL", required=True, callback=option.without_password, help="The ledger that ends.")
+@option.ledger
 def move(source: str, location: str | None) -> None:
     """Carry all rows over into an empty ledger, --ledger, and end the old one: it takes no more rows. Hashes and chain stay."""
     from provisioning.ledger.move import move as carry

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from provisioning.cli import _options as option
+from provisioning.cli._options import PATH
 from provisioning.cli._output import conclude, emit, say
-from provisioning.cli._path import PATH
 from provisioning.errors import BoardError, InputError
 from provisioning.untrusted_text import one_line
 
@@ -26,12 +27,12 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("product", type=PATH, metavar="PRODUCT")
+@option.product
 @click.option("--next", "step", flag_value=1, type=int, help="Write the product of the next phase.")
 @click.option("--back", "step", flag_value=-1, type=int, help="Write the product of the former phase.")
 @click.option("--out", type=PATH, metavar="FILE", help="Write it there instead of over PRODUCT.")
-@click.option("--device", metavar="ID", help="Reckon the cost with this device's files.")
-@click.option("--health", "files", type=PATH, multiple=True, metavar="FILE", help="Evidence for ats-only: health reports of all devices.")
+@option.device("Reckon the cost with this device's files.")
+@option.health
 @click.option("--yes", is_flag=True, help="Go to ats-only without evidence that every device has connected by an ATS root.")
 def plan(product: Path, step: int | None, out: Path | None, device: str | None, files: tuple[Path, ...], yes: bool) -> int:
     """What each phase changes on a device, what it costs, and what breaks when a root or an endpoint disappears."""
@@ -89,8 +90,8 @@ def _ask_evidence(product: Product, reports: tuple[Path, ...]) -> None:
 
 
 @command.command()
-@click.argument("product", type=PATH, metavar="PRODUCT")
-@click.option("--health", "files", type=PATH, multiple=True, metavar="FILE", help="Health reports of devices, one JSON object a line.")
+@option.product
+@option.health
 def status(product: Path, files: tuple[Path, ...]) -> int:
     """The product's phase, the dates of its roots, and what the health of the fleet proves.
 

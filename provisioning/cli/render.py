@@ -7,14 +7,15 @@ from typing import Any
 
 import click
 
+from provisioning.cli import _options as option
+from provisioning.cli._options import PATH
 from provisioning.cli._output import emit
-from provisioning.cli._path import PATH
 
 
 @click.command()
-@click.argument("product", type=PATH)
-@click.option("--device", help="The device's id.")
-@click.option("--devices", type=PATH, help="A CSV of devices; each gets a folder of its name.")
+@option.product
+@option.device("The device's id.")
+@option.devices("A CSV of devices; each gets a folder of its name.")
 @click.option("--out", type=PATH, required=True, help="The folder to write.")
 def command(product: Path, device: str | None, devices: Path | None, out: Path) -> None:
     """Write the exact files that a board would get into a folder."""

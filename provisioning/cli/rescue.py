@@ -6,18 +6,18 @@ from pathlib import Path
 
 import click
 
-from provisioning.cli._ledger_option import ledger_option
-from provisioning.cli._path import PATH
-from provisioning.cli._port import finish, port_option, progress
+from provisioning.cli import _options as option
+from provisioning.cli._options import PATH
+from provisioning.cli._port import finish, progress
 from provisioning.errors import InputError
 
 
 @click.command()
-@port_option
+@option.port
 @click.option("--backup", type=PATH, metavar="DIR", help="Only copy the board's files into DIR, a new folder.")
 @click.option("--restore", type=PATH, metavar="DIR", help="Only write the files in DIR to the board, each whole or not at all.")
 @click.option("--board", metavar="NAME", help="A board file whose `reset` says how the ROM loader of this board is entered.")
-@ledger_option
+@option.ledger
 def command(port: str | None, backup: Path | None, restore: Path | None, board: str | None, location: str | None) -> int:
     """Get the board on PORT back from its own program, losing no file: main.py and boot.py are renamed, and the board restarts.
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from provisioning.cli._ledger_option import ledger_option
-from provisioning.cli._port import finish, port_option, progress, transport_option
+from provisioning.cli import _options as option
+from provisioning.cli._port import finish, progress
 
 
 @click.command()
-@port_option
-@transport_option
-@ledger_option
+@option.port
+@option.transport
+@option.ledger
 def command(port: str | None, transport: str, location: str | None) -> int:
     """Make the previous set of the board on PORT active again."""
     from provisioning.job.evidence import Evidence

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from provisioning.bundle.pack import in_folder
+from provisioning.cli import _options as option
+from provisioning.cli._options import FILE
 from provisioning.cli._output import emit, say
-from provisioning.cli._signing import passphrase_of, passphrase_option, signer_of
+from provisioning.cli._signing import passphrase_of, signer_of
 from provisioning.errors import InputError, StationError
 
 if TYPE_CHECKING:
@@ -25,8 +27,8 @@ def command() -> None:
 
 
 @command.command("new-key")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@passphrase_option
+@click.argument("file", type=FILE)
+@option.passphrase
 def new_key(file: Path, passphrase_env: str) -> int:
     """Make the vendor's key in FILE (encrypted PEM) and its public half beside it (vendor.key.pem, vendor.pub.pem)."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -43,27 +45,20 @@ def new_key(file: Path, passphrase_env: str) -> int:
 
 
 _FOLDER = click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-_KEY = click.option("--key", type=click.Path(path_type=Path, dir_okay=False), help="The vendor's key.")
-_COMMAND = click.option(
-    "--command", "program", metavar="COMMAND", help="Instead of a key: a command that signs standard input (RSA, SHA-256)."
-)
-_OUT = click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE", help="Where the signed set goes."
-)
+_signs = option.signer("The vendor's key.")
+_OUT = click.option("--out", type=FILE, required=True, metavar="FILE", help="Where the signed set goes.")
 _DAYS = click.option("--days", type=click.IntRange(1, 3650), default=30, show_default=True, help="Devices refuse it after this many days.")
-_DEVICE = click.option("--device", metavar="ID", help="For this device only.")
+_DEVICE = option.device("For this device only.")
 _FIRST = click.option("--first-loader", is_flag=True, help="For boards as the first form left them: code as a folder of modules.")
 
 
 @command.command("set")
 @_FOLDER
-@_KEY
-@_COMMAND
+@_signs
 @_OUT
 @_DAYS
 @_DEVICE
 @_FIRST
-@passphrase_option
 def sign_set(
     folder: Path,
     key: Path | None,
@@ -87,14 +82,12 @@ def sign_set(
 
 @command.command("rotate")
 @_FOLDER
-@click.option("--from", "old", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Public key that devices have now.")
-@_KEY
-@_COMMAND
+@click.option("--from", "old", type=FILE, required=True, help="Public key that devices have now.")
+@_signs
 @_OUT
 @_DAYS
 @_DEVICE
 @_FIRST
-@passphrase_option
 def rotate(
     folder: Path,
     old: Path,
@@ -148,7 +141,7 @@ def _sign(
 
 
 @command.command("job")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=FILE)
 @click.option("--topic", help="Devices get the set in chunks from this MQTT topic; without it the document holds the set, if it fits.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, metavar="FOLDER", help="A new folder.")
 def job(file: Path, topic: str | None, out: Path) -> int:

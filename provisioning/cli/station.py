@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provisioning.cli._ledger_option import ledger_option
-from provisioning.cli._many import finish_all, retries_option, screen, stopped
+from provisioning.cli import _options as option
+from provisioning.cli._many import finish_all, screen, stopped
+from provisioning.cli._options import PATH
 from provisioning.cli._output import mode, show
-from provisioning.cli._path import PATH
 from provisioning.config.document import shown
 from provisioning.errors import StationError
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("product", type=PATH)
-@click.option("--devices", type=PATH, help="The CSV of devices; default: the product's own.")
+@option.product
+@option.devices()
 @click.option(
     "--ports", "--port", "ports", multiple=True, metavar="PORT", help="Ports: several, with commas, a pattern, or auto (default)."
 )
 @click.option("--count", type=click.IntRange(1), help="How many boards there must be.")
-@retries_option
-@click.option("--baud", type=int, metavar="RATE", help="Exactly this rate; by default the highest that works is found and remembered.")
-@click.option("--allow", type=PATH, help="A list of MACs, one a line; every other board is refused.")
+@option.retries
+@option.flash_baud
+@option.allow
 @click.option(
     "--rounds", type=click.IntRange(1), default=1, show_default=True, help="Without the screen: how often the boards are changed."
 )
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 )
 @click.option("--plain", is_flag=True, help="Lines instead of the screen, as where there is no terminal.")
 @click.option("--engineer", is_flag=True, help="Settings may be changed on the screen.")
-@ledger_option
+@option.ledger
 def command(
     product: Path,
     devices: Path | None,

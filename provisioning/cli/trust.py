@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from provisioning.cli import _options as option
+from provisioning.cli._options import PATH
 from provisioning.cli._output import conclude, say
-from provisioning.cli._path import PATH
 from provisioning.errors import BoardError, InputError
 from provisioning.untrusted_text import one_line
 
@@ -24,7 +25,7 @@ def command() -> None:
 @command.command("list")
 @click.option("--product", "products", type=PATH, multiple=True, metavar="FILE", help="Only the roots that its routes use, and which.")
 @click.option("--fail-within", metavar="SPAN", help="Exit code 1 when a date of a root falls within SPAN (2y, 18m, 90d).")
-@click.option("--on", metavar="DATE", help="Reckon as if today were DATE (YYYY-MM-DD).")
+@option.today
 def list_(products: tuple[Path, ...], fail_within: str | None, on: str | None) -> int:
     """Roots, fingerprints, keys, validity, and the dates a fleet owner plans by."""
     from provisioning.config.load import load_product
@@ -58,7 +59,7 @@ def list_(products: tuple[Path, ...], fail_within: str | None, on: str | None) -
 @command.command()
 @click.argument("files", metavar="FILE…", nargs=-1, required=True, type=PATH)
 @click.option("--product", type=PATH, metavar="FILE", help="Roots that this product pins are known roots, too.")
-@click.option("--on", metavar="DATE", help="Reckon as if today were DATE (YYYY-MM-DD).")
+@option.today
 def check(files: tuple[Path, ...], product: Path | None, on: str | None) -> int:
     """What PEM, DER, PKCS#7 and bundle files hold, which are known roots, and what is wrong.
 
@@ -124,7 +125,7 @@ def _contents_text(found: Contents) -> str:
 
 @command.command()
 @click.argument("target", metavar="HOST[:PORT]|PRODUCT")
-@click.option("--device", metavar="ID", help="Show this device's certificate, when the target is a product.")
+@option.device("Show this device's certificate, when the target is a product.")
 @click.option("--address", metavar="IP:PORT", help="Connect there instead; the name stays the one that is verified.")
 @click.option("--ca", "extra", type=PATH, multiple=True, metavar="FILE", help="One more root to try (PEM or DER).")
 @click.option("--certificate", type=PATH, metavar="FILE", help="Client certificate to show; with --key.")

@@ -8,22 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from provisioning.cli._ledger_option import ledger_option
-from provisioning.cli._many import (
-    count_option,
-    finish_all,
-    named,
-    no_single_device,
-    only,
-    ports_option,
-    retries_option,
-    screen,
-    several,
-    stopped,
-)
-from provisioning.cli._new_identity import needs_device, new_identity_option, no_new_identity
-from provisioning.cli._path import PATH
-from provisioning.cli._port import finish, progress, transport_option
+from provisioning.cli import _options as option
+from provisioning.cli._many import finish_all, named, needs_device, no_new_identity, no_single_device, only, screen, several, stopped
+from provisioning.cli._port import finish, progress
 
 if TYPE_CHECKING:
     from provisioning.bundle.bundle import Bundle
@@ -31,13 +18,13 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("product", type=PATH)
-@ports_option
-@count_option
-@transport_option
-@click.option("--device", "device_id", metavar="ID", help="The unit: a name for the product file's {device}, or a row of its CSV.")
-@click.option("--devices", type=PATH, help="The CSV of devices; default: the product's own.")
-@new_identity_option
+@option.product
+@option.ports
+@option.count
+@option.transport
+@option.device()
+@option.devices()
+@option.new_identity
 @click.option("--dry-run", is_flag=True, help="Say what would be written; write nothing.")
 @click.option(
     "--baud",
@@ -46,14 +33,14 @@ if TYPE_CHECKING:
     metavar="RATE",
     help="Highest rate for the transfer; default: the board file's baud.max.",
 )
-@retries_option
-@ledger_option
+@option.retries
+@option.ledger
 def command(
     product: Path,
     ports: tuple[str, ...],
     count: int | None,
     transport: str,
-    device_id: str | None,
+    device: str | None,
     devices: Path | None,
     new_identity: bool,
     dry_run: bool,
@@ -76,8 +63,8 @@ def command(
         from provisioning.job.evidence import Evidence
         from provisioning.job.update import update
 
-        needs_device(new_identity, device_id)
-        choice = Choice.of(loaded, device_id, devices)
+        needs_device(new_identity, device)
+        choice = Choice.of(loaded, device, devices)
         with progress() as events:
             if new_identity and choice.device:
                 from provisioning.job.renew import renew
@@ -107,7 +94,7 @@ def command(
     from provisioning.job.update_many import UpdateJob, update_many
 
     no_new_identity(new_identity)
-    no_single_device(device_id)
+    no_single_device(device)
     job = UpdateJob(product, devices, location, transport, dry_run, max_baud)
     began = time.monotonic()
     found = expand(ports or ("auto",), count, load_product(product).board.usb_ids)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class Values:
+class Values(SimpleNamespace):
     """The keys of one block as attributes, in the order of their model. Never changes; compares by content."""
-
-    def __init__(self, **fields: Any) -> None:
-        self.__dict__.update(fields)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None) -> Self:
         """A copy with other values, as the models of the files have it."""
@@ -28,12 +26,3 @@ class Values:
 
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"{type(self).__name__}.{name} cannot be removed")
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other.__dict__ == self.__dict__
-
-    def __hash__(self) -> int:
-        return hash(tuple(self.__dict__))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"

@@ -312,8 +312,7 @@ class RomLoader:
     def md5(self, address: int, size: int, flash_size: int) -> bytes | None:
         """MD5 of a small piece of flash, None where the loader does not tell."""
         try:
-            # Identity 0, size, block, sector, page, status mask: what the loader needs to know to read beyond its default size.
-            self._command(SPI_SET_PARAMS, struct.pack("<IIIIII", 0, flash_size, 0x10000, 0x1000, 0x100, 0xFFFF), _ANSWER)
+            self._command(SPI_SET_PARAMS, geometry(flash_size), _ANSWER)
             _, data = self._command(SPI_FLASH_MD5, struct.pack("<IIII", address, size, 0, 0), _ANSWER)
         except (_Silent, _Refused):
             return None
@@ -324,10 +323,9 @@ class RomLoader:
 
     def flash_bytes(self, address: int, size: int, flash_size: int) -> bytes | None:
         """Up to 64 bytes of flash, None where the loader does not tell."""
-        geometry = struct.pack("<IIIIII", 0, flash_size, 0x10000, 0x1000, 0x100, 0xFFFF)
         place = struct.pack("<II", address, size)
         try:
-            self._patient(lambda seconds: self._command(SPI_SET_PARAMS, geometry, seconds))
+            self._patient(lambda seconds: self._command(SPI_SET_PARAMS, geometry(flash_size), seconds))
             return self._agreed(lambda: self._patient(lambda seconds: self._command(READ_FLASH_SLOW, place, seconds))[1][:size])
         except (_Silent, _Refused):
             return None
@@ -395,6 +393,11 @@ class RomLoader:
                 raise _Silent("no answer")
             self._pending += self._wire.read(left)
         return frame
+
+
+def geometry(flash_size: int) -> bytes:
+    """Of SPI_SET_PARAMS, which a loader needs to read beyond its default size: identity 0, size, block, sector, page, status mask."""
+    return struct.pack("<IIIIII", 0, flash_size, 0x10000, 0x1000, 0x100, 0xFFFF)
 
 
 def _odd(count: int) -> bool:

@@ -11,11 +11,11 @@ import struct
 
 from provisioning.chips import CHIPS
 from provisioning.errors import StationError
-from provisioning.flash.rom import NO_ANSWER, RomLoader
+from provisioning.flash.rom import NO_ANSWER, READ_FLASH_SLOW, SPI_FLASH_MD5, SPI_SET_PARAMS, RomLoader, geometry
 
 SECTOR = 4096  # bytes that are erased at once
 PIECE = 256  # bytes that are read, and proven, at once
-FLASH_BEGIN, FLASH_DATA, SPI_SET_PARAMS, READ_FLASH_SLOW, SPI_FLASH_MD5 = 0x02, 0x03, 0x0B, 0x0E, 0x13
+FLASH_BEGIN, FLASH_DATA = 0x02, 0x03
 _SLOW_READ = 64  # bytes of one READ_FLASH_SLOW: the loader's own limit
 _BLOCK = 1024  # bytes of one FLASH_DATA: what the ROM of every chip takes
 _WRITE = 3.0  # seconds for an erase of one sector or the write of one block; data sheets say 0.4 s and 12 ms at worst
@@ -38,8 +38,7 @@ class RomFlash:
         self.read_bytes = 0  # that came over the line
         self.written: list[int] = []  # addresses of sectors, in the order in which they were written
         self._gone: StationError | None = None  # a file system that is being left asks again and again: it is answered at once
-        # Identity 0, size, block, sector, page, status mask.
-        self._ask(SPI_SET_PARAMS, struct.pack("<IIIIII", 0, size or 4 << 20, 0x10000, SECTOR, 0x100, 0xFFFF))
+        self._ask(SPI_SET_PARAMS, geometry(size or 4 << 20))
 
     def read(self, address: int, size: int) -> bytes:
         """`size` bytes from `address` on, from memory where they were read before."""

@@ -1,7 +1,7 @@
 """esptool in a process of its own that is ready before it is needed: it imports esptool, then waits for its arguments.
 
-They come as one line of JSON on standard input (process.Warm), whose end without a line means that nobody needs it; or, when a socket's
-number is given, as a message each with the ends of two pipes, for which it forks itself (nursery.py). Started with `-m`, and nothing of
+They come as one line of JSON on standard input (prestart.py), whose end without a line means that nobody needs it; or, when a socket's
+number is given, as a message each with the ends of two pipes, for which it forks itself (fork_server.py). Started with `-m`, and nothing of
 twinroot is imported here but this file.
 """
 
@@ -49,14 +49,16 @@ def prepare() -> None:
 
 
 def _no_dumps(loader: object) -> None:
-    """esptool 5.6 formats a hex dump of all it sends before it asks whether anybody wants a trace: 18 ms for each block of 16 KB."""
+    """esptool 5.6 formats a hex dump of all it sends before it asks whether anybody wants a trace: 7 ms and more for each block of 16 KB,
+    measured 0.3 s of processor for a firmware of 330 KB."""
     dump = getattr(loader, "HexFormatter", None)
     if dump is not None:
         dump.__str__ = lambda _self: ""
 
 
 def _no_question(loader: object) -> None:
-    """An esp32's ROM has no chip id to tell. esptool asks all the same, twice, and waits 0.2 s for the echoes of each refusal."""
+    """An esp32's ROM has no chip id to tell. esptool asks all the same, twice, and waits 0.2 s for the echoes of each refusal:
+    measured, 0.36 s of each run."""
     try:
         rom = importlib.import_module("esptool.targets").ESP32ROM
         error = loader.FatalError  # type: ignore[attr-defined]

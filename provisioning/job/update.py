@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from provisioning.bundle.bundle import Bundle, Interpreter
@@ -100,43 +101,32 @@ T = TypeVar("T")
 Known = Callable[[board_identity.Target, Bundle], None]
 
 
+@dataclass
 class Update:
-    """One run, with the board at its raw prompt."""
+    """One run, with the board at its raw prompt. `before` is called before each write, and `soon` a while before the first; neither when
+    there is none."""
 
-    def __init__(
-        self,
-        report: Report,
-        product: Product,
-        target: board_identity.Target,
-        repl: RawRepl,
-        transport: str,
-        dry_run: bool,
-        max_baud: int,
-        only_mac: str | None,
-        new_identity: bool,
-        events: Listener,
-        before: Callable[[], None] = lambda: None,
-        soon: Callable[[], object] = lambda: None,
-    ) -> None:
-        """`before` is called before each write, and `soon` a while before the first; neither when there is none."""
-        self.report = report
-        self.product = product
-        self.target = target
-        self.device = target.device
-        self.repl = repl
-        self.transport = transport
-        self.dry_run = dry_run
-        self.max_baud = max_baud
-        self.only_mac = only_mac
-        self.new_identity = new_identity
-        self.events = events
-        self.before = before
-        self.soon = soon
-        self.left_over = False
-        self.holds: str | None = None  # the device whose set it holds, where it could tell
-        self.payload: Payload | None = None  # what the last attempt was about to write
-        self.numbers: set[int] = set()  # of the sets that the attempts were about to make active
-        self.planned: set[str] = set()  # paths; over all attempts, since a later one goes on where an earlier one stopped
+    report: Report
+    product: Product
+    target: board_identity.Target
+    repl: RawRepl
+    transport: str
+    dry_run: bool
+    max_baud: int
+    only_mac: str | None
+    new_identity: bool
+    events: Listener
+    before: Callable[[], None] = lambda: None
+    soon: Callable[[], object] = lambda: None
+    left_over: bool = False
+    holds: str | None = None  # the device whose set it holds, where it could tell
+    payload: Payload | None = None  # what the last attempt was about to write
+    numbers: set[int] = field(default_factory=set)  # of the sets that the attempts were about to make active
+    planned: set[str] = field(default_factory=set)  # paths; over all attempts, since a later one goes on where an earlier one stopped
+
+    @property
+    def device(self) -> Device:
+        return self.target.device
 
     def run(self, bundle: Bundle) -> None:
         try:

@@ -9,9 +9,10 @@ import json
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
+from provisioning.pem.read import encode
+
 SET_FILE = "set.json"
 _HOME = "/lib/twinroot/"
-_PEM_LINE = 48  # bytes of one base64 line of 64 characters
 
 
 class Item:
@@ -94,7 +95,8 @@ class Payload:
 
 
 def pem_parts(content: bytes) -> tuple[bytes, bytes] | None:
-    """Label and DER of a PEM file that a device can write again byte for byte from them; None for anything else."""
+    """Label and DER of a PEM file that a device can write again byte for byte from them (firmware/link/store.py); None for anything
+    else."""
     lines = content.split(b"\n")
     head = lines[0]
     if not (head.startswith(b"-----BEGIN ") and head.endswith(b"-----")):
@@ -104,10 +106,4 @@ def pem_parts(content: bytes) -> tuple[bytes, bytes] | None:
         der = base64.b64decode(b"".join(lines[1:-2]), validate=True)
     except binascii.Error:
         return None
-    return (label, der) if 0 < len(label) < 64 and pem(label, der) == content else None
-
-
-def pem(label: bytes, der: bytes) -> bytes:
-    """The PEM file that firmware/link/store.py writes for `label` and `der`."""
-    lines = [binascii.b2a_base64(der[at : at + _PEM_LINE]) for at in range(0, len(der), _PEM_LINE)]
-    return b"-----BEGIN %s-----\n%s-----END %s-----\n" % (label, b"".join(lines), label)
+    return (label, der) if 0 < len(label) < 64 and encode(label.decode("latin-1"), der) == content else None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioning.config.product import Product
+from provisioning.config.text_file import read_text
 from provisioning.errors import InputError
 from provisioning.parsed import from_json
 from provisioning.trust.endpoint import classify
@@ -98,10 +99,7 @@ def ats_roots(product: Product) -> set[str]:
 
 def _reports(file: Path) -> list[Any]:
     try:
-        text = file.read_text("utf-8")
-        return [from_json(line) for line in text.splitlines() if line.strip()]
-    except OSError as e:
-        raise InputError("file-unreadable", f"{file} cannot be read: {e.strerror}.", "Check the path.") from e
+        return [from_json(line) for line in read_text(file).splitlines() if line.strip()]
     except ValueError as e:
         raise InputError(
             "bad-health", f"{file} is not one JSON object a line.", "Collect what twinroot.health() returned, one line a device."

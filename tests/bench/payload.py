@@ -11,7 +11,8 @@ import json
 import zlib
 from pathlib import Path
 
-from provisioning.link.payload import Payload, pem
+from provisioning.link.payload import Payload
+from provisioning.pem.read import encode
 from provisioning.resources import folder
 
 TOTAL = 14788
@@ -23,7 +24,7 @@ _KEY_BYTES = 1191  # DER of an RSA 2048 private key
 
 def _key() -> bytes:
     """A key file from a fixed seed: a key is noise, and noise does not deflate."""
-    return pem(b"RSA PRIVATE KEY", hashlib.shake_256(b"bench key").digest(_KEY_BYTES))
+    return encode("RSA PRIVATE KEY", hashlib.shake_256(b"bench key").digest(_KEY_BYTES))
 
 
 def _code() -> bytes:

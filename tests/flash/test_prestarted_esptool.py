@@ -1,4 +1,4 @@
-"""esptool processes that are ready before they are needed: for one board (Warm), for all boards of a station (Nursery)."""
+"""esptool processes that are ready before they are needed: for one board (Prestarted), for all boards of a station (ForkServer)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from provisioning.flash import process
 from provisioning.flash.fork_server import ForkServer
 from provisioning.flash.prestart import Prestarted
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="a nursery needs fork, and descriptors sent over a socket")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="a fork server needs fork, and descriptors sent over a socket")
 SOURCES = [Prestarted, pytest.param(ForkServer, marks=linux)]
 VERSION = process.command(["version"])
 
@@ -40,9 +40,9 @@ def test_a_ready_esptool_does_what_a_cold_one_does(source, tmp_path):
     cold = process.run(VERSION)
     with source() as ready:
         lines: list[str] = []
-        warm = process.run(VERSION, tmp_path / "log", lines.append, source=ready)
-    assert warm.code == cold.code == 0
-    assert warm.output == cold.output
+        ready_run = process.run(VERSION, tmp_path / "log", lines.append, source=ready)
+    assert ready_run.code == cold.code == 0
+    assert ready_run.output == cold.output
     assert lines == cold.output.splitlines()
     assert f"$ {' '.join(VERSION)}\n" in (tmp_path / "log").read_text()
 
@@ -52,10 +52,10 @@ def test_its_failure_is_its_exit_code_and_output(source):
     argv = process.command(["--port", "socket://127.0.0.1:1", "--before", "no-reset", "flash-id"])
     cold = process.run(argv)
     with source() as ready:
-        warm = process.run(argv, source=ready)
-    assert warm.code == cold.code
-    assert warm.code != 0
-    assert warm.output.splitlines()[-1] == cold.output.splitlines()[-1]
+        ready_run = process.run(argv, source=ready)
+    assert ready_run.code == cold.code
+    assert ready_run.code != 0
+    assert ready_run.output.splitlines()[-1] == cold.output.splitlines()[-1]
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -92,38 +92,38 @@ def test_a_prestarted_one_is_for_one_run_and_ends_unused():
     assert gone(pid)
 
 
-def run_in_a_worker(nursery: ForkServer, pipe) -> None:
-    pipe.send(process.run(VERSION, source=nursery))
+def run_in_a_worker(forks: ForkServer, pipe) -> None:
+    pipe.send(process.run(VERSION, source=forks))
 
 
 @linux
 def test_workers_share_a_fork_server_and_it_ends_with_the_station():
     fork = get_context("fork")
-    with ForkServer() as nursery:
+    with ForkServer() as forks:
         workers = []
         for _ in range(3):
             ours, theirs = fork.Pipe(duplex=False)
-            workers.append((ours, fork.Process(target=run_in_a_worker, args=(nursery, theirs))))
+            workers.append((ours, fork.Process(target=run_in_a_worker, args=(forks, theirs))))
             workers[-1][1].start()
             theirs.close()
         for ours, worker in workers:
             ended = ours.recv()
             worker.join(10)
             assert (ended.code, ended.output) == (0, process.run(VERSION).output)
-        pid = nursery._process.pid
+        pid = forks._process.pid
     assert gone(pid)
-    assert nursery.take(VERSION) is None
-    assert process.run(VERSION, source=nursery).code == 0  # a cold one then
+    assert forks.take(VERSION) is None
+    assert process.run(VERSION, source=forks).code == 0  # a cold one then
 
 
 @linux
 def test_what_was_forked_outlives_a_fork_server_that_is_killed():
-    with socket.create_server(("127.0.0.1", 0)) as server, ForkServer() as nursery:
+    with socket.create_server(("127.0.0.1", 0)) as server, ForkServer() as forks:
         server.settimeout(30)
         argv = process.command(["--port", f"socket://127.0.0.1:{server.getsockname()[1]}", "--before", "no-reset", "flash-id"])
-        running = nursery.take(argv)
+        running = forks.take(argv)
         client, _ = server.accept()
-        nursery._process.kill()
+        forks._process.kill()
         assert running.poll() is None
         client.close()  # esptool's line breaks
         assert running.wait(30) != 0
@@ -134,8 +134,8 @@ def test_what_was_forked_outlives_a_fork_server_that_is_killed():
 @linux
 def test_a_fork_server_ends_when_its_station_is_killed():
     program = (
-        "import sys, time\nfrom provisioning.flash.fork_server import Nursery\n"
-        "nursery = Nursery()\nprint(nursery._process.pid, flush=True)\nsys.stdin.read()\n"
+        "import sys, time\nfrom provisioning.flash.fork_server import ForkServer\n"
+        "forks = ForkServer()\nprint(forks._process.pid, flush=True)\nsys.stdin.read()\n"
     )
     station = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     pid = int(station.stdout.readline())
