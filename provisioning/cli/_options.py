@@ -25,7 +25,7 @@ def without_password(_context: click.Context, _parameter: click.Parameter, value
     return value
 
 
-def device(text: str = "The unit: a name for the product file's {device}, or a row of its CSV.") -> Decorator:
+def one_device(text: str = "The unit: a name for the product file's {device}, or a row of its CSV.") -> Decorator:
     return click.option("--device", metavar="ID", help=text)
 
 

@@ -20,7 +20,10 @@ def text_of(found: ProbeResult) -> str:
 def failure_of(found: ProbeResult) -> BoardError | None:
     """Why a device would not connect. Without the device's own certificate the server's refusal is expected, and the chain is what was
     asked about."""
-    return None if found.verdict.connects or found.no_certificate else _failure(found.verdict)
+    if found.verdict.connects or found.no_certificate:
+        return None
+    verdict = found.verdict
+    return BoardError(f"{verdict.kind}", f"A device would not connect: {verdict.error} on route {verdict.route}.", verdict.hint)
 
 
 def _route_text(route: Route, e: Examination) -> str:
@@ -59,7 +62,3 @@ def _verdict_text(verdict: Verdict, no_certificate: bool) -> str:
     if no_certificate:
         return f"verdict: a device with a certificate of its own gets past the server's chain on route {verdict.route}; none was shown here"
     return f"verdict: a device raises {verdict.error} on route {verdict.route}: {verdict.text}"
-
-
-def _failure(verdict: Verdict) -> BoardError:
-    return BoardError(f"{verdict.kind}", f"A device would not connect: {verdict.error} on route {verdict.route}.", verdict.hint)

@@ -55,7 +55,7 @@ def endpoint(region: str | None, profile: str | None, product: Path | None) -> i
 
 @command.command()
 @option.product
-@option.device("One device.")
+@option.one_device("One device.")
 @option.devices("All devices of a list.")
 @click.option("--policy", metavar="NAME", help="An IoT policy that is there; by default twinroot-PRODUCT, made when it is not.")
 @click.option("--state", type=PATH, metavar="FILE", help="Journal of what was done; by default PRODUCT.aws.jsonl beside the product.")

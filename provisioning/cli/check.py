@@ -12,7 +12,7 @@ from provisioning.cli._output import emit
 
 @click.command()
 @option.product
-@option.device("Check this device's certificate, key and size, too.")
+@option.one_device("Check this device's certificate, key and size, too.")
 @option.devices("A CSV: check all its devices' certificates, keys and sizes, too.")
 def command(product: Path, device: str | None, devices: Path | None) -> None:
     """Check a product file and everything it names; writes nothing.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @option.product
 @option.ports
 @option.count
-@option.device()
+@option.one_device()
 @option.devices("A CSV; the board gets the row it had before, or the first free one.")
 @option.new_identity
 @option.flash_baud

@@ -22,7 +22,7 @@ def command() -> None:
 
 @command.command("make")
 @option.product
-@option.device("The device's id.")
+@option.one_device("The device's id.")
 @option.devices("A CSV of devices.")
 def make_command(product: Path, device: str | None, devices: Path | None) -> None:
     """Make the identities that are missing, as the product's `identity.issue` block says; what is there stays."""
@@ -57,7 +57,7 @@ def make_command(product: Path, device: str | None, devices: Path | None) -> Non
 
 @command.command("csr")
 @option.product
-@option.device("The device's id.")
+@option.one_device("The device's id.")
 @option.devices("A CSV of devices.")
 @option.key_kind("Kind of the keys.")
 def csr_command(product: Path, device: str | None, devices: Path | None, kind: KeyKind) -> None:

@@ -31,7 +31,7 @@ def command() -> None:
 @click.option("--next", "step", flag_value=1, type=int, help="Write the product of the next phase.")
 @click.option("--back", "step", flag_value=-1, type=int, help="Write the product of the former phase.")
 @click.option("--out", type=PATH, metavar="FILE", help="Write it there instead of over PRODUCT.")
-@option.device("Reckon the cost with this device's files.")
+@option.one_device("Reckon the cost with this device's files.")
 @option.health
 @click.option("--yes", is_flag=True, help="Go to ats-only without evidence that every device has connected by an ATS root.")
 def plan(product: Path, step: int | None, out: Path | None, device: str | None, files: tuple[Path, ...], yes: bool) -> int:

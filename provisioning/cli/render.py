@@ -14,7 +14,7 @@ from provisioning.cli._output import emit
 
 @click.command()
 @option.product
-@option.device("The device's id.")
+@option.one_device("The device's id.")
 @option.devices("A CSV of devices; each gets a folder of its name.")
 @click.option("--out", type=PATH, required=True, help="The folder to write.")
 def command(product: Path, device: str | None, devices: Path | None, out: Path) -> None:

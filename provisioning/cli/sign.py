@@ -48,7 +48,7 @@ _FOLDER = click.argument("folder", type=click.Path(path_type=Path, file_okay=Fal
 _signs = option.signer("The vendor's key.")
 _OUT = click.option("--out", type=FILE, required=True, metavar="FILE", help="Where the signed set goes.")
 _DAYS = click.option("--days", type=click.IntRange(1, 3650), default=30, show_default=True, help="Devices refuse it after this many days.")
-_DEVICE = option.device("For this device only.")
+_DEVICE = option.one_device("For this device only.")
 _FIRST = click.option("--first-loader", is_flag=True, help="For boards as the first form left them: code as a folder of modules.")
 
 

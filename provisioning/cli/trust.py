@@ -125,7 +125,7 @@ def _contents_text(found: Contents) -> str:
 
 @command.command()
 @click.argument("target", metavar="HOST[:PORT]|PRODUCT")
-@option.device("Show this device's certificate, when the target is a product.")
+@option.one_device("Show this device's certificate, when the target is a product.")
 @click.option("--address", metavar="IP:PORT", help="Connect there instead; the name stays the one that is verified.")
 @click.option("--ca", "extra", type=PATH, multiple=True, metavar="FILE", help="One more root to try (PEM or DER).")
 @click.option("--certificate", type=PATH, metavar="FILE", help="Client certificate to show; with --key.")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @option.ports
 @option.count
 @option.transport
-@option.device()
+@option.one_device()
 @option.devices()
 @option.new_identity
 @click.option("--dry-run", is_flag=True, help="Say what would be written; write nothing.")

@@ -15,7 +15,7 @@ from provisioning.cli._port import finish, progress
 @click.argument("product", type=PATH, required=False)
 @option.port
 @option.transport
-@option.device("The unit that the board should be.")
+@option.one_device("The unit that the board should be.")
 @click.option("--connect", is_flag=True, help="Let the device make a real, verified connection as well.")
 def command(product: Path | None, port: str | None, transport: str, device: str | None, connect: bool) -> int:
     """Check the board on PORT; with PRODUCT, that it holds exactly this product. Writes nothing."""

@@ -24,9 +24,8 @@ from provisioning.link.port_names import resolve
 from provisioning.link.repl import RawRepl
 from provisioning.link.wire import Wire
 from provisioning.rescue import blocks, cause, copies, loader, programs
-from provisioning.rescue.ampy_files import AmpyFiles
 from provisioning.rescue.programs import Files, Renamed
-from provisioning.rescue.prompt_files import PromptFiles
+from provisioning.rescue.prompt_files import AmpyFiles, PromptFiles
 
 _ANY_BRIDGE, _ANY_NATIVE = "esp32-generic", "esp32-s3"  # board files whose reset wiring most boards have
 _PATIENCE = 6.0  # seconds that the prompt is asked for before the loader is

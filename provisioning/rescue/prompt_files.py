@@ -11,6 +11,7 @@ from provisioning.errors import BoardError
 from provisioning.link import agent
 from provisioning.link.answer_check import checked, understood
 from provisioning.link.repl import RETRY, DeviceException, LinkBroken, RawRepl
+from provisioning.link.transport.ampy import ampy_files
 from provisioning.link.transport.base import LITTLEFS
 
 _FOLDER = 0x4000  # type of an entry that is a folder
@@ -18,6 +19,7 @@ _LINE = 384  # bytes of a file in one line of base64
 _LINES = 256  # in one program: 96 KB, well below what a program may print
 _CHUNK = 768  # bytes that one program brings; as base64 it fits a small heap
 _TRIES = 3
+_UNQUOTED = frozenset("'\\")  # ampy puts a path between quotes as it is
 
 
 class PromptFiles:
@@ -37,12 +39,9 @@ class PromptFiles:
     def exists(self, path: str) -> bool:
         folder, _, name = path.rpartition("/")
         try:
-            return name in self._names(folder or "/")
+            return name in [entry[0] for entry in self._entries(folder or "/")]
         except DeviceException:
             return False  # there is no such folder
-
-    def _names(self, folder: str) -> list[str]:
-        return [entry[0] for entry in self._entries(folder)]
 
     def _entries(self, folder: str) -> list[tuple[str, int, int]]:
         """(name, type, size) of each."""
@@ -124,3 +123,20 @@ class PromptFiles:
 
     def _damaged(self, path: str) -> LinkBroken:
         return LinkBroken("line-noisy", f"{path} cannot be carried whole over {self._repl.wire.name}: the line damages it.", RETRY)
+
+
+class AmpyFiles(PromptFiles):
+    """The same on a board without raw paste mode: contents travel by ampy, and are proven as ever."""
+
+    def __init__(self, repl: RawRepl) -> None:
+        super().__init__(repl)
+        self._ampy = ampy_files(repl)
+
+    def _content(self, path: str) -> bytes:
+        return super()._content(path) if _UNQUOTED & set(path) else bytes(self._ampy.get(path))
+
+    def _put(self, path: str, content: bytes) -> None:
+        if _UNQUOTED & set(path):
+            super()._put(path, content)
+        else:
+            self._ampy.put(path, content)
