@@ -8,7 +8,6 @@ import uuid
 import click
 
 from provisioning.cli import _options as option
-from provisioning.cli._about import about
 from provisioning.cli._output import emit, say
 
 
@@ -31,6 +30,7 @@ def retain(location: str | None, months: int | None, name: str | None) -> None:
     from sqlalchemy.engine import Connection
 
     from provisioning.errors import InputError
+    from provisioning.job.fingerprints import who_and_where
     from provisioning.ledger import names
     from provisioning.ledger.store import Ledger
 
@@ -50,7 +50,7 @@ def retain(location: str | None, months: int | None, name: str | None) -> None:
         def decide(connection: Connection) -> tuple[int, Mapping[str, Any]]:
             count = names.erase(connection, before=before, name=name)
             which = f"of months before {before}" if before else "of one person"
-            return count, {**about(), "reason": f"names {which} were erased by rule: {count}"}
+            return count, {**who_and_where(), "reason": f"names {which} were erased by rule: {count}"}
 
         # Looked at first: a rule that runs every day adds no row where there is nothing to do.
         found = ledger.read(lambda connection: names.count(connection, before=before, name=name))

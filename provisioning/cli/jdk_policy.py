@@ -7,13 +7,12 @@ from typing import Any
 
 import click
 
+from provisioning.cli._options import FILE
 from provisioning.cli._output import emit, say
 
 
 @click.command()
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE", help="Where to write it: symantec.policy."
-)
+@click.option("--out", type=FILE, required=True, metavar="FILE", help="Where to write it: symantec.policy.")
 @click.option("--java", metavar="PROGRAM", help="The JVM to check it with; by default JAVA_HOME's, then the path's.")
 @click.option("--no-check", is_flag=True, help="Do not start a JVM.")
 @click.option("--force", is_flag=True, help="Replace another file.")

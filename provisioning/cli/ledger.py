@@ -10,7 +10,6 @@ import click
 
 from provisioning.cli import _evidence, _retain
 from provisioning.cli import _options as option
-from provisioning.cli._about import about
 from provisioning.cli._options import PATH
 from provisioning.cli._output import conclude, emit, mode, say
 from provisioning.cli._output import show as show_line
@@ -145,12 +144,13 @@ def export(location: str | None, form: str, names: bool, out: Path | None) -> No
 def release(location: str | None, mac: str | None, device: str | None, reason: str) -> None:
     """Free a board and its device, when the board was scrapped, and retire its certificate. Adds a row; nothing is removed."""
     from provisioning.errors import InputError
+    from provisioning.job.fingerprints import who_and_where
     from provisioning.ledger.claims import release as free
 
     if bool(mac) == bool(device):
         raise InputError("bad-arguments", "Give --mac or --device, one of them.", "`twinroot ledger show` lists both.")
     with _open(location) as ledger:
-        freed = free(ledger, uuid.uuid4().hex, mac=mac.lower() if mac else None, device=device, fields=about(reason=reason))
+        freed = free(ledger, uuid.uuid4().hex, mac=mac.lower() if mac else None, device=device, fields=who_and_where(reason=reason))
     say(f"Board {freed[0]} and device {freed[1]} are free. The next board gets the number with a certificate of its own.")
     say("The old certificate is retired here: revoke it in the cloud. The old board still holds its key: scrap it.")
     emit({"mac": freed[0], "device": freed[1], "reason": reason})
@@ -173,11 +173,12 @@ def migrate(location: str | None) -> None:
 @option.ledger
 def move(source: str, location: str | None) -> None:
     """Carry all rows over into an empty ledger, --ledger, and end the old one: it takes no more rows. Hashes and chain stay."""
+    from provisioning.job.fingerprints import who_and_where
     from provisioning.ledger.move import move as carry
     from provisioning.ledger.store import Ledger
 
     with Ledger.open(source, create=False) as old, Ledger.open(location) as new:
-        count = carry(old, new, uuid.uuid4().hex, about())
+        count = carry(old, new, uuid.uuid4().hex, who_and_where())
         emit({"from": old.location, "ledger": new.location, "rows": count}, f"{count} rows are in {new.location}; {old.location} has ended")
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from provisioning.config.board_type import BoardType
@@ -69,13 +70,12 @@ def write(
         done.attempts += 1
         done.baud = rate
         events(Event("baud", {"baud": rate}))
-        follower = _Follower(parts, events, done)
         try:
             with line.session(in_loader and done.attempts == 1) as endpoint:
                 argv = process.command(_arguments(board, endpoint, rate, parts, skip_same))
-                listen = _both(follower, lambda text: _last_word(text, line, endpoint))
+                follower = _Follower(parts, events, done, partial(line.release, endpoint))
                 source = Told(line.source) if endpoint.bridge is not None else line.source
-                ended = process.run(argv, line.log, listen, silence, source)
+                ended = process.run(argv, line.log, follower, silence, source)
         except TwinrootError as error:
             raise Failed(error, done) from None  # the loader cannot be entered again, or there is no esptool
         done.seconds += ended.seconds
@@ -93,20 +93,6 @@ def write(
             break
         events(Event("note", {"text": f"{last.message} Trying a lower rate."}))
     raise Failed(last or StationError("no-rate", "There is no rate to try.", "Check `baud` in the board file."), done)
-
-
-def _last_word(text: str, line: LoaderAccess, endpoint: EsptoolPort) -> None:
-    """After this line of esptool everything was written and read back, and it only ends."""
-    if text.startswith("Staying in flasher stub"):
-        line.release(endpoint)
-
-
-def _both(first: process.LineListener, second: process.LineListener) -> process.LineListener:
-    def listen(text: str) -> None:
-        first(text)
-        second(text)
-
-    return listen
 
 
 class Failed(Exception):
@@ -144,9 +130,10 @@ def _arguments(board: BoardType, endpoint: EsptoolPort, rate: int, parts: Sequen
 
 
 class _Follower:
-    """Turns esptool's lines into events and numbers."""
+    """Turns esptool's lines into events and numbers. `ending` is called when everything was written and read back, and it only ends."""
 
-    def __init__(self, parts: Sequence[Part], events: Listener, done: Written) -> None:
+    def __init__(self, parts: Sequence[Part], events: Listener, done: Written, ending: Callable[[], None]) -> None:
+        self._ending = ending
         self._sizes = {part.offset: part.file.stat().st_size for part in parts}
         self._total = sum(self._sizes.values())
         self._events = events
@@ -173,6 +160,8 @@ class _Follower:
                 self._at = address
         elif "will be erased" in line or "Erasing" in line:
             self._done.began = True
+        elif line.startswith("Staying in flasher stub"):
+            self._ending()
 
 
 def private_file(folder: Path, name: str, content: bytes) -> Path:

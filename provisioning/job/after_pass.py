@@ -90,12 +90,9 @@ def _one(product: Product, name: str, rows: Mapping[str, Any]) -> TwinrootError 
 
 def note(ledger: Ledger, rows: Mapping[str, Any], name: str, error: TwinrootError | None, reason: str | None = None) -> Entry:
     """The row of a task that was done (`error` None), by a person's word where there is a `reason`, or has failed."""
-    from provisioning import __version__
-
-    about = {"operator": fingerprints.operator(), "station": fingerprints.station(), "toolkit": __version__}
     of_board = {field: rows.get(field) for field in ("mac", "device", "product")}
     end = {"result": "done"} if error is None else {"result": "failed", "code": error.code, "message": error.message}
-    return ledger.append(TASK, str(rows["attempt"]), {**about, **of_board, "task": name, "reason": reason, **end})
+    return ledger.append(TASK, str(rows["attempt"]), {**fingerprints.who_and_where(), **of_board, "task": name, "reason": reason, **end})
 
 
 def label(product: Product, rows: Mapping[str, Any], where: str | None = None) -> None:

@@ -59,18 +59,10 @@ class Evidence:
         """The intent, once. Raises what keeps the ledger from taking it; nothing is written to the board then."""
         if self._report is not None:
             return
-        from provisioning import __version__
         from provisioning.job import fingerprints
 
-        about = {
-            "operator": fingerprints.operator(),
-            "station": fingerprints.station(),
-            "toolkit": __version__,
-            "job": self._job,
-            "port": self._port,
-        }
         of_board = {"mac": report.mac, "chip": report.chip, "board": report.board, "product": report.product, "device": report.device}
-        self._rows = {**about, **of_board, **self.fields()}
+        self._rows = {**fingerprints.who_and_where(), "job": self._job, "port": self._port, **of_board, **self.fields()}
         self._opening = Opening(self._location, self._events)
         self._opening().append(INTENT, self._attempt, self._rows)
         self._report = report

@@ -41,13 +41,16 @@ def operator() -> str:
         return "unknown"  # a container may have a user id without a name
 
 
+def who_and_where(**more: str) -> dict[str, str]:
+    """What every row says beside its own fields, `more`: who, where, and with what."""
+    return {"operator": operator(), "station": station(), "toolkit": __version__, **more}
+
+
 def about(product: Product, firmware: Firmware | None = None, who: str | None = None) -> dict[str, Any]:
     """Fields that all boards of a run share. `firmware`: None when it is left as it is."""
     board = json.dumps(product.board.summary(), sort_keys=True, default=str)
     return {
-        "operator": who or operator(),
-        "station": station(),
-        "toolkit": __version__,
+        **who_and_where(**({"operator": who} if who else {})),
         "product": product.name,
         "version": product.version,
         "board": product.board.name,

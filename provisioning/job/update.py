@@ -124,10 +124,6 @@ class Update:
     numbers: set[int] = field(default_factory=set)  # of the sets that the attempts were about to make active
     planned: set[str] = field(default_factory=set)  # paths; over all attempts, since a later one goes on where an earlier one stopped
 
-    @property
-    def device(self) -> Device:
-        return self.target.device
-
     def run(self, bundle: Bundle) -> None:
         try:
             self._run(bundle)
@@ -166,9 +162,9 @@ class Update:
             firmware_kind.ask(self.repl)
         self.holds = held.device
         if found is None:
-            if held.device not in (None, self.device.id) and self.new_identity:
+            if held.device not in (None, self.target.device.id) and self.new_identity:
                 verb = "would make" if self.dry_run else "makes"
-                self.report.note(f"The board holds the set of {held.device}; this update {verb} it {self.device.id}.")
+                self.report.note(f"The board holds the set of {held.device}; this update {verb} it {self.target.device.id}.")
             return False
         self.left_over = held.left_over
         take_selftest(self.report, found)
@@ -310,7 +306,7 @@ class Update:
         holds = self.holds or "another device"
         raise NotThatDevice(
             "other-certificate",
-            f"The board on {self.repl.wire.name} holds a certificate of {holds} that is not the one of {self.device.id} here.",
+            f"The board on {self.repl.wire.name} holds a certificate of {holds} that is not the one of {self.target.device.id} here.",
             "Nothing was written. The cloud knows the board by the certificate that it holds: find out which of the two is registered.",
         )
 

@@ -32,8 +32,7 @@ class Fleet:
             return "nothing shows that any device has connected by an ATS root"
         if not self.behind:
             return ""
-        named = f"{', '.join(self.behind[:3])}…"
-        return f"{len(self.behind)} of {self.devices} devices have never connected by an ATS root ({named})"
+        return f"{len(self.behind)} of {self.devices} devices have never connected by an ATS root ({', '.join(self.behind[:3])}…)"
 
 
 def _text(value: Any) -> str:
