@@ -29,6 +29,7 @@ from provisioning.link import native_usb, rates
 from provisioning.link.adapters import UsbIds
 from provisioning.link.open_errors import PortNotFound, why
 from provisioning.link.port_names import default_spec, resolve
+from provisioning.link.tap import tapped
 from provisioning.link.wire import Wire
 
 STARTED = "twinroot.ports"  # entry points: name -> a context manager that gives a port which pyserial opens
@@ -77,7 +78,7 @@ def _open(spec: str, baud: int, released: bool = False) -> Any:
             time.sleep(_SERVER_PAUSE)
             return _open(f"{spec}{'&' if '?' in spec else '?'}{_DEAF_LINES}", baud, released)
         raise why(spec, error) from error
-    return port
+    return tapped(port, spec)
 
 
 @contextmanager

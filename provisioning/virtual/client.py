@@ -36,7 +36,7 @@ class VirtualBoard:
     """
 
     def __init__(self, board: str = "virtual-esp32", state: Path | str | None = None, link: str = "rfc2217", **options: Any) -> None:
-        paths: dict[str, Any] = {name: Path(options.pop(name)) for name in ("qemu", "firmware") if options.get(name) is not None}
+        paths: dict[str, Any] = {name: Path(options.pop(name)) for name in ("qemu", "firmware", "replay") if options.get(name) is not None}
         self.options = VirtualOptions(
             board=board, state=Path(state) if state is not None else None, link=link, json=True, **paths, **options
         )

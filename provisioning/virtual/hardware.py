@@ -102,6 +102,10 @@ def assemble(spec: BoardSpec, state: Path, engine: Engine | None) -> BoardEngine
     """A board that is off; without an interpreter it is an emulated one."""
     if engine is not None:
         return Board(spec, state, engine)
+    if spec.engine == "replay":
+        from provisioning.virtual.replay.board import ReplayBoard
+
+        return ReplayBoard(spec, state)
     from provisioning.virtual.qemu.emulated_board import EmulatedBoard
 
     return EmulatedBoard(spec, state)

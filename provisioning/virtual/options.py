@@ -32,6 +32,7 @@ class VirtualOptions:
     engine: str = "micropython"
     qemu: Path | None = None
     firmware: Path | None = None
+    replay: Path | None = None
     count: int = 1
     link: str = "rfc2217"
     state: Path | None = None
@@ -72,6 +73,9 @@ class VirtualOptions:
         if self.engine != "qemu" and (self.qemu or self.firmware):
             option = "--qemu" if self.qemu else "--firmware"
             raise InputError("option", f"{option} is for the engine qemu, not for {self.engine}", "Add --engine qemu, or leave it out.")
+        if self.replay and (self.engine != ENGINES[0] or self.blank or self.usb):
+            other = "--engine" if self.engine != ENGINES[0] else "--blank" if self.blank else "--usb"
+            raise InputError("option", f"--replay has a board of its own, which {other} does not fit", f"Leave {other} out.")
         for fault in self.faults:
             parse_fault(fault)
         inject.check(self.injects, self.state)
@@ -115,6 +119,7 @@ def parse(arguments: list[str]) -> VirtualOptions:
     parser.add_argument("--engine", default=default.engine, help="micropython, or qemu: an emulated chip that runs your firmware image")
     parser.add_argument("--qemu", type=Path, default=None, metavar="DIR", help="engine qemu: folder of a QEMU with Espressif's chips")
     parser.add_argument("--firmware", type=Path, default=None, metavar="FILE", help="engine qemu: the image that a new board starts with")
+    parser.add_argument("--replay", type=Path, default=None, metavar="FILE", help="say again what a board said in a recorded session")
     parser.add_argument("--count", type=int, default=1, help="how many boards")
     parser.add_argument("--link", default=default.link, help="what `port` names: rfc2217 or pty (both are always there)")
     parser.add_argument("--state", type=Path, default=None, help="folder for flash and identity; without it they are gone at the end")

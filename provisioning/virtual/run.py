@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from provisioning.errors import StationError
@@ -18,6 +19,11 @@ from provisioning.virtual.spec import BoardSpec
 def resolve(options: VirtualOptions) -> BoardSpec:
     """What is to run, as plain values. Raises InputError for what is not there or not valid, StationError for a QEMU that does not run."""
     named = named_board(options)
+    if options.replay is not None:
+        from provisioning.link.recording import read
+
+        read(options.replay)  # said before a process is started for it
+        return replace(named, engine="replay", replay=str(options.replay.absolute()))
     if options.engine == "qemu":
         from provisioning.virtual.qemu.resolve import resolve as emulated
 

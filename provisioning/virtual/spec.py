@@ -32,6 +32,7 @@ class BoardSpec:
     card: str = ""
     wifi: bool = False  # whether that card is one for MicroPython's WLAN
     firmware: str = ""  # path of the image that a new flash file gets
+    replay: str = ""  # engine "replay": path of a recorded session
     notes: tuple[str, ...] = ()  # what was asked for and is skipped, a sentence each
 
     def dumps(self) -> str:
