@@ -17,7 +17,6 @@ from provisioning.errors import InputError
 
 if TYPE_CHECKING:
     from provisioning.config.board_type import BoardType
-    from provisioning.config.device import Device
     from provisioning.config.product import Product
     from provisioning.job.security import ChipSecurity
 
@@ -92,7 +91,7 @@ def _one(
     from provisioning.ledger.opening import Opening
 
     choice = Choice.of(product, device, devices)
-    units: list[Device] = [choice.device] if choice.device else list(choice.rows) if choice.only or len(choice.rows) == 1 else []
+    units = choice.devices
     plan = FlashPlan.of(product)
     if len(units) == 1:
         one_of(plan, units[0])

@@ -80,8 +80,8 @@ def flash_row(
 ) -> int:
     """Flash the boards on `ports`, print the result with its rows under `name`, and return the exit code."""
     from provisioning.config.load import load_product
-    from provisioning.config.unit import choose
     from provisioning.job.allow import allowed_macs
+    from provisioning.job.board_identity import Choice
     from provisioning.job.many import Stopped
     from provisioning.job.plan import FlashOptions, FlashPlan
     from provisioning.job.ports import expand
@@ -89,9 +89,10 @@ def flash_row(
     from provisioning.ledger.store import Ledger
 
     loaded = load_product(product)
-    units = choose(loaded, None, devices)
+    choice = Choice.of(loaded, None, devices)
+    units = choice.devices
     plan = FlashPlan.of(loaded)
-    options = FlashOptions(allowed=allowed_macs(allow, units), baud=baud, only=devices is not None)
+    options = FlashOptions(allowed=allowed_macs(allow, units), baud=baud, only=choice.only)
     Ledger.open(location).close()
     job = FlashJob(product, devices, location, options)
     rows: list[PortResult] = []

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from provisioning.cli import _options as option
 from provisioning.cli._many import finish_all, named, needs_device, no_new_identity, no_single_device, only, screen, several, stopped
 from provisioning.cli._port import finish, progress
-
-if TYPE_CHECKING:
-    from provisioning.bundle.bundle import Bundle
-    from provisioning.job.board_identity import Target
 
 
 @click.command()
@@ -51,17 +46,16 @@ def command(
     """Write PRODUCT to the board on PORT: what is missing is sent, hashes are read back, one rename makes it active.
 
     A board that holds a set stays the device that it is, and keeps its certificate and key: neither --device nor their files are needed.
-    What is written is in the ledger; on several ports at once the ledger decides, too, which board is which device.
+    A board without an identity gets --device, or the first row of the CSV that is free by the ledger, which promises it to that board.
     """
     from provisioning.config.load import load_product
+    from provisioning.job.update_task import UpdateJob, UpdateTask
 
     loaded = load_product(product)
     ports = named(ports)
+    job = UpdateJob(product, devices, location, transport, dry_run, max_baud)
     if not several(ports, count):
-        from provisioning.job import fingerprints
         from provisioning.job.board_identity import Choice
-        from provisioning.job.evidence import Evidence
-        from provisioning.job.update import update
 
         needs_device(new_identity, device)
         choice = Choice.of(loaded, device, devices)
@@ -69,35 +63,16 @@ def command(
             if new_identity and choice.device:
                 from provisioning.job.renew import renew
 
-                return finish(renew(loaded, choice.device, only(ports), location, transport, dry_run, max_baud, events))
-            with Evidence("update", location, events, port=only(ports)) as evidence:
-
-                def known(target: Target, bundle: Bundle) -> None:
-                    evidence.fields = lambda: fingerprints.about(loaded) | fingerprints.of_bundle(loaded, target.device, bundle)
-
-                report = update(
-                    loaded,
-                    choice,
-                    only(ports),
-                    transport=transport,
-                    dry_run=dry_run,
-                    max_baud=max_baud,
-                    known=known,
-                    soon=evidence.soon,
-                    before=evidence.before,
-                    events=events,
-                )
-        return finish(report)
-    from provisioning.config.load import load_product
+                return finish(renew(loaded, choice.device, only(ports), job, events))
+            return finish(UpdateTask(job, choice, ready=loaded).run(only(ports), events))
     from provisioning.job.many import Stopped
     from provisioning.job.ports import expand
-    from provisioning.job.update_many import UpdateJob, update_many
+    from provisioning.job.update_many import update_many
 
     no_new_identity(new_identity)
     no_single_device(device)
-    job = UpdateJob(product, devices, location, transport, dry_run, max_baud)
     began = time.monotonic()
-    found = expand(ports or ("auto",), count, load_product(product).board.usb_ids)
+    found = expand(ports or ("auto",), count, loaded.board.usb_ids)
     try:
         with screen(found) as watch:
             rows = update_many(job, loaded, found, retries, watch)

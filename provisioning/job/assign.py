@@ -25,10 +25,11 @@ class FoundBoard:
 
 @dataclass(frozen=True)
 class Bindings:
-    """What the ledger knows: the device of a MAC, the MAC of a device; None for none."""
+    """What the ledger knows: the device of a MAC, the MAC of a device, None for none; whether attempts on a MAC are open."""
 
     device_of: Callable[[str], str | None] = lambda _mac: None
     board_of: Callable[[str], str | None] = lambda _device: None
+    is_open: Callable[[str], bool] = lambda _mac: False
 
 
 def assign(

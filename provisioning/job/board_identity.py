@@ -46,6 +46,11 @@ class Choice:
     rows: Sequence[Device] = field(default_factory=tuple)
     only: bool = False
 
+    @property
+    def devices(self) -> Sequence[Device]:
+        """Those that a board may become."""
+        return self.rows if self.device is None else (self.device,)
+
     @classmethod
     def of(cls, product: Product, device: str | None, devices: Path | None) -> Choice:
         """From --device and --devices. In the field the product's own CSV need not be there. Raises InputError."""
@@ -60,9 +65,9 @@ def has_files(product: Product, device: Device) -> bool:
     return all(is_file(path) for path in files(product, device))
 
 
-def ask(repl: RawRepl, product: Product) -> OnBoard | None:
-    """Who the board at the prompt is; None where it holds no set."""
-    return question.who(repl, asks_for_wifi(product))[1]
+def who(repl: RawRepl, product: Product) -> tuple[str, OnBoard | None]:
+    """Unique id of the board at the prompt, and who it is; None where it holds no set."""
+    return question.who(repl, asks_for_wifi(product))
 
 
 def target(product: Product, choice: Choice, held: OnBoard | None, name: str) -> Target:

@@ -1,6 +1,7 @@
 """An intent in the ledger before the first write to a board, an outcome after it: for jobs that ask nothing else of the ledger.
 
-The rows say what was done to which board, and bind nothing: which device a board is, is promised by a claim (`ledger/claims.py`).
+These rows say what was done to which board, and bind nothing. Where a job gives a board a device that it did not have, a claim comes first
+(`ledger/claims.py`): no other board gets that one then.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class Evidence:
         self._attempt = uuid.uuid4().hex
         self._rows: dict[str, Any] = {}
         self._report: Report | None = None
+        self._intended = False
 
     def soon(self) -> None:
         """There may be a write: the database layer, which takes a third of a second to load, is loaded beside what comes before it. The
@@ -57,23 +59,50 @@ class Evidence:
 
     def before(self, report: Report) -> None:
         """The intent, once. Raises what keeps the ledger from taking it; nothing is written to the board then."""
-        if self._report is not None:
+        if self._intended:
             return
         from provisioning.job import fingerprints
 
         of_board = {"mac": report.mac, "chip": report.chip, "board": report.board, "product": report.product, "device": report.device}
         self._rows = {**fingerprints.who_and_where(), "job": self._job, "port": self._port, **of_board, **self.fields()}
-        self._opening = Opening(self._location, self._events)
-        self._opening().append(INTENT, self._attempt, self._rows)
-        self._report = report
+        if self._report is None:
+            self._ledger().append(INTENT, self._attempt, self._rows)
+        else:
+            from provisioning.ledger import claims
+
+            claims.intend(self._ledger(), self._attempt, self._rows)
+        self._report, self._intended = report, True
+
+    def _ledger(self) -> Ledger:
+        if self._opening is None:
+            self._opening = Opening(self._location, self._events)
+        return self._opening()
+
+    def promise(self, mac: str, device: str, fields: Mapping[str, Any]) -> None:
+        """The claim of a device that the board did not have; from here on there is an outcome, whatever happens. Raises InputError where
+        the board or the device is bound otherwise."""
+        from provisioning.ledger import claims
+
+        self._rows = {**fields, "job": self._job, "port": self._port, "mac": mac, "device": device}
+        claims.claim(self._ledger(), self._attempt, mac, [device], self._rows)
+        self._report = Report(mac=mac, device=device, active=active.UNTOUCHED)
+
+    def take(self, report: Report, others: bool = False) -> None:
+        """How the job ended, where it may have written nothing. `others`: whether attempts on this board are open, whose process died."""
+        if self._report is not None:
+            self._report = report
+        elif others:
+            self._settle(report, self._ledger())
 
     def __enter__(self) -> Evidence:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         try:
-            if self._report is not None and self._opening is not None:
-                self._end(self._report, self._opening())
+            if isinstance(error, TwinrootError) and self._report is not None and not self._intended:
+                self._report.failed(error)
+            if self._report is not None:
+                self._end(self._report, self._ledger())
         finally:
             if self._loading is not None:
                 self._loading.join()
@@ -82,10 +111,9 @@ class Evidence:
 
     def _end(self, report: Report, ledger: Ledger) -> None:
         from provisioning.job import fingerprints
-        from provisioning.job.reconcile import reconcile
 
         row = {name: self._rows.get(name) for name in fingerprints.OUTCOME_FIELDS} | {
-            "mac": report.mac,
+            "mac": report.mac or self._rows.get("mac"),
             "chip": report.chip,
             "outcome": report.outcome,
             "code": report.code if report.code != "not-run" else "interrupted",
@@ -96,10 +124,16 @@ class Evidence:
         }
         try:
             ledger.append(OUTCOME, self._attempt, row)
-            if report.outcome == "pass" and report.mac and report.selftest:
-                reconcile(ledger, report.mac, self._attempt, report.selftest, report)
+            self._settle(report, ledger)
         except TwinrootError as error:
             report.failed(error)
+
+    def _settle(self, report: Report, ledger: Ledger) -> None:
+        """An outcome for attempts whose process died, where the board has just said what it holds."""
+        from provisioning.job.reconcile import reconcile
+
+        if report.outcome == "pass" and report.mac and report.selftest:
+            reconcile(ledger, report.mac, self._attempt, report.selftest, report)
 
 
 def _load() -> None:

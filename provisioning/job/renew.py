@@ -10,7 +10,7 @@ from provisioning.job import board_identity
 from provisioning.job.prompt_session import board, reported, wiring_of
 from provisioning.job.report import Report
 from provisioning.job.selftest import mac_text
-from provisioning.job.update_many import UpdateJob, UpdateTask
+from provisioning.job.update_task import UpdateJob, UpdateTask
 from provisioning.link import question
 from provisioning.link.events import Listener
 from provisioning.link.port_names import resolve
@@ -20,13 +20,10 @@ def renew(
     product: Product,
     device: Device,
     port: str | None,
-    location: str | None,
-    transport: str,
-    dry_run: bool,
-    max_baud: int | None,
+    job: UpdateJob,
     events: Listener,
 ) -> Report:
-    """Make the board on `port` `device` by the files that are here; where the product issues them, by new ones. `location`: the ledger's.
+    """Make the board on `port` `device` by the files that are here; where the product issues them, by new ones.
 
     What is replaced is laid aside, never deleted, and its fingerprint is in the ledger's rows. Returns a report; what goes wrong is in it.
     """
@@ -40,13 +37,13 @@ def renew(
         return report
     replaces = held.fingerprint() if held else None
     try:
-        if not dry_run and (replaces == factory.fingerprint_here(product, device) or not board_identity.has_files(product, device)):
+        if not job.dry_run and (replaces == factory.fingerprint_here(product, device) or not board_identity.has_files(product, device)):
             factory.retire(product, device, None)
             factory.ensure_identity(product, device)
     except TwinrootError as error:
         return report.failed(error)
-    job = UpdateJob(product.source, None, location, transport, dry_run, max_baud)
     try:
-        return UpdateTask(job, device, report.mac or "", product, True, replaces).run(resolve(port, product.board.usb_ids), events)
+        task = UpdateTask(job, device, report.mac or "", product, True, replaces, gives=True)
+        return task.run(resolve(port, product.board.usb_ids), events)
     except TwinrootError as error:
         return report.failed(error)

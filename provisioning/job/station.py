@@ -12,6 +12,7 @@ from provisioning.bundle import compile as compiler
 from provisioning.config.device import Device
 from provisioning.config.load import load_product
 from provisioning.job import many
+from provisioning.job.board_identity import Choice
 from provisioning.job.flash import flash
 from provisioning.job.many import PortResult, Watch
 from provisioning.job.plan import FlashOptions, FlashPlan
@@ -86,7 +87,5 @@ def esptools() -> AbstractContextManager[Source | None]:
 
 def load(job: FlashJob) -> Ready:
     """The product of a job, and its devices. Raises InputError, StationError."""
-    from provisioning.config.unit import choose
-
     product = load_product(job.product)
-    return FlashPlan.of(product), choose(product, None, job.devices)
+    return FlashPlan.of(product), list(Choice.of(product, None, job.devices).devices)

@@ -16,7 +16,7 @@ from provisioning.job.assign import NotThatDevice
 from provisioning.job.evidence import Before, unrecorded
 from provisioning.job.prompt_session import board, reported, wiring_of
 from provisioning.job.report import Report
-from provisioning.job.selftest import check, check_file_system, check_selftest, selftest, take_selftest, with_repeats
+from provisioning.job.selftest import check, check_file_system, check_selftest, mac_text, selftest, take_selftest, with_repeats
 from provisioning.link import board_messages, firmware_kind, prompt_recovery, question, rates
 from provisioning.link.events import Event, Listener, silent
 from provisioning.link.payload import Payload
@@ -39,6 +39,7 @@ def update(
     only_mac: str | None = None,
     new_identity: bool = False,
     known: Known = lambda _target, _bundle: None,
+    give: Callable[[str, str], Device] | None = None,
     soon: Callable[[], object] = lambda: None,
     before: Before = unrecorded,
     events: Listener = silent,
@@ -46,8 +47,9 @@ def update(
     """Write `product` to the board on `port`; with `only_mac`, to no board but the one with this MAC.
 
     `device`: what the board is: a Device, or a Choice of which the board says the rest. What this computer does not have of certificate and
-    key stays on the board as it is. `new_identity`: the files here replace what the board is. `known` is called before the first write,
-    `soon` when it is clear that there will be one, `before` right ahead of it.
+    key stays on the board as it is. `new_identity`: the files here replace what the board is. `give` is called, with MAC and port, for the
+    device of a board that has none, where the choice leaves several; `known` before the first write, `soon` when it is clear that there
+    will be one, `before` right ahead of it.
     `max_baud`: highest rate for the transfer; None for the board file's, 115200 for no raise. Returns a report; what goes wrong is in
     it. A control-C passes through after the board's program has been started again.
     """
@@ -63,7 +65,9 @@ def update(
     with reported(report), board(port, report, wiring_of(product)) as repl:
         if made is None:
             with report.step("who"):
-                held = with_repeats(repl, lambda: _with_room(repl, report, lambda: board_identity.ask(repl, product)), LinkBroken)
+                uid, held = with_repeats(repl, lambda: _with_room(repl, report, lambda: board_identity.who(repl, product)), LinkBroken)
+            if held is None and one is None and len(choice.rows) > 1 and give is not None:
+                choice = board_identity.Choice(give(mac_text(uid) or "", repl.wire.name))
             chosen = board_identity.target(product, choice, held, repl.wire.name)
             with report.step("bundle"):
                 made = chosen, chosen.bundle(product)

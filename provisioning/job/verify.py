@@ -51,7 +51,7 @@ def verify(
                 )  # nothing has to be learned from the board, and each look costs it flash reads
             else:
                 with report.step("who"):
-                    held = with_repeats(repl, lambda: board_identity.ask(repl, product), LinkBroken)
+                    held = with_repeats(repl, lambda: board_identity.who(repl, product)[1], LinkBroken)
                 target = _meant(product, choice, held, repl.wire.name)
             bundle = target.bundle(product, _interpreter(hello))
             payload = Payload(bundle.trust, bundle.lib)

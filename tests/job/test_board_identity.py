@@ -181,6 +181,7 @@ def _older(module: bytes) -> bytes:
 
 def test_a_new_identity_is_deliberate_and_noted(bench: Bench, field: Field, tmp_path: Path) -> None:
     from provisioning.job.renew import renew
+    from provisioning.job.update_task import UpdateJob
     from provisioning.ledger.store import Ledger
 
     folder = tmp_path / "line"
@@ -190,7 +191,8 @@ def test_a_new_identity_is_deliberate_and_noted(bench: Bench, field: Field, tmp_
     product = load_product(write_product(folder, bench.text + issue))
     before = bench.run("print(open('/trust/1/device.crt.pem').read())")
     location = str(tmp_path / "ledger.sqlite")
-    report = renew(product, single_device("ws-0001"), bench.port, location, "auto", False, None, lambda _event: None)
+    job = UpdateJob(product.source, None, location)
+    report = renew(product, single_device("ws-0001"), bench.port, job, lambda _event: None)
     assert (report.outcome, report.device) == ("pass", "ws-0001"), report.message
     assert bench.run(f"print(open('/trust/{report.generation}/device.crt.pem').read())") != before
     with Ledger.open(location) as ledger:
@@ -199,7 +201,7 @@ def test_a_new_identity_is_deliberate_and_noted(bench: Bench, field: Field, tmp_
     fingerprint = rows[0].fields["replaces"]
     assert fingerprint == factory.fingerprint_here(bench.product(), bench.device) != rows[1].fields["certificate_sha256"]
     # Once more: what was made is laid aside, not lost.
-    again = renew(product, single_device("ws-0001"), bench.port, location, "auto", False, None, lambda _event: None)
+    again = renew(product, single_device("ws-0001"), bench.port, job, lambda _event: None)
     assert again.outcome == "pass", again.message
     assert sorted(path.name.split(".")[-2][:8] for path in (folder / "devices").iterdir()) == ["crt", "key", "retired-", "retired-"]
     shutil.rmtree(folder / "devices")

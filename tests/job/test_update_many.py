@@ -17,6 +17,7 @@ from provisioning.config.device import load_devices
 from provisioning.config.load import load_product
 from provisioning.identity.factory import ensure_identity
 from provisioning.job import many, update_many
+from provisioning.job.update_task import UpdateJob, UpdateTask
 from provisioning.ledger import anchor, claims
 from provisioning.ledger.chain_check import verify
 from provisioning.ledger.store import Ledger
@@ -162,9 +163,35 @@ def test_the_field_has_no_list_no_ledger_and_no_keys(made: products.Made, boards
         assert [row["code"] for row in result["reports"]] == ["no-device-left", "unchanged", "unchanged"], said
 
 
+def test_one_port_is_no_other_command_than_several(made: products.Made, boards: list[VirtualBoard]) -> None:
+    """The same device for a board without one, the same rows in the ledger, the same report."""
+    alone, beside = boards[0], boards[2]
+    code, report, said = update(made, "--port", alone.port)
+    assert (code, report["code"], report["device"]) == (0, "pass", "ws-0001"), said
+    code, result, said = update(made, "--port", beside.port, "--count", "1")
+    [row] = result["reports"]
+    assert (code, row["code"], row["device"]) == (0, "pass", "ws-0002"), said
+    assert row.keys() - report.keys() == {"port", "attempts"} and report.keys() <= row.keys()
+    changed = made.product.write_text(made.product.read_text() + "version: 2\n")
+    assert changed and update(made, "--port", alone.port)[0] == update(made, "--port", beside.port, "--count", "1")[0] == 0
+    with Ledger.open(made.ledger) as ledger:
+        rows = {board.mac: [entry for entry in ledger.entries() if entry.fields.get("mac") == board.mac] for board in (alone, beside)}
+        assert claims.open_attempts(ledger, alone.mac) == []
+    kinds = [[entry.kind for entry in found] for found in rows.values()]
+    assert kinds[0] == kinds[1] == ["claim", "intent", "outcome", "intent", "outcome"]
+    fields = [[entry.fields.keys() for entry in found] for found in rows.values()]
+    assert fields[0] == fields[1]
+    made.devices.write_text("device\nws-0001\nws-0002\n")
+    with VirtualBoard(paced=False, link="pty") as third:
+        code, report, _ = update(made, "--port", third.port)
+        assert (code, report["code"], report["written"]) == (2, "no-device-left", [])
+    with Ledger.open(made.ledger) as ledger:
+        assert list(ledger.entries(mac=third.mac)) == []
+
+
 def test_boards_that_were_changed_meanwhile_are_refused(made: products.Made, boards: list[VirtualBoard]) -> None:
-    job = update_many.UpdateJob(made.product, made.devices, str(made.ledger))
-    task = update_many.UpdateTask(job, load_devices(made.devices)[0], "24:0a:c4:00:00:99", None)
+    job = UpdateJob(made.product, made.devices, str(made.ledger))
+    task = UpdateTask(job, load_devices(made.devices)[0], "24:0a:c4:00:00:99", None)
     boards[0].clear_counters()
     report = task.run(boards[0].port, lambda _event: None)
     assert (report.code, report.exit_code) == ("other-board", 1)
@@ -182,11 +209,11 @@ def test_workers_that_are_started_afresh_load_what_they_need(made: products.Made
     """As on Windows and macOS: what a worker gets must survive the way to another process."""
     monkeypatch.setattr(many, "FORKED", False)
     product = load_product(made.product)
-    job = update_many.UpdateJob(made.product, made.devices, str(made.ledger))
+    job = UpdateJob(made.product, made.devices, str(made.ledger))
     device = load_devices(made.devices)[0]
     tasks: dict[str, many.Task] = {
         "rfc2217://127.0.0.1:9": update_many.Ask(),
-        "rfc2217://127.0.0.2:9": update_many.UpdateTask(job, device, "24:0a:c4:00:00:01", None),
+        "rfc2217://127.0.0.2:9": UpdateTask(job, device, "24:0a:c4:00:00:01", None),
     }
     rows = many.run(tasks, 0, lambda _port, _event: None)
     assert [row.report["code"] for row in rows] == ["port-not-found", "port-not-found"], [row.report["message"] for row in rows]
