@@ -1,8 +1,11 @@
-"""Which board is which device, when several are updated at once: decided for all of them together, before any is written."""
+"""Which board is which device: the one place that says it, for one board and for several that are updated at once.
+
+The ledger has the last word: it promises a device in the transaction that writes the promise down (`ledger/claims.py`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from provisioning.config.device import Device
@@ -23,6 +26,32 @@ class FoundBoard:
     holds: str | None
 
 
+def candidates(board: FoundBoard, rows: Iterable[Device], bound: str | None = None, only: bool = True) -> list[str]:
+    """The devices that this board may become, in order; one where something says which it is. A row with a MAC is for that board and for no
+    other, and a board that holds a set stays what it is.
+
+    `bound`: its device by the ledger. `only`: whether a board that is none of the rows is not meant. Where the ledger binds the board and
+    its set says something else that is not meant, it is the ledger that refuses it. Raises NotThatDevice.
+    """
+    own = {row.id: mac_of(row) for row in rows}
+    meant = [name for name, mac in own.items() if mac == board.mac] or [name for name, mac in own.items() if mac is None]
+    if board.holds is None:
+        return meant
+    if board.holds in meant or not (only or board.holds in own or board.mac in own.values()):
+        return [board.holds]
+    if bound is not None:
+        return meant
+    raise NotThatDevice(
+        "other-device",
+        f"The board {board.mac} on {board.port} is {board.holds}, and {_listed(meant)} is meant here.",
+        f"Nothing was written. Take the board that is meant; or leave --device out, or add {board.holds} to the list: it stays who it is.",
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"none of {len(names)} devices of a list" if names else "another"
+
+
 @dataclass(frozen=True)
 class Bindings:
     """What the ledger knows: the device of a MAC, the MAC of a device, None for none; whether attempts on a MAC are open."""
@@ -37,8 +66,8 @@ def assign(
 ) -> Mapping[str, Device | InputError]:
     """Port -> its device, or why it gets none. No device is given twice, and a board that has an identity keeps it.
 
-    In this order: the row with the board's MAC, the device that the ledger binds to it, the one whose set it holds; then, for boards that
-    have no identity yet, the first rows that are free. `scans`: those get none here, since a scanned label says which.
+    First those of which something says who they are, the ledger or the board itself; then, for the others, the first rows that are free.
+    `scans`: those get none here, since a scanned label says which.
     """
     return _Round(devices, bindings, scans).decide(boards)
 
@@ -47,49 +76,36 @@ class _Round:
     def __init__(self, devices: Sequence[Device], bindings: Bindings, scans: bool) -> None:
         self._scans = scans
         self._rows = {device.id: device for device in devices}
-        self._reserved = {mac: device for device in devices if (mac := mac_of(device)) is not None}
         self._bindings = bindings
         self._given: dict[str, FoundBoard] = {}  # device -> board
 
     def decide(self, boards: Sequence[FoundBoard]) -> dict[str, Device | InputError]:
         decided: dict[str, Device | InputError] = {}
         seen: dict[str, str] = {}  # MAC -> port
-        unassigned = []
+        unassigned: list[tuple[FoundBoard, list[str]]] = []
         for board in boards:
             try:
                 if board.mac in seen:
                     raise _twice(board, seen[board.mac])
                 seen[board.mac] = board.port
-                own = self._own(board)
-                if own is None:
-                    unassigned.append(board)
+                bound = self._bindings.device_of(board.mac)
+                names = candidates(board, self._rows.values(), bound)
+                if bound is not None and bound not in names:
+                    raise _bound_otherwise(board, bound)
+                own_row = any(mac_of(self._rows[name]) for name in names)
+                if bound is None and board.holds is None and not own_row:
+                    unassigned.append((board, names))
                 else:
-                    decided[board.port] = self._give(own, board)
+                    decided[board.port] = self._give(self._rows[bound or names[0]], board)
             except InputError as error:
                 decided[board.port] = error
-        for board in unassigned:
+        for board, names in unassigned:
             if self._scans and len(self._rows) > 1:
                 decided[board.port] = scan_needed()
                 continue
-            free = next((device for device in self._rows.values() if self._is_free(device)), None)
-            decided[board.port] = self._give(free, board) if free else none_left(len(self._rows))
+            free = next((name for name in names if self._is_free(name)), None)
+            decided[board.port] = self._give(self._rows[free], board) if free else none_left(len(self._rows))
         return decided
-
-    def _own(self, board: FoundBoard) -> Device | None:
-        """The device that this board is already. Raises InputError when it must not be written as that."""
-        if board.mac in self._reserved:
-            return self._reserved[board.mac]
-        bound = self._bindings.device_of(board.mac)
-        name = bound or board.holds
-        if name is None:
-            return None
-        device = self._rows.get(name)
-        if device is None or mac_of(device) is not None:
-            how = "is device" if bound else "holds the set of device"
-            sentence = f"The board {board.mac} on {board.port} {how} {name}, which the list of devices does not have for it."
-            hint = f"Add {name} to the list, or update this board alone with --device."
-            raise InputError("mac-used", sentence, hint) if bound else NotThatDevice("other-device", sentence, hint)
-        return device
 
     def _give(self, device: Device, board: FoundBoard) -> Device:
         other = self._given.get(device.id)
@@ -103,8 +119,16 @@ class _Round:
         self._given[device.id] = board
         return device
 
-    def _is_free(self, device: Device) -> bool:
-        return device.id not in self._given and mac_of(device) is None and self._bindings.board_of(device.id) is None
+    def _is_free(self, name: str) -> bool:
+        return name not in self._given and self._bindings.board_of(name) is None
+
+
+def _bound_otherwise(board: FoundBoard, bound: str) -> InputError:
+    return InputError(
+        "mac-used",
+        f"The board {board.mac} on {board.port} is device {bound} by the ledger, and another is meant, or is what it holds.",
+        f"Add {bound} to the list. Only when the board is scrapped does `twinroot ledger release` free it.",
+    )
 
 
 def _twice(board: FoundBoard, first: str) -> InputError:

@@ -20,7 +20,8 @@ from provisioning.config.unit import UnknownField, asks_for_wifi, choose, files
 from provisioning.errors import BoardError
 from provisioning.identity.on_board import KEPT, OnBoard
 from provisioning.identity.pair import load_certificate
-from provisioning.job.assign import NotThatDevice
+from provisioning.job.assign import FoundBoard, NotThatDevice, candidates
+from provisioning.job.selftest import mac_text
 from provisioning.link import question
 from provisioning.link.repl import RawRepl
 
@@ -84,21 +85,10 @@ def target(product: Product, choice: Choice, held: OnBoard | None, name: str) ->
                 "Add --device ID for a board without an identity.",
             )
         return Target(device)
-    if device is not None and device.id != held.device:
-        raise NotThatDevice(
-            "other-device",
-            f"The board on {name} is {held.device}, not {device.id}.",
-            f"{KEPT} Take the board that is {device.id}, or leave --device out: a board says who it is.",
-        )
-    chosen = device or next((row for row in choice.rows if row.id == held.device), None)
-    if chosen is None:
-        if choice.only:
-            raise NotThatDevice(
-                "other-device",
-                f"The board on {name} is {held.device}, which the list of devices does not have.",
-                f"{KEPT} Add {held.device} to the list, or leave --devices out: a board says who it is.",
-            )
-        chosen = held.unit
+    rows = [device] if device is not None else choice.rows
+    board = FoundBoard(name, mac_text(held.uid) or held.uid, held.device)
+    candidates(board, rows, only=device is not None or choice.only)
+    chosen = next((row for row in rows if row.id == held.device), held.unit)
     ours = _certificate_here(product, chosen)
     if ours is not None and hashlib.sha256(ours[1]).hexdigest() != held.named[0]:
         raise other_certificate(name, held.device, held.fingerprint(), shown(ours[0]))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from provisioning.config.device import Device
 from provisioning.config.product import Product
 from provisioning.identity import factory
-from provisioning.job.allow import mac_of
-from provisioning.job.assign import NotThatDevice, none_left, scan_needed
+from provisioning.job.assign import FoundBoard, candidates, none_left, scan_needed
 from provisioning.job.plan import FlashOptions
 
 if TYPE_CHECKING:
@@ -59,37 +58,23 @@ class Claimant:
         """
         from provisioning.ledger import claims
 
-        # A row with a MAC of its own is for that board only, and that board gets no other.
-        own = [device.id for device in self.devices.values() if mac_of(device) == self.mac]
-        candidates = own or [device.id for device in self.devices.values() if mac_of(device) is None]
+        board = FoundBoard(self.port, self.mac, held.device if held else None)
+        names = candidates(board, self.devices.values(), self.was, self.options.only)
         if held is None:
-            candidates = [name for name in candidates if len(candidates) == 1 or self._is_free(name)]
-        elif self._is_meant(held, own):
-            candidates = [self.devices.setdefault(held.device, held.unit).id]
-        if not candidates:
+            names = [name for name in names if len(names) == 1 or self._is_free(name)]
+        elif held.device in names:
+            self.devices.setdefault(held.device, held.unit)
+        if not names:
             raise none_left(len(self.devices))
-        if self.was is None and len(candidates) > 1:
+        if self.was is None and len(names) > 1:
             self.refuse_unscanned()
-        leave = may_claim() if self.was is None and len(candidates) > 1 else 0
-        return self.devices[claims.claim(self.ledger, attempt, self.mac, candidates, fields, leave)]
+        leave = may_claim() if self.was is None and len(names) > 1 else 0
+        return self.devices[claims.claim(self.ledger, attempt, self.mac, names, fields, leave)]
 
     def refuse_unscanned(self) -> None:
         """Raises InputError where the first free device would be given to a board of a product whose labels are scanned."""
         if self.product.scan is not None and len(self.devices) > 1:
             raise scan_needed()
-
-    def _is_meant(self, held: OnBoard, own: Sequence[str]) -> bool:
-        """Whether the board may stay the device that it says it is; False where the ledger knows it, too, and is to refuse it. Raises
-        InputError."""
-        if (held.device in own) if own else (held.device in self.devices or not self.options.only):
-            return True
-        if self.was is not None:
-            return False
-        raise NotThatDevice(
-            "other-device",
-            f"The board {self.mac} on {self.port} is {held.device}, and {(own or [*self.devices])[0]} is meant here.",
-            "Nothing was written. Take another board: one that was delivered stays who it is.",
-        )
 
     def _is_free(self, name: str) -> bool:
         """Whether nothing here says that the device is a board already: a certificate without its key is on a board, whatever the ledger

@@ -6,7 +6,7 @@ import pytest
 
 from provisioning.config.device import Device
 from provisioning.errors import InputError
-from provisioning.job.assign import Bindings, FoundBoard, assign
+from provisioning.job.assign import Bindings, FoundBoard, NotThatDevice, assign, candidates
 
 MACS = [f"24:0a:c4:00:00:{n:02x}" for n in range(8)]
 
@@ -39,9 +39,41 @@ def test_a_board_that_is_somebody_comes_first_whatever_the_order() -> None:
     assert given(assign(devices("ws-1", "ws-2", "ws-3"), boards, Bindings())) == {"0": "ws-2", "1": "ws-1", "2": "ws-3"}
 
 
-def test_the_ledger_is_believed_more_than_the_board() -> None:
+def test_a_board_that_holds_another_set_than_the_ledger_says_is_refused() -> None:
     decided = assign(devices("ws-1", "ws-2"), [board(0, "ws-1"), board(1)], ledger(ws2=0))
-    assert given(decided) == {"0": "ws-2", "1": "ws-1"}
+    assert given(decided) == {"0": "mac-used", "1": "ws-1"}
+
+
+@pytest.mark.parametrize(
+    ("holds", "bound", "only", "macs", "names"),
+    [
+        (None, None, True, {}, ["ws-1", "ws-2"]),  # nothing says which: the first that is free
+        (None, "ws-2", True, {}, ["ws-1", "ws-2"]),  # the ledger picks
+        (None, None, True, {"ws2": MACS[0]}, ["ws-2"]),  # its own row
+        (None, None, True, {"ws2": MACS[7]}, ["ws-1"]),  # another board's row
+        ("ws-2", None, True, {}, ["ws-2"]),
+        ("ws-2", None, True, {"ws2": MACS[0]}, ["ws-2"]),
+        ("ws-2", None, True, {"ws2": MACS[7]}, None),
+        ("ws-2", None, False, {"ws2": MACS[7]}, None),
+        ("ws-1", None, False, {"ws2": MACS[0]}, None),  # its own row is another one
+        ("ws-1", "ws-2", True, {"ws2": MACS[0]}, ["ws-2"]),
+        ("zz-9", None, False, {}, ["zz-9"]),  # in the field
+        ("zz-9", None, False, {"ws2": MACS[0]}, None),
+        ("zz-9", None, True, {}, None),
+        ("zz-9", "zz-9", True, {}, ["ws-1", "ws-2"]),  # the ledger says that it is bound
+    ],
+)
+def test_what_a_board_may_become(holds: str | None, bound: str | None, only: bool, macs: dict[str, str], names: list[str] | None) -> None:
+    rows = devices("ws-1", "ws-2", **macs)
+    if names is None:
+        with pytest.raises(NotThatDevice, match=f"is {holds}, and "):
+            candidates(board(0, holds), rows, bound, only)
+    else:
+        assert candidates(board(0, holds), rows, bound, only) == names
+
+
+def test_the_only_row_is_its_boards_whatever_the_order() -> None:
+    assert given(assign(devices("ws-1"), [board(0), board(1, "ws-1")], Bindings())) == {"0": "no-device-left", "1": "ws-1"}
 
 
 def test_a_device_of_a_board_that_is_elsewhere_is_not_free() -> None:
