@@ -15,13 +15,9 @@ def encode(packet: bytes) -> bytes:
 
 def take(data: bytearray) -> bytes | None:
     """The first whole frame in `data`, unescaped, which is removed with what came before it; None where there is none yet."""
-    while True:
-        start = data.find(_END)
-        end = data.find(_END, start + 1) if start >= 0 else -1
-        if end < 0:
-            return None
-        frame = bytes(data[start + 1 : end])
-        if frame:
-            del data[: end + 1]
-            return frame.replace(b"\xdb\xdc", _END).replace(b"\xdb\xdd", b"\xdb")
-        del data[: start + 1]  # two ends in a row: the second begins the frame
+    _, start, rest = bytes(data).partition(_END)
+    frame, end, rest = rest.lstrip(_END).partition(_END)  # two ends in a row: the second begins the frame
+    if not (start and end):
+        return None
+    data[:] = rest
+    return frame.replace(b"\xdb\xdc", _END).replace(b"\xdb\xdd", b"\xdb")
