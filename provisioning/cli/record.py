@@ -8,14 +8,13 @@ from pathlib import Path
 
 import click
 
+from provisioning.cli import _options as option
 from provisioning.cli._output import emit, mode, say
-from provisioning.cli._path import PATH
-from provisioning.cli._port import port_option
 
 
 @click.command()
-@port_option
-@click.argument("file", metavar="FILE", type=PATH)
+@option.port
+@click.argument("file", metavar="FILE", type=option.PATH)
 @click.option("--listen", type=click.IntRange(0, 65535), default=0, help="TCP port of the address; any free one by default.")
 def command(port: str | None, file: Path, listen: int) -> None:
     """Put a port in front of the board's PORT and write what passes to FILE, until control-C. Any tool uses the address that is printed.
