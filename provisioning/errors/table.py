@@ -15,6 +15,7 @@ from provisioning.errors.codes import (
     config,
     demo,
     flash,
+    hil,
     identity,
     job,
     labels,
@@ -31,7 +32,7 @@ from provisioning.errors.row import CodeRow, Retry
 SUBJECTS: Mapping[str, tuple[CodeRow, ...]] = MappingProxyType(
     {
         subject.SUBJECT: subject.ROWS
-        for subject in (results, command, flash, link, job, labels, ledger, config, sets, identity, trust, aws, cloud, virtual, demo)
+        for subject in (results, command, flash, link, job, labels, ledger, config, sets, identity, trust, aws, cloud, virtual, hil, demo)
     }
 )
 

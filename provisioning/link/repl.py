@@ -47,6 +47,7 @@ _PROBE = 8.0  # seconds of silence of a program after which the prompt is asked 
 # The traceback of a boot.py that a interrupt interrupted; called from a program, its functions stand below that program's line. The prompt
 # that follows it hides nothing: MicroPython goes on to main.py and the prompt, with half of boot.py done.
 _BOOT_BROKEN_OFF = re.compile(rb'Traceback \(most recent call last\):\s+File "_?boot\.py"(?:(?!Traceback).)*KeyboardInterrupt', re.DOTALL)
+_RESTARTED = re.compile(rb"(?:^|\n)rst:0x[0-9a-f]+ \(")  # a line of the ROM's in the middle of an answer
 _OUTPUT = re.compile(rb"([^\x04]*)\x04([^\x04]*)\x04>", re.DOTALL)  # what a program printed, its traceback, the prompt
 _HELD = 0.5  # seconds without a word from a chip's own USB port after which it may hold back full packets, until it has more to say
 _AGAIN = 2.0  # seconds for an answer behind a late greeting, or for no answer at all
@@ -55,6 +56,14 @@ _ASK_AGAIN = 2.0  # seconds until a prompt after a soft reset is asked for: a bo
 
 class LinkBroken(BoardError):
     """The line gave out under an exchange: this session cannot go on, a new one may."""
+
+
+class ProgramOverdue(LinkBroken):
+    """A program on the board did not end within the time that its caller gave it."""
+
+
+class BoardRestarted(LinkBroken):
+    """The chip restarted while a program of ours ran on it: a crash, a watchdog, the power."""
 
 
 class RateLate(LinkBroken):
@@ -269,6 +278,12 @@ class RawRepl:
             self.follow()
         return bool(self.paste)
 
+    def outcome(self, source: str | bytes, seconds: float) -> tuple[bytes, bytes]:
+        """Run `source`; what it printed, and its traceback, empty for none. Raises ProgramOverdue when it has not ended after
+        `seconds`, whatever it prints, and BoardRestarted when the chip restarts meanwhile."""
+        self.run(source, follow=False)
+        return self._ended(seconds, paced=False, most=seconds)
+
     def start(self, source: str | bytes, *, asked: bool = False) -> None:
         """Start `source` and return as soon as the board has taken it; what it prints is the caller's to read.
 
@@ -384,21 +399,24 @@ class RawRepl:
             raise DeviceException(self.wire.name, last)
         return output
 
-    def _ended(self, least: float, paced: bool) -> tuple[bytes, bytes]:
+    def _ended(self, least: float, paced: bool, most: float = 0.0) -> tuple[bytes, bytes]:
         """What the program printed, and the traceback that it ended with. A control-A after each silence finds out whether the prompt is
-        back: then the end of the answer was lost on the way."""
+        back: then the end of the answer was lost on the way. `most`: seconds after which even a program that prints is given up; with it
+        a restart of the chip ends the wait."""
         started = word = asked = time.monotonic()
         data = bytearray()
         probes, self._asked = int(self._asked), False
         patience = _HELD if self.wire.native else _PROBE
         while (match := _OUTPUT.match(data)) is None:
-            more = self.wire.read(_TICK)
+            more = self.wire.read(min(_TICK, most) if most else _TICK)
             now = time.monotonic()
             if more:
                 if paced and not data:
                     self.wire.pace.learn(now - started, look=True)
                 data += more
                 word = asked = now
+            if most and (now - started > most or _RESTARTED.search(data)):
+                raise self._overdue(data, now - started)
             limit = max(least, self.wire.pace.bound(LOOK if paced and not data else PROGRAM))
             if now - word > limit or now - started > max(least, TOTAL) or len(data) > _MOST:
                 message = f"The board on {self.wire.name} gave no sign of life for {now - word:.0f} s while a program ran on it."
@@ -417,6 +435,14 @@ class RawRepl:
         if probes and not self._synchronise():
             raise self._confused(bytes(data[-40:]))
         return match[1].replace(BUSY, b""), match[2]
+
+    def _overdue(self, data: bytearray, seconds: float) -> LinkBroken:
+        if _RESTARTED.search(data):
+            text = f"The board on {self.wire.name} restarted while a program ran on it."
+            return BoardRestarted("program-restarted", text, "What it said before is in the log.")
+        return ProgramOverdue(
+            "program-overdue", f"The program on the board on {self.wire.name} did not end within {seconds:.1f} s.", "Give it longer."
+        )
 
     # -- leaving -----------------------------------------------------------------------------------------------------
 

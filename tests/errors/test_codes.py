@@ -43,8 +43,18 @@ BENCH_SOURCES = (
     "link/transport/frames.py",
     "link/transport/stream.py",
 )
-# Not of a board on the line: where a person types, or stops the run, the sentence is enough.
-TYPED = {"no-port", "port-twice", "not-bound", "no-ledger", "ledger-driver", "ledger-not-empty", "interrupted"}
+# Not of a board on the line: where a person types, stops the run, or tests code of their own, the sentence is enough.
+TYPED = {
+    "program-overdue",
+    "program-restarted",
+    "no-port",
+    "port-twice",
+    "not-bound",
+    "no-ledger",
+    "ledger-driver",
+    "ledger-not-empty",
+    "interrupted",
+}
 
 
 @pytest.fixture(scope="module")
