@@ -20,29 +20,9 @@ secrets.yaml
 *.key.pem
 out/
 """
-_TESTS = '''\
-"""The product on a board that is not there: a real MicroPython behind a modelled UART. Run: pytest tests"""
-
-from pathlib import Path
-
-from provisioning.config.device import single_device
-from provisioning.config.load import load_product
-from provisioning.job.update import update
-
-PRODUCT = Path(__file__).parents[1] / "product.yaml"
-DEVICE = single_device("ws-0001")
-
-
-def test_a_board_takes_the_product(virtual_board):
-    report = update(load_product(PRODUCT), DEVICE, virtual_board.port)
-    assert report.outcome == "pass", report.message
-
-
-def test_a_second_update_writes_nothing(virtual_board):
-    for _ in range(2):
-        report = update(load_product(PRODUCT), DEVICE, virtual_board.port)
-    assert (report.code, report.written) == ("unchanged", [])
-'''
+APPLICATION = "application"
+# A file of that example -> where it lies in a project, if not in the same place.
+_PLACES = {"github.yml": ".github/workflows/tests.yml", "gitlab.yml": ".gitlab-ci.yml"}
 
 
 @dataclass(frozen=True)
@@ -51,6 +31,17 @@ class Made:
 
     product: Path
     devices: tuple[str, ...]
+
+
+def _copy_application(target: Path) -> None:
+    """An application with its tests, and what runs them in two CI systems."""
+    source = folder("examples") / APPLICATION
+    for file in sorted(source.rglob("*")):
+        name = file.relative_to(source).as_posix()
+        if file.is_file() and "__pycache__" not in file.parts:
+            there = target / _PLACES.get(name, name)
+            there.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, there)
 
 
 def make(target: Path, *, tests: bool = False) -> Made:
@@ -68,8 +59,7 @@ def make(target: Path, *, tests: bool = False) -> Made:
                 shutil.copyfile(file, target / file.name)
         (target / ".gitignore").write_text(_IGNORED, encoding="utf-8")
         if tests:
-            (target / "tests").mkdir()
-            (target / "tests" / "test_product.py").write_text(_TESTS, encoding="utf-8")
+            _copy_application(target)
     except OSError as error:
         raise StationError(
             "cannot-write", f"{shown(target)}: cannot be written: {error.strerror or error}.", "Name another folder, or free some space."

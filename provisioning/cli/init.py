@@ -12,7 +12,11 @@ from provisioning.cli._output import emit
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=PATH)
-@click.option("--tests", is_flag=True, help="Also tests that run the product on a virtual board.")
+@click.option(
+    "--tests",
+    is_flag=True,
+    help="Also an application with ten tests on a virtual board, and what runs them in GitHub Actions and GitLab CI.",
+)
 def command(folder: Path, tests: bool) -> None:
     """Make a product in the new folder DIR: a file to change, a list of devices, a CA for the bench, a certificate and a key for each."""
     from provisioning.cli._invoked import name

@@ -41,6 +41,8 @@ COMMANDS = {
     "jdk-policy": "The policy file for Java clients of a VeriSign endpoint.",
     "rehearse": "flash, station, update or verify on virtual boards; nothing is kept.",
     "doctor": "What this station has, and what it lacks.",
+    "devices": "Which boards are here: a device map, scan and show.",
+    "record": "A session on a port as a file, which a virtual board plays again.",
     "virtual": "Boards that are not there: virtual ESP32 boards.",
     "cloud": "A local stand-in for AWS IoT with both kinds of endpoint.",
 }
