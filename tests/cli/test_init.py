@@ -34,7 +34,9 @@ def test_a_product_that_passes_check(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for more in ([], ["--device", "ws-0001"], ["--devices", "my station/devices.csv"]):
         assert run(["check", "my station/product.yaml", *more]) == 0
     assert {"tests", "secrets.yaml.example", ".gitignore", "factory", "devices"} <= {f.name for f in Path("my station").iterdir()}
-    compile(Path("my station/tests/test_product.py").read_text(), "x", "exec")
+    assert {"app/station.py", "tests/test_station.py", ".github/workflows/tests.yml", ".gitlab-ci.yml", "requirements.txt"} <= {
+        path.relative_to("my station").as_posix() for path in Path("my station").rglob("*")
+    }
     if os.name == "posix":
         assert all(file.stat().st_mode & 0o777 == 0o600 for file in Path("my station").rglob("*.key.pem"))
     assert run(["init", "my station"]) == 2, "nothing is overwritten"
@@ -49,7 +51,7 @@ def test_its_tests_pass(tmp_path: Path) -> None:
     done = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, timeout=100, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False
     )
-    assert done.returncode == 0 and "2 passed" in done.stdout, done.stdout[-2000:]
+    assert done.returncode == 0 and "10 passed" in done.stdout, done.stdout[-2000:]
 
 
 def test_as_a_wheel_has_it(tmp_path: Path) -> None:
