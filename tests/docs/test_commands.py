@@ -30,6 +30,8 @@ _PROGRAM = re.compile(r"(?:\.venv/bin/)?twinroot ")
 # Commands that are not run here -> why not, or which tests do.
 ELSEWHERE = {
     r"make |.*-m pytest": "the tests themselves",
+    r"twinroot record ": "tests/hil/test_record.py",
+    r"python -m venv": "tests/hil/test_docs.py, with the wheel",
     r"pipx? install": "needs a package index; the wheel's test stands for it",
     r"cp ": "a shell's; what it copies is what the commands below use",
     r"aws iot|while …": "AWS's own tool",

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from provisioning.hil import Board, files
+from provisioning.hil.products import ProductMaker
 from provisioning.job.report import Report
 from provisioning.job.rollback import rollback
 from provisioning.job.update import update
-from tests.hil.bench import Bench, passed
-from tests.hil.product import OTHER_PREFIX, Maker
+from tests.hil.passed import passed
 
-Tool = Callable[[Bench, Path, str], None]
+OTHER_PREFIX = "z9y8x7w6v5u4t3"
+Tool = Callable[[Board, Path, str], None]
 
 # On a board that has a main.py or boot.py of its own, that one is watched instead.
 USERS = {
@@ -22,78 +26,88 @@ USERS = {
     "/hil_data.bin": "0123456789" * 50,
     "/lib/hil_users.py": "x = 1\n",
 }
-_PUT = """import os
-made = []
-try: os.mkdir('/lib')
-except OSError: pass
-for path, text in %r.items():
-    try: os.stat(path)
-    except OSError:
-        with open(path, 'w') as f: f.write(text)
-        made.append(path)
-import json
-print(json.dumps(made))
-"""
-_REMOVE = "import os\nfor p in %r: os.remove(p)\n"
+
+
+def others(board: Board) -> dict[str, tuple[int, bytes]]:
+    """Every file and folder that is not twinroot's: path -> (size, digest)."""
+    return {path: row for path, row in files.look(board).items() if not path.startswith(files.OURS) and path != "/lib"}
 
 
 @pytest.fixture
-def users(bench: Bench) -> Iterator[dict[str, str]]:
-    """Files of the user on the board: path -> SHA-256 of everything there that is not twinroot's."""
-    made = bench.ask(_PUT % USERS)
-    yield bench.foreign()
-    bench.run(_REMOVE % made)
+def users(board: Board) -> dict[str, tuple[int, bytes]]:
+    """Files of the user on the board; what is there already stays as it is."""
+    (board.fs / "lib").mkdir(exist_ok=True)
+    for path, text in USERS.items():
+        if not (board.fs / path).exists():
+            (board.fs / path).write_text(text)
+    return others(board)
 
 
-def test_the_users_files_are_never_touched(bench: Bench, make: Maker, users: dict[str, str]) -> None:
+def test_the_users_files_are_never_touched(board: Board, make_product: ProductMaker, users: dict[str, tuple[int, bytes]]) -> None:
     assert set(USERS) <= set(users)
     jobs: list[Callable[[], Report]] = [
-        lambda: update(make(), make.device, bench.port),
-        lambda: update(make(OTHER_PREFIX), make.device, bench.port),
-        lambda: rollback(bench.port),
+        lambda: update(make_product(), make_product.device, board.port),
+        lambda: update(make_product(OTHER_PREFIX), make_product.device, board.port),
+        lambda: rollback(board.port),
     ]
     for job in jobs:
         report = passed(job())
         assert not set(report.written) & set(users)
-        assert bench.foreign() == users
+        assert others(board) == users
+
+
+def _tool(module: str, *arguments: str) -> str:
+    made = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, timeout=60, check=False)
+    assert made.returncode == 0, f"{module} {' '.join(arguments)}: {made.stdout}{made.stderr}"
+    return made.stdout.replace("\r\n", "\n")
+
+
+def mpremote(board: Board, *arguments: str) -> str:
+    """What `mpremote connect PORT ARGUMENTS` prints."""
+    return _tool("mpremote", "connect", board.port, *arguments)
+
+
+def ampy(board: Board, *arguments: str) -> str:
+    """What `ampy --port PORT ARGUMENTS` prints. ampy opens device names only, no rfc2217://."""
+    return _tool("ampy.cli", "--port", board.port, *arguments)
 
 
 # What a tool does before the update, and what it finds of that after it.
-def _mpremote_before(bench: Bench, file: Path, name: str) -> None:
-    bench.mpremote("cp", str(file), f":{name}")
-    assert name in bench.mpremote("ls")
+def _mpremote_before(board: Board, file: Path, name: str) -> None:
+    mpremote(board, "cp", str(file), f":{name}")
+    assert name in mpremote(board, "ls")
 
 
-def _mpremote_after(bench: Bench, file: Path, name: str) -> None:
-    assert bench.mpremote("exec", f"print(open('{name}').read())").strip() == file.read_text("utf-8").strip()
+def _mpremote_after(board: Board, file: Path, name: str) -> None:
+    assert mpremote(board, "exec", f"print(open('{name}').read())").strip() == file.read_text("utf-8").strip()
     back = file.with_suffix(".back")
-    bench.mpremote("cp", f":{name}", str(back))
+    mpremote(board, "cp", f":{name}", str(back))
     assert back.read_bytes() == file.read_bytes()
-    bench.mpremote("rm", f":{name}")
-    assert name not in bench.mpremote("ls")
+    mpremote(board, "rm", f":{name}")
+    assert name not in mpremote(board, "ls")
 
 
-def _ampy_before(bench: Bench, file: Path, name: str) -> None:
-    if "://" in bench.port:
+def _ampy_before(board: Board, file: Path, name: str) -> None:
+    if "://" in board.port:
         pytest.skip("ampy opens device names only")
-    bench.ampy("put", str(file), name)
-    assert name in bench.ampy("ls")
+    ampy(board, "put", str(file), name)
+    assert name in ampy(board, "ls")
 
 
-def _ampy_after(bench: Bench, file: Path, name: str) -> None:
-    assert bench.ampy("get", name).strip() == file.read_text("utf-8").strip()
+def _ampy_after(board: Board, file: Path, name: str) -> None:
+    assert ampy(board, "get", name).strip() == file.read_text("utf-8").strip()
     program = file.with_suffix(".py")
     program.write_text(f"import os\nprint(len(open('{name}').read()))\nos.remove('{name}')\n", "utf-8")
-    assert bench.ampy("run", str(program)).strip() == str(len(file.read_text("utf-8")))
-    assert name not in bench.ampy("ls")
+    assert ampy(board, "run", str(program)).strip() == str(len(file.read_text("utf-8")))
+    assert name not in ampy(board, "ls")
 
 
 @pytest.mark.parametrize(("before", "after"), [(_mpremote_before, _mpremote_after), (_ampy_before, _ampy_after)], ids=["mpremote", "ampy"])
-def test_others_tools_work_before_and_after(bench: Bench, make: Maker, tmp_path: Path, before: Tool, after: Tool) -> None:
+def test_others_tools_work_before_and_after(board: Board, make_product: ProductMaker, tmp_path: Path, before: Tool, after: Tool) -> None:
     file = tmp_path / "hil.txt"
     file.write_text("".join(f"line {n} äöü\n" for n in range(20)), encoding="utf-8")
-    before(bench, file, "hil.txt")
-    passed(update(make(), make.device, bench.port))
-    after(bench, file, "hil.txt")
+    before(board, file, "hil.txt")
+    passed(update(make_product(), make_product.device, board.port))
+    after(board, file, "hil.txt")
     # They leave the board in a state that a job finds its way in.
-    assert update(make(), make.device, bench.port).code == "unchanged"
+    assert update(make_product(), make_product.device, board.port).code == "unchanged"

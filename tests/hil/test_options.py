@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.hil.options import wanted
+from provisioning.hil.engines import is_real
+from provisioning.hil.options import wanted
 
 
 @pytest.mark.parametrize(
     ("given", "environment", "ports", "count"),
     [
-        ({}, {}, (), 1),
-        ({"port": "virtual"}, {"ESPPORT": "COM5"}, (), 1),
+        ({}, {}, (), None),
+        ({"port": "virtual"}, {"ESPPORT": "COM5"}, (), None),
         ({"port": "/dev/ttyUSB0"}, {}, ("/dev/ttyUSB0",), 1),
         ({"port": "COM5|COM6"}, {}, ("COM5", "COM6"), 2),
         ({"port": "COM5|COM6", "count": "1"}, {}, ("COM5",), 1),
@@ -25,11 +26,15 @@ from tests.hil.options import wanted
         ({}, {"ESPPORT": "COM5", "TWINROOT_PORT": "COM6"}, ("COM6",), 1),
         ({"port": "COM7"}, {"TWINROOT_PORT": "COM6"}, ("COM7",), 1),
         ({"count": "3"}, {}, (), 3),
+        ({"port": "COM5|COM6", "count": 1}, {}, ("COM5", "COM6"), 2),  # pytest-embedded's default, which says nothing
+        ({"port_serial_number": "0001,0002"}, {}, ("usb:0001", "usb:0002"), 2),  # as pytest-embedded splits it
+        ({}, {"TWINROOT_ENGINE": "virtual", "ESPPORT": "COM5"}, (), None),
+        ({"engine": "serial"}, {"ESPPORT": "COM5"}, ("COM5",), 1),
     ],
 )
-def test_options_name_boards(given: dict[str, str], environment: dict[str, str], ports: tuple[str, ...], count: int) -> None:
+def test_options_name_boards(given: dict[str, str], environment: dict[str, str], ports: tuple[str, ...], count: int | None) -> None:
     asked = wanted(given, environment)
-    assert (asked.ports, asked.count, asked.real) == (ports, count, bool(ports))
+    assert (asked.ports, asked.count, is_real(asked)) == (ports, count, bool(ports))
 
 
 @pytest.mark.parametrize(
@@ -39,6 +44,8 @@ def test_options_name_boards(given: dict[str, str], environment: dict[str, str],
         ({"port": "COM5", "count": "2"}, "more boards than the 1"),
         ({"count": "many"}, "--count many"),
         ({"count": "0"}, "--count 0"),
+        ({"baud": "fast"}, "--baud fast"),
+        ({"engine": "virtual", "port": "COM5"}, "--engine virtual makes its own"),
     ],
 )
 def test_what_cannot_be_is_a_sentence(given: dict[str, str], word: str) -> None:
