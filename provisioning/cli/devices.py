@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from provisioning.cli._options import PATH
 from provisioning.cli._output import emit, say
-from provisioning.cli._path import PATH
 
 _FILE = "device-map.yaml"
 
