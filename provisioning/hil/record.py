@@ -10,8 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from serial import rfc2217
-
 from provisioning.link.port import open_port
 from provisioning.link.recording import Recorder
 from provisioning.link.tap import listening
@@ -66,6 +64,8 @@ def _serve(client: socket.socket, port: Any, stop: threading.Event) -> None:
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     client.settimeout(_LOOK)
     link = _Link(client)
+    from serial import rfc2217
+
     manager: Any = rfc2217.PortManager(port, cast(Any, link))
     gone = threading.Event()
     lost: list[Exception] = []
