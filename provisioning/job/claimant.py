@@ -61,7 +61,7 @@ class Claimant:
         board = FoundBoard(self.port, self.mac, held.device if held else None)
         names = candidates(board, self.devices.values(), self.was, self.options.only)
         if held is None:
-            names = [name for name in names if len(names) == 1 or self._is_free(name)]
+            names = names if len(names) == 1 else self._not_on_a_board(names)
         elif held.device in names:
             self.devices.setdefault(held.device, held.unit)
         if not names:
@@ -76,11 +76,18 @@ class Claimant:
         if self.product.scan is not None and len(self.devices) > 1:
             raise scan_needed()
 
-    def _is_free(self, name: str) -> bool:
-        """Whether nothing here says that the device is a board already: a certificate without its key is on a board, whatever the ledger
-        knows. One that is this board's by the ledger, or was released, is not judged here."""
+    def _not_on_a_board(self, names: Sequence[str]) -> list[str]:
+        """Those of which nothing here says that they are a board already: a certificate without its key is on a board, whatever the ledger
+        knows. One that is this board's by the ledger, or was released, is not refused here."""
         from provisioning.ledger import claims
 
-        if self.was == name or not factory.is_spent(self.product, self.devices[name]):
-            return True
+        spent = [name for name in names if name != self.was and factory.is_spent(self.product, self.devices[name])]
+        freed = claims.released(self.ledger, spent)
+        gone = {name for name in spent if name not in freed or not self._is_retired(name)}
+        return [name for name in names if name not in gone]
+
+    def _is_retired(self, name: str) -> bool:
+        """Whether the certificate that is here was the one of a board that was released."""
+        from provisioning.ledger import claims
+
         return factory.fingerprint_here(self.product, self.devices[name]) in claims.retired(self.ledger, name)

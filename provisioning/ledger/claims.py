@@ -7,8 +7,9 @@ certificate goes onto two boards.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,7 +20,8 @@ from provisioning.ledger.entry import CLAIM, INTENT, OUTCOME, RELEASE, TASK, Ent
 from provisioning.ledger.store import Ledger, select
 from provisioning.ledger.table import ENTRIES
 
-_PART = 500  # candidates that are asked for at once; SQLite takes some thousand values in a statement
+_PART = 500  # devices that are asked for at once; SQLite takes some thousand values in a statement
+_ENOUGH = 64  # free devices that a board brings into its turn: more than slots that take one at the same moment
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,16 @@ def attempts(connection: Connection, **equal: str) -> list[OpenAttempt]:
     found = {entry.attempt for entry in select(connection, **equal)}
     if not found:
         return []
-    # Releases are few, and one that names the board or the device frees an attempt that was found by its certificate, too.
-    wanted = ENTRIES.c.attempt.in_(found) | (ENTRIES.c.kind == RELEASE)
-    rows = connection.execute(sa.select(ENTRIES.c.body).where(wanted).order_by(ENTRIES.c.seq))
-    return _fold([parse(row.body) for row in rows])
+    rows = [parse(body) for body in connection.execute(sa.select(ENTRIES.c.body).where(ENTRIES.c.attempt.in_(found))).scalars()]
+    # A release that names the board or the device frees an attempt that was found by its certificate, too.
+    named = ENTRIES.c.mac.in_(_named(rows, "mac")) | ENTRIES.c.device.in_(_named(rows, "device"))
+    releases = connection.execute(sa.select(ENTRIES.c.body).where(ENTRIES.c.kind == RELEASE, named)).scalars()
+    every = {row.seq: row for row in [*rows, *map(parse, releases)]}
+    return _fold([every[seq] for seq in sorted(every)])
+
+
+def _named(rows: Sequence[Entry], field: str) -> set[str]:
+    return {row.fields[field] for row in rows if field in row.fields}
 
 
 def open_attempts(ledger: Ledger, mac: str) -> list[OpenAttempt]:
@@ -120,6 +128,23 @@ def retired(ledger: Ledger, device: str) -> frozenset[str]:
     return frozenset(gone)
 
 
+def released(ledger: Ledger, devices: Sequence[str]) -> frozenset[str]:
+    """Those of the devices that a person freed at some time."""
+
+    def look(connection: Connection) -> set[str]:
+        found: set[str] = set()
+        for start in range(0, len(devices), _PART):
+            part = ENTRIES.c.device.in_(devices[start : start + _PART])
+            found.update(connection.execute(sa.select(ENTRIES.c.device).where(ENTRIES.c.kind == RELEASE, part)).scalars())
+        return found
+
+    return frozenset(ledger.read(look) if devices else ())
+
+
+class _Taken(Exception):
+    """Every device that was free when it was looked for has been given to other boards since."""
+
+
 def claim(ledger: Ledger, attempt: str, mac: str, candidates: Sequence[str], fields: Mapping[str, Any], leave: int = 0) -> str:
     """Promise one of the devices to this board and return it: the one that it has already, else the first that is free. `leave`: so
     many free ones are left to others, if there are more.
@@ -127,41 +152,54 @@ def claim(ledger: Ledger, attempt: str, mac: str, candidates: Sequence[str], fie
     Raises InputError: the board has a device that is not among them, or none of them is free.
     """
     chosen = ""
-    likely = ledger.read(lambda connection: _likely(connection, mac, candidates))
 
     def decide(connection: Connection) -> tuple[str, str, Mapping[str, Any]]:
         nonlocal chosen
-        chosen = _choose(connection, mac, candidates, likely, leave)
+        chosen = _choose(connection, mac, candidates, free, leave)
         return CLAIM, attempt, {**fields, "mac": mac, "device": chosen}
 
-    ledger.append_checked(decide)
-    return chosen
+    while True:
+        # The list of devices is gone through before the writer's turn, so that all other boards wait for a few statements only, however
+        # long the list is and however much of it is used up.
+        free = ledger.read(lambda connection: _some_free(connection, mac, candidates))
+        try:
+            ledger.append_checked(decide)
+        except _Taken:
+            continue
+        return chosen
 
 
-def _likely(connection: Connection, mac: str, candidates: Sequence[str]) -> list[str]:
-    """The candidates that look free, at least one part of the list that has such: read before the writer's turn, so that the turn is short
-    however long the list is. Nothing is decided by it."""
+def _some_free(connection: Connection, mac: str, candidates: Sequence[str]) -> list[str]:
+    """The first devices that are free; none for a board that needs none of them. Raises InputError where no device is free."""
     if len(candidates) == 1 or device_of(connection, mac) is not None:
         return []
-    # What a release touched is looked at in full.
-    released = set(connection.execute(sa.select(ENTRIES.c.device).where(ENTRIES.c.kind == RELEASE)).scalars())
+    # That none is free is said only after an exact look at every one.
+    free = list(islice(_free(connection, candidates), _ENOUGH)) or [one for one in candidates if board_of(connection, one) is None]
+    if not free:
+        raise InputError("no-device-left", f"All {len(candidates)} devices have a board already.", "Add rows to the CSV of devices.")
+    return free[:_ENOUGH]
+
+
+def _free(connection: Connection, candidates: Sequence[str]) -> Iterator[str]:
+    """The free ones among the candidates, in order, asked for in parts."""
+    one = ENTRIES.c
+    ended = sa.func.max(one.outcome)
+    wrote = sa.func.max(sa.case((one.wrote.is_(True), 1), else_=0))
+    passed = sa.func.max(sa.case((one.outcome == "pass", 1), else_=0))
+    claimed = sa.func.max(sa.case((one.kind == CLAIM, 1), else_=0))
+    binds = sa.case(((claimed == 1) & (ended.is_(None) | (wrote == 1) | (passed == 1)), 1), else_=0)
+    freed = sa.func.max(sa.case((one.kind == RELEASE, 1), else_=0))
     for start in range(0, len(candidates), _PART):
         part = candidates[start : start + _PART]
-        one = ENTRIES.c
-        ended = sa.func.max(one.outcome)
-        wrote = sa.func.max(sa.case((one.wrote.is_(True), 1), else_=0))
-        passed = sa.func.max(sa.case((one.outcome == "pass", 1), else_=0))
-        claimed = sa.func.max(sa.case((one.kind == CLAIM, 1), else_=0))
-        binds = (claimed == 1) & (ended.is_(None) | (wrote == 1) | (passed == 1))
-        query = sa.select(one.device).where(one.device.in_(part)).group_by(one.device, one.attempt).having(binds)
-        bound = set(connection.execute(query).scalars()) - released
-        free = [device for device in part if device not in bound]
-        if free:
-            return free
-    return []
+        rows = connection.execute(sa.select(one.device, binds, freed).where(one.device.in_(part)).group_by(one.device, one.attempt)).all()
+        known = {device for device, _, _ in rows}
+        bound = {device for device, does, _ in rows if does} - {device for device, _, was in rows if was}
+        for device in part:
+            if device not in known or (device not in bound and board_of(connection, device) is None):
+                yield device
 
 
-def _choose(connection: Connection, mac: str, candidates: Sequence[str], likely: Sequence[str], leave: int) -> str:
+def _choose(connection: Connection, mac: str, candidates: Sequence[str], free: Sequence[str], leave: int) -> str:
     own = device_of(connection, mac)
     if own is not None and own.device is not None:
         if own.device in candidates:
@@ -171,24 +209,19 @@ def _choose(connection: Connection, mac: str, candidates: Sequence[str], likely:
             f"The board {mac} is device {own.device} already ({own.outcome or 'unfinished'}, {own.began[:10]}).",
             f"Take another board; this one stays {own.device}. Only when it is scrapped does `twinroot ledger release` free it.",
         )
-    # The likely ones first; that none is free is said only after a look at every one.
-    free = ""
-    for device in dict.fromkeys([*likely, *candidates]):
-        other = board_of(connection, device)
-        if other is None:
-            free = device
-            if not leave:
-                return device
-            leave -= 1
-        elif len(candidates) == 1:
-            raise InputError(
-                "serial-used",
-                f"Device {device} is the board {other.mac} already ({other.outcome or 'unfinished'}, {other.began[:10]}).",
-                f"Use another device, or connect that board. Only when it is scrapped does `twinroot ledger release` free {device}.",
-            )
-    if free:
-        return free
-    raise InputError("no-device-left", f"All {len(candidates)} devices have a board already.", "Add rows to the CSV of devices.")
+    if len(candidates) != 1:
+        left = list(islice(_free(connection, free), leave + 1))
+        if not left:
+            raise _Taken
+        return left[-1]
+    other = board_of(connection, candidates[0])
+    if other is None:
+        return candidates[0]
+    raise InputError(
+        "serial-used",
+        f"Device {candidates[0]} is the board {other.mac} already ({other.outcome or 'unfinished'}, {other.began[:10]}).",
+        f"Use another device, or connect that board. Only when it is scrapped does `twinroot ledger release` free {candidates[0]}.",
+    )
 
 
 def intend(ledger: Ledger, attempt: str, fields: Mapping[str, Any]) -> Entry:

@@ -6,8 +6,8 @@ serialize afterwards, and SERIALIZABLE, whose snapshot is older than the lock, w
 no privilege, where LOCK TABLE asks for that of changing rows.
 
 A station whose network is cut in the middle of a transaction holds the lock: the server ends a transaction that is idle for IDLE_SECONDS.
-A server that does not answer is given ANSWER_SECONDS, the time until the turn comes not counted, then the connection is hung up and the
-ledger counts as away. Until the turn comes nothing is sent, so there it is the keep-alive of TCP that notices a dead network.
+A server that does not answer a statement is given ANSWER_SECONDS, the time until the turn comes not counted, then the connection is hung
+up and the ledger counts as away. Until the turn comes nothing is sent, so there it is the keep-alive of TCP that notices a dead network.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import os
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,9 +28,9 @@ from sqlalchemy.engine import URL, Connection, Engine
 from provisioning.ledger.location import Location
 
 LOCK_KEY = 0x7477696E726F6F74  # "twinroot"
-LOCK_SECONDS = 20  # one wait for the turn; whoever gives up goes to the end of the queue, so it is long
+LOCK_SECONDS = 30  # one wait for the turn; whoever gives up goes to the end of the queue, so it is long
 IDLE_SECONDS = 3  # of a transaction between two statements
-ANSWER_SECONDS = 8.0  # of connecting, and of a transaction from its turn on
+ANSWER_SECONDS = 8.0  # of connecting, and of one statement
 AGAIN, AWAY, BUSY = "again", "away", "busy"
 
 # Conditions of PostgreSQL, by SQLSTATE (its appendix A), or by class.
@@ -86,7 +87,10 @@ class Server:
 
     def __init__(self) -> None:
         self._line: Any = None  # the driver's connection that is in use
-        self._timer: threading.Timer | None = None
+        self._changed = threading.Condition()
+        self._until: float | None = None  # when the connection is hung up, in monotonic time
+        self._watching = False
+        self._given: float | None = None  # what the next statement is given; None where nobody watches, as in a long read
 
     def engine(self, location: Location) -> Engine:
         """One connection, kept between transactions. Raises ImportError without the driver."""
@@ -104,12 +108,20 @@ class Server:
             self._line = dialect.connect(*args, **kwargs)
             return self._line
 
+        @event.listens_for(engine, "before_cursor_execute")
+        def _each_statement(*_: Any) -> None:
+            if self._given is not None:
+                self._limit(self._given)
+
         return engine
 
     def lock(self, connection: Connection) -> None:
         """Wait for this writer's turn, as the first statement of a transaction; its end gives the turn on."""
-        self._limit(LOCK_SECONDS + ANSWER_SECONDS)
-        connection.execute(_BEGIN, {"lock": f"{LOCK_SECONDS}s", "idle": f"{IDLE_SECONDS}s", "key": LOCK_KEY})
+        self._given = LOCK_SECONDS + ANSWER_SECONDS
+        try:
+            connection.execute(_BEGIN, {"lock": f"{LOCK_SECONDS}s", "idle": f"{IDLE_SECONDS}s", "key": LOCK_KEY})
+        finally:
+            self._given = ANSWER_SECONDS
         self._limit(ANSWER_SECONDS)
 
     def compact(self, engine: Engine) -> bool:
@@ -126,23 +138,35 @@ class Server:
     @contextmanager
     def watched(self, engine: Engine) -> Iterator[Connection]:
         """A connection that is hung up when the work with it takes too long: the driver's reads have no limit of their own."""
+        self._given = ANSWER_SECONDS
         self._limit(ANSWER_SECONDS)
         try:
             with engine.connect() as connection:
                 self._line = connection.connection.dbapi_connection
                 yield connection
         finally:
+            self._given = None
             self._limit(None)
 
     def _limit(self, seconds: float | None) -> None:
         """From now on, so long; None for no limit."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = None
-        if seconds is not None:
-            self._timer = threading.Timer(seconds, self._hang_up)
-            self._timer.daemon = True
-            self._timer.start()
+        with self._changed:
+            self._until = None if seconds is None else time.monotonic() + seconds
+            self._changed.notify()
+            if seconds is not None and not self._watching:
+                self._watching = True
+                threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        with self._changed:
+            while self._until is not None:
+                left = self._until - time.monotonic()
+                if left > 0:
+                    self._changed.wait(left)
+                else:
+                    self._until = None
+                    self._hang_up()
+            self._watching = False
 
     def _hang_up(self) -> None:
         try:

@@ -85,3 +85,9 @@ def test_open_attempts(ledger: Ledger) -> None:
     run(ledger, "a", MACS[0], ["ws-1"])
     run(ledger, "b", MACS[0], ["ws-1"], outcome=None)
     assert [a.id for a in claims.open_attempts(ledger, MACS[0])] == ["b"]
+
+
+@pytest.mark.parametrize(("leave", "device"), [(0, "ws-2"), (1, "ws-3"), (5, "ws-3")])
+def test_free_ones_are_left_to_others_if_there_are_more(ledger: Ledger, leave: int, device: str) -> None:
+    run(ledger, "a", MACS[0], DEVICES)
+    assert claims.claim(ledger, "b", MACS[1], DEVICES, {}, leave) == device

@@ -412,3 +412,29 @@ def test_a_list_that_is_long_is_looked_through_before_the_turn(url: str) -> None
         assert len(statements) < 25
         claims.release(ledger, "r" * 32, mac=None, device="d-0007-", fields={"reason": "scrapped"})
         assert run(ledger, "e" * 32, MACS[1], many) == "d-0007-", "a number that was freed is the first again"
+
+
+def test_a_turn_stays_short_where_others_took_what_was_free(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between a board's look at the list and its turn, other boards take all that it found: it looks again before another turn, and no
+    turn walks through the list, which would hold every station up."""
+    monkeypatch.setattr(claims, "_ENOUGH", 3)
+    many = [f"d-{n:04d}-" for n in range(600)]
+    with Ledger.open(url) as ledger, Ledger.open(url) as others:
+        turns: list[int] = []
+
+        @event.listens_for(ledger._engine, "before_cursor_execute")
+        def watch(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            if "pg_advisory_xact_lock" in statement:
+                turns.append(0)
+                if len(turns) == 1:
+                    for n in range(5):
+                        run(others, f"{n:032x}", MACS[n], many)
+            elif turns:
+                turns[-1] += 1
+
+        device = claims.claim(ledger, "f" * 32, MACS[9], many, {})
+        assert device == "d-0005-" and len(turns) == 2
+        assert max(turns) < 10, "statements of a turn, and of the look before the next"
+    with Ledger.open(url, create=False) as ledger, pytest.raises(InputError) as none:
+        claims.claim(ledger, "e" * 32, MACS[10], many[:5], {})
+    assert none.value.code == "no-device-left"
