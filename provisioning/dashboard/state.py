@@ -10,7 +10,6 @@ from typing import Any
 
 from provisioning.errors.table import ROWS
 from provisioning.ledger.entry import CLAIM, INTENT, MOVED, OUTCOME, RELEASE, TASK, Entry
-from provisioning.ledger.table import copies
 from provisioning.ledger.tasks import OpenTasks, described
 from provisioning.untrusted_text import one_line
 
@@ -66,7 +65,7 @@ class State:
 
     def _follow(self, seq: int, entry: Entry) -> None:
         """What follows a PASS: the columns of the row, as `open_tasks` reads them, and the text of those that it opens."""
-        columns = copies(entry)
+        columns = entry.copies()
         self.tasks.take(seq, entry.kind, entry.attempt, columns["mac"], columns["device"], columns["task"])
         for key, task in self.tasks.tasks.items():
             if task.seq == seq:

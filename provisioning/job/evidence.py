@@ -17,6 +17,7 @@ from provisioning.job import active
 from provisioning.job.report import Report
 from provisioning.ledger.entry import INTENT, OUTCOME
 from provisioning.ledger.opening import Opening
+from provisioning.ledger.plain import NotPlain, Plain
 from provisioning.link.events import Listener, silent
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Evidence:
         self._location = location
         self._events = events
         self._port = port
+        self._plain: Plain | None = None
         self._opening: Opening | None = None
         self._loading: threading.Thread | None = None
         self._attempt = uuid.uuid4().hex
@@ -51,11 +53,17 @@ class Evidence:
         self._intended = False
 
     def soon(self) -> None:
-        """There may be a write: the database layer, which takes a third of a second to load, is loaded beside what comes before it. The
-        ledger is opened by the first write, so that where nothing is written none is made."""
-        if self._loading is None:
+        """There may be a write: where the ledger needs the database layer, which takes a third of a second to load, that is loaded beside
+        what comes before it. The ledger is opened by the first write, so that where nothing is written none is made."""
+        if self._loading is None and not self._is_plain():
             self._loading = threading.Thread(target=_load, daemon=True)
             self._loading.start()
+
+    def _is_plain(self) -> bool:
+        found = Plain.open(self._location)
+        if found is not None:
+            found.close()
+        return found is not None
 
     def before(self, report: Report) -> None:
         """The intent, once. Raises what keeps the ledger from taking it; nothing is written to the board then."""
@@ -66,12 +74,27 @@ class Evidence:
         of_board = {"mac": report.mac, "chip": report.chip, "board": report.board, "product": report.product, "device": report.device}
         self._rows = {**fingerprints.who_and_where(), "job": self._job, "port": self._port, **of_board, **self.fields()}
         if self._report is None:
-            self._ledger().append(INTENT, self._attempt, self._rows)
+            self._plain = Plain.open(self._location)
+            self._append(INTENT, self._rows)
         else:
             from provisioning.ledger import claims
 
             claims.intend(self._ledger(), self._attempt, self._rows)
         self._report, self._intended = report, True
+
+    def _append(self, kind: str, row: Mapping[str, Any]) -> None:
+        if self._plain is not None:
+            try:
+                return self._plain.append(kind, self._attempt, row)
+            except NotPlain:
+                self._close_plain()
+        self._ledger().append(kind, self._attempt, row)
+        return None
+
+    def _close_plain(self) -> None:
+        if self._plain is not None:
+            self._plain.close()
+        self._plain = None
 
     def _ledger(self) -> Ledger:
         if self._opening is None:
@@ -92,7 +115,7 @@ class Evidence:
         if self._report is not None:
             self._report = report
         elif others:
-            self._settle(report, self._ledger())
+            self._settle(report)
 
     def __enter__(self) -> Evidence:
         return self
@@ -102,14 +125,15 @@ class Evidence:
             if isinstance(error, TwinrootError) and self._report is not None and not self._intended:
                 self._report.failed(error)
             if self._report is not None:
-                self._end(self._report, self._ledger())
+                self._end(self._report)
         finally:
+            self._close_plain()
             if self._loading is not None:
                 self._loading.join()
             if self._opening is not None:
                 self._opening.__exit__()
 
-    def _end(self, report: Report, ledger: Ledger) -> None:
+    def _end(self, report: Report) -> None:
         from provisioning.job import fingerprints
 
         row = {name: self._rows.get(name) for name in fingerprints.OUTCOME_FIELDS} | {
@@ -123,17 +147,24 @@ class Evidence:
             "files": report.files,
         }
         try:
-            ledger.append(OUTCOME, self._attempt, row)
-            self._settle(report, ledger)
+            self._append(OUTCOME, row)
+            self._settle(report)
         except TwinrootError as error:
             report.failed(error)
 
-    def _settle(self, report: Report, ledger: Ledger) -> None:
+    def _settle(self, report: Report) -> None:
         """An outcome for attempts whose process died, where the board has just said what it holds."""
         from provisioning.job.reconcile import reconcile
 
-        if report.outcome == "pass" and report.mac and report.selftest:
-            reconcile(ledger, report.mac, self._attempt, report.selftest, report)
+        if report.outcome == "pass" and report.mac and report.selftest and self._others_open(report.mac):
+            reconcile(self._ledger(), report.mac, self._attempt, report.selftest, report)
+
+    def _others_open(self, mac: str) -> bool:
+        """Whether there may be another attempt on this board that has no outcome."""
+        try:
+            return self._plain is None or self._plain.has_open(mac, self._attempt)
+        except NotPlain:
+            return True
 
 
 def _load() -> None:

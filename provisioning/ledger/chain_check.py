@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from provisioning.ledger.entry import GENESIS, parse, sha256
-from provisioning.ledger.table import copies
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def _row(row: Mapping[str, Any], previous: str | None) -> list[ChainFault]:
     if previous is not None and entry.previous != previous:
         faults.append(ChainFault(seq, "chain-broken", f"row {seq} does not continue the row before it"))
     # A ledger of an older form lacks columns, and nothing else.
-    wrong = [name for name, value in copies(entry).items() if name in row and row[name] != value]
+    wrong = [name for name, value in entry.copies().items() if name in row and row[name] != value]
     if wrong:
         faults.append(ChainFault(seq, "column-edited", f"row {seq}: column {wrong[0]} differs from the record"))
     return faults

@@ -6,6 +6,7 @@ hash of the row before it, 64 zeros for the first. So a row cannot be edited, re
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 from collections.abc import Mapping
@@ -16,6 +17,9 @@ from provisioning.errors import StationError
 from provisioning.parsed import from_json
 
 FORMAT = 1
+# The form of the tables: the newest file in migrations/versions. A constant, so that Alembic is loaded only where there is something to
+# migrate.
+FORM = "0004"
 GENESIS = "0" * 64
 
 CLAIM, INTENT, OUTCOME, RELEASE, MOVED, TASK, ERASE = "claim", "intent", "outcome", "release", "moved", "task", "erase"
@@ -122,9 +126,41 @@ class Entry:
         """SHA-256 of the canonical JSON, lower-case hex."""
         return sha256(self.canonical())
 
+    def copies(self) -> dict[str, Any]:
+        """The columns of the table that repeat the body, for queries."""
+        fields = self.fields
+        return {
+            "kind": self.kind,
+            "attempt": self.attempt,
+            "mac": fields.get("mac"),
+            "device": fields.get("device"),
+            "certificate": fields.get("certificate_sha256"),
+            "outcome": fields.get("outcome"),
+            "wrote": fields.get("wrote"),
+            "serial": fields.get("certificate_serial"),
+            "task": self._task(),
+        }
+
+    def _task(self) -> str | None:
+        """What is to follow a PASS ("label,on_pass"), or how that ended ("label=done")."""
+        if self.kind == TASK:
+            return f"{self.fields.get('task')}={self.fields.get('result')}"
+        return ",".join(map(str, self.fields.get("tasks") or ())) or None
+
     def as_dict(self) -> dict[str, Any]:
         """The row for people and programs, its own hash last."""
         return {**self.body(), "hash": self.hash}
+
+
+def now() -> str:
+    """The moment, as rows have it."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def following(head: tuple[int, str] | None, at: str, kind: str, attempt: str, fields: dict[str, Any]) -> Entry:
+    """The row after `head` (number and hash; None: the first row). `fields` are those of `checked`."""
+    seq, previous = (head[0] + 1, head[1]) if head else (1, GENESIS)
+    return Entry(seq, at, kind, attempt, fields, previous)
 
 
 def canonical(value: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from provisioning.errors import InputError
+from provisioning.ledger.place import path_of
 
 # Scheme of a URL -> SQLAlchemy's dialect and driver. Others would need a lock, an order of writers and migrations of their own.
 DRIVERS = {
@@ -34,6 +34,11 @@ class Location:
     path: Path | None
     _secrets: tuple[str, ...] = field(repr=False)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What `scrub` takes out."""
+        return self._secrets
+
     def scrub(self, text: str) -> str:
         """`text`, which came from a driver or a server, without any form of the password."""
         for secret in self._secrets:
@@ -41,22 +46,12 @@ class Location:
         return text
 
 
-def default() -> str:
-    """TWINROOT_LEDGER, or ledger.sqlite in the user's data folder."""
-    named = os.environ.get("TWINROOT_LEDGER")
-    if named:
-        return named
-    import platformdirs
-
-    return str(Path(platformdirs.user_data_dir("twinroot", appauthor=False)) / "ledger.sqlite")
-
-
 def locate(text: str) -> Location:
     """The location that `text`, a path or a URL, names. Raises InputError, whose sentence holds nothing of a URL but its scheme."""
-    if "://" not in text:
+    path = path_of(text)
+    if path is not None:
         if _SCHEME.match(text) and "@" in text:
             raise InputError("bad-ledger", "The ledger's location looks like a database URL and has no '://'.", _HINT)
-        path = Path(text).expanduser().resolve()
         return Location(URL.create("sqlite", database=str(path)), str(path), path, ())
     scheme, _, rest = text.partition("://")
     shown = scheme if re.fullmatch(r"[a-z0-9+]{1,40}", scheme) else "?"

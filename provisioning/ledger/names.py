@@ -8,30 +8,27 @@ try names, as with a hash of them. The month lets a rule erase old names of peop
 from __future__ import annotations
 
 import re
-import secrets
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from provisioning.ledger.pseudonym import PSEUDONYM, draw
 from provisioning.ledger.table import ENTRIES, OPERATORS
 
-_PSEUDONYM = re.compile(r"op-[0-9a-f]{12}")
 TABLE = OPERATORS.name
-_FIELD = re.compile(rf'"operator":"{_PSEUDONYM.pattern}"')
+_FIELD = re.compile(rf'"operator":"{PSEUDONYM.pattern}"')
 
 
 def pseudonym(connection: Connection, name: str, at: str) -> str:
     """The pseudonym of `name` in the month of `at` (UTC, as a row has it), made in the writer's turn where it has none yet."""
-    if _PSEUDONYM.fullmatch(name):
+    if PSEUDONYM.fullmatch(name):
         return name
     month = at[:7]
     known = sa.select(OPERATORS.c.pseudonym).where(OPERATORS.c.name == name, OPERATORS.c.month == month)
     found = connection.execute(known).scalar()
     if found is None:
-        found = f"op-{secrets.token_hex(6)}"
+        found = draw()
         connection.execute(OPERATORS.insert().values(pseudonym=found, name=name, month=month))
     return found
 
@@ -67,19 +64,3 @@ def in_the_clear(connection: Connection) -> int:
     """How many rows hold a name themselves: those of older toolkits."""
     found = connection.execute(sa.select(ENTRIES.c.body).where(ENTRIES.c.body.like('%"operator":"%')))
     return sum(1 for body in found.scalars() if not _FIELD.search(body))
-
-
-def without_home(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """`fields` with this user's home folder, whose name is mostly the user's, as ~ in every text."""
-    home = str(Path.home())
-    if len(home) < 3:
-        return dict(fields)
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, str):
-            return re.sub(rf"{re.escape(home)}(?![\w.-])", "~", value)
-        if isinstance(value, dict):
-            return {key: plain(each) for key, each in value.items()}
-        return [plain(each) for each in value] if isinstance(value, (list, tuple)) else value
-
-    return {name: plain(value) for name, value in fields.items()}

@@ -6,7 +6,6 @@ follows it; the row is on the disk when `append` returns. What differs between t
 
 from __future__ import annotations
 
-import datetime
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,11 +19,13 @@ from sqlalchemy.engine import Connection, Engine
 from provisioning.errors import InputError, StationError
 from provisioning.ledger import anchor, names
 from provisioning.ledger.embedded import BUSY_SECONDS, Embedded
-from provisioning.ledger.entry import ERASE, GENESIS, MOVED, Entry, checked, parse
-from provisioning.ledger.location import Location, default, locate
+from provisioning.ledger.entry import ERASE, FORM, MOVED, Entry, checked, following, now, parse
+from provisioning.ledger.location import Location, locate
 from provisioning.ledger.patience import Absence, Patience
+from provisioning.ledger.place import default
+from provisioning.ledger.pseudonym import without_home
 from provisioning.ledger.server import AGAIN, AWAY, BUSY, Server
-from provisioning.ledger.table import ENTRIES, FORM, VERSION, copies, metadata
+from provisioning.ledger.table import ENTRIES, VERSION, metadata
 
 # Never another ledger: it would not know which serial numbers are taken, and give them to second boards.
 MEND = "Make it usable again (disk, permissions, database), then run the same command: only this ledger knows which numbers are taken."
@@ -196,7 +197,7 @@ class Ledger:
             if sent is not None and _hash_of(connection, sent.seq) == sent.hash:
                 return sent
             kind, attempt, fields = decide(connection)
-            sent = self._next(connection, kind, attempt, checked(kind, names.without_home(fields)))
+            sent = self._next(connection, kind, attempt, checked(kind, without_home(fields)))
             insert(connection, sent)
             return sent
 
@@ -212,11 +213,10 @@ class Ledger:
             raise InputError(
                 "ledger-moved", f"The ledger {self.location} ended with a move: it goes on elsewhere.", "`twinroot ledger show` says where."
             )
-        seq, previous = (head.seq + 1, head.hash) if head else (1, GENESIS)
-        at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        at = now()
         if fields.get("operator"):
             fields["operator"] = names.pseudonym(connection, fields["operator"], at)
-        return Entry(seq, at, kind, attempt, fields, previous)
+        return following((head.seq, head.hash) if head else None, at, kind, attempt, fields)
 
     def _do(self, work: Callable[[Connection], _Result], *, reading: bool) -> _Result:
         """One transaction, done again with bounds: where another one spoiled it, and while the server is away."""
@@ -239,13 +239,15 @@ class Ledger:
                     if spoiled >= AGAIN_TRIES:
                         raise failed.error from None
                     time.sleep(random.uniform(0.0, min(0.2, 0.01 * 2**spoiled)))
-                elif failed.verdict == BUSY and not self._patience.seconds:
-                    if now - began > BUSY_SECONDS:
+                elif failed.verdict == BUSY:
+                    # The server answers, and others write before this one: no pause, which would be a place in the queue.
+                    if now - began > max(BUSY_SECONDS, self._patience.seconds):
                         raise failed.error from None
-                elif failed.verdict in (AWAY, BUSY) and absence.goes_on(now, failed.why):
+                    self._patience.tell(f"The ledger {self.location} has many writers: waiting for a turn for {now - began:.0f} s.")
+                elif failed.verdict == AWAY and absence.goes_on(now, failed.why):
                     if absence.tries > 1:
                         time.sleep(random.uniform(0.2, min(2.0, 0.2 * 2**absence.tries)))
-                elif failed.verdict in (AWAY, BUSY) and self._patience.seconds:
+                elif failed.verdict == AWAY and self._patience.seconds:
                     self._patience = Patience()  # what comes after it, such as the outcome of this board, waits no second time
                     raise StationError(
                         "ledger-away",
@@ -309,6 +311,11 @@ class Ledger:
         with self._reading() as connection:
             yield from select(connection, **equal)
 
+    def last(self, count: int) -> list[Entry]:
+        """The newest `count` entries, in order."""
+        newest = sa.select(ENTRIES.c.body).order_by(ENTRIES.c.seq.desc()).limit(count)
+        return self.read(lambda connection: [parse(row.body) for row in connection.execute(newest)])[::-1]
+
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         """A connection for a long read, which is not done again."""
@@ -361,7 +368,7 @@ class _Failed(Exception):
 
 def insert(connection: Connection, entry: Entry) -> None:
     """Write `entry` as it is."""
-    connection.execute(ENTRIES.insert().values(seq=entry.seq, hash=entry.hash, body=entry.canonical(), **copies(entry)))
+    connection.execute(ENTRIES.insert().values(seq=entry.seq, hash=entry.hash, body=entry.canonical(), **entry.copies()))
 
 
 def select(connection: Connection, **equal: str | None) -> list[Entry]:

@@ -1,4 +1,4 @@
-"""The ledger's table: its columns, what refuses changes of it, and the number of its form.
+"""The ledger's table: its columns, and what refuses changes of it. The number of its form is `entry.FORM`.
 
 `body` and `hash` are the record; the other columns are copies of fields of the body for queries, and `verify` compares them. What a column
 was added by, and how a ledger of an older form gets it, stands in `migrations/versions`; a new ledger is made in the newest form at once.
@@ -6,14 +6,8 @@ was added by, and how a ledger of an older form gets it, stands in `migrations/v
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 from sqlalchemy import event
-
-from provisioning.ledger.entry import TASK, Entry
-
-FORM = "0004"  # the newest file in migrations/versions; a constant, so that Alembic is loaded only where there is something to migrate
 
 metadata = sa.MetaData()
 ENTRIES = sa.Table(
@@ -68,26 +62,3 @@ for _dialect, _statements in GUARDS.items():
     for _statement in _statements:
         _ddl: sa.DDL = sa.DDL(_statement.replace("%", "%%"))  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy 2.1
         event.listen(ENTRIES, "after_create", _ddl.execute_if(dialect=_dialect))
-
-
-def copies(entry: Entry) -> dict[str, Any]:
-    """The columns of `entry` that repeat its body."""
-    fields = entry.fields
-    return {
-        "kind": entry.kind,
-        "attempt": entry.attempt,
-        "mac": fields.get("mac"),
-        "device": fields.get("device"),
-        "certificate": fields.get("certificate_sha256"),
-        "outcome": fields.get("outcome"),
-        "wrote": fields.get("wrote"),
-        "serial": fields.get("certificate_serial"),
-        "task": _task(entry),
-    }
-
-
-def _task(entry: Entry) -> str | None:
-    """What is to follow a PASS ("label,on_pass"), or how that ended ("label=done")."""
-    if entry.kind == TASK:
-        return f"{entry.fields.get('task')}={entry.fields.get('result')}"
-    return ",".join(map(str, entry.fields.get("tasks") or ())) or None

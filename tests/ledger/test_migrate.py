@@ -13,9 +13,9 @@ import sqlalchemy as sa
 
 from provisioning.cli.main import run as twinroot
 from provisioning.errors import StationError
-from provisioning.ledger import anchor, table
+from provisioning.ledger import anchor
 from provisioning.ledger.chain_check import verify
-from provisioning.ledger.entry import CLAIM, GENESIS, INTENT, OUTCOME, Entry
+from provisioning.ledger.entry import CLAIM, FORM, GENESIS, INTENT, OUTCOME, Entry
 from provisioning.ledger.migrate import SCRIPTS
 from provisioning.ledger.store import Ledger
 from tests.support import postgres
@@ -77,7 +77,7 @@ def filled(ledger: Ledger) -> None:
 
 def test_an_sqlite_ledger_is_carried_over_by_opening_it(old: Path) -> None:
     with Ledger.open(old) as ledger:
-        assert ledger.form() == table.FORM
+        assert ledger.form() == FORM
         filled(ledger)
     connection = sqlite3.connect(old)
     for statement in ("UPDATE entries SET device='x' WHERE seq=3", "DELETE FROM entries WHERE seq=3"):
@@ -93,7 +93,7 @@ def test_reading_changes_nothing_and_the_first_append_carries_over(old: Path) ->
         assert verify(ledger.rows(), {}).ok
         assert old.read_bytes()[100:] == before[100:], "all but the header, which says that a journal may be there"
         ledger.append(CLAIM, "a" * 32, {"mac": MACS[50]})
-        assert ledger.form() == table.FORM and verify(ledger.rows(), {}).ok
+        assert ledger.form() == FORM and verify(ledger.rows(), {}).ok
 
 
 def test_a_damaged_ledger_is_carried_over_with_its_damage(old: Path) -> None:
@@ -114,8 +114,8 @@ def test_a_server_is_migrated_by_its_owner_only(server: postgres.Server) -> None
         Ledger.open(url)
     assert caught.value.code == "ledger-older" and "migrate" in caught.value.hint
     with Ledger.open(url, create=False) as ledger:
-        assert ledger.migrate() == ("", table.FORM)
-        assert ledger.migrate() == (table.FORM, table.FORM)
+        assert ledger.migrate() == ("", FORM)
+        assert ledger.migrate() == (FORM, FORM)
         filled(ledger)
 
 
@@ -134,7 +134,7 @@ def test_a_form_that_is_newer_is_refused(tmp_path: Path) -> None:
 def test_the_constant_is_the_newest_script() -> None:
     from alembic.script import ScriptDirectory
 
-    assert ScriptDirectory(str(SCRIPTS)).get_heads() == [table.FORM]
+    assert ScriptDirectory(str(SCRIPTS)).get_heads() == [FORM]
 
 
 def _shape(url: str) -> dict[str, object]:
