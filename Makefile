@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.installed-dev
 # Tests mostly wait, for wires that take their time and for patience that ends: four times as many of them as processors run at once.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(4 * (os.cpu_count() or 1))')
 
-.PHONY: demo test test-long check lint silicon bench bench-link bench-flash conformance footprint clean
+.PHONY: demo test test-long check lint silicon soak bench bench-link bench-flash conformance footprint clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.installed-%: pyproject.toml provisioning/_bootstrap.py
@@ -57,6 +57,10 @@ conformance: $(STAMP)
 silicon: $(STAMP)
 	@test -n "$(QEMU)" -a -n "$(FIRMWARE)" || { echo 'Give QEMU=DIR and FIRMWARE="FILE…"; see docs/virtual-board.md.' >&2; exit 2; }
 	$(BIN)/python -m tests.silicon --qemu $(QEMU) $(if $(ROWS),--rows $(ROWS)) $(if $(REPEAT),--repeat $(REPEAT)) $(if $(JSON),--json) $(FIRMWARE)
+
+# A station's long run: 8 slots, 500 boards, faults of every kind, 20 kills, 5 restarts of a PostgreSQL server. SOAK="--boards 50 --kills 2".
+soak: $(STAMP)
+	$(BIN)/python -m tests.soak $(SOAK)
 
 # make footprint MICROPYTHON=path/of/a/32-bit/build measures that beside the usual one.
 footprint: $(STAMP)
