@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from provisioning.cli._output import emit, mode, say
+from provisioning.errors import TwinrootError
 from provisioning.link.events import Event, Listener
 from provisioning.untrusted_text import one_line
 
 if TYPE_CHECKING:
+    from provisioning.job.journal import Journal
     from provisioning.job.report import Report
 
 
@@ -20,8 +22,28 @@ def _quiet(event: Event) -> None:
         say(event.data["text"])
 
 
+_journals: list[Journal] = []  # of the job that this command runs; `finish` ends it
+
+
 @contextmanager
 def progress() -> Iterator[Listener]:
+    """A listener that shows what a job tells to people, and writes it to the board's log."""
+    from provisioning.job.journal import Journal
+
+    with _shown() as shown:
+        journal = Journal(mode.command, None)
+        _journals.append(journal)
+        try:
+            yield journal.beside(shown)
+        except BaseException as error:
+            _journals.remove(journal)
+            code = error.code if isinstance(error, TwinrootError) else type(error).__name__
+            journal.end({"outcome": "error", "code": code, "message": str(error)})
+            raise
+
+
+@contextmanager
+def _shown() -> Iterator[Listener]:
     """A listener that draws a progress bar on a terminal; elsewhere it only tells when a board gives no sign of life, or the ledger."""
     if not sys.stderr.isatty():
         yield _quiet
@@ -72,6 +94,8 @@ def _details(report: Report) -> list[str]:
 
 def finish(report: Report) -> int:
     """Print the report; returns the exit code. A failure is told on standard error; standard output is for results, and for --json."""
+    while _journals:
+        _journals.pop().end(report.as_dict())
     passed = report.outcome == "pass"
     if passed or mode.json:
         emit(report.as_dict(), lambda: text_of(report))

@@ -43,6 +43,7 @@ COMMANDS = {
     "doctor": "What this station has, and what it lacks.",
     "devices": "Which boards are here: a device map, scan and show.",
     "record": "A session on a port as a file, which a virtual board plays again.",
+    "support-bundle": "Logs, versions and configuration in one file for whoever helps; no secrets.",
     "virtual": "Boards that are not there: virtual ESP32 boards.",
     "cloud": "A local stand-in for AWS IoT with both kinds of endpoint.",
 }

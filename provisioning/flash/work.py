@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from provisioning import result_cache
+from provisioning import logs, result_cache
 from provisioning.errors import StationError
 
 _STALE = 24 * 3600.0  # seconds; no run takes that long
@@ -19,7 +19,8 @@ _STALE = 24 * 3600.0  # seconds; no run takes that long
 
 def log_file(attempt: str) -> Path:
     """Where esptool's whole output of this attempt goes."""
-    return result_cache.folder() / "logs" / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{attempt[:8]}.log"
+    day, moment = time.strftime("%Y-%m-%d %H%M%S", time.gmtime()).split()
+    return logs.folder() / day / f"{moment}-{attempt[:8]}.log"
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import NamedTuple, Protocol
 
 from provisioning.errors import Interrupted, StationError, TwinrootError
+from provisioning.job.journal import Journal
 from provisioning.job.report import Report
 from provisioning.link.events import Event, Listener
 
@@ -31,13 +32,15 @@ class End(NamedTuple):
 
 
 class Line:
-    """What a task has of its parent: a listener for its events, and the turn to claim a device."""
+    """What a task has of its parent: a listener that also writes the board's log, and the turn to claim a device."""
 
-    def __init__(self, pipe: Connection) -> None:
+    def __init__(self, pipe: Connection, journal: Journal) -> None:
         self._pipe = pipe
+        self._journal = journal
         self._progress = 0.0
 
     def __call__(self, event: Event) -> None:
+        self._journal.hear(event)
         if event.kind == "bytes":
             now, whole = time.monotonic(), event.data["done"] >= event.data["total"]
             if now - self._progress < _PROGRESS and not whole:
@@ -71,7 +74,8 @@ def work(task: Task, port: str, pipe: Connection) -> None:
     """One board on one port, then its report."""
     _stopped_by_parent_only()
     _end_with_parent()
-    line = Line(pipe)
+    journal = Journal(type(task).__name__.removesuffix("Task").lower(), port)
+    line = Line(pipe, journal)
     report = Report()
     try:
         report = task.run(port, line)
@@ -81,6 +85,7 @@ def work(task: Task, port: str, pipe: Connection) -> None:
         report.failed(Interrupted("interrupted", f"The run on {port} was stopped.", "Run the same command again."))
     except Exception as error:  # noqa: BLE001  one board's surprise must be a row, not the end of the others
         report.failed(StationError("internal-error", f"The process for {port} failed: {type(error).__name__}: {error}.", "Report this."))
+    journal.end(report.as_dict())
     line.send(End(report.as_dict(), report.exit_code))
     pipe.close()
 

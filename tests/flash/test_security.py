@@ -106,7 +106,7 @@ def test_the_sentence_burns_what_was_shown(bench: Bench, capsys: pytest.CaptureF
     # The key was made for this chip, is its owner's alone, and is nowhere else.
     assert bench.key.stat().st_size == 32 and bench.key.stat().st_mode & 0o777 == 0o600
     secret = bench.key.read_bytes().hex()
-    logs = [path.read_text() for path in (bench.made.folder / "cache" / "logs").iterdir()]
+    logs = [path.read_text() for path in (bench.made.folder / "cache" / "logs").rglob("*.log")]
     assert logs
     for text in (out, said, *logs):
         spoken = text.lower().replace(" ", "").replace("0x", "")

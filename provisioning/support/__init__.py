@@ -1,0 +1,1 @@
+"""What somebody who helps needs to see of a station, in one file, without what is secret."""
