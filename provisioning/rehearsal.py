@@ -20,8 +20,9 @@ _MOST_BYTES = 256 << 20  # of a product's folder
 
 
 @contextmanager
-def boards(command: str, product: Path, count: int) -> Iterator[Path]:
-    """`count` virtual boards for `command`, named by the environment; the path of the product's copy. Raises InputError, StationError."""
+def boards(command: str, product: Path, count: int, *, paced: bool = False, flash_timing: str = "none") -> Iterator[Path]:
+    """`count` virtual boards for `command`, named by the environment; the path of the product's copy. `paced`, `flash_timing`: whether line
+    and flash take their time. Raises InputError, StationError."""
     from provisioning.config.load import load_product
     from provisioning.virtual import VirtualBoard
 
@@ -31,12 +32,14 @@ def boards(command: str, product: Path, count: int) -> Iterator[Path]:
         copy = _copied(loaded.folder.resolve(), place / "product") / product.name
         if loaded.board.firmware_file is None and loaded.board.firmware.url is None and command in BLANK:
             _with_firmware(copy, loaded.board.name, loaded.board.chip, loaded.board.flash_bytes)
-        options: dict[str, Any] = {"chip": loaded.board.chip, "flash_size": f"{loaded.board.flash_bytes >> 20}MB", "paced": False}
+        options: dict[str, Any] = {"chip": loaded.board.chip, "flash_size": f"{loaded.board.flash_bytes >> 20}MB"}
+        options |= {"paced": paced, "flash_timing": flash_timing}
         started = [stack.enter_context(VirtualBoard(blank=command in BLANK, **options)) for _ in range(count)]
         changed = {
             REHEARSED: ",".join(board.port for board in started),
             "TWINROOT_LEDGER": str(place / "ledger.sqlite"),
             "TWINROOT_CACHE": str(place / "cache"),
+            "TWINROOT_LOGS": str(place / "logs"),
         }
         stack.enter_context(_environment(changed))
         yield copy

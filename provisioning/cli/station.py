@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,7 @@ from provisioning.cli import _options as option
 from provisioning.cli._many import finish_all, screen, stopped
 from provisioning.cli._options import PATH
 from provisioning.cli._output import mode, show
+from provisioning.cli._plan import plan_options
 from provisioning.config.document import shown
 from provisioning.errors import StationError
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 )
 @click.option("--plain", is_flag=True, help="Lines instead of the screen, as where there is no terminal.")
 @click.option("--engineer", is_flag=True, help="Settings may be changed on the screen.")
+@plan_options
 @option.ledger
 def command(
     product: Path,
@@ -53,11 +55,17 @@ def command(
     plain: bool,
     engineer: bool,
     location: str | None,
+    planned: bool,
+    **wiring: Any,
 ) -> int:
     """Flash one board per port, all at once. A board that has a device already gets the same one again; two boards never do.
 
     On a terminal it is a screen of slots: plug a board in and it starts, unplug it and the slot is free, until Q or control-C ends it.
     """
+    if planned:
+        from provisioning.cli._plan import show as show_plan
+
+        return show_plan(product, devices, count or 1, baud, location, **wiring)
     if not plain and not mode.json and _is_terminal():
         return _on_screen(product, devices, ports, count, retries, baud, allow, location, file, engineer)
     if file is not None:
