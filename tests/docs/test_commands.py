@@ -46,6 +46,8 @@ ELSEWHERE = {
     r"twinroot ledger (seal |verify --seals)": "tests/ledger; a seal is signed with a passphrase",
     r"twinroot dashboard": "tests/dashboard; it runs until it is stopped",
     r"twinroot label ": "tests/job/test_after_pass.py, with a printer",
+    r"twinroot support-bundle ": "tests/cli/test_support_bundle.py",
+    r"twinroot station PRODUCT --plan": "tests/job/test_throughput.py",
     r"twinroot rescue ": "tests/rescue; a board that is held",
     r"twinroot station .* --slots": "tests/station/test_terminal.py",
     r"twinroot flash product.yaml --port auto --device ws-0001 --new-identity": "tests/flash/test_repeated_flash.py",
