@@ -90,7 +90,7 @@ def flash_row(
     from provisioning.config.load import load_product
     from provisioning.job.allow import allowed_macs
     from provisioning.job.board_identity import Choice
-    from provisioning.job.many import Stopped
+    from provisioning.job.many import Finished, Stopped
     from provisioning.job.plan import FlashOptions, FlashPlan
     from provisioning.job.ports import expand
     from provisioning.job.station import FlashJob, station
@@ -111,7 +111,7 @@ def flash_row(
         found = expand(ports, count, loaded.board.usb_ids)
         try:
             with screen(found) as watch:
-                rows += station(job, plan, units, found, retries, watch)
+                rows += map(Finished, station(job, plan, units, found, retries, watch))
         except Stopped as end:
             return stopped([*rows, *end.rows], began, name)
     return finish_all(rows, began, name)
