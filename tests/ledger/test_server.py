@@ -140,7 +140,6 @@ def test_an_answer_to_a_commit_that_is_lost_makes_no_second_row(
     server: postgres.Server, proxy: postgres.Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The network is cut after COMMIT has left and before its answer: silence, a hang-up, and the question whether the row is there."""
-    monkeypatch.setattr(store, "ANSWER_SECONDS", 1.0)
     name = server.database()
     told: list[str] = []
     with Ledger.open(server.url(name, port=proxy.port), patience=Patience(60, told.append)) as ledger:
@@ -157,7 +156,9 @@ def test_an_answer_to_a_commit_that_is_lost_makes_no_second_row(
             proxy.swallow_answers()
             threading.Timer(1.5, proxy.mend).start()
 
-        assert ledger.append_checked(decide).seq == 1
+        with monkeypatch.context() as short:
+            short.setattr(store, "ANSWER_SECONDS", 1.0)
+            assert ledger.append_checked(decide).seq == 1
         assert calls == 1, "the row was found, not written again"
         assert before == 0
     whole(server.url(name), 1)
