@@ -78,7 +78,8 @@ def only_pieces(made: FilesystemImage, gap: int = 0) -> bytes:
 def test_micropython_reads_and_writes_it(tmp_path: Path, version: str, boot: int) -> None:
     (tmp_path / "mine.yaml").write_text(f"extends: esp32-generic\nlittlefs: {{version: '{version}'}}\n")
     # Sizes around the limit of what littlefs keeps inside a folder's metadata.
-    (tmp_path / "boot.py").write_bytes(b"#" * boot)
+    program = b"#" * (boot - 1) + b"\n"
+    (tmp_path / "boot.py").write_bytes(program)
     (tmp_path / "main.py").write_bytes(b"#" * 128)
     write_identity(tmp_path, "ws-0001")
     text = PRODUCT.replace("esp32-generic", "mine.yaml")
@@ -86,6 +87,8 @@ def test_micropython_reads_and_writes_it(tmp_path: Path, version: str, boot: int
     made = build(product, single_device("ws-0001"))
     jail = tmp_path / "jail"
     jail.mkdir()
+    data = image(made, product.board).data
+    assert data.index(program) % product.board.littlefs.block_size == 0, "a file larger than MicroPython's cache has a block of its own"
     (jail / "image.bin").write_bytes(only_pieces(image(made, product.board)))
     (jail / "read.py").write_text(READER)
     done = subprocess.run([MICROPYTHON, "-X", "heapsize=16m", "read.py"], cwd=jail, capture_output=True, text=True, timeout=60, check=False)

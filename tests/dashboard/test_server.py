@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ledger.support import tamper
 
 from provisioning.cli import main
 from provisioning.dashboard.connections import Connections
@@ -22,6 +21,7 @@ from provisioning.ledger.store import Ledger
 from provisioning.standin import authority
 from tests.dashboard.support import fill, mac_of, serving
 from tests.support import postgres
+from tests.support.ledger_rows import tamper
 
 TOKEN = "canary-Zaunkoenig-12345"
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.device import sets
 from tests.device.jail import Board
 from tests.device.world import ATS, LEGACY, World
+from tests.support import pki
 
 CLASSIFY = """
 import json, twinroot
@@ -179,3 +181,23 @@ def test_out_of_memory(tmp_path: Path) -> None:
         assert set(kinds) <= {"memory", 12, "ok"}, "an OSError, for loops that survive only that; ENOMEM when not even its words fit"
         assert route == "ats", "no other route because of memory, and the next attempt works"
         assert legacy.count == 0
+
+
+NAMED = """
+import json
+from twinroot import verify
+def leaf(n):
+    with open("/leaf%%d" %% n, "rb") as f:
+        return f.read()
+print(json.dumps([verify.named(leaf(n), %r) for n in range(3)]))
+"""
+
+
+def test_an_address_is_no_host_name(tmp_path: Path) -> None:
+    """Of the names of a certificate only those of hosts count, where a build without texts is asked why a chain was not accepted."""
+    world = World(tmp_path)
+    ca = pki.root("Somebody")
+    leaves = [pki.make(pki.name("x"), ca, hosts=hosts, addresses=(ATS,)) for hosts in ((), ("other.example",), (ATS,))]
+    files = {f"/leaf{number}": leaf.der for number, leaf in enumerate(leaves)}
+    board = Board(tmp_path / "board", sets.board(1, world.build(1, "127.0.0.1:1", "127.0.0.1:1")) | files)
+    assert board.run(NAMED % ATS).json == [False, False, True]

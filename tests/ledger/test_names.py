@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.ledger.support import MACS
 
 from provisioning.cli.main import run as twinroot
 from provisioning.ledger import names
@@ -16,6 +15,7 @@ from provisioning.ledger.chain_check import verify
 from provisioning.ledger.entry import OUTCOME, Entry
 from provisioning.ledger.move import move
 from provisioning.ledger.store import Ledger, insert
+from tests.support.ledger_rows import MACS
 
 KIM, ZOE = "Kim Zaunkoenig", "Zoe Rotkehlchen"
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from provisioning.link import agent
 from provisioning.link.minify import Minifier
-from provisioning.link.payload import Item, Payload, pem, pem_parts
+from provisioning.link.payload import Item, Payload, pem_parts
 from provisioning.link.transport.frames import MAX_PAYLOAD, MIN_PAYLOAD, NO_LENGTH, cut, frame
+from provisioning.pem.read import encode
 from provisioning.resources import folder
 
 
@@ -75,7 +76,7 @@ def test_roots_travel_as_der(path: object) -> None:
     content = path.read_bytes()  # type: ignore[attr-defined]
     parts = pem_parts(content)
     assert parts is not None
-    assert pem(*parts) == content
+    assert encode(parts[0].decode(), parts[1]) == content
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ def make(
     ca: bool = False,
     path_length: int | None = None,
     hosts: tuple[str, ...] = (),
+    addresses: tuple[str, ...] = (),
     start: dt.datetime = START,
     end: dt.datetime = END,
     key_usage: dict[str, bool] | None = None,
@@ -92,8 +93,8 @@ def make(
         builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=path_length), critical=True)
     if public:
         builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-    if hosts:
-        names: list[x509.GeneralName] = []
+    if hosts or addresses:
+        names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(address) for address in addresses]
         for host in hosts:
             try:
                 names.append(x509.IPAddress(ipaddress.ip_address(host)))
