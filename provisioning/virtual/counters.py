@@ -17,6 +17,7 @@ def of(board: Circuit) -> dict[str, Any]:
         "to_host": board.uart.to_host.carried,
         "turns": board.uart.turnaround.turns,
         "dropped": board.dropped + (board.interpreter.dropped if board.interpreter is not None else 0),
+        "unread": board.uart.unread,
         "flash_reads": counters.reads + reads,
         "flash_read_bytes": counters.read_bytes + read_bytes,
         "flash_programs": counters.programs,

@@ -25,6 +25,11 @@ class HostEndpoint(Protocol):
     def rate(self) -> int | None:
         """The host's rate, None when it cannot be known."""
 
+    @property
+    def lost(self) -> int:
+        """Bytes that its client left unread until they did not fit."""
+
+    def clear_lost(self) -> None: ...
     def deliver(self, data: bytes) -> None: ...
     def space(self) -> None: ...
 
@@ -148,7 +153,14 @@ class Uart:
         self.stuck = False
         self.hold(False)
 
+    @property
+    def unread(self) -> int:
+        """Bytes that were lost because a client did not read them."""
+        return sum(endpoint.lost for endpoint in self.endpoints)
+
     def clear_counters(self) -> None:
+        for endpoint in self.endpoints:
+            endpoint.clear_lost()
         self.turnaround.turns = 0
         self.to_board.carried = self.to_host.carried = 0
 

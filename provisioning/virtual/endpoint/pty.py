@@ -13,6 +13,8 @@ import tty
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provisioning.virtual.endpoint.unread import Unread
+
 if TYPE_CHECKING:
     from provisioning.virtual.engine import BoardEngine
 
@@ -20,6 +22,9 @@ _TCGETS2 = 0x802C542A
 _TERMIOS2 = struct.Struct("<4IB19B2I")
 _IN_OPEN, _IN_CLOSE = 0x20, 0x18
 _IN_NONBLOCK = 0o4000
+_TIOCPKT = 0x5420
+_FLUSHED = 1  # TIOCPKT_FLUSHREAD: the client drops what it has not read
+_SHARE = 1 << 16  # bytes given to the kernel at once, which takes what it has space for
 _BACKLOG = 4096  # bytes on the wire before the host has to wait, like a USB adapter's buffer
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -42,7 +47,8 @@ class PtyEndpoint:
         self._board = board
         self._loop = asyncio.get_running_loop()
         self.path = path
-        self._reading = False
+        self._reading = self._writing = False
+        self._unread = Unread()
         self._times = 0
         self.connected = False
         self._open()
@@ -63,6 +69,7 @@ class PtyEndpoint:
         termios.tcsetattr(slave, termios.TCSANOW, attributes)
         self.device = os.ttyname(slave)
         os.set_blocking(self._master, False)
+        fcntl.ioctl(self._master, _TIOCPKT, struct.pack("i", 1))
         self._clients = 0
         self._watch = _libc.inotify_init1(_IN_NONBLOCK)
         _libc.inotify_add_watch(self._watch, self.device.encode(), _IN_OPEN | _IN_CLOSE)
@@ -91,22 +98,54 @@ class PtyEndpoint:
             self._clients = max(0, self._clients + (1 if mask & _IN_OPEN else -1))
         if self._clients == 0:
             # What nobody read is gone when the port is opened again.
+            self._forget()
             termios.tcflush(self._slave, termios.TCIFLUSH)
+            self._on_input()  # takes the news of this very flush, before a new client's are behind it
 
     def _on_input(self) -> None:
+        """A packet of tty_ioctl(4): a byte that says what the client did, 0 before what it wrote."""
         try:
             data = os.read(self._master, 4096)
         except BlockingIOError:
             return
-        self._board.from_host(data, self)
+        if data[0]:
+            if data[0] & _FLUSHED:
+                self._forget()
+            return
+        self._board.from_host(data[1:], self)
         if self._board.uart.to_board.backlog > _BACKLOG:
             self._pause()
 
     def deliver(self, data: bytes) -> None:
-        """To the client; without one, or one that does not read, the bytes are lost like on a wire."""
+        """To the client, when it reads; without one the bytes are lost like on a wire."""
         if self.connected and self._clients:
-            with contextlib.suppress(BlockingIOError):
-                os.write(self._master, data)
+            self._unread.add(data)
+            if not self._writing:
+                self._write()
+
+    def _write(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._unread.take(os.write(self._master, self._unread.first(_SHARE)))
+        if self._writing != bool(self._unread):
+            self._writing = not self._writing
+            if self._writing:
+                self._loop.add_writer(self._master, self._write)
+            else:
+                self._loop.remove_writer(self._master)
+
+    def _forget(self) -> None:
+        self._unread.clear()
+        if self._writing:
+            self._writing = False
+            self._loop.remove_writer(self._master)
+
+    @property
+    def lost(self) -> int:
+        """Bytes that a client left unread until they did not fit."""
+        return self._unread.lost
+
+    def clear_lost(self) -> None:
+        self._unread.lost = 0
 
     def space(self) -> None:
         if self.connected and self._board.uart.to_board.backlog <= _BACKLOG:
@@ -127,6 +166,7 @@ class PtyEndpoint:
             return
         self.connected = False
         self._pause()
+        self._forget()
         self._loop.remove_reader(self._watch)
         for fd in (self._watch, self._slave, self._master):
             os.close(fd)

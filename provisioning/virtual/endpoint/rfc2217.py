@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 from serial import rfc2217
 
 from provisioning.virtual.endpoint.peer import is_ours
+from provisioning.virtual.endpoint.unread import Unread
 
 if TYPE_CHECKING:
     from provisioning.virtual.engine import BoardEngine
 
 _BACKLOG = 4096  # bytes on the wire before the host has to wait
-_UNREAD_LIMIT = 1 << 20  # bytes a client may leave unread before the rest is lost
+_IN_TRANSPORT = 1 << 16  # bytes on their way into the client's socket; a purge does not reach them
 _IAC = b"\xff"
 
 
@@ -63,7 +64,8 @@ class _SerialPort:
         self._endpoint.lines(False, False)
 
     def reset_input_buffer(self) -> None:
-        """Nothing is held back here: what the board sent is on its way to the client."""
+        """What is on its way to the client still comes; pyserial's drops it when it knows of the purge."""
+        self._endpoint.unread.clear()
 
     def reset_output_buffer(self) -> None:
         self._endpoint.purge()
@@ -75,6 +77,7 @@ class Rfc2217Endpoint:
     def __init__(self, board: BoardEngine) -> None:
         self._board = board
         self.serial = _SerialPort(self)
+        self.unread = Unread()
         self._client: _Client | None = None
         self._server: asyncio.Server | None = None
         self.port = 0
@@ -121,7 +124,16 @@ class Rfc2217Endpoint:
     def gone(self, client: _Client) -> None:
         if self._client is client:
             self._client = None
+            self.unread.clear()
             self.serial.hang_up()
+
+    @property
+    def lost(self) -> int:
+        """Bytes that a client left unread until they did not fit."""
+        return self.unread.lost
+
+    def clear_lost(self) -> None:
+        self.unread.lost = 0
 
     def received(self, data: bytes) -> bool:
         """True while the client may send on."""
@@ -140,6 +152,7 @@ class _Client(asyncio.Protocol):
         self._endpoint = endpoint
         self._transport: asyncio.Transport | None = None
         self._telnet: Any = None
+        self._full = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's own type is wider than what it passes
@@ -148,6 +161,7 @@ class _Client(asyncio.Protocol):
             transport.close()
             return
         self._transport = transport
+        transport.set_write_buffer_limits(_IN_TRANSPORT)
         raw = transport.get_extra_info("socket")
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._telnet = rfc2217.PortManager(cast(Any, self._endpoint.serial), cast(Any, self))
@@ -168,8 +182,23 @@ class _Client(asyncio.Protocol):
             self._transport.pause_reading()
 
     def send(self, data: bytes) -> None:
-        if self._transport is not None and self._transport.get_write_buffer_size() < _UNREAD_LIMIT:
+        self._endpoint.unread.add(data)
+        self._write()
+
+    def _write(self) -> None:
+        unread = self._endpoint.unread
+        while self._transport is not None and unread and not self._full:
+            data = unread.first(_IN_TRANSPORT)
+            unread.take(len(data))
             self._transport.write(data.replace(_IAC, _IAC + _IAC))
+
+    def pause_writing(self) -> None:
+        """The client is slower than the wire."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        self._write()
 
     def resume(self) -> None:
         if self._transport is not None:

@@ -160,6 +160,7 @@ class EmulatedBoard:
             "to_host": self.uart.to_host.carried,
             "turns": self.uart.turnaround.turns,
             "dropped": self._dropped + (self._emulation.dropped if self._emulation is not None else 0),
+            "unread": self.uart.unread,
             **dict.fromkeys((*unknown, "erases_per_block")),
             "resets": self.resets,
             "boots": self.boots,
