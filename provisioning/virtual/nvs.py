@@ -57,6 +57,9 @@ class Nvs:
             raise NvsError(NOT_FOUND)
         return values[key]
 
+    def has(self, key: bytes) -> bool:
+        return key in self._newest()[0].values
+
     def put(self, key: bytes, value: bytes | None) -> float:
         """Sets, or with None erases; seconds that flash takes. Raises NvsError, and PowerCutError when the power goes meanwhile."""
         half, other, size = self._newest()

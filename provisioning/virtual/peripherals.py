@@ -88,7 +88,7 @@ class Peripherals:
     def _erase(self, request: Request) -> None:
         self._flash(lambda: self._board.flash.erase(request.a, request.b))
 
-    def _flash(self, operation: Callable[[], float]) -> None:
+    def _flash(self, operation: Callable[[], float], status: int = 0) -> None:
         try:
             seconds = operation()
         except PowerCutError:
@@ -96,7 +96,7 @@ class Peripherals:
         except FlashRangeError:
             self._answer(-errno.EINVAL)
         else:
-            self._after(seconds)
+            self._after(seconds, status)
 
     # --- resets, clock, rate --------------------------------------------------------------------------------------
 
@@ -180,7 +180,7 @@ class Peripherals:
             if request.b:
                 self._flash(lambda: self._nvs.put(request.data[: request.a], request.data[request.a :]))
             else:
-                self._flash(lambda: self._nvs.put(request.data, None))
+                self._flash(lambda: self._nvs.put(request.data, None), status=self._nvs.has(request.data))
         except NvsError as error:
             self._answer(error.status)
 

@@ -53,9 +53,9 @@ ESCAPES = {
     "remove": "import os; os.remove({canary!r})",
     "system": "import os; os.system('rm -rf ' + {canary!r})",
     "the native os through its old name": "import uos; uos.system('rm -rf ' + {canary!r})",
-    "an inherited descriptor": "open(6, 'rb').read(1)",
+    "an inherited descriptor": "open(7, 'rb').read(1)",
     "a high descriptor": "open(200, 'rb').read(1)",
-    "the next free descriptor": "open(5, 'rb').read(1)",
+    "the next free descriptor": "open(6, 'rb').read(1)",
     "a local socket": "import socket; socket.socket(1, 1)",
     "environment": "import os; os.getenv('HOME')",
 }
@@ -94,8 +94,8 @@ def test_the_interpreter_is_locked_in_by_the_system(board):
         assert set(status(pid, "Uid")) == {"65534"}
         assert status(pid, "Groups") == []
         assert list(Path(f"/proc/{pid}/root").iterdir()) == []
-    # standard streams (0-2), control channel, raw output: nothing else
-    assert sorted(int(fd.name) for fd in Path(f"/proc/{pid}/fd").iterdir()) == [0, 1, 2, 3, 4]
+    # standard streams (0-2), control channel, raw output and input: nothing else
+    assert sorted(int(fd.name) for fd in Path(f"/proc/{pid}/fd").iterdir()) == [0, 1, 2, 3, 4, 5]
 
 
 NATIVE = """

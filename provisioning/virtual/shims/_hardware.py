@@ -2,12 +2,12 @@
 # ruff: noqa
 # The board's side of the control channel: what the interpreter cannot do itself it asks of the hardware process.
 # The functions themselves are native, in interpreter/hooks.c: neither an interrupt nor a locked heap gets in their way.
-import machine
+import umachine as machine
 import sys
 import uctypes
 
 _native = machine.mem8  # h_native of interpreter/hooks.c
-readblocks, writeblocks, ioctl, _read, _request, partition, _extend = [_native(i) for i in range(7)]
+readblocks, writeblocks, ioctl, _read, _request, partition, put, contents, hide, irq = [_native(i) for i in range(10)]
 _page = uctypes.bytearray_at(int(sys.argv[1]), 64)
 _reply = bytearray(2304)
 
@@ -45,10 +45,21 @@ def flash_read(address, buf):
         raise OSError(22)
 
 
-def extend(name, module):
-    """`import name` gives this module when no file of that name is found, as with those that MP_REGISTER_EXTENSIBLE_MODULE names."""
-    if _extend(name, module) < 0:
-        raise ImportError(name)
+_held = []  # what built-in modules have only by address, which the garbage collector does not follow
+
+
+def fill(module, shim):
+    """The built-in `module` has from now on what the shim has, without the names that begin with an underscore."""
+    public = {name: value for name, value in shim.__dict__.items() if name[0] != "_"}
+    public["__name__"] = module.__name__
+    _held.append((public, shim))
+    contents(module, public)
+
+
+def change(owner, name, value):
+    """A name of a built-in module or type has this value from now on."""
+    _held.append(value)
+    put(owner, name, value)
 
 
 def release():

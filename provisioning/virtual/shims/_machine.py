@@ -1,10 +1,10 @@
 # mypy: ignore-errors
 # ruff: noqa
 # `machine`: resets, identity, memory, sleep, RTC, watchdog, timers; the pins and the UART are in modules beside it.
-import json
+import json as _json
 import _hardware
 import _time
-from machine import Signal, idle, soft_reset, time_pulse_us
+from umachine import Signal, idle, soft_reset, time_pulse_us
 from _pins import ADC, PWM, Pin
 from _uart import UART
 
@@ -36,7 +36,7 @@ def wake_reason():
 
 
 def _identity():
-    return json.loads(_hardware.call(_hardware.IDENTITY, want=True))
+    return _json.loads(_hardware.call(_hardware.IDENTITY, want=True))
 
 
 def freq(hz=None):
@@ -50,22 +50,35 @@ def freq(hz=None):
 
 class _Memory:
     # Peripheral registers keep what is written; anywhere else there is nothing, and the CPU takes an exception.
-    _words = {}
+    _bytes = {}
+
+    def __init__(self, size):
+        self._size = size
 
     def __getitem__(self, address):
-        self._check(address)
-        return self._words.get(address, 0)
+        at = self._at(address)
+        return sum(self._bytes.get(at + i, 0) << 8 * i for i in range(self._size))
 
     def __setitem__(self, address, value):
-        self._check(address)
-        self._words[address] = value
+        at = self._at(address)
+        for i in range(self._size):
+            self._bytes[at + i] = value >> 8 * i & 255
 
-    def _check(self, address):
+    def _at(self, address):
+        if not isinstance(address, int):
+            raise TypeError("can't convert %s to int" % type(address).__name__)
+        address &= 0xFFFFFFFF
+        if address % self._size:
+            raise ValueError("address %08x is not aligned to %d bytes" % (address, self._size))
         if not (0x3FF00000 <= address < 0x40000000 or 0x60000000 <= address < 0x60100000):
             _hardware.call(_hardware.RESET, 2)
+        return address
+
+    def __repr__(self):
+        return "<%d-bit memory>" % (8 * self._size)
 
 
-mem8 = mem16 = mem32 = _Memory()
+mem8, mem16, mem32 = _Memory(1), _Memory(2), _Memory(4)
 
 
 def deepsleep(ms=None):
@@ -82,11 +95,11 @@ sleep = lightsleep
 
 
 def disable_irq():
-    return 0
+    return _hardware.irq(1)
 
 
 def enable_irq(state):
-    pass
+    _hardware.irq(state)
 
 
 class RTC:
@@ -139,7 +152,7 @@ class Timer:
     ONE_SHOT, PERIODIC = 0, 1
 
     def __init__(self, id=-1, **options):
-        self._generation = 0
+        self._generation = self._since = 0
         if options:
             self.init(**options)
 
@@ -147,6 +160,7 @@ class Timer:
         import _thread
 
         self._generation += 1
+        self._since = _time.ticks_ms()
         ms = int(1000 / freq) if freq != -1 else period
         _thread.start_new_thread(self._run, (self._generation, max(1, ms), mode, callback))
 
@@ -157,6 +171,7 @@ class Timer:
             _time.sleep_ms(ms)
             if generation != self._generation:
                 return
+            self._since = _time.ticks_ms()
             if callback:
                 micropython.schedule(callback, self)
             if mode == Timer.ONE_SHOT:
@@ -165,5 +180,5 @@ class Timer:
     def deinit(self):
         self._generation += 1
 
-
-__name__ = "machine"
+    def value(self):
+        return _time.ticks_diff(_time.ticks_ms(), self._since) if self._since else 0

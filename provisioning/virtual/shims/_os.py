@@ -1,7 +1,7 @@
 # mypy: ignore-errors
 # ruff: noqa
 # `os` as on an ESP32: no system(), no environment, but uname().
-from os import (
+from uos import (
     VfsFat,
     VfsLfs2,
     chdir,
@@ -20,10 +20,10 @@ from os import (
     unlink,
     urandom,
 )
-from collections import namedtuple
-import _sys
+from collections import namedtuple as _namedtuple
+import sys as _sys
 
-_uname = namedtuple("uname", ("sysname", "nodename", "release", "version", "machine"))
+_uname = _namedtuple("uname", ("sysname", "nodename", "release", "version", "machine"))
 
 
 def uname():
@@ -42,6 +42,3 @@ def dupterm(stream, index=0):
 
 def sync():
     pass
-
-
-__name__ = "os"

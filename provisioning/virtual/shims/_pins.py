@@ -1,7 +1,7 @@
 # mypy: ignore-errors
 # ruff: noqa
 # machine.Pin, ADC and PWM: no wires, they remember what they were told.
-from machine import PinBase
+from umachine import PinBase
 
 
 class Pin(PinBase):
@@ -47,10 +47,14 @@ class Pin(PinBase):
 
 
 class ADC:
+    WIDTH_12BIT = 12
     ATTN_0DB, ATTN_2_5DB, ATTN_6DB, ATTN_11DB = range(4)
 
     def __init__(self, pin, *, atten=0):
         self._pin = pin
+
+    def init(self, *, atten=0):
+        pass
 
     def read(self):
         return 0
@@ -69,23 +73,43 @@ class ADC:
 
 
 class PWM:
-    def __init__(self, pin, freq=5000, duty_u16=0, **others):
-        self._freq, self._duty = freq, duty_u16
+    def __init__(self, pin, **options):
+        self._pin, self._freq, self._duty = pin, 5000, 0
+        self.init(**options)
+
+    def init(self, *, freq=None, duty=None, duty_u16=None, duty_ns=None, invert=None):
+        if freq is not None:
+            self.freq(freq)
+        for value, setting in (duty, self.duty), (duty_u16, self.duty_u16), (duty_ns, self.duty_ns):
+            if value is not None:
+                setting(value)
 
     def freq(self, value=None):
         if value is None:
             return self._freq
+        if not 1 <= value <= 40000000:
+            raise ValueError("frequency must be from 1Hz to 40MHz")
         self._freq = value
+
+    def _set(self, value, most):
+        if not 0 <= value <= most:
+            raise ValueError("duty should be 0-%d" % most)
+        self._duty = value * 65535 // most
 
     def duty_u16(self, value=None):
         if value is None:
             return self._duty
-        self._duty = value
+        self._set(value, 65535)
 
     def duty(self, value=None):
         if value is None:
-            return self._duty >> 6
-        self._duty = value << 6
+            return (self._duty * 1023 + 32767) // 65535
+        self._set(value, 1023)
+
+    def duty_ns(self, value=None):
+        if value is None:
+            return (self._duty * 1000000000 // self._freq + 32767) // 65535
+        self._set(value, 1000000000 // self._freq)
 
     def deinit(self):
         pass

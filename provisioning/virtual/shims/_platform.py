@@ -1,6 +1,6 @@
 # mypy: ignore-errors
 # ruff: noqa
-import _sys
+import sys as _sys
 
 
 def platform():
@@ -13,6 +13,3 @@ def python_compiler():
 
 def libc_ver():
     return ("newlib", "")
-
-
-__name__ = "platform"

@@ -5,27 +5,34 @@
 import sys
 import gc
 
-_REPLACED = ("sys", "vfs")
-# As on hardware, each import of these looks for a file of that name first, and only the u names do not: what that reads is paid for.
-_EXTENSIBLE = ("os", "time", "machine", "platform", "socket")
+# Built-in modules that stay what they are and get other contents. As on hardware, each import of the first five looks for a file of that
+# name first, and only the u names do not: what that reads is paid for.
+_FILLED = ("os", "time", "machine", "platform", "socket", "vfs")
+_ABSENT = ("termios",)  # of the unix port
 _FROZEN = ("esp", "esp32", "network", "ntptime", "flashbdev", "umqtt.simple", "umqtt.robust")
 
 
 def _modules():
-    import _hardware, json
+    import _hardware, _sys, json
 
-    board = json.loads(_hardware.call(_hardware.IDENTITY, want=True))
-    import _sys
-
-    _sys.setup(board)
+    _sys.setup(json.loads(_hardware.call(_hardware.IDENTITY, want=True)))
     modules = sys.modules
-    for name in _REPLACED:
-        modules[name] = modules["u" + name] = __import__("_" + name)
-    for name in _EXTENSIBLE:
-        module = modules["u" + name] = __import__("_" + name)
-        _hardware.extend(name, module)
+    for name in _FILLED:
+        module = __import__(name if name == "vfs" else "u" + name)
+        _hardware.fill(module, __import__("_" + name))
+    for name in _ABSENT:
+        _hardware.hide(name)
     for name in _FROZEN:
         __import__(name)
+    for name in ("_sys", "_pins", "_uart"):
+        modules.pop(name)
+    for name in _FILLED:
+        modules.pop("_" + name)
+    for module in modules.values():
+        module.__dict__.pop("__file__", None)
+    for name in ("_files", "_micropython"):
+        __import__(name).setup()
+        modules.pop(name)
     return modules
 
 

@@ -2,5 +2,3 @@
 # ruff: noqa
 # `vfs` without VfsPosix: the host's files are not the board's.
 from vfs import VfsFat, VfsLfs2, VfsRom, mount, umount
-
-__name__ = "vfs"

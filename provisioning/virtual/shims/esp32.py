@@ -1,15 +1,38 @@
 # mypy: ignore-errors
 # ruff: noqa
 # `esp32`: partitions of the flash, NVS, and the few calls that a board without radio and sensors can answer.
-import struct
+import struct as _struct
 import _hardware
 
 _TABLE = 0x8000
 _TABLE_SIZE = 0xC00
 HEAP_DATA = 4
 HEAP_EXEC = 1
-WAKEUP_ALL_LOW = 0
-WAKEUP_ANY_HIGH = 1
+WAKEUP_ALL_LOW = False
+WAKEUP_ANY_HIGH = True
+# From esp_err.h, nvs.h and esp_ota_ops.h of ESP-IDF.
+_ERRORS = {
+    0x105: "ESP_ERR_NOT_FOUND",
+    0x106: "ESP_ERR_NOT_SUPPORTED",
+    0x1101: "ESP_ERR_NVS_NOT_INITIALIZED",
+    0x1102: "ESP_ERR_NVS_NOT_FOUND",
+    0x1105: "ESP_ERR_NVS_NOT_ENOUGH_SPACE",
+    0x1109: "ESP_ERR_NVS_KEY_TOO_LONG",
+    0x110C: "ESP_ERR_NVS_INVALID_LENGTH",
+    0x1503: "ESP_ERR_OTA_VALIDATE_FAILED",
+}
+
+
+def _error(number):
+    # As check_esp_err() of ports/esp32/mphalport.c.
+    return OSError(-number, _ERRORS[number]) if number in _ERRORS else OSError(number)
+
+
+def _ask(op, a=0, b=0, data=None, want=False):
+    try:
+        return _hardware.call(op, a, b, data, want)
+    except OSError as error:
+        raise _error(error.errno)
 
 
 class Partition:
@@ -22,6 +45,8 @@ class Partition:
         if isinstance(what, tuple):
             self._info = what
         else:
+            if what not in (0, 1) and not isinstance(what, str):
+                raise ValueError
             rows = [r for r in _rows() if (r[4] == what if isinstance(what, str) else r[0] == 0)]
             if not rows:
                 raise OSError(2)
@@ -85,7 +110,16 @@ class Partition:
         return 0
 
     def set_boot(self):
-        raise OSError(95)
+        head = bytearray(1)
+        _hardware.flash_read(self._start, head)
+        if self._info[0] != Partition.TYPE_APP or head[0] != 0xE9:
+            raise _error(0x1503)
+        if not Partition.find(Partition.TYPE_DATA, 0):  # otadata
+            raise _error(0x105)
+        raise _error(0x106)  # this board's boot loader takes the first application that is whole
+
+    def __repr__(self):
+        return "<Partition type=%u, subtype=%u, address=%u, size=%u, label=%s, encrypted=%u>" % self._info
 
     def get_next_update(self):
         raise OSError(2)
@@ -102,9 +136,9 @@ def _rows():
     for at in range(0, _TABLE_SIZE, 32):
         if table[at : at + 2] != b"\xaa\x50":
             break
-        kind, subtype, offset, size = struct.unpack_from("<BBII", table, at + 2)
+        kind, subtype, offset, size = _struct.unpack_from("<BBII", table, at + 2)
         label = bytes(table[at + 12 : at + 28]).split(b"\0")[0].decode()
-        flags = struct.unpack_from("<I", table, at + 28)[0]
+        flags = _struct.unpack_from("<I", table, at + 28)[0]
         rows.append((kind, subtype, offset, size, label, bool(flags & 1)))
     # As boardctrl_startup() does: without a file system in the table, it gets what is left behind the last partition.
     if rows and not [r for r in rows if r[4] in ("vfs", "ffat")]:
@@ -118,41 +152,58 @@ def _rows():
 
 class NVS:
     def __init__(self, namespace):
-        self._prefix = namespace + "/"
+        self._prefix = self._short(namespace) + "/"
+
+    def _short(self, name):
+        if len(name) > 15:
+            raise _error(0x1109)
+        return name
+
+    def _name(self, kind, key):
+        return (kind + self._prefix + self._short(key)).encode()
 
     def _get(self, kind, key):
-        return _hardware.call(_hardware.NVS_GET, data=(kind + self._prefix + key).encode(), want=True)
+        return _ask(_hardware.NVS_GET, data=self._name(kind, key), want=True)
 
     def set_i32(self, key, value):
-        self._set("i", key, struct.pack("<i", value))
+        self._set("i", "b", key, _struct.pack("<i", value))
 
     def get_i32(self, key):
-        return struct.unpack("<i", self._get("i", key))[0]
+        return _struct.unpack("<i", self._get("i", key))[0]
 
     def set_blob(self, key, value):
-        self._set("b", key, bytes(value))
+        self._set("b", "i", key, value.encode() if isinstance(value, str) else bytes(value))
 
     def get_blob(self, key, buf):
         got = self._get("b", key)
         if len(got) > len(buf):
-            raise OSError(-4364)
+            raise _error(0x110C)
         buf[: len(got)] = got
         return len(got)
 
-    def _set(self, kind, key, value):
-        name = (kind + self._prefix + key).encode()
-        _hardware.call(_hardware.NVS_SET, len(name), 1, name + value)
+    def _set(self, kind, other, key, value):
+        name = self._name(kind, key)
+        _ask(_hardware.NVS_SET, len(name), 1, name + value)
+        self._erase(other, key)  # a key has one value, of the kind that was set last
+
+    def _erase(self, kind, key):
+        # 1: it was there.
+        return _ask(_hardware.NVS_SET, 0, 0, self._name(kind, key))
 
     def erase_key(self, key):
-        for kind in "ib":
-            _hardware.call(_hardware.NVS_SET, 0, 0, (kind + self._prefix + key).encode())
+        if not self._erase("i", key) + self._erase("b", key):
+            raise _error(0x1102)
 
     def commit(self):
         pass
 
 
 def idf_heap_info(capabilities):
-    return [(81920, 65536, 61440, 65536), (98304, 81920, 77824, 81920)]
+    # (size, free, largest free block, least free ever) of each region with these MALLOC_CAP_ bits, as an ESP32 has them behind MicroPython.
+    if capabilities < 0 or not capabilities & (HEAP_DATA | HEAP_EXEC):
+        return []
+    data = [(7288, 36, 0, 36), (81920, 65536, 61440, 65536), (98304, 81920, 77824, 81920), (15072, 11396, 11264, 11396)]
+    return data + [(113840, 67872, 65536, 67872)] if capabilities & HEAP_EXEC else data
 
 
 def raw_temperature():
@@ -161,6 +212,14 @@ def raw_temperature():
 
 def mcu_temperature():
     return 43
+
+
+def wake_on_touch(wake):
+    pass
+
+
+def wake_on_ulp(wake):
+    pass
 
 
 def wake_on_ext0(pin=None, level=0):
