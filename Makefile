@@ -49,9 +49,9 @@ bench-link: $(STAMP)
 bench-flash: $(STAMP)
 	$(BIN)/python -m tests.flash.bench
 
-# esptool's own test-suite against the virtual board: make conformance ESPTOOL=path/of/a/checkout
+# The virtual board held to other people's tests, from checkouts that you have: make conformance ESPTOOL=DIR, MICROPYTHON=DIR, or both
 conformance: $(STAMP)
-	$(BIN)/python -m tests.virtual.conformance --esptool $(ESPTOOL)
+	$(BIN)/python -m tests.virtual.conformance $(if $(ESPTOOL),--esptool $(ESPTOOL)) $(if $(MICROPYTHON),--micropython $(MICROPYTHON))
 
 # Every job on emulated chips that run your images: make silicon QEMU=DIR FIRMWARE="FILE…" [ROWS=update,verify REPEAT=10 JSON=1]
 silicon: $(STAMP)

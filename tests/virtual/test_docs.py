@@ -15,6 +15,7 @@ import pytest
 from provisioning.virtual import VirtualBoard
 from provisioning.virtual.faults import FAULTS, parse
 from provisioning.virtual.inject import ACTIONS
+from tests.virtual.conformance.micropython.explained import EXPLAINED
 
 PAGE = (Path(__file__).parents[2] / "docs" / "virtual-board.md").read_text("utf-8")
 COMMAND = [sys.executable, "-m", "provisioning.virtual"]
@@ -93,3 +94,9 @@ def test_the_first_snippet_runs_as_it_stands():
     names: dict[str, object] = {}
     exec(compile(first, "virtual-board.md", "exec"), names)
     assert names["link"]
+
+
+def test_each_of_micropythons_tests_that_does_not_pass_is_there_with_its_reason():
+    wanted = {(test.removesuffix(".py"), row.why) for test, row in EXPLAINED.items()}
+    rows = re.findall(r"^  \| (`[^|]+`) \| ([^|]+) \|$", section("How far it can be trusted"), re.MULTILINE)
+    assert {(test, why) for tests, why in rows for test in re.findall(r"`([^`]+)`", tests)} == wanted

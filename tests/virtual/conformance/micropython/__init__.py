@@ -1,0 +1,1 @@
+"""MicroPython's own tests, and mpremote's, against virtual boards, run from a checkout that the user names; nothing of it is kept here."""
