@@ -14,6 +14,8 @@ from provisioning.cli._options import PATH
 from provisioning.cli._output import emit, mode, say
 from provisioning.errors import InputError, StationError
 
+_LINE = 100  # characters of a message that are shown
+
 
 @click.command()
 @click.option("--state", type=PATH, help="Folder that keeps the test roots and ports; without it they end with the run.")
@@ -88,9 +90,15 @@ def _seen(answer: dict[str, Any]) -> str:
         for event in answer["connections"]
     ]
     lines += [
-        f"{event['at']:9.3f}s  {event['route']:<7} {event['client']}: {event['topic']} {event['payload']}" for event in answer["messages"]
+        f"{event['at']:9.3f}s  {event['route']:<7} {event['client']}: {event['topic']} {_shown(event['payload'])}"
+        for event in answer["messages"]
     ]
     return "\n".join(lines)
+
+
+def _shown(payload: str) -> str:
+    """A message on a line; `--json` has it whole."""
+    return payload if len(payload) <= _LINE else f"{payload[:_LINE]}… ({len(payload)} characters)"
 
 
 def _run(
@@ -131,7 +139,7 @@ def _run(
 def _tell(event: dict[str, Any]) -> None:
     """One line on standard error for what happens at the endpoints."""
     if event["event"] == "message":
-        say(f"{event['at']:9.3f}s  {event['route']:<7} {event['client']} published {event['topic']}: {event['payload']}")
+        say(f"{event['at']:9.3f}s  {event['route']:<7} {event['client']} published {event['topic']}: {_shown(event['payload'])}")
     else:
         who = event["certificate"] or "a client"
         say(f"{event['at']:9.3f}s  {event['route']:<7} {who}: {event['outcome']} {event['reason']} ({event['scenario']})")

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from provisioning.errors import StationError
-from provisioning.standin import mqtt, ports, tcp_faults
+from provisioning.standin import limits, mqtt, ports, tcp_faults
 from provisioning.standin.broker import Broker
 from provisioning.standin.chains import Chains
 from provisioning.standin.event_log import EventLog
@@ -207,8 +207,15 @@ class Front:
         from_broker, to_broker = await self._broker.attach()
 
         async def up(data: bytes) -> None:
-            self._look(connection, data)
-            to_broker.write(data)
+            try:
+                for packet in connection.parser.feed(data):
+                    if self._taken(connection, packet):
+                        to_broker.write(mqtt.encode(packet.kind, packet.body, packet.flags))
+            except (limits.Refused, mqtt.NotMqtt) as error:
+                self._tell(connection, "closed", str(error))
+                if isinstance(error, limits.Refused) and error.answer:
+                    await stream.write(error.answer)
+                raise ConnectionAbortedError from error
             await to_broker.drain()
 
         pumps = [asyncio.create_task(_pump(stream.read, up)), asyncio.create_task(_pump(from_broker.read, stream.write))]
@@ -220,16 +227,21 @@ class Front:
             await asyncio.gather(*pumps, return_exceptions=True)
             to_broker.close()
 
-    def _look(self, connection: Connection, data: bytes) -> None:
-        """Note who connects and what is published, before the broker has it."""
-        for packet in connection.parser.feed(data):
-            if packet.kind == mqtt.CONNECT:
-                connection.client = mqtt.client_id(packet)
-                if connection.task is not None:
-                    self._clients.connected(connection.client, connection.task)
-            elif packet.kind == mqtt.PUBLISH:
-                topic, payload = mqtt.published(packet)
-                self._record.came_in(self.route, connection.client, connection.certificate, topic, payload)
+    def _taken(self, connection: Connection, packet: mqtt.Packet) -> bool:
+        """Whether the broker is to have it; notes who connects and what is published. Raises Refused, NotMqtt."""
+        try:
+            limits.check(packet)
+        except limits.Ignored as ignored:
+            self._tell(connection, "ignored", str(ignored))
+            return False
+        if packet.kind == mqtt.CONNECT:
+            connection.client = mqtt.client_id(packet)
+            if connection.task is not None:
+                self._clients.connected(connection.client, connection.task)
+        elif packet.kind == mqtt.PUBLISH:
+            topic, payload = mqtt.published(packet)
+            self._record.came_in(self.route, connection.client, connection.certificate, topic, payload)
+        return True
 
     async def _connack_after(self, connection: Connection, stream: TlsStream) -> None:
         if await _until_connect(connection, stream):

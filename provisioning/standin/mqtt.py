@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, DISCONNECT = 1, 2, 3, 4, 8, 9, 14
+CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = 1, 2, 3, 4, 8, 9, 12, 13, 14
 NOT_AUTHORIZED = 5
-# Largest message the stand-in reads: AWS IoT Core's own limit is 128 KB.
+# Largest packet the stand-in reads; limits.py refuses what AWS IoT Core does.
 LARGEST = 256 * 1024
 
 
@@ -68,6 +68,24 @@ def client_id(connect: Packet) -> str:
     """The client identifier of a CONNECT: it follows the protocol's name, level, flags and keep-alive."""
     _protocol, at = _text(connect.body, 0)
     return _text(connect.body, at + 4)[0]
+
+
+def protocol_level(connect: Packet) -> int:
+    """4 in MQTT 3.1.1, 5 in MQTT 5: the byte behind the protocol's name."""
+    _protocol, at = _text(connect.body, 0)
+    return connect.body[at] if at < len(connect.body) else 0
+
+
+def subscribed(subscribe: Packet) -> list[tuple[str, int]]:
+    """The topic filters of a SUBSCRIBE and the quality of service asked for each."""
+    wanted, at = [], 2
+    while at < len(subscribe.body):
+        topic, at = _text(subscribe.body, at)
+        if at >= len(subscribe.body):
+            raise NotMqtt("a topic filter without a quality of service")
+        wanted.append((topic, subscribe.body[at] & 3))
+        at += 1
+    return wanted
 
 
 def published(publish: Packet) -> tuple[str, bytes]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from provisioning.errors import StationError
-from provisioning.standin import StandIn, mqtt
+from provisioning.standin import StandIn, limits, mqtt
 from provisioning.standin.broker import search_path
 from tests.standin.conftest import Client
 
@@ -83,6 +83,85 @@ def test_many_devices_at_once(cloud: StandIn) -> None:
         seen = cloud.wait_message(topic="many", payload=str(number), after=after)
         assert (seen["client"], seen["route"]) == (f"many-{number}", ("ats", "legacy")[number % 2])
         stream.close()
+
+
+def heard(stream, wanted: int) -> list[tuple[str, bytes]]:
+    parser, got = mqtt.Parser(), []
+    while len(got) < wanted:
+        data = stream.recv(4096)
+        assert data, got
+        got += [mqtt.published(packet) for packet in parser.feed(data) if packet.kind == mqtt.PUBLISH]
+    return got
+
+
+def test_a_retained_message_goes_to_whoever_asks_for_it(cloud: StandIn) -> None:
+    sender, _ = Client(cloud).mqtt()
+    with sender:
+        sender.sendall(mqtt.encode(mqtt.PUBLISH, b"\0\4kept" + b"old", 0b0001))
+        cloud.wait_message(topic="kept")
+    stream, answer = Client(cloud, "legacy", device="new-here").mqtt()
+    with stream:
+        assert answer == mqtt.connack(0)
+        stream.sendall(mqtt.encode(mqtt.PINGREQ))
+        # Nothing came before the answer to this: it has subscribed to nothing.
+        assert stream.recv(64) == mqtt.encode(mqtt.PINGRESP)
+        stream.sendall(mqtt.subscribe("kept"))
+        assert heard(stream, 1) == [("kept", b"old")]
+    with Client(cloud).mqtt()[0] as sender:
+        sender.sendall(mqtt.encode(mqtt.PUBLISH, b"\0\4kept", 0b0001))  # an empty one takes it back
+        cloud.wait_message(topic="kept", payload="")
+
+
+def wait_for(cloud: StandIn, outcome: str, reason: str) -> None:
+    """Returns when the stand-in has said that it did not take a packet: the event comes on another way than the end of the connection."""
+    deadline = time.monotonic() + 10
+    while not any(event["outcome"] == outcome and reason in event["reason"] for event in cloud.connections()):
+        assert time.monotonic() < deadline, cloud.connections()[-5:]
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("packet", "reason"),
+    [
+        (mqtt.publish("big", bytes(limits.PAYLOAD + 1)), "131073 bytes to big"),
+        (mqtt.publish("$aws/things/x/shadow/update", b"{}"), "reserved"),
+        (mqtt.publish("/".join("abcdefghi"), b"x"), "7 slashes"),
+        (mqtt.publish("x" * 257, b"x"), "256 bytes"),
+        (mqtt.encode(mqtt.SUBSCRIBE, b"\0\1" + b"\0\1a\0" * 9, 0b0010), "at most 8"),
+    ],
+    ids=["payload", "reserved", "slashes", "topic", "filters"],
+)
+def test_what_aws_refuses_ends_the_connection(cloud: StandIn, packet: bytes, reason: str) -> None:
+    stream, _ = Client(cloud).mqtt()
+    with stream:
+        stream.sendall(packet)
+        assert stream.recv(16) == b""
+    wait_for(cloud, "closed", reason)
+
+
+def test_the_largest_message_of_all_arrives(cloud: StandIn) -> None:
+    Client(cloud).publish("largest", b"x" * limits.PAYLOAD)
+    assert len(cloud.wait_message(topic="largest")["payload"]) == limits.PAYLOAD
+
+
+def test_qos_2_is_left_without_an_answer(cloud: StandIn) -> None:
+    stream, _ = Client(cloud).mqtt()
+    with stream:
+        stream.sendall(mqtt.encode(mqtt.PUBLISH, b"\0\3two" + b"\0\7" + b"x", 0b0100))
+        stream.sendall(mqtt.encode(mqtt.SUBSCRIBE, b"\0\1\0\3two\2", 0b0010))
+        stream.sendall(mqtt.encode(mqtt.PINGREQ))
+        assert stream.recv(64) == mqtt.encode(mqtt.PINGRESP)
+    wait_for(cloud, "ignored", "a message with QoS 2")
+    wait_for(cloud, "ignored", "a subscription with QoS 2")
+    assert not [message for message in cloud.messages() if message["topic"] == "two"]
+
+
+def test_mqtt_5_is_refused_in_its_own_words(cloud: StandIn) -> None:
+    with Client(cloud).connect() as stream:
+        stream.sendall(mqtt.encode(mqtt.CONNECT, b"\0\4MQTT\5\2\0\0\0\0\4five"))
+        assert stream.recv(16) == b"\x20\x03\x00\x84\x00"
+        assert stream.recv(16) == b""
+    wait_for(cloud, "closed", "MQTT 5")
 
 
 @pytest.mark.skipif(not MOSQUITTO, reason="mosquitto is not installed")

@@ -36,6 +36,15 @@ class _Writer(StreamWriterAdapter):  # type: ignore[misc]  # amqtt has no types
         return ("front", 0)
 
 
+class _Broker(Broker):  # type: ignore[misc]  # amqtt has no types
+    """amqtt gives a new connection every retained message that anybody's subscription matches; here it gets what its own do."""
+
+    async def _publish_retained_messages_for_subscription(self, subscription: tuple[str, int], session: Session) -> None:
+        subscribers = self._subscriptions.get(subscription[0], [])
+        if any(subscriber.client_id == session.client_id for subscriber, _ in subscribers):
+            await super()._publish_retained_messages_for_subscription(subscription, session)
+
+
 class Amqtt:
     """The embedded broker."""
 
@@ -54,7 +63,7 @@ class Amqtt:
             plugins={f"{ClientsOfTheFront.__module__}.{ClientsOfTheFront.__name__}": {}},
         )
         try:
-            self._broker = Broker(config)
+            self._broker = _Broker(config)
             await self._broker.start()
         except AMQTTError as error:
             raise StationError("cloud-broker", f"The embedded MQTT broker did not start: {error}.", "Try --broker mosquitto.") from error
