@@ -21,6 +21,7 @@ FAULTS: dict[str, Callable[[random.Random], str]] = {
     "full": lambda _by: "full",
     "heap": lambda by: f"heap={by.randrange(20, 100)}K",
     "clock": lambda _by: "clock=host",
+    "no-raw-paste": lambda _by: "no-raw-paste",
 }
 LASTING = {"worn"}  # no other cable and no other supply mends these
 
