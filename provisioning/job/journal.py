@@ -26,7 +26,7 @@ _MANY = frozenset({"bytes"})  # kinds of events that come many times a second
 
 
 class Journal:
-    """One run. `hear` its events, then `end` it with its report; each does nothing where logs cannot be written."""
+    """One run. `take` its events, then `end` it with its report; each does nothing where logs cannot be written."""
 
     def __init__(self, job: str, port: str | None) -> None:
         self._began = time.monotonic()
@@ -42,15 +42,15 @@ class Journal:
         self._write({"event": "begin", "job": job, "port": port, "toolkit": __version__})
 
     def beside(self, other: Listener) -> Listener:
-        """A listener that hears here and there."""
+        """A listener that writes here, and tells `other`."""
 
         def both(event: Event) -> None:
-            self.hear(event)
+            self.take(event)
             other(event)
 
         return both
 
-    def hear(self, event: Event) -> None:
+    def take(self, event: Event) -> None:
         """An event of the job."""
         if event.kind not in _MANY and self._size < _LIMIT:
             self._write({"event": event.kind, **event.data})

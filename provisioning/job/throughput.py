@@ -194,8 +194,8 @@ def reckon(measured: Measured, costs: Costs, wiring: Wiring) -> Throughput:
     write = measured.steps.get("write", 0.0)
 
     def rate(less: float = 0.0, slots: int = wiring.at_once, pause: float = change) -> float:
-        turn = (seconds - min(less, write)) * measured.attempts + pause
-        machines = slots / turn if turn else math.inf
+        cycle = (seconds - min(less, write)) * measured.attempts + pause
+        machines = slots / cycle if cycle else math.inf
         hands = wiring.people / pause if pause else math.inf
         return min(machines, hands) * 3600
 

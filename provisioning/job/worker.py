@@ -40,7 +40,7 @@ class Line:
         self._progress = 0.0
 
     def __call__(self, event: Event) -> None:
-        self._journal.hear(event)
+        self._journal.take(event)
         if event.kind == "bytes":
             now, whole = time.monotonic(), event.data["done"] >= event.data["total"]
             if now - self._progress < _PROGRESS and not whole:

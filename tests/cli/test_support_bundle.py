@@ -71,7 +71,7 @@ def station(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(name, value)
     journal = Journal("flash", "rfc2217://127.0.0.1:9")
     for text in secrets(home):
-        journal.hear(Event("note", {"text": f"the board said {text} and restarted"}))
+        journal.take(Event("note", {"text": f"the board said {text} and restarted"}))
     journal.end({"mac": "24:0a:c4:00:00:07", "outcome": "fail", "code": "not-as-written", "message": f"{LEDGER} is away"})
     (logs.today() / "120000-abcdef01.log").write_text("\n".join(["esptool v5.2", *secrets(home), LEDGER, TOKEN, f"password={LOOSE}"]))
     return home
