@@ -100,7 +100,13 @@ def test_a_row_twice(made: products.Made, boards: list[VirtualBoard]) -> None:
 def test_a_command_that_is_killed_without_its_workers(made: products.Made, boards: list[VirtualBoard], step: str) -> None:
     """SIGKILL for the command alone, and the next run at once."""
     command = station(made, boards)
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=made.environment())
+    process = subprocess.Popen(
+        [*command, "--json"],  # results as they come are on standard error then
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env=made.environment(),
+    )
     assert process.stderr is not None
     for line in process.stderr:
         if f": {step}" in line:
