@@ -60,6 +60,10 @@ def pytest_load_initial_conftests(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for name, what in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {what}")
+    if config.pluginmanager.hasplugin(_EMBEDDED):
+        from provisioning.hil.embedded import add_service
+
+        add_service(config)
     asked = _wanted(config)
     workers = config.getoption("numprocesses", None)
     if asked.ports and isinstance(workers, int) and workers > len(asked.ports):

@@ -31,7 +31,7 @@ from provisioning.job.update import Update
 from provisioning.link import question
 from provisioning.link.events import Event, Listener, silent
 from provisioning.link.payload import Payload
-from provisioning.link.port_names import resolve
+from provisioning.link.port import held
 
 if TYPE_CHECKING:
     from provisioning.flash.loader_access import Examined, LoaderAccess
@@ -63,8 +63,11 @@ def flash(
     run = _Run(plan, devices, ledger, options or FlashOptions(), report, events)
     started = time.monotonic()
     try:
-        name = resolve(port, plan.product.board.usb_ids)
-        with nullcontext(source) if source is not None else Prestarted() as ready, open_line(plan.product.board, name, run.log) as line:
+        with (
+            held(port, plan.product.board.usb_ids) as name,
+            nullcontext(source) if source is not None else Prestarted() as ready,
+            open_line(plan.product.board, name, run.log) as line,
+        ):
             line.source = ready
             run.go(line)
     except TwinrootError as error:

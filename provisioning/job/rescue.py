@@ -20,7 +20,7 @@ from provisioning.job.selftest import chip_of, mac_text
 from provisioning.link import board_messages, native_usb, prompt_recovery
 from provisioning.link.answer_check import checked, understood
 from provisioning.link.events import Listener, silent
-from provisioning.link.port_names import resolve
+from provisioning.link.port import held
 from provisioning.link.repl import RawRepl
 from provisioning.link.wire import Wire
 from provisioning.rescue import blocks, cause, copies, loader, programs
@@ -49,10 +49,9 @@ def rescue(port: str | None, board: str | None = None, events: Listener = silent
 
 @contextmanager
 def _line(port: str | None, board: str | None, report: Report) -> Iterator[LoaderAccess]:
-    name = resolve(port)
     started = time.monotonic()
     try:
-        with open_line(_wiring(name, board), name, work.log_file(uuid.uuid4().hex)) as line:
+        with held(port) as name, open_line(_wiring(name, board), name, work.log_file(uuid.uuid4().hex)) as line:
             yield line
     finally:
         report.wire["seconds"] = round(time.monotonic() - started, 4)

@@ -9,6 +9,7 @@
 and what an installed package starts for this run and stops afterwards (entry points of the group `twinroot.ports`):
 
     virtual                a virtual board
+    lg:PLACE               the serial port of a place of a labgrid lab, held for the run
 
 Opening leaves the control lines as the operating system sets them (both asserted), which an ESP32's auto-reset circuit takes as
 "run"; on Windows, where drivers release them one after the other on close, both are released before opening.
@@ -20,8 +21,8 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.metadata import EntryPoint, entry_points
+from contextlib import AbstractContextManager, contextmanager
+from importlib.metadata import entry_points
 from typing import Any, NamedTuple
 
 from provisioning.errors import StationError
@@ -32,13 +33,14 @@ from provisioning.link.port_names import default_spec, resolve
 from provisioning.link.tap import tapped
 from provisioning.link.wire import Wire
 
-STARTED = "twinroot.ports"  # entry points: name -> a context manager that gives a port which pyserial opens
+STARTED = "twinroot.ports"  # entry points: word or scheme -> a context manager that gives a port which pyserial opens
 READ_SLICE = 0.02  # seconds one read may block: how fast a deadline is noticed
 _HANG_UP = 0.05  # seconds in which pyserial closes its socket
 _SERVER_PAUSE = 0.3  # seconds that an RFC 2217 server gets between two clients; pyserial's own
 _NO_LINES = "timeout while waiting for option 'control'"  # pyserial's words for an RFC 2217 server that does not answer about DTR and RTS
 _DEAF_LINES = "ign_set_control"  # pyserial's option not to wait for that answer
 WRITE_LIMIT = 10.0  # seconds until a write that nobody takes is given up
+_NOT_STARTED = frozenset({"auto", "mac", "usb", "usbpath"})  # words of port_names.py
 _left: dict[str, float] = {}  # when this process closed a remote port
 
 
@@ -84,21 +86,36 @@ def _open(spec: str, baud: int, released: bool = False) -> Any:
 @contextmanager
 def open_port(spec: str | None, wiring: Wiring = USUAL) -> Iterator[Wire]:
     """The port as a Wire, closed on the way out. Raises InputError or StationError (named.py, unopened.py)."""
-    spec = spec or default_spec()
-    started = _started(spec)
-    if started is not None:
-        with started.load()() as address, _opened(address, wiring) as wire:
-            yield wire
-        return
-    with _opened(resolve(spec, wiring.usb), wiring) as wire:
+    with held(spec, wiring.usb) as address, _opened(address, wiring) as wire:
         yield wire
 
 
-def _started(spec: str | None) -> EntryPoint | None:
-    """What starts the port that `spec` names. Only a plain word can be one: to look through all that is installed takes a while."""
-    if not spec or not spec.isalpha() or spec == "auto":
+@contextmanager
+def held(spec: str | None, more: UsbIds = frozenset()) -> Iterator[str]:
+    """The device or URL that `spec` means, and what it is started or acquired for, until the way out. `more`: as resolve has it.
+
+    Raises InputError or StationError.
+    """
+    spec = spec or default_spec()
+    started = _started(spec)
+    if started is None:
+        yield resolve(spec, more)
+        return
+    with started as address:
+        yield address
+
+
+def _started(spec: str | None) -> AbstractContextManager[str] | None:
+    """What starts the port that `spec` names: a plain word, or a scheme with what follows it, which its context manager is given. To look
+    through all that is installed takes a while, so nothing else is looked for."""
+    name, colon, rest = (spec or "").partition(":")
+    if not name.isalpha() or name in _NOT_STARTED or rest.startswith(("/", "\\")):
         return None
-    return next(iter(entry_points(group=STARTED, name=spec)), None)
+    found = next(iter(entry_points(group=STARTED, name=name)), None)
+    if found is None:
+        return None
+    made: AbstractContextManager[str] = found.load()(rest) if colon else found.load()()
+    return made
 
 
 @contextmanager
