@@ -22,7 +22,7 @@ def command(port: str | None, file: Path, listen: int) -> None:
     FILE holds all that was sent, keys among it, and is yours alone. `twinroot virtual --replay FILE` is a board that says the same again.
     """
     from provisioning.hil.record import record
-    from provisioning.link.port_names import default_spec, resolve
+    from provisioning.link.port import held
 
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -34,6 +34,7 @@ def command(port: str | None, file: Path, listen: int) -> None:
         else:
             say(f"Use {address} instead of the board's port; control-C ends the recording.")
 
-    counts = record(resolve(port or default_spec()), file, ready, stop, listen)
+    with held(port) as name:
+        counts = record(name, file, ready, stop, listen)
     text = f"{file}: {counts['tx']} bytes to the board, {counts['rx']} from it."
     emit({"outcome": "pass", "file": str(file), "sent": counts["tx"], "received": counts["rx"]}, text)

@@ -1,7 +1,7 @@
 """`--port lg:PLACE`: the serial port of a place of a labgrid lab, acquired for this run and released on every way out.
 
-labgrid is not a package of this environment: its `labgrid-client` is run as a program (client.py). The place is held by a process of its own
-(keeper.py), which releases it when this one has ended, by whatever: control-C, an error, SIGTERM, SIGKILL.
+labgrid is not a package of this environment: its `labgrid-client` is run as a program (client.py). The place is held by a process of its
+own (keeper.py), which releases it when this one has ended, by whatever: control-C, an error, SIGTERM, SIGKILL.
 """
 
 from __future__ import annotations
