@@ -64,6 +64,7 @@ def test_a_place_is_a_port_and_is_free_afterwards(lab: Lab, tmp_path: Path) -> N
     assert lab.holder("desk-0") is None
 
 
+@pytest.mark.long
 def test_an_error_releases(lab: Lab) -> None:
     with pytest.raises(RuntimeError), lease("desk-0") as held:
         assert lab.holder("desk-0") == ME and held.place == "desk-0"
@@ -83,6 +84,7 @@ def test_a_place_of_somebody_else_is_one_sentence(lab: Lab) -> None:
         lab.client("desk-1", "release", user="alice")
 
 
+@pytest.mark.long
 def test_what_was_acquired_by_hand_stays_so_and_a_second_run_is_refused(lab: Lab) -> None:
     lab.client("desk-1", "acquire")
     try:

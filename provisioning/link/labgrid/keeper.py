@@ -67,11 +67,13 @@ def _alone(place: str) -> Iterator[None]:
 
 
 @contextmanager
-def held(name: str) -> Iterator[Place]:
-    """The place, ours. Raises StationError where somebody else has it."""
+def held(name: str, wanted: str = "") -> Iterator[Place]:
+    """The place, ours, with the serial port `wanted` or its only one. Raises StationError where somebody else has it."""
     me, place = client.me(), client.look(name)
+    serial_port(place, wanted)
     with _alone(place.name):
-        place = client.look(place.name)
+        if place.holder == me:
+            place = client.look(place.name)  # that may have been an earlier run, which is gone now
         if place.holder == me or me in place.allowed:
             yield place
             return
@@ -104,11 +106,11 @@ def _acquire(place: Place) -> None:
 
 def _release(place: str, me: str) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if client.look(place).holder != me:
-        return
     try:
-        client.run(place, "release")
+        client.run(place, "release-from", me)  # nothing where it is another's by now
     except StationError as error:
+        if client.look(place).holder != me:
+            return
         raise StationError(
             error.code, f"The place {place} could not be released: {error.message}", f"Run `labgrid-client -p {place} release`."
         ) from error
@@ -180,7 +182,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     name, _, wanted = sys.argv[1].partition("/")
     try:
-        with held(name) as place:
+        with held(name, wanted) as place:
             found = _served(place, wanted)
             power = "LG_ENV" in os.environ or any(resource.kind in POWER for resource in place.resources)
             _say({"place": place.name, "address": found, "power": power})
