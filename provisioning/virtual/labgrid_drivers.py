@@ -37,9 +37,9 @@ _TEXT = attr.validators.instance_of(str)
 class VirtualBoardPort(Resource):  # type: ignore[misc]
     """`control`: the board's control socket. `console`: its port, a URL or a device that pyserial opens. `speed`: of its prompt."""
 
-    control = attr.ib(validator=_TEXT)
-    console = attr.ib(default="", validator=_TEXT)
-    speed = attr.ib(default=115200, validator=attr.validators.instance_of(int))
+    control: str = attr.ib(validator=_TEXT)
+    console: str = attr.ib(default="", validator=_TEXT)
+    speed: int = attr.ib(default=115200, validator=attr.validators.instance_of(int))
 
 
 def ask(control: str, command: str, **arguments: Any) -> Any:
@@ -103,8 +103,8 @@ class VirtualBoardConsoleDriver(ConsoleExpectMixin, Driver, ConsoleProtocol):  #
     """The console of a virtual board. A port has one client: deactivate this driver before another program opens it."""
 
     bindings = {"port": VirtualBoardPort}  # noqa: RUF012
-    txdelay = attr.ib(default=0.0, validator=attr.validators.instance_of(float))
-    txchunk = attr.ib(default=1, validator=attr.validators.instance_of(int))
+    txdelay: float = attr.ib(default=0.0, validator=attr.validators.instance_of(float))
+    txchunk: int = attr.ib(default=1, validator=attr.validators.instance_of(int))
 
     def on_activate(self) -> None:
         self.open()
@@ -128,4 +128,4 @@ class VirtualBoardConsoleDriver(ConsoleExpectMixin, Driver, ConsoleProtocol):  #
         return data
 
     def _write(self, data: bytes) -> int:
-        return int(self.serial.write(data))
+        return self.serial.write(data) or 0

@@ -33,6 +33,8 @@ ELSEWHERE = {
     r"twinroot record ": "tests/hil/test_record.py",
     r"python -m venv": "tests/hil/test_docs.py, with the wheel",
     r"pipx? install": "needs a package index; the wheel's test stands for it",
+    r"python3 -m venv ~/labgrid|export |jmp shell": "programs of a lab, in environments of their own",
+    r"twinroot update product.yaml --port lg:|pytest --port .lg:": "tests/hil/test_labgrid.py",
     r"cp ": "a shell's; what it copies is what the commands below use",
     r"aws iot|while …": "AWS's own tool",
     r"twinroot aws (endpoint|register|register-ca) ": "tests/aws",
