@@ -46,7 +46,7 @@ def lease(name: str) -> Iterator[Lease]:
         [sys.executable, "-c", _PROGRAM, str(_ROOT), name.strip()],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,  # nothing, unless it cannot run
         start_new_session=True,  # a control-C of the terminal is for us: we release, in order
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
     )
@@ -64,10 +64,12 @@ def port(name: str) -> Iterator[str]:
 
 
 def _answer(keeper: subprocess.Popen[bytes]) -> dict[str, Any]:
-    assert keeper.stdout is not None  # noqa: S101
+    assert keeper.stdout is not None and keeper.stderr is not None  # noqa: S101
     line = keeper.stdout.readline()
     if not line:
-        raise StationError("labgrid-place", "The process that holds the place ended at its start.", "Run the command again.")
+        words = keeper.stderr.read().decode(errors="replace").strip().splitlines()
+        why = f": {words[-1]}" if words else ""
+        raise StationError("labgrid-place", f"The process that holds the place ended at its start{why}.", "Run the command again.")
     said: dict[str, Any] = json.loads(line)
     if "code" in said:
         raise _raised(said)
@@ -80,7 +82,7 @@ def _raised(said: dict[str, Any]) -> TwinrootError:
 
 def _end(keeper: subprocess.Popen[bytes]) -> None:
     """Tell the keeper to release, and wait for it. A place that could not be released is no failure of the job: it is said."""
-    assert keeper.stdin is not None and keeper.stdout is not None  # noqa: S101
+    assert keeper.stdin is not None and keeper.stdout is not None and keeper.stderr is not None  # noqa: S101
     with contextlib.suppress(OSError):
         keeper.stdin.write(b"\n")  # not only its end: a process that was forked meanwhile has that open as well
         keeper.stdin.close()
@@ -94,3 +96,4 @@ def _end(keeper: subprocess.Popen[bytes]) -> None:
         if "code" in said and keeper.returncode:
             sys.stderr.write(f"twinroot: {said['message']}\n  next: {said['hint']}\n")
     keeper.stdout.close()
+    keeper.stderr.close()
