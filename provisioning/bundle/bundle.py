@@ -87,7 +87,7 @@ def build(product: Product, device: Device, interpreter: Interpreter | None = No
     """Everything that `device` gets, `kept` but for what its board keeps. Raises InputError, with the product's line, for files and fields
     that do not fit."""
     interpreter = interpreter or Interpreter.default()
-    package = compiler.package(interpreter.mpy, without=_useless(product))
+    package = compiler.package(interpreter.mpy, without=useless(product))
     one = texts(product, device, kept.texts if kept else {})
     pair = kept.pair if kept else _identity(product, device)
     trust = {f"{name}.pem": root.pem for name, root in product.roots.items()}
@@ -116,7 +116,7 @@ def sealed(value: dict[str, Any]) -> bytes:
     return text + b',"sum":"' + hashlib.sha256(text).hexdigest()[:16].encode() + b'"}'
 
 
-def _useless(product: Product) -> frozenset[str]:
+def useless(product: Product) -> frozenset[str]:
     """Modules that this product cannot use."""
     found = frozenset() if product.vendor is not None else compiler.OVER_THE_AIR
     return found if product.lab_resolve else found | compiler.BENCH

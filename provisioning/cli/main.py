@@ -33,6 +33,7 @@ COMMANDS = {
     "ledger": "What was done to which board: show, verify, export, seal, record.",
     "label": "Labels of boards that passed: print again, open tasks, a preview.",
     "dashboard": "The ledger as a live page, for a second screen and for supervisors.",
+    "sbom": "What is put on a board, as CycloneDX or SPDX; known vulnerabilities.",
     "endpoint": "Class, region, roots and the other endpoint of the pair of a host.",
     "trust": "Roots: list, check files, probe live servers.",
     "aws": "Ask AWS for endpoints, register devices.",

@@ -22,6 +22,7 @@ from provisioning.errors.codes import (
     ledger,
     link,
     results,
+    sbom,
     sets,
     trust,
     virtual,
@@ -32,7 +33,25 @@ from provisioning.errors.row import CodeRow, Retry
 SUBJECTS: Mapping[str, tuple[CodeRow, ...]] = MappingProxyType(
     {
         subject.SUBJECT: subject.ROWS
-        for subject in (results, command, flash, link, job, labels, ledger, config, sets, identity, trust, aws, cloud, virtual, hil, demo)
+        for subject in (
+            results,
+            command,
+            flash,
+            link,
+            job,
+            labels,
+            ledger,
+            config,
+            sets,
+            identity,
+            trust,
+            aws,
+            cloud,
+            sbom,
+            virtual,
+            hil,
+            demo,
+        )
     }
 )
 

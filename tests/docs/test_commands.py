@@ -46,6 +46,7 @@ ELSEWHERE = {
     r"twinroot render product.yaml --device ID --out DIR": "the same with a device, in examples/weather-station/README.md",
     r"twinroot ledger (seal |verify --seals)": "tests/ledger; a seal is signed with a passphrase",
     r"twinroot dashboard": "tests/dashboard; it runs until it is stopped",
+    r"twinroot sbom .*--known-vulnerabilities": "tests/sbom/test_advisories.py, with a list",
     r"twinroot label ": "tests/job/test_after_pass.py, with a printer",
     r"twinroot support-bundle ": "tests/cli/test_support_bundle.py",
     r"twinroot station PRODUCT --plan": "tests/job/test_throughput.py",
