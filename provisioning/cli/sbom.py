@@ -29,11 +29,12 @@ def command(product: Path, device: str | None, form: str, out: Path | None, time
     from provisioning.config.load import load_product
     from provisioning.config.unit import choose
     from provisioning.errors import BoardError, StationError
+    from provisioning.moment import moment_of
     from provisioning.sbom import advisories as known
     from provisioning.sbom import document
     from provisioning.sbom.parts import inventory
 
-    moment = document.moment_of(timestamp, os.environ)
+    moment = moment_of(timestamp, os.environ)
     listed = known.load(advisories) if advisories else []
     loaded = load_product(product)
     made = inventory(loaded, choose(loaded, device)[0] if device else None)

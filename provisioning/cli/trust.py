@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from provisioning.cli import _options as option
-from provisioning.cli._options import PATH
+from provisioning.cli._options import FILE, PATH
 from provisioning.cli._output import conclude, say
 from provisioning.errors import BoardError, InputError
 from provisioning.untrusted_text import one_line
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Roots: list them, check files, probe live servers."""
+    """Roots: list them, check files, probe live servers; a calendar of ends."""
 
 
 @command.command("list")
@@ -82,6 +82,43 @@ def check(files: tuple[Path, ...], product: Path | None, on: str | None) -> int:
         InputError("bad-certificates", f"Unreadable, or with a problem: {', '.join(bad)}.", "Correct what is named above.") if bad else None
     )
     return conclude({"files": [f.as_dict() for f in found]}, lambda: "\n\n".join(map(_contents_text, found)), failure)
+
+
+@command.command("calendar")
+@click.argument("products", metavar="[PRODUCT]…", nargs=-1, type=PATH)
+@click.option("--ics", type=FILE, required=True, metavar="FILE", help="The calendar to write, RFC 5545.")
+@click.option("--timestamp", metavar="TIME", help="Its time stamp (RFC 3339); default: SOURCE_DATE_EPOCH, else 1970-01-01.")
+def calendar_(products: tuple[Path, ...], ics: Path, timestamp: str | None) -> int:
+    """Ends of device certificates and roots, and policy dates, as a calendar with alarms.
+
+    Without a product: all known roots.
+    """
+    import os
+
+    from provisioning import atomic_files
+    from provisioning.config.load import load_product
+    from provisioning.errors import StationError
+    from provisioning.migration import expiry, icalendar
+    from provisioning.moment import NO_TIME, moment_of
+    from provisioning.trust.roots import load_roots
+
+    stamp = moment_of(timestamp, os.environ) or NO_TIME
+    loaded = [load_product(file) for file in products]
+    roots = {root.sha256: root for product in loaded for root in product.roots.values()} if loaded else load_roots()
+    plan = expiry.plan(loaded, roots)
+    name = ", ".join(dict.fromkeys(product.name for product in loaded)) or "roots"
+    try:
+        atomic_files.replace(ics, icalendar.calendar(f"twinroot: {name}", plan.events, stamp))
+    except OSError as error:
+        raise StationError(
+            "cannot-write", f"{ics} cannot be written: {error.strerror}.", "Check the folder, its permissions and the disk."
+        ) from None
+    if plan.absent:
+        say(f"note: devices whose certificate is not on this computer, and so not in the calendar: {plan.absent}.")
+    events = sorted(plan.events, key=lambda each: (each.day, each.key))
+    rows = [{"date": e.day.isoformat(), "kind": e.category, "what": e.summary, "uid": e.uid} for e in events]
+    data = {"file": str(ics), "certificates": plan.certificates, "absent": plan.absent, "events": rows}
+    return conclude(data, lambda: "\n".join([*(f"{row['date']}  {row['what']}" for row in rows), f"{ics}: {len(rows)} events"]))
 
 
 def _root_text(row: dict[str, Any]) -> str:

@@ -2,8 +2,9 @@
 
 A row is here because it was read at the tag it names:
 
-- MicroPython: the version that ports/esp32/README.md recommends and tools/ci.sh (1.22 to 1.26.0) or ports/esp32/lockfiles (from 1.26.1)
-  build with. Somebody else's build may have another; an image at hand says itself which it has, and that is believed first.
+- MicroPython: the version that ports/esp32/README.md recommends and tools/ci.sh (1.22 to 1.26.0) or ports/esp32/lockfiles (from 1.26.1,
+  the same for every chip) build with. Somebody else's build may have another; an image at hand says itself which it has, and is believed
+  first.
 - ESP-IDF: the commits of the submodules components/mbedtls/mbedtls and components/lwip/lwip at the tag, and the version that ESP-IDF's own
   history gives them (commits "update to version …"; "Reference official …-esp branch"; lwIP's init.h and sbom.yml at those commits).
 

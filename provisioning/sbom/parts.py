@@ -128,9 +128,10 @@ class Inventory:
         return [part for part in every if part.kind in (FIRMWARE, FRAMEWORK, LIBRARY, PACKAGE, TOOL)]
 
 
-def inventory(product: Product, device: Device | None = None) -> Inventory:
+def inventory(product: Product, device: Device | None = None, certificate: bytes | None = None, image: bytes | None = None) -> Inventory:
     """What `product` puts on a board; with `device` its certificate, too. The firmware is the one that the board file names: no board is
-    asked and nothing is downloaded. Raises InputError: files that are missing or not what they should be."""
+    asked and nothing is downloaded. `certificate` (PEM), `image`: what the caller has read already. Raises InputError: files that are
+    missing or not what they should be."""
     made = compiler.package(Interpreter.default().mpy, without=useless(product))
     home = f"{PACKAGE_HOME}/{made.digest}"
     modules = tuple(_file(f"package/{name}", name, content, f"{home}/{name}") for name, content in sorted(made.modules.items()))
@@ -147,12 +148,12 @@ def inventory(product: Product, device: Device | None = None) -> Inventory:
     )
     certificates = [_certificate(f"root/{name}", name, root.der, root.pem, f"{name}.pem") for name, root in product.roots.items()]
     if device is not None:
-        pem = load_certificate(files(product, device)[0])
+        pem = certificate if certificate is not None else load_certificate(files(product, device)[0])
         leaf, *chain = read.certificates(pem)
         certificates.append(_certificate("certificate/device", "device certificate", leaf, pem, CERTIFICATE_FILE))
         for number, each in enumerate(chain, 1):
             certificates.append(_certificate(f"certificate/chain-{number}", f"issuer {number}", each, pem, CERTIFICATE_FILE))
-    found, notes = _firmware(product.board)
+    found, notes = _firmware(product.board, image if image is not None else _image(product.board))
     return Inventory(
         product=product.name,
         version=product.version,
@@ -200,9 +201,8 @@ def _image(board: BoardType) -> bytes | None:
     return None
 
 
-def _firmware(board: BoardType) -> tuple[Part, tuple[str, ...]]:
+def _firmware(board: BoardType, content: bytes | None) -> tuple[Part, tuple[str, ...]]:
     """The firmware with the libraries inside of it, and what is to be said of them."""
-    content = _image(board)
     said = app_description.find(content) if content else None
     version = board.firmware.version
     notes = []

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
+from provisioning.moment import NO_TIME
 from provisioning.sbom import parts
 from provisioning.sbom.identifier import identifier
 from provisioning.sbom.parts import Inventory, Part
-
-# SPDX wants a time of creation. Where none is given it is this one, and a comment says so: a document is a function of its content.
-NO_TIME = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 _PURPOSES = {
     parts.DEVICE: "DEVICE",
