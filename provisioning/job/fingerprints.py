@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # What an outcome repeats of its intent, so that it can be read alone.
 _WHO = ("operator", "station", "toolkit", "job")
-OUTCOME_FIELDS = (*_WHO, "product", "board", "chip", "mac", "device", "port", "certificate_sha256", "set_sha256")
+OUTCOME_FIELDS = (*_WHO, "product", "board", "chip", "mac", "device", "port", "certificate_sha256", "set_sha256", "sbom_sha256")
 
 
 def sha256(data: bytes) -> str:
@@ -75,6 +75,15 @@ def of_bundle(product: Product, device: Device, bundle: Bundle) -> dict[str, Any
         "certificate_not_before": certificate.not_valid_before_utc.isoformat().replace("+00:00", "Z"),
         "certificate_not_after": certificate.not_valid_after_utc.isoformat().replace("+00:00", "Z"),
     }
+
+
+def of_flash(product: Product, device: Device, bundle: Bundle, firmware: Firmware) -> dict[str, Any]:
+    """Those of `of_bundle`, and the bill of materials that `twinroot sbom --device` makes: after a flash the firmware is known, too."""
+    from provisioning.sbom import document
+    from provisioning.sbom.parts import inventory
+
+    made = document.text(inventory(product, device, bundle.trust[CERTIFICATE_FILE], firmware.content), document.DEFAULT)
+    return {**of_bundle(product, device, bundle), "sbom_sha256": sha256(made)}
 
 
 def _certificate(bundle: Bundle) -> Certificate:

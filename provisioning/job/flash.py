@@ -155,7 +155,7 @@ class _Run(Attempt):
         with report.step("bundle"):
             bundle = target.bundle(self.product)
             check_space(self.product, bundle)
-        self.fields |= fingerprints.of_bundle(self.product, device, bundle)
+        self.fields |= fingerprints.of_flash(self.product, device, bundle, self.plan.firmware)
         if not examined.same_firmware and not self.wrote:
             self.firmware(line, in_loader=False)
             line.start()
@@ -197,7 +197,7 @@ class _Run(Attempt):
             ) from None
         bundle = build(self.product, device)
         check_space(self.product, bundle)
-        self.fields |= fingerprints.of_bundle(self.product, device, bundle)
+        self.fields |= fingerprints.of_flash(self.product, device, bundle, self.plan.firmware)
         return bundle
 
     def _confirm(self, line: LoaderAccess, bundle: Bundle) -> None:

@@ -55,6 +55,7 @@ FIELDS = {
     "firmware_sha256": "SHA-256 of the firmware image",
     "image_sha256": "SHA-256 of the file-system image",
     "set_sha256": "SHA-256 of the set",
+    "sbom_sha256": "SHA-256 of the bill of materials (CycloneDX) of what flash wrote",
     "roots": "root name -> SHA-256 fingerprint",
     "certificate_sha256": "fingerprint of the device certificate",
     "certificate_serial": "serial number of the device certificate, hex digits",

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from provisioning.bundle.bundle import build
-from provisioning.config.device import load_devices
+from provisioning.config.device import load_devices, single_device
 from provisioning.config.load import load_product
 from provisioning.flash import loader_access as line_module
 from provisioning.flash import partition
@@ -26,6 +26,8 @@ from provisioning.ledger import anchor
 from provisioning.ledger.chain_check import verify
 from provisioning.ledger.store import Ledger
 from provisioning.link.events import Event, silent
+from provisioning.sbom import document
+from provisioning.sbom.parts import inventory
 from provisioning.virtual import VirtualBoard
 from tests.flash import images, products
 from tests.support.littlefs_files import read_back
@@ -81,6 +83,9 @@ def test_blank_to_pass(made: products.Made, board: VirtualBoard) -> None:
     assert [row["kind"] for row in (claim, intent, outcome)] == ["claim", "intent", "outcome"]
     assert intent["firmware_sha256"] == hashlib.sha256(made.firmware.read_bytes()).hexdigest()
     assert outcome["outcome"] == "pass" and outcome["mac"] == board.mac and outcome["wrote"] is True
+    # What `twinroot sbom --device` prints, from the files of this host.
+    bill = document.text(inventory(load_product(made.product), single_device("ws-0001")), document.DEFAULT)
+    assert intent["sbom_sha256"] == outcome["sbom_sha256"] == hashlib.sha256(bill).hexdigest()
     assert set(intent["roots"]) == {"AmazonRootCA1", "AmazonRootCA3", "VeriSign-Class3-Public-Primary-G5"}
     # A second run asks the board, and writes nothing.
     board.clear_counters()
