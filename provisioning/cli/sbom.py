@@ -57,7 +57,7 @@ def command(product: Path, device: str | None, form: str, out: Path | None, time
         about = ", ".join(dict.fromkeys(f"{each.part} {each.version}" for each in matched))
         failure = BoardError(
             "known-vulnerability",
-            f"{loaded.name}: {len(matched)} of {len(listed)} advisories are about what is on the board: {about}.",
+            f"{loaded.name}: {len({each.id for each in matched})} of {len(listed)} advisories are about what is on the board: {about}.",
             "Name a corrected firmware in the board file and write it with `twinroot flash`; what does not apply leaves the list.",
         )
     data: dict[str, Any] = {
