@@ -234,3 +234,29 @@ def test_wrong_folders(board: VirtualBoard, tmp_path: Path, what: str) -> None:
         (folder / "passwd").symlink_to("/etc/hostname")
     report = restore(board.pty, folder)
     assert (report.code, report.exit_code) == ("no-backup" if what == "no-folder" else "bad-backup", 2)
+
+
+class InOrder:
+    """An empty board that writes down in which order files get their names."""
+
+    def __init__(self) -> None:
+        self.named: list[str] = []
+
+    def walk(self) -> Iterator[tuple[str, bool, int]]:
+        return iter(())
+
+    def exists(self, path: str) -> bool:
+        return False
+
+    def make_folder(self, path: str) -> None: ...
+    def write(self, path: str, content: bytes) -> None: ...
+    def rename(self, old: str, new: str) -> None:
+        self.named.append(new)
+
+
+def test_what_makes_the_rest_count_comes_last() -> None:
+    """The pointer makes a set active, and a program is started by the next boot: power that goes before has changed nothing."""
+    files = InOrder()
+    contents = dict.fromkeys(("/boot.py", "/main.py", "/trust/active", "/zone", "/trust/2/set.json"), b"x")
+    copies.restore(files, contents, ["/trust"])  # type: ignore[arg-type]
+    assert files.named == ["/trust/2/set.json", "/zone", "/trust/active", "/boot.py", "/main.py"]
