@@ -50,10 +50,12 @@ class FlashTask:
         from provisioning.ledger.store import Ledger
 
         plan, devices = self.ready or load(self.job)
+        options = self.job.options
         if self.only is not None:
-            devices = [device for device in devices if device.id == self.only]
+            # Whoever scanned a label holds it in the hand: a board that is another device already is refused, whichever list there is.
+            devices, options = [device for device in devices if device.id == self.only], replace(options, only=True)
         with Ledger.open(self.job.ledger, patience=Patience.of(events)) as ledger:
-            return flash(plan, devices, port, ledger, self.job.options, events, self.source)
+            return flash(plan, devices, port, ledger, options, events, self.source)
 
 
 def station(

@@ -77,8 +77,12 @@ def _do(slot: Slot) -> str:
 def _undone(engine: Engine) -> str:
     """A label that was not printed; it stays in the ledger until it is."""
     undone = [slot for slot in _of(engine, State.PASS) if slot.undone]
+    if not undone:
+        return ""
     devices = ", ".join(slot.shown_device for slot in undone)
-    return f"{_names(undone).capitalize()}: no label for {devices}. See to the printer, then: twinroot label retry." if undone else ""
+    # A label that is scanned is used up by the PASS, so that such a board cannot come again.
+    again = "`twinroot label retry PRODUCT`" if engine.scans else "plug in again"
+    return f"{_names(undone).capitalize()}: no label for {devices}. See to the printer, then {again}."
 
 
 def _passed(engine: Engine) -> str:

@@ -91,6 +91,26 @@ def test_a_control_c_leaves_each_board_in_order_and_says_how(tmp_path: Path) -> 
 
 
 @linux
+def test_a_board_that_is_another_device_than_the_label_says_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --devices, too, where a board may otherwise stay a device that is not in the product's list."""
+    made = products.at_home(products.make(tmp_path / "p"), monkeypatch)
+    made.product.write_text(made.product.read_text() + "devices: devices.csv\nscan: {field: device}\n")
+    job = FlashJob(made.product, None, str(made.ledger), FlashOptions(only=False))
+
+    def scanned(device: str) -> Report:
+        return station_module.task(job, None, None, device).run(board.port, lambda _event: None)
+
+    with VirtualBoard(paced=False, blank=True) as board:
+        assert (scanned("ws-0001").code, scanned("ws-0001").code) == ("pass", "unchanged")
+        board.clear_counters()
+        refused = scanned("ws-0002")
+        assert (refused.outcome, refused.code) == ("error", "mac-used") and "is device ws-0001 already" in refused.message
+        assert not board.counters()["flash_programs"]
+        made.forget()
+        assert scanned("ws-0002").code == "other-device", "the board says so, whatever the ledger knows"
+
+
+@linux
 def test_flash_on_several_ports(tmp_path: Path) -> None:
     """The same engine behind `flash`; a port that is not there is nobody else's business."""
     made = products.make(tmp_path / "p")

@@ -258,6 +258,9 @@ def test_a_label_that_was_not_printed_is_shown_until_the_board_is_taken_out() ->
         bench.ends(slot)
     assert bench.words == ["PASS", "PASS"] and bench.engine.counts.yield_percent == 100.0
     assert (bench.slot(1).sentence, bench.slot(2).sentence) == ("label failed: The printer on tcp://10.0.0.7 has no paper.", "")
-    assert advice(bench.engine) == "Slot 1: no label for ws-0001. See to the printer, then: twinroot label retry."
+    assert advice(bench.engine) == "Slot 1: no label for ws-0001. See to the printer, then plug in again."
+    bench.engine.scans = True
+    assert advice(bench.engine).endswith("then `twinroot label retry PRODUCT`."), "a label that was scanned is used up"
+    bench.engine.scans = False
     bench.plug(2)
     assert advice(bench.engine) == "Take out and label slot 2: ws-0002."

@@ -26,10 +26,12 @@ def helped(engine: Engine, code: str) -> str:
     if code:
         return f"Code: {code}"
     bad = bool(engine.bad)
+    why = bad or any(slot.undone for slot in engine.slots.values())
     if engine.scans:
-        return "   ".join(["F2 why" if bad else "", "F5 once more" if bad else "", "Ctrl-C end"]).strip()
+        keys = ("F2 why" if why else "", "F5 once more" if bad else "", "Ctrl-C end")
+        return "   ".join(text for text in keys if text)
     fixed = any(slot.fixed for slot in engine.slots.values())
-    wanted = ("R once more" if bad else "", "D why" if bad else "", "N next boards" if fixed else "", "S settings", "Q end")
+    wanted = ("R once more" if bad else "", "D why" if why else "", "N next boards" if fixed else "", "S settings", "Q end")
     return "   ".join(text for text in wanted if text)
 
 
