@@ -50,7 +50,7 @@ port: Decorator = click.option(
     "--port",
     metavar="PORT",
     envvar=["TWINROOT_PORT", "ESPPORT"],
-    help="Device, rfc2217://…, socket://…, auto, mac:…, usb:SERIAL, usbpath:1-2.3 or virtual. Default: TWINROOT_PORT, then ESPPORT.",
+    help="Device, rfc2217://…, socket://…, auto, mac:…, usb:SERIAL, usbpath:1-2.3, lg:PLACE or virtual. Default: TWINROOT_PORT, ESPPORT.",
 )
 ports: Decorator = click.option(
     "--port",

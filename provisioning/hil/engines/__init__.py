@@ -23,8 +23,8 @@ class EngineRow(NamedTuple):
 ENGINES = {
     "virtual": EngineRow("provisioning.hil.engines.virtual", False, "the virtual board: a real MicroPython behind modelled hardware"),
     "qemu": EngineRow("provisioning.hil.engines.qemu", False, "your firmware image on an emulated chip"),
-    "labgrid": EngineRow("provisioning.hil.engines.labgrid", True, "places of a labgrid lab, held for the run", ("lg:",)),
     "serial": EngineRow("provisioning.hil.engines.serial", True, "boards on serial ports of this computer or of an RFC 2217 server"),
+    "labgrid": EngineRow("provisioning.hil.engines.labgrid", True, "places of a labgrid lab, held for the run", ("lg:",)),
 }
 VIRTUAL, SERIAL = "virtual", "serial"
 
