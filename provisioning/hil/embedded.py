@@ -60,19 +60,25 @@ class Feed:
         wire.write(text.encode() if isinstance(text, str) else text)
 
 
+def _is_ours(services: str | None) -> bool:
+    return SERVICE in [part.strip() for part in (services or "").split(",")]
+
+
 @pytest.fixture
 def dut(request: pytest.FixtureRequest, dut: Any, embedded_services: Any) -> Iterator[Any]:
-    """The `dut` of pytest-embedded; with the service twinroot it has a board, `dut.board`, in a known state. A tuple with --count."""
-    several = isinstance(dut, tuple)
-    named = embedded_services if several and not isinstance(embedded_services, str) else [embedded_services or ""]
-    if not any(SERVICE in [part.strip() for part in (each or "").split(",")] for each in named):
+    """The `dut` of pytest-embedded; with the service twinroot it has a board, `dut.board`, in a known state. Several with --count, where
+    each may have services of its own."""
+    several = isinstance(dut, list | tuple)
+    duts = dut if several else [dut]
+    services = embedded_services if isinstance(embedded_services, list | tuple) else [embedded_services] * len(duts)
+    ours = [one for one, named in zip(duts, services, strict=True) if _is_ours(named)]
+    if not ours:
         yield dut
         return
-    duts = dut if several else (dut,)
     pool: Pool = request.getfixturevalue("hil_pool")
-    boards = pool.get_many(len(duts))
+    boards = pool.get_many(len(ours))
     feeds = []
-    for one, board in zip(duts, boards, strict=True):
+    for one, board in zip(ours, boards, strict=True):
         use(request.node, board)
         feed = Feed(board, one)
         one.board, one.write = board, feed.type
