@@ -18,7 +18,7 @@ NO_STUB = TechnicianLine("the chip answers and does not run what it is given", "
 CHANGED = TechnicianLine("boards were changed during the run", "leave them in, then again")
 NOT_STARTING = TechnicianLine(
     "written, but it does not start what was written (from `update`: it does not run MicroPython, or its program keeps the prompt)",
-    "once more (`flash`), then aside",
+    "once more (R), then aside",
 )
 NOT_WRITTEN = TechnicianLine("it runs, and does not hold what was written", "once more, then aside")
 BAD_LINE = TechnicianLine("the line to the board was bad while its files were written", "another cable or port, then again")

@@ -65,6 +65,8 @@ def _bad(engine: Engine) -> str:
     first = _do(bad[0])
     others = [slot for slot in bad if _do(slot) != first]
     more = f" Then {_names(others)}." if others else ""
+    passed = _of(engine, State.PASS)
+    more += f" Take out and label {_names(passed)}." if passed else ""
     return f"{_names([slot for slot in bad if slot not in others]).capitalize()}: {first}.{more}"
 
 
@@ -80,6 +82,8 @@ def _undone(engine: Engine) -> str:
     if not undone:
         return ""
     devices = ", ".join(slot.shown_device for slot in undone)
+    if not any(slot.unlabelled for slot in undone):
+        return f"{_names(undone).capitalize()}: PASS, and the command after it failed for {devices}: call who set the station up."
     # A label that is scanned is used up by the PASS, so that such a board cannot come again.
     again = "`twinroot label retry PRODUCT`" if engine.scans else "plug in again"
     return f"{_names(undone).capitalize()}: no label for {devices}. See to the printer, then {again}."
@@ -89,6 +93,8 @@ def _passed(engine: Engine) -> str:
     passed = _of(engine, State.PASS)
     if not passed:
         return ""
+    if all(slot.report.get("code") == "unchanged" for slot in passed):
+        return f"{_names(passed).capitalize()} passed before: {', '.join(slot.shown_device for slot in passed)}. Take out."
     fixed = " Then N: next boards." if all(slot.fixed for slot in passed) else ""
     return f"Take out and label {_names(passed)}: {', '.join(slot.shown_device for slot in passed)}.{fixed}"
 

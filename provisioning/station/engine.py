@@ -159,6 +159,7 @@ class Engine:
             slot.note = ""
         elif what.kind == "task" and what.data["result"] == "failed":
             slot.undone = f"{what.data['task']} failed: {what.data['message']}"
+            slot.unlabelled = what.data["task"] == "label"
         self.changed(slot)
 
     def _ended(self, slot: Slot, end: End) -> None:
@@ -240,7 +241,7 @@ class Engine:
         waiting = [slot for slot in self.slots.values() if slot.state is State.SCAN]
         place = self.slots[self.chosen] if self.chosen else waiting[0] if len(waiting) == 1 else None
         if place is None and waiting:
-            names = ", ".join(slot.name for slot in waiting)
+            names = " or ".join(slot.name for slot in waiting)
             raise InputError(
                 "scan-slot", f"{device} could be for the board at slot {names}.", "Choose the slot (arrow keys, or its label), then scan."
             )

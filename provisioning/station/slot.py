@@ -62,6 +62,7 @@ class Slot:
     cycle: Cycle = field(default_factory=Cycle)
     note: str = ""
     why: str = ""  # of WRONG
+    unlabelled: bool = False  # `undone` is its label
     undone: str = ""  # what was to follow a PASS and failed (its label, its command); the board has passed all the same
     gone: float | None = None  # since when the port is not there
     pulled: bool = False  # the board was taken out while it was being worked on: what became of it stays on the screen
@@ -99,4 +100,5 @@ class Slot:
         """For the next board."""
         self.device, self.progress, self.row, self.began, self.seconds = None, Progress(), None, None, None
         self.note = self.why = self.undone = ""
+        self.unlabelled = False
         self.pulled = False

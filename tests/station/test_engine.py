@@ -264,3 +264,22 @@ def test_a_label_that_was_not_printed_is_shown_until_the_board_is_taken_out() ->
     bench.engine.scans = False
     bench.plug(2)
     assert advice(bench.engine) == "Take out and label slot 2: ws-0002."
+
+
+def test_a_command_after_a_pass_that_failed_is_no_label() -> None:
+    bench = Bench(1)
+    bench.plug(1)
+    bench.claims(1)
+    bench.says(1, "task", task="on_pass", result="failed", device="ws-0001", message="exit code 2")
+    bench.ends(1)
+    assert advice(bench.engine) == "Slot 1: PASS, and the command after it failed for ws-0001: call who set the station up."
+
+
+def test_a_board_that_had_passed_needs_no_label() -> None:
+    bench = Bench(2)
+    bench.plug(1, 2)
+    bench.ends(1)
+    bench.slot(1).report["code"] = "unchanged"
+    assert advice(bench.engine) == "Slot 1 passed before: ws-0001. Take out."
+    bench.ends(2, bad_board())
+    assert advice(bench.engine).endswith("Take out and label slot 1."), "a bad board hides no good one"

@@ -171,6 +171,23 @@ def test_an_end_while_boards_are_written_is_asked_for_twice_and_control_c_once()
     on_screen(bench, see)
 
 
+def test_control_c_is_heard_in_front_of_a_page_too() -> None:
+    bench = Bench(1)
+
+    async def see(app: App, pilot: Pilot[None]) -> None:
+        bench.plug(1)
+        for page in ("d", "s"):
+            await pilot.press(page)
+            assert len(app.screen_stack) == 2
+            await pilot.press("q")
+            assert len(app.screen_stack) == 1 and not bench.crew.left, "any other key closes the page only"
+        await pilot.press("d", "ctrl+c")
+        await pilot.pause()
+        assert bench.crew.left and len(app.screen_stack) == 1
+
+    on_screen(bench, see)
+
+
 def test_what_workers_and_the_watcher_post_is_drawn() -> None:
     bench = Bench(2)
 

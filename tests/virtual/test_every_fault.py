@@ -201,8 +201,21 @@ def boot(board, link, set_fault):
     assert time.monotonic() - began < 0.4
 
 
+def no_raw_paste(board, link, set_fault):
+    """Asked for raw paste mode, the prompt answers as MicroPython before 1.14: with a new raw prompt, whose first letter is an R."""
+    link.port.write(b"\r\x01")
+    link.until(b"raw REPL; CTRL-B to exit\r\n>")
+    link.port.write(b"\x05A\x01")
+    link.until(b"R\x01")
+    link.port.write(b"\x04")
+    link.until(b"\x04")
+    set_fault("no-raw-paste")
+    link.port.write(b"\x05A\x01")
+    link.until(b"raw REPL; CTRL-B to exit\r\n>")
+
+
 CHECKS = {check.__name__.replace("_", "-"): check for check in (
-    drop, duplicate, flip, stuck, reset, cut, cut_op, worn, full, heap, clock, wifi, held, boot,
+    drop, duplicate, flip, stuck, reset, cut, cut_op, worn, full, heap, clock, wifi, held, boot, no_raw_paste,
 )}  # fmt: skip
 
 

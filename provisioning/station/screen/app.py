@@ -160,7 +160,7 @@ class StationApp(App[None]):
         event.stop()
         action, self.code = keys.read(event.key, event.character, self.code, self.engine.scans)
         if action:
-            self._do(action)
+            self.do(action)
         self._lines()
 
     def action_help_quit(self) -> None:
@@ -169,14 +169,15 @@ class StationApp(App[None]):
     async def action_quit(self) -> None:
         self.leave()
 
-    def _do(self, action: str) -> None:
+    def do(self, action: str) -> None:
+        """What a key of `keys` means; also for a page that stands in front, where only leaving reaches the station."""
         word, _, rest = action.partition(" ")
         self._message = ""
         actions: dict[str, Callable[[], object]] = {
             "retry": lambda: self.engine.retry(self.engine.chosen),
             "next": lambda: self.engine.exchanged(self.engine.chosen),
-            "why": lambda: self.push_screen(Details(self.engine)),
-            "settings": lambda: self.push_screen(SettingsPage(self.engine.settings)),
+            "why": lambda: self.push_screen(Details(self.engine, self.do)),
+            "settings": lambda: self.push_screen(SettingsPage(self.engine.settings, self.do)),
             "choose": lambda: self._choose(rest),
             "back": self._back,
             "quit": self._ask_and_leave,

@@ -17,6 +17,7 @@ ALWAYS = {
     "up": "choose up",
     "down": "choose down",
 }
+LEAVING = ("ctrl+c", "ctrl+q")  # heard in front of any page
 LETTERS = {"q": "quit", "r": "retry", "d": "why", "n": "next", "s": "settings"}
 _LONGEST = 200  # characters of a code; a scanner that is stuck does not fill the memory
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -10,6 +12,7 @@ from textual.widgets import Static
 
 from provisioning.link.rates import FLASH
 from provisioning.station.engine import Settings
+from provisioning.station.screen import keys
 
 _RATES: tuple[int | None, ...] = (None, *FLASH)
 _MOST_RETRIES = 5
@@ -18,9 +21,10 @@ _MOST_RETRIES = 5
 class SettingsPage(ModalScreen[None]):
     """Plus and minus: retries; B: the next rate; any other key closes it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, do: Callable[[str], None]) -> None:
         super().__init__()
         self._settings = settings
+        self._do = do
 
     def compose(self) -> ComposeResult:
         with Vertical(id="page"):
@@ -31,6 +35,8 @@ class SettingsPage(ModalScreen[None]):
         event.prevent_default()
         if self._settings.locked or not change(self._settings, event.character or ""):
             self.dismiss()
+            if event.key in keys.LEAVING:
+                self._do(keys.ALWAYS[event.key])
             return
         self.query_one("#settings", Static).update(said(self._settings))
 
@@ -49,6 +55,6 @@ def change(settings: Settings, character: str) -> bool:
 def said(settings: Settings) -> str:
     """The text of the page."""
     rate = f"{settings.baud:,}" if settings.baud else "found by itself"
-    keys = ("", "") if settings.locked else ("   + and - change it", "   B changes it")
+    how = ("", "") if settings.locked else ("   + and - change it", "   B changes it")
     end = "Locked: this station was started without --engineer." if settings.locked else "They hold for boards that begin from now on."
-    return "\n".join([f"Retries of what failed by chance: {settings.retries}{keys[0]}", f"Rate: {rate}{keys[1]}", end])
+    return "\n".join([f"Retries of what failed by chance: {settings.retries}{how[0]}", f"Rate: {rate}{how[1]}", end])
