@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from provisioning import __version__, logs
+from provisioning.errors import InputError
+from provisioning.errors.table import ROWS
 from provisioning.link.events import Event, Listener
 from provisioning.scrub import Scrubber
 
@@ -34,12 +36,19 @@ class Journal:
         self._scrub = Scrubber()
         self._file: IO[str] | None = None
         self._path: Path | None = None
+        self._first: dict[str, Any] | None = {"event": "begin", "job": job, "port": port, "toolkit": __version__}
+
+    def _open(self) -> None:
+        """With the first event: a command that is refused for what was typed leaves no file."""
+        if self._first is None:
+            return
+        first, self._first = self._first, None
         try:
             self._path = logs.today() / f"running-{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
             self._file = self._path.open("x", encoding="utf-8")
         except (OSError, RuntimeError):
             return
-        self._write({"event": "begin", "job": job, "port": port, "toolkit": __version__})
+        self._write(first)
 
     def beside(self, other: Listener) -> Listener:
         """A listener that writes here, and tells `other`."""
@@ -53,10 +62,14 @@ class Journal:
     def take(self, event: Event) -> None:
         """An event of the job."""
         if event.kind not in _MANY and self._size < _LIMIT:
+            self._open()
             self._write({"event": event.kind, **event.data})
 
     def end(self, report: Mapping[str, Any]) -> None:
         """The outcome; the log gets the board's name."""
+        row = ROWS.get(str(report.get("code")))
+        if row is None or InputError.exit_code not in row.exits:
+            self._open()
         if self._file is None or self._path is None:
             return
         self._write({"event": "end", **{name: value for name, value in report.items() if value not in (None, "", [], {})}})

@@ -67,6 +67,10 @@ class Place:
         write_identity(self.folder, DEVICE)
 
     @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
     def product(self) -> Path:
         return self.folder / "product.yaml"
 
@@ -89,6 +93,7 @@ class Place:
     def surroundings(self, **more: str) -> dict[str, str]:
         """A minimal environment: nothing of this user's own is read, nothing is written there."""
         named = {"HOME": self.home, "TMPDIR": self.temporary, "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+        named["TWINROOT_LOGS"] = self.logs  # what a run on a board leaves behind whatever it ends in
         return {**{key: str(value) for key, value in named.items()}, **self.environment, **more}
 
     def run(self, *arguments: str | Path, cwd: Path | None = None, umask: int = -1, **more: str) -> Run:
@@ -110,12 +115,12 @@ class Place:
         """Every file and folder below `root` with what it holds: compared before and after.
 
         The user's cache is left out: what it holds is made from the program, and from products and pairs that passed, and may be deleted
-        at any time.
+        at any time. So are the logs of runs on boards, which stay whatever those end in.
         """
         found = {}
-        cache = self.home / ".cache"
+        left_out = {self.home / ".cache", self.logs}
         for path in sorted(self.root.rglob("*")):
-            if path == cache or cache in path.parents:
+            if left_out & {path, *path.parents}:
                 continue
             name = path.relative_to(self.root).as_posix()
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() and not path.is_symlink() else "folder"

@@ -186,3 +186,14 @@ def test_each_run_on_a_board_leaves_a_log(tmp_path: Path, monkeypatch: pytest.Mo
     assert {"identify", "write", "selftest"} <= {row.get("name") for row in rows}
     others = [path.name for path in file.parent.glob("*.jsonl") if path != file]
     assert len(others) == 1 and others[0].startswith("unknown-"), others
+
+
+def test_a_run_that_is_refused_for_what_was_typed_leaves_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no folder for one; any other end has its log, with and without a MAC."""
+    monkeypatch.setenv("TWINROOT_LOGS", str(tmp_path / "logs"))
+    Journal("update", None).end({"outcome": "error", "code": "bad-pem"})
+    assert not (tmp_path / "logs").exists()
+    Journal("update", "COM5").end({"outcome": "error", "code": "no-answer"})
+    Journal("update", "COM5").end({"outcome": "pass", "code": "pass", "mac": "24:0a:c4:00:00:07"})
+    [unknown, named] = sorted((path.name for path in logs.today().iterdir()), key=lambda name: name[0] == "2")
+    assert unknown.startswith("unknown-") and named == "240ac4000007.jsonl"

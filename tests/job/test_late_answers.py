@@ -83,7 +83,7 @@ def test_a_frame_that_comes_after_the_receiver_has_ended(bench: Bench, monkeypat
         said = session.wire.until(b"\x04\x04>", 1.0)  # the receiver has ended
         session.wire.write(frame(2, b"\x02\x04\x02"))
         session.frames.resends += 1
-        session.frames.heard[:0] = said
+        session.frames.received[:0] = said
         return number
 
     monkeypatch.setattr(StreamSession, "transfer", late)

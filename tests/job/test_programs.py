@@ -28,7 +28,12 @@ OLD = """import sys
 from collections import namedtuple
 i = sys.implementation
 kind = namedtuple('i', ('name', 'version', '_machine', '_mpy', '_build'))
-sys.implementation = kind(i.name, (1, 19, 1, ''), i._machine, i._mpy, i._build)
+class Old:
+    real = sys
+    implementation = kind(i.name, (1, 19, 1, ''), i._machine, i._mpy, i._build)
+    def __getattr__(self, name):
+        return getattr(self.real, name)
+sys.modules['sys'] = Old()
 """
 READ_ONLY = """import vfs, flashbdev
 vfs.umount('/')
