@@ -178,7 +178,7 @@ def test_each_run_on_a_board_leaves_a_log(tmp_path: Path, monkeypatch: pytest.Mo
     with VirtualBoard(paced=False, blank=True) as board:
         assert run(["flash", str(made.product), "--device", "ws-0001", "--port", board.port]) == 0
         assert run(["station", str(made.product), "--devices", str(made.devices), "--port", board.port]) == 0
-        assert run(["verify", "--port", f"{board.port[:-1]}x"]) != 0
+        assert run(["verify", "--port", "rfc2217://127.0.0.1:9"]) == 3
         file = logs.today() / f"{board.mac.replace(':', '')}.jsonl"
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert [row["code"] for row in rows if row["event"] == "end"] == ["pass", "unchanged"]

@@ -176,7 +176,7 @@ def wifi(board, link, set_fault):
 def held(board, link, set_fault):
     set_fault("held")
     # Whether OK is a packet of its own is chance, and so is whether a busy computer makes one packet of the rest.
-    for length in (58, 59, 60, 61, 62, *(59, 61) * 10):
+    for length in (58, 59, 60, 61, 62, *(59, 61) * 50):
         answer = b"OK" + b"x" * length + b"\x04\x04>"
         link.port.write(b"print('x'*%d, end='')\x04" % length)
         got = link.port.read(len(answer))
