@@ -6,6 +6,9 @@ is on the disk when `append` returns, so an intent survives a power cut of the s
 
 from __future__ import annotations
 
+import random
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +20,20 @@ from sqlalchemy.engine import Connection, Engine
 from provisioning.ledger.location import Location
 
 BUSY_SECONDS = 30.0
+
+
+def _use_write_ahead_log(cursor: Any) -> None:
+    """Once for a file. While another program that opens the new file writes to it, SQLite refuses this at once instead of waiting
+    (sqlite.org, "Write-Ahead Logging", 7), so the wait is here."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+        time.sleep(random.uniform(0.005, 0.05))
 
 
 class Embedded:
@@ -32,7 +49,7 @@ class Embedded:
         def _durable(dbapi_connection: Any, _record: Any) -> None:
             cursor = dbapi_connection.cursor()
             cursor.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
-            cursor.execute("PRAGMA journal_mode=WAL")
+            _use_write_ahead_log(cursor)
             cursor.execute("PRAGMA synchronous=FULL")
             cursor.execute("PRAGMA secure_delete=ON")  # an erased name leaves no copy in the free space of a page
             cursor.close()

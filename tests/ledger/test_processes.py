@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -55,6 +58,19 @@ def test_workers_never_share_a_device(tmp_path: Path) -> None:
     with Ledger.open(path) as ledger:
         verdict = verify(ledger.rows(), anchor.read(path.with_name(path.name + ".anchor")))
     assert verdict.ok and verdict.rows == verdict.anchored == 6 * 3 * 3
+
+
+def test_a_new_ledger_that_another_program_is_making_is_waited_for(tmp_path: Path) -> None:
+    """SQLite itself refuses the change to its write-ahead log at once while somebody writes."""
+    path = tmp_path / "ledger.sqlite"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("CREATE TABLE begun (x)")
+        other.execute("BEGIN IMMEDIATE")
+        made = threading.Timer(0.3, lambda: other.execute("ROLLBACK"))
+        made.start()
+        with Ledger.open(path) as ledger:
+            assert run(ledger, "1", MACS[0], ["ws-1"]) == "ws-1"
+        made.join()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
