@@ -11,6 +11,7 @@ from tests.silicon.cuts import crash, cuts
 from tests.silicon.held import REACHED, RESCUED, reach, rescue
 from tests.silicon.loader import flash
 from tests.silicon.network import connect, failover, home, liars, silence
+from tests.silicon.own_tests import own_tests
 from tests.silicon.product import Products
 from tests.silicon.rig import Rig, Took
 
@@ -43,5 +44,6 @@ ROWS = {
     "cuts": Row("20 power cuts in updates, seconds of all", cuts, None),
     **{f"reach-{name}": Row(f"update, held by {name}", reach(name), None) for name in REACHED},
     **{f"rescue-{name}": Row(f"rescue, held by {name}", rescue(name), None) for name in RESCUED},
+    "tests": Row("the ten tests of init --tests", own_tests, None),
     "flash": Row("flash, blank chip to PASS", flash, None),
 }
