@@ -33,17 +33,26 @@ class Step(NamedTuple):
 
 
 class Recorder:
-    """A listener of ports (link/tap.py) that writes what it hears; a context manager. `port`: only this one, None for every one."""
+    """A listener of ports (link/tap.py) that writes what passes; a context manager. `port`: only this one, None for every one.
+
+    The file begins with the first port that is open: a port that cannot be had leaves an earlier recording as it is.
+    """
 
     def __init__(self, file: Path, port: str | None = None) -> None:
         self._file = file
         self._port = port
         self._out: TextIO | None = None
+        self._ended = False
         self._start: float | None = None
         self.counts = {RX: 0, TX: 0}
 
     def __enter__(self) -> Recorder:
         """Raises StationError where the file cannot be written."""
+        if not self._file.parent.is_dir():
+            raise StationError("cannot-write", f"{self._file} cannot be written: its folder is not there.", "Name another file.")
+        return self
+
+    def _begin(self) -> None:
         try:
             handle = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             self._file.chmod(0o600)
@@ -53,16 +62,18 @@ class Recorder:
             ) from None
         self._out = os.fdopen(handle, "w", encoding="utf-8")
         self._line({"session": VERSION, "port": self._port or ""})
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._ended = True
         out, self._out = self._out, None
         if out is not None:
             out.close()
 
     def __call__(self, port: str, what: str, value: Any, at: float) -> None:
-        if self._out is None or self._port not in (None, port):
+        if self._ended or self._port not in (None, port):
             return
+        if self._out is None:
+            self._begin()
         if self._start is None:
             self._start = at
         if what in self.counts:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioning.errors import InputError
+from provisioning.errors import InputError, StationError
 from provisioning.hil.products import ProductMaker
 from provisioning.hil.replay import replayed
 from provisioning.job.update import update
@@ -106,3 +106,15 @@ def test_options_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         VirtualBoard(replay=tmp_path / "s").start()
     assert os.listdir(tmp_path) == []
+
+
+def test_a_port_that_is_not_there_leaves_an_earlier_recording_as_it_is(tmp_path: Path) -> None:
+    earlier, none = tmp_path / "earlier", tmp_path / "none"
+    earlier.write_text("a session")
+    for file in (earlier, none):
+        with pytest.raises(StationError), Recorder(file) as tape, listening(tape), open_port("/dev/no-such-port"):
+            pass
+    assert earlier.read_text() == "a session" and not none.exists()
+    with pytest.raises(StationError) as caught, Recorder(tmp_path / "no" / "file"):
+        pass
+    assert caught.value.code == "cannot-write"
