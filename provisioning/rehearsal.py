@@ -41,7 +41,7 @@ def boards(command: str, product: Path, count: int, *, paced: bool = False, flas
             "TWINROOT_CACHE": str(place / "cache"),
             "TWINROOT_LOGS": str(place / "logs"),
         }
-        stack.enter_context(_environment(changed))
+        stack.enter_context(environment(changed))
         yield copy
 
 
@@ -90,7 +90,8 @@ def _with_firmware(product: Path, board: str, chip: str, size: int) -> None:
 
 
 @contextmanager
-def _environment(changed: dict[str, str]) -> Iterator[None]:
+def environment(changed: dict[str, str]) -> Iterator[None]:
+    """These variables meanwhile, and those of before afterwards."""
     before = {name: os.environ.get(name) for name in changed}
     os.environ.update(changed)
     try:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Event as Flag
 from typing import Any
@@ -31,6 +29,7 @@ from provisioning.job.station import FlashJob
 from provisioning.job.worker import End
 from provisioning.ledger.store import Ledger
 from provisioning.link.events import Event
+from provisioning.rehearsal import environment
 from provisioning.station.engine import Engine, Settings
 from provisioning.station.hub import Flashing, Hub, WorkerEvent
 from provisioning.station.labels import Labels
@@ -53,7 +52,7 @@ Note = tuple[float, str, str, dict[str, Any]]  # seconds since the boards were p
 
 def noted() -> list[Note]:
     """What the workers of four real virtual boards say."""
-    with tempfile.TemporaryDirectory() as folder, _environment({"TWINROOT_CACHE": f"{folder}/cache"}):
+    with tempfile.TemporaryDirectory() as folder, environment({"TWINROOT_CACHE": f"{folder}/cache"}):
         made = products.make(Path(folder) / "p", size=120_000).at_most(115_200)
         product = load_product(made.product)
         with ThreadPoolExecutor(SLOTS) as pool:
@@ -92,17 +91,6 @@ def noted() -> list[Note]:
             text = text.replace(board.port, f"/dev/ttyUSB{number}").replace(board.mac, f"24:0a:c4:5e:11:{8 + 4 * number:02x}")
         text = re.sub(re.escape(folder) + r"[^\" ]*\.log", "20261130-120000-0a1b2c3d.log", text)
         return [(at, slot, kind, data) for at, slot, kind, data in json.loads(text)]
-
-
-@contextmanager
-def _environment(changed: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in changed}
-    os.environ.update(changed)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 # --- the screen, from the notes ---------------------------------------------------------------------------------------

@@ -6,26 +6,24 @@ import os
 from typing import Any
 
 from provisioning.errors import InputError, StationError
-from provisioning.hil.engines.engine import FAULTS, IMAGE, POWER, Engine, Hardware
+from provisioning.hil.engines.board_process import BoardProcess
+from provisioning.hil.engines.engine import FAULTS, IMAGE, POWER, Engine
 from provisioning.hil.options import Wanted
 from provisioning.link.port import open_port
 from provisioning.virtual import VirtualBoard
 
 BOOT = 90.0  # seconds from power to the prompt; 0.5 to 12 are usual
 _PROMPT = b">>> "
-_CAUSES = {"hard": "pin"}
 
 
-class QemuHardware(Hardware):
+class QemuHardware(BoardProcess):
     """A chip whose QEMU may end by itself: then the next test gets a new process on the same flash."""
 
     engine = "qemu"
-    real = False
     can = frozenset({POWER, IMAGE, FAULTS})
 
     def __init__(self, board: VirtualBoard, number: int) -> None:
-        super().__init__(board.pty, number)
-        self.board = board
+        super().__init__(board, number)
         self._images: dict[str, bytes] = {}
 
     @property
@@ -50,19 +48,6 @@ class QemuHardware(Hardware):
         if not on:
             self.board.power_on()
 
-    def reset(self, cause: str) -> bool:
-        self.board.reset(_CAUSES.get(cause, cause))
-        return True
-
-    def power_off(self) -> None:
-        self.board.power_off()
-
-    def power_on(self) -> None:
-        self.board.power_on()
-
-    def wait_off(self, seconds: float) -> bool:
-        return self.board.happens("off", seconds)
-
     def snapshot(self, name: str) -> None:
         self.board.power_off()
         self._images[name] = (self.board.state / "flash.bin").read_bytes()
@@ -79,15 +64,6 @@ class QemuHardware(Hardware):
             wire.discard()
             self.board.power_on()
             wire.until(_PROMPT, BOOT)
-
-    def inject(self, fault: str) -> None:
-        self.board.inject(fault)
-
-    def chip_log(self) -> str:
-        return self.board.log()
-
-    def close(self) -> None:
-        self.board.close()
 
 
 class QemuEngine:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from provisioning.hil.engines.engine import COUNTERS, CUT, FAULTS, IMAGE, POWER, Engine, FlashOps, Hardware
+from provisioning.hil.engines.board_process import BoardProcess
+from provisioning.hil.engines.engine import COUNTERS, CUT, FAULTS, IMAGE, POWER, Engine, FlashOps
 from provisioning.hil.options import Wanted
 from provisioning.link.port import open_port
 from provisioning.virtual import VirtualBoard
@@ -12,20 +13,17 @@ from provisioning.virtual import VirtualBoard
 _CLEAN = "hil-clean"
 _PROMPT = b">>> "
 _FIRST_BOOT = 30.0  # seconds
-_CAUSES = {"hard": "pin"}  # what a test calls it -> the chip's word
 
 
-class VirtualHardware(Hardware):
+class VirtualHardware(BoardProcess):
     """`board` is the VirtualBoard, with everything that it can do beside."""
 
     engine = "virtual"
-    real = False
     instant = True
     can = frozenset({POWER, CUT, IMAGE, COUNTERS, FAULTS})
 
     def __init__(self, board: VirtualBoard, number: int) -> None:
-        super().__init__(board.pty, number)
-        self.board = board
+        super().__init__(board, number)
         with open_port(board.pty) as wire:  # the first boot makes the file system
             wire.write(b"\r")
             wire.until(_PROMPT, _FIRST_BOOT)
@@ -49,21 +47,8 @@ class VirtualHardware(Hardware):
         self.board.restore(_CLEAN)
         self.board.power_on()
 
-    def reset(self, cause: str) -> bool:
-        self.board.reset(_CAUSES.get(cause, cause))
-        return True
-
-    def power_off(self) -> None:
-        self.board.power_off()
-
-    def power_on(self) -> None:
-        self.board.power_on()
-
     def cut(self, operations: int, seed: int) -> None:
         self.board.cut(operations, seed)
-
-    def wait_off(self, seconds: float) -> bool:
-        return self.board.happens("off", seconds)
 
     def snapshot(self, name: str) -> None:
         self.board.snapshot(name)
@@ -76,15 +61,6 @@ class VirtualHardware(Hardware):
     def flash_ops(self) -> FlashOps | None:
         found = self.board.counters()
         return FlashOps(found["flash_reads"], found["flash_programs"], found["flash_erases"])
-
-    def inject(self, fault: str) -> None:
-        self.board.inject(fault)
-
-    def chip_log(self) -> str:
-        return self.board.log()
-
-    def close(self) -> None:
-        self.board.close()
 
 
 class VirtualEngine:
