@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from provisioning.errors import InputError
 from provisioning.trust import policy
 from provisioning.trust.endpoint import classify
 from provisioning.trust.probe.examine import Examination, examine
+from provisioning.trust.probe.expected import differences
 from provisioning.trust.probe.handshake import ClientIdentity, ProbeTarget
 from provisioning.trust.probe.verdict import Verdict, judge
 from provisioning.trust.roots import Root, load_pinned, load_roots
@@ -31,6 +32,7 @@ class ProbePlan:
     clock: datetime | None
     subject: str
     lab: bool = False
+    provider: str | None = None  # the product's; None: as the host name tells
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ def run(plan: ProbePlan, timeout: float, say: Callable[[str], None]) -> ProbeRes
     seen: list[Examination] = []
     for route in plan.routes:
         say(f"probing {route.name}: {route.host}:{route.port}")
-        seen.append(examine(plan.targets[route.name], plan.roots, identity=plan.identity, now=plan.clock, timeout=timeout))
+        found = examine(plan.targets[route.name], plan.roots, identity=plan.identity, now=plan.clock, timeout=timeout)
+        seen.append(replace(found, notes=(*found.notes, *differences(found, plan.provider))))
     verdict = judge(
         plan.routes,
         plan.roots,
@@ -109,7 +112,8 @@ def _of_product(file: str, device: str | None, identity: ClientIdentity | None, 
     if device and identity is None:
         own = unit(product, choose(product, device)[0])
         identity = _identity(own.certificate, own.key)
-    return ProbePlan(product.routes, targets, {**product.roots, **more}, identity, at, product.name, bool(product.lab_resolve))
+    roots = {**product.roots, **more}
+    return ProbePlan(product.routes, targets, roots, identity, at, product.name, bool(product.lab_resolve), product.provider)
 
 
 def _of_host(text: str, address: str | None, identity: ClientIdentity | None, more: dict[str, Root], at: datetime | None) -> ProbePlan:

@@ -55,6 +55,19 @@ def test_a_good_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert row["other_name"] == row["no_name"] == "the same certificate"
 
 
+def test_a_server_that_is_not_what_its_provider_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """HOST is an ATS name of AWS: a client certificate is asked for there, and its chain ends in Amazon's roots."""
+    root, devices = pki.root("Lab Root"), pki.root("Device CA")
+    with Server(echo(context(tmp_path / "s", [pki.server(HOST, root)]))) as server:
+        _, data = probe(capsys, server, "--ca", root_file(tmp_path, "Lab", root))
+    notes = "; ".join(data["routes"][0]["notes"])
+    assert "unlike AWS IoT Core, this server does not ask for a client certificate" in notes
+    assert "its chain ends in Lab, not in " in notes
+    with Server(echo(context(tmp_path / "s", [pki.server(HOST, root)], devices))) as server:
+        _, data = probe(capsys, server, "--ca", root_file(tmp_path, "Lab", root))
+    assert "client certificate" not in "; ".join(data["routes"][0]["notes"])
+
+
 def test_the_anchor_changes_with_the_cipher_suite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rsa, ecc = pki.root("RSA Root", "rsa"), pki.root("ECC Root")
     made = context(tmp_path / "s", [pki.server(HOST, ecc)])

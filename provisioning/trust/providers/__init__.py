@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from provisioning.trust.providers.provider import Endpoint, Provider, invalid
+from provisioning.trust.providers.provider import Endpoint, Provider, Shown, invalid
 
-__all__ = ["PROVIDERS", "Endpoint", "Provider", "invalid"]
+__all__ = ["PROVIDERS", "Endpoint", "Provider", "Shown", "invalid"]
 
 PROVIDERS: dict[str, Provider] = {
     made.name: made

@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 from provisioning.trust.hostname import MAX_LABEL
-from provisioning.trust.providers.provider import Endpoint, Provider, invalid
+from provisioning.trust.providers.provider import Endpoint, Provider, Shown, invalid
 from provisioning.trust.regions import DOMAIN, PARTITIONS, REGIONS, Region, region
 
 # Amazon Trust Services: 1 anchors RSA chains, 3 ECC chains, 2 and 4 are in reserve, Starfield anchors by cross-signing.
@@ -156,5 +156,6 @@ PROVIDER = Provider(
         "devices/{client_id}/#": "publish and subscribe: readings, health",
         "$aws/things/{client_id}/jobs/#": "publish and subscribe: updates over the air",
     },
+    shown=Shown(client_certificate=True, roots=True),  # X.509 client certificates
     sources=("AWS IoT Core endpoints and quotas", "AWS IoT Core: device communication protocols"),
 )

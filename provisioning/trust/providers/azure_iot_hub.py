@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from provisioning.trust.providers.provider import Endpoint, Provider, invalid
+from provisioning.trust.providers.provider import Endpoint, Provider, Shown, invalid
 
 ROOTS = ("DigiCertGlobalRootG2", "MicrosoftRSARootCA2017")
 # Domain -> part of the cloud. The sovereign ones may still use an older root, so that a product names its roots there.
@@ -50,6 +50,7 @@ PROVIDER = Provider(
         "$iothub/twin/res/#": "subscribe: the device twin",
         "$iothub/methods/POST/#": "subscribe: direct methods",
     },
+    shown=Shown(roots=True),
     sources=(
         "learn.microsoft.com: Migrate IoT Hub resources to a new TLS certificate root",
         "learn.microsoft.com: Communicate with an IoT hub using the MQTT protocol",

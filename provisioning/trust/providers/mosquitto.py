@@ -5,7 +5,7 @@ Two CAs under `roots:`, the one in use and the next, are what saves a device fro
 
 from __future__ import annotations
 
-from provisioning.trust.providers.provider import Provider
+from provisioning.trust.providers.provider import Provider, Shown
 
 PROVIDER = Provider(
     name="mosquitto",
@@ -14,5 +14,6 @@ PROVIDER = Provider(
     classes={"custom": "a custom"},
     any_host=True,
     client_id_rule="any text; two connections with one id end the older one (MQTT 3.1.1, 3.1.4)",
+    shown=Shown(client_certificate=True),  # require_certificate: a broker that asks for none takes any client
     sources=("mosquitto.conf(5): cafile, certfile, require_certificate",),
 )

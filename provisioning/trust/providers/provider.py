@@ -27,6 +27,17 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """What a server of a provider shows a probe; what it does not say is not looked at.
+
+    `client_certificate`: whether it asks a client for one. `roots`: its chain ends in one of the roots of its endpoint's class.
+    """
+
+    client_certificate: bool | None = None
+    roots: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Provider:
     """`name`: as `cloud.provider` of a product writes it. `title`: as people call it."""
 
@@ -48,6 +59,7 @@ class Provider:
     client_id_rule: str = ""
     user: str = ""  # the MQTT user name that it asks for, with {host} and {client_id}
     topics: Mapping[str, str] = field(default_factory=dict)  # what a device publishes and subscribes there, with {client_id} -> for what
+    shown: Shown = field(default=Shown())  # what `twinroot trust probe` compares a live server with
     sources: tuple[str, ...] = ()  # where the facts are from
 
 
