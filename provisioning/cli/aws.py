@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 _region = click.option("--region", metavar="REGION", help="AWS region; by default the product's, then AWS's own configuration.")
 _profile = click.option("--profile", metavar="NAME", help="Profile of AWS's own configuration.")
 _rate = click.option(
-    "--rate", type=click.FloatRange(0), default=8.0, show_default=True, metavar="N", help="Requests a second; 0 is no limit."
+    "--rate",
+    type=click.FloatRange(0),
+    metavar="N",
+    help="Requests of each kind a second; 0 is no limit. Default: 80 % of what AWS allows of each (docs/aws.md).",
 )
 _dry_run = click.option("--dry-run", is_flag=True, help="Only say what would change.")
 
@@ -71,7 +74,7 @@ def register(
     state: Path | None,
     region: str | None,
     profile: str | None,
-    rate: float,
+    rate: float | None,
     dry_run: bool,
 ) -> int:
     """Thing, certificate, policy for each device. The keys are made here and stay here.
@@ -143,7 +146,7 @@ def register_ca(
     signer = from_files(ca, ca_key) if ca and ca_key else factory.authority(loaded)
     if signer is None:
         raise InputError("no-ca", f"{product} names no factory CA.", "Give --ca and --ca-key, or write `issue:` under `identity:`.")
-    aws = _connected(region or region_of(loaded), profile, 8.0, dry_run)
+    aws = _connected(region or region_of(loaded), profile, None, dry_run)
     name = policy or f"twinroot-{loaded.name}"
     if aws is not None and not dry_run:
         _say_policy(name, work.ensure_policy(aws, name, _document(aws.region, policy)))
@@ -155,7 +158,7 @@ def register_ca(
     return 0
 
 
-def _connected(region: str | None, profile: str | None, rate: float, dry_run: bool) -> Aws | None:
+def _connected(region: str | None, profile: str | None, rate: float | None, dry_run: bool) -> Aws | None:
     """A client; None for a dry run on a computer without credentials, which says what it can without asking."""
     from provisioning.aws import iot_api
 

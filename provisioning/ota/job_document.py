@@ -20,6 +20,8 @@ from provisioning.parsed import from_json
 LIMIT = 32768  # bytes of a job document ("AWS IoT Device Management endpoints and quotas": job document size)
 PART = 3000  # bytes of the container in one string of a document; a multiple of 3, so that no part but the last is padded
 CHUNK = 4096  # bytes of the container in one message: with the head within the 5 KB that AWS IoT meters as one
+FILE = 1  # of a stream: the one that is the container
+_STREAM = re.compile(r"[a-zA-Z0-9_-]{1,128}")  # CreateStream
 TOPIC_LIMIT = 256  # bytes of a topic's name, and at most 7 slashes (same page); "/get" is appended by the device
 
 
@@ -43,10 +45,15 @@ def manifest_of(container: bytes) -> dict[str, Any]:
     return read
 
 
-def document(container: bytes, topic: str | None = None) -> bytes:
-    """The job document: with a `topic` it sends devices there, without one it holds the container. Raises InputError."""
+def document(container: bytes, topic: str | None = None, *, stream: str | None = None) -> bytes:
+    """The job document: it sends devices to a `topic`, or to an AWS IoT `stream` whose file 1 is the container; with neither it holds the
+    container. Raises InputError."""
     job: dict[str, Any] = {"version": manifest_of(container)["version"]}
-    if topic is None:
+    if stream is not None:
+        if topic is not None or not _STREAM.fullmatch(stream):
+            raise InputError("bad-stream", f"{stream[:40]!r} is not a stream, or there is a topic too.", "Give one of them.")
+        job |= {"stream": stream, "file": FILE, "size": len(container)}
+    elif topic is None:
         job["parts"] = [b64encode(container[i : i + PART]).decode() for i in range(0, len(container), PART)]
     elif not re.fullmatch(r"[^#+\0$][^#+\0]*", topic) or len(topic.encode()) > TOPIC_LIMIT - 4 or topic.count("/") > 6:
         raise InputError("bad-topic", f"{topic!r} is no topic to publish on", "For example --topic updates/2")
@@ -57,7 +64,7 @@ def document(container: bytes, topic: str | None = None) -> bytes:
         raise InputError(
             "job-too-large",
             f"The document would have {len(made):,} bytes, and AWS IoT takes {LIMIT:,}",
-            "Give --topic: devices then get the set in chunks from there.",
+            "Give --topic, or a stream: devices then get the set in pieces from there.",
         )
     return made
 

@@ -14,6 +14,9 @@ import pytest
 pytest.importorskip("boto3", reason="the extra aws is not installed")
 pytest.importorskip("moto", reason="moto is not installed")
 
+from provisioning.aws import iot_api
+from tests.support.aws_contract import Contract
+
 REGION = "us-east-1"
 
 
@@ -32,15 +35,19 @@ class Moto:
         self._process.stdin.flush()
         assert self._line() == "ok"
 
+    def finish(self, job_id: str, thing: str, status: str, why: str = "-") -> None:
+        """What a device says of its execution."""
+        self.fault(f"execution {job_id} {thing} {status} {why}")
+
     def requests(self, *operations: str) -> list[dict[str, Any]]:
         rows = [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
         return [r for r in rows if not operations or r["operation"] in operations]
 
-    def iot(self) -> Any:
+    def iot(self, service: str = "iot") -> Any:
         """A client of boto3's own, to look at what is there."""
         import boto3
 
-        return boto3.client("iot", region_name=REGION, endpoint_url=self.url)
+        return boto3.client(service, region_name=REGION, endpoint_url=self.url)
 
     def stop(self) -> None:
         assert self._process.stdin
@@ -75,6 +82,20 @@ def moto(server: Moto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Moto:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     return server
+
+
+@pytest.fixture
+def aws(moto: Moto) -> iot_api.Aws:
+    """A client of ours on moto, without pauses."""
+    return iot_api.connect(REGION, rate=0)
+
+
+@pytest.fixture
+def contract() -> Iterator[Contract]:
+    """An account of which each request and answer is held against AWS's model."""
+    made = Contract()
+    yield made
+    made.done()
 
 
 PRODUCT = """\

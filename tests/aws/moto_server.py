@@ -10,6 +10,16 @@ What moto 5 gets wrong, and what is put right here:
 - CreateThing: replaces a thing of the same name. Documented: the same configuration again is fine, another one is a conflict (409).
 - GetRegistrationCode: another one each time. Documented: the code of the account, until it is deleted.
 - RegisterCACertificate: takes any verification certificate. Documented: it must be signed by the CA and name the registration code.
+- CreateJob: replaces a job of the same name, takes things that are not there, makes a group itself an execution, and forgets package
+  versions. Documented: ResourceAlreadyExistsException (409), ResourceNotFoundException (404), an execution for each of its things.
+- A job's status is QUEUED and its counts never change. Documented: IN_PROGRESS, CANCELED, COMPLETED, and counts of its executions.
+- CancelJob leaves executions as they are. Documented: queued ones, and with force those in progress, are cancelled.
+- GetJobDocument, ListJobExecutionsForJob of no job: 500, nothing. Documented: ResourceNotFoundException.
+- ListThingsInThingGroup, SearchIndex: no pages. UpdateIndexingConfiguration: fails without a part for groups.
+- AddThingToThingGroup twice: fine, as documented; the index has no connectivity but a random one, and no named shadows.
+
+"execution JOB THING STATUS WHY" is what a device says of a job; "seen THING MILLISECONDS REASON" (0: never; reason -: connected) is
+what the index knows of its connection.
 
 Faults, by a line on standard input, for the next request whose operation matches: "throttle OPERATION N", "drop OPERATION" (AWS acts, the
 answer is lost), "stall OPERATION" (the answer is late), "error OPERATION STATUS CODE" until "clear". "reset" empties account and log.
@@ -19,6 +29,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import socket
 import sys
 import threading
@@ -26,6 +37,8 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -35,6 +48,7 @@ from moto.core.utils import utcnow
 from moto.iot import models, responses
 from moto.iot.exceptions import InvalidRequestException, ResourceAlreadyExistsException
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.s3.models import s3_backends
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 default_user_config["iot"]["use_valid_cert"] = True
@@ -110,19 +124,136 @@ models.IoTBackend.register_ca_certificate = _ca
 models.FakeEndpoint.__init__ = _same_endpoint
 responses.IoTResponse.list_certificates = _list
 
-_OPERATIONS = {
-    ("POST", "things"): "CreateThing",
-    ("POST", "certificates"): "CreateCertificateFromCsr",
-    ("GET", "certificates"): "ListCertificates",
-    ("GET", "endpoint"): "DescribeEndpoint",
-    ("PUT", "target-policies"): "AttachPolicy",
-    ("PUT", "things"): "AttachThingPrincipal",
-    ("GET", "things"): "ListThingPrincipals",
-    ("POST", "policies"): "CreatePolicy",
-    ("GET", "policies"): "GetPolicy",
-    ("POST", "cacertificate"): "RegisterCACertificate",
-}
+# --- jobs -------------------------------------------------------------------------------------------------------------------------------
+_create_job = models.IoTBackend.create_job
+_cancel_job = models.IoTBackend.cancel_job
+_describe_job = models.IoTBackend.describe_job
+
+
+def _job(self: Any, job_id: str, targets: list[str], **kwargs: Any) -> Any:
+    if job_id in self.jobs:
+        raise ResourceAlreadyExistsException("Job already exists", job_id, self.jobs[job_id].job_arn)
+    things: list[str] = []
+    for target in targets:
+        if ":thinggroup/" in target:
+            things += [thing.arn for thing in self.list_things_in_thing_group(target.rpartition("/")[2])]
+        else:
+            self.describe_thing(target.rpartition("/")[2])
+            things.append(target)
+    made = _create_job(self, job_id=job_id, targets=things, **kwargs)
+    job = self.jobs[job_id]
+    job.targets, job.status = targets, "IN_PROGRESS"
+    job.packages = json.loads(_request.body).get("destinationPackageVersions")
+    return made
+
+
+def _counted(self: Any, job_id: str) -> Any:
+    job = _describe_job(self, job_id)
+    rows = [execution.status for (of, _), execution in self.job_executions.items() if of == job_id]
+    names = {"QUEUED": "Queued", "IN_PROGRESS": "InProgress", "SUCCEEDED": "Succeeded", "FAILED": "Failed", "REJECTED": "Rejected"}
+    names |= {"TIMED_OUT": "TimedOut", "REMOVED": "Removed", "CANCELED": "Canceled"}
+    job.job_process_details = {f"numberOf{name}Things": rows.count(status) for status, name in names.items()}
+    if job.status == "IN_PROGRESS" and not {"QUEUED", "IN_PROGRESS"} & set(rows):
+        job.status = "COMPLETED"
+    return job
+
+
+def _cancelled(self: Any, job_id: str, reason_code: str, comment: str, force: Any) -> Any:
+    job = _describe_job(self, job_id)
+    if job.status != "IN_PROGRESS":
+        raise InvalidRequestException("The job is not in progress")
+    job.status = "CANCELED"  # _cancel_job looks at it first
+    for (of, _), execution in self.job_executions.items():
+        if of == job_id and (execution.status == "QUEUED" or (force in (True, "true") and execution.status == "IN_PROGRESS")):
+            execution.status = "CANCELED"
+    return _cancel_job(self, job_id, reason_code, comment, force)
+
+
+def _document(self: Any, job_id: str) -> Any:
+    return _describe_job(self, job_id)
+
+
+def execution(job_id: str, thing: str, status: str, why: str) -> None:
+    """What a device says of a job."""
+    for account in models.iot_backends.values():
+        for backend in account.values():
+            if found := backend.job_executions.get((job_id, thing)):
+                found.status, found.last_updated_at = status, utcnow()
+                found.status_details_map = {} if why == "-" else {"why": why}
+
+
+# --- groups and the index ---------------------------------------------------------------------------------------------------------------
+def _page(self: Any, rows: list[Any], field: str, limit: int) -> Any:
+    start, size = int(self._get_param("nextToken") or 0), min(limit, int(self._get_param("maxResults") or 25))
+    answer: dict[str, Any] = {field: rows[start : start + size]}
+    if start + size < len(rows):
+        answer["nextToken"] = str(start + size)
+    return responses.ActionResult(answer)
+
+
+def _members(self: Any) -> Any:
+    rows = self.iot_backend.list_things_in_thing_group(thing_group_name=self._get_param("thingGroupName"))
+    return _page(self, [thing.thing_name for thing in rows], "things", 250)
+
+
+_connections: dict[str, tuple[int, str]] = {}
+
+
+def _search(self: Any) -> Any:
+    rows = []
+    for thing in self.iot_backend.search_index(self._get_param("queryString")):
+        name = thing["thingName"]
+        found = self.iot_backend.things[next(arn for arn, t in self.iot_backend.things.items() if t.thing_name == name)]
+        shadows = {n: s.to_dict() for n, s in found.thing_shadows.items() if n}
+        at, reason = _connections.get(name, (0, "-"))
+        known = {"timestamp": at} | ({} if reason == "-" else {"disconnectReason": reason}) if at else {}
+        row = {"thingName": name, "thingId": thing["thingId"], "connectivity": {"connected": bool(at) and reason == "-", **known}}
+        if shadows:
+            row["shadow"] = json.dumps({"name": {n: {"reported": s["state"].get("reported", {})} for n, s in shadows.items()}})
+        rows.append(row)
+    return _page(self, rows, "things", 100)
+
+
+_update_indexing = models.IoTBackend.update_indexing_configuration
+
+
+def _indexing(self: Any, thing: Any, group: Any) -> None:
+    _update_indexing(self, thing or {}, group or {})
+
+
+def _executions(self: Any, job_id: str, **kwargs: Any) -> Any:
+    _describe_job(self, job_id)
+    return _list_executions(self, job_id=job_id, **kwargs)
+
+
+_list_executions = models.IoTBackend.list_job_executions_for_job
+models.IoTBackend.list_job_executions_for_job = _executions
+models.IoTBackend.create_job = _job
+models.IoTBackend.describe_job = _counted
+models.IoTBackend.cancel_job = _cancelled
+models.IoTBackend.get_job_document = _document
+models.IoTBackend.update_indexing_configuration = _indexing
+responses.IoTResponse.list_things_in_thing_group = _members
+responses.IoTResponse.search_index = _search
+
+
+def _operations() -> list[tuple[str, re.Pattern[str], str]]:
+    """Method, path and name of every operation, from botocore's model; the longest paths first."""
+    model = ServiceModel(Loader().load_service_model("iot", "service-2"))
+    rows = []
+    for name in model.operation_names:
+        http = model.operation_model(name).http
+        path = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(http["requestUri"].partition("?")[0]))
+        rows.append((http["method"], re.compile(path), name))
+    return sorted(rows, key=lambda row: ("[^/]+" in row[1].pattern, -len(row[1].pattern)))
+
+
+_OPERATIONS = _operations()
 _request = threading.local()
+
+
+def _operation(method: str, path: str) -> str:
+    return next((name for m, pattern, name in _OPERATIONS if m == method and pattern.fullmatch(path)), f"{method} {path}")
 
 
 class Wrapped:
@@ -135,7 +266,7 @@ class Wrapped:
     def __call__(self, environ: dict[str, Any], start: Any) -> Any:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         path, query = environ["PATH_INFO"], environ.get("QUERY_STRING", "")
-        operation = _OPERATIONS.get((environ["REQUEST_METHOD"], path.split("/")[1]), environ["REQUEST_METHOD"] + " " + path)
+        operation = _operation(environ["REQUEST_METHOD"], path)
         _request.body = body
         fault = self._fault(operation)
         identity = environ.get("HTTP_X_AMZN_PRINCIPAL", "")
@@ -194,14 +325,26 @@ def main() -> None:
         print(server.port, flush=True)
         for line in sys.stdin:  # until whoever started us goes away
             words = line.split()
-            with app.lock:
-                app.faults[:] = [] if words[0] in ("clear", "reset") else [*app.faults, words]
-                if words == ["reset"]:
-                    models.iot_backends.reset()
-                    log.seek(0)
-                    log.truncate()
+            if words[0] == "execution":
+                execution(*words[1:4], " ".join(words[4:]))
+            elif words[0] == "seen":
+                _connections[words[1]] = int(words[2]), words[3]
+            else:
+                command(app, words, log)
             print("ok", flush=True)
         server.shutdown()
+
+
+def command(app: Wrapped, words: list[str], log: Any) -> None:
+    """A fault, or the end of all of them."""
+    with app.lock:
+        app.faults[:] = [] if words[0] in ("clear", "reset") else [*app.faults, words]
+        if words == ["reset"]:
+            models.iot_backends.reset()
+            s3_backends.reset()
+            _connections.clear()
+            log.seek(0)
+            log.truncate()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from collections import defaultdict
 
 import pytest
 
-from provisioning.errors import documents, technician_page
+from provisioning.aws import iot_api
+from provisioning.errors import InputError, StationError, documents, technician_page
 from provisioning.errors.row import Retry
 from provisioning.errors.table import ROWS, SUBJECTS, by_code, may_pass_again
 from provisioning.link.transport import base
@@ -21,6 +22,8 @@ from tests.errors.sources import EXITS, Site, Sources
 TABLES = {
     "provisioning/link/transport/base.py": ({row[1] for row in base._DEVICE}, 1),
     "provisioning/virtual/error_reply.py": ({row[0] for row in error_reply._SYSTEM.values()}, 3),
+    "provisioning/aws/iot_api.py: input": ({row[1] for row in iot_api._SENTENCES.values() if issubclass(row[0], InputError)}, 2),
+    "provisioning/aws/iot_api.py: station": ({row[1] for row in iot_api._SENTENCES.values() if issubclass(row[0], StationError)}, 3),
     "provisioning/cli/_probe.py": (set(device_module("errors").HELP) - {"memory"}, 1),  # a computer has the memory
 }
 # `verify` was asked whether the board is that device, and a line without the rate is a broken line: the same code from another class.
