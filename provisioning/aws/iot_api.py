@@ -24,7 +24,9 @@ CONNECTIONS = 32  # to one host; more than anybody here has in flight
 
 # Codes with which AWS says that it did not act and may later.
 _THROTTLED = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"})
-_TRANSIENT = frozenset({"ServiceUnavailableException", "InternalFailureException", "InternalException", "InternalError"})
+_TRANSIENT = frozenset(
+    {"ServiceUnavailableException", "InternalFailureException", "InternalException", "InternalError", "InternalServerException"}
+)
 
 _PERMISSIONS = {"HeadObject": "GetObject"}  # where an operation's is not its own name
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import Any
 
 from provisioning.aws import objects
 from provisioning.aws.iot_api import Aws, Exists, NotFound
@@ -34,7 +35,7 @@ def create(aws: Aws, container: bytes, bucket: str, role_arn: str) -> str:
             "set-too-large", f"The set has {len(container):,} bytes, and a file of a stream {SIZE_LIMIT:,}.", "Make it smaller."
         )
     name = name_of(container)
-    files = [{"fileId": FILE, "s3Location": {"bucket": bucket, "key": objects.put(aws, bucket, container, ".bin")}}]
+    files: list[dict[str, Any]] = [{"fileId": FILE, "s3Location": objects.put(aws, bucket, container, ".bin").location}]
     if not _is_there(aws, name, files, role_arn):
         try:
             aws.call("create_stream", streamId=name, description=f"twinroot {name}", files=files, roleArn=role_arn)
@@ -51,16 +52,20 @@ def role(arn: str) -> str:
     return arn
 
 
-def _is_there(aws: Aws, name: str, files: list[dict[str, object]], role_arn: str) -> bool:
+def _is_there(aws: Aws, name: str, files: list[dict[str, Any]], role_arn: str) -> bool:
     try:
         found = aws.call("describe_stream", streamId=name)["streamInfo"]
     except NotFound:
         return False
-    there = [{"fileId": f["fileId"], "s3Location": {k: v for k, v in f["s3Location"].items() if k != "version"}} for f in found["files"]]
-    if there != files or found["roleArn"] != role_arn:
+    same = _without_versions(found["files"]) == _without_versions(files)  # the key is the hash: every version is the same
+    if not same or found["roleArn"] != role_arn:
         raise InputError(
             "exists-differently",
-            f"There is a stream {name} already, with another {'role' if there == files else 'file'}.",
+            f"There is a stream {name} already, with another {'role' if same else 'file'}.",
             f"Delete it: aws iot delete-stream --stream-id {name}",
         )
     return True
+
+
+def _without_versions(files: list[dict[str, Any]]) -> list[tuple[int, str, str]]:
+    return [(f["fileId"], f["s3Location"]["bucket"], f["s3Location"]["key"]) for f in files]

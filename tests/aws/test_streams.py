@@ -41,9 +41,10 @@ def bucket(moto: Moto) -> str:
 
 
 def test_a_set_is_put_into_s3_once(moto: Moto, aws: Aws, bucket: str) -> None:
-    assert objects.put(aws, bucket, SET, ".bin") == KEY
+    put = objects.put(aws, bucket, SET, ".bin")
+    assert put.location == {"bucket": bucket, "key": KEY}
     before = aws.requests
-    assert objects.put(aws, bucket, SET, ".bin") == KEY and aws.requests == before + 1
+    assert objects.put(aws, bucket, SET, ".bin") == put and aws.requests == before + 1
     assert moto.iot("s3").get_object(Bucket=bucket, Key=KEY)["Body"].read() == SET
     assert moto.iot("s3").list_objects_v2(Bucket=bucket)["KeyCount"] == 1
 
@@ -96,6 +97,7 @@ def test_a_stream_is_made_with_its_object(contract: Contract) -> None:
 def test_a_stream_that_another_computer_made_meanwhile(contract: Contract) -> None:
     contract.refuse("head_object", HEAD, "403", 403, service="s3")  # who may not list is not told that it is not there
     contract.refuse("put_object", PUT, "PreconditionFailed", 412, service="s3")
+    contract.refuse("head_object", HEAD, "403", 403, service="s3")
     contract.refuse("describe_stream", {"streamId": NAME}, "ResourceNotFoundException", 404)
     made = {"streamId": NAME, "description": f"twinroot {NAME}", "files": FILES, "roleArn": ROLE}
     contract.refuse("create_stream", made, "ResourceAlreadyExistsException", 409)
