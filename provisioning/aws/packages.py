@@ -10,6 +10,7 @@ import hashlib
 import io
 import re
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,11 +52,14 @@ def publish(aws: Aws, container: bytes, bucket: str, sbom: bytes | None, *, sbom
     try:
         aws.call("get_package", packageName=package)
     except NotFound:
-        _made(aws, "create_package", packageName=package, description=f"Signed sets of {manifest['product']}")
+        with suppress(Exists):  # an answer was lost, or another computer was faster: what is there is compared below
+            aws.call("create_package", packageName=package, description=f"Signed sets of {manifest['product']}")
     found = _version(aws, package, version)
     if found is None:
         artifact = {"s3Location": there.location}
-        _made(aws, "create_package_version", packageName=package, versionName=version, attributes={_HASH: digest}, artifact=artifact)
+        attributes = {_HASH: digest}
+        with suppress(Exists):
+            aws.call("create_package_version", packageName=package, versionName=version, attributes=attributes, artifact=artifact)
         found = aws.call("get_package_version", packageName=package, versionName=version)
     if found.get("attributes", {}).get(_HASH) != digest:
         raise InputError(
@@ -124,11 +128,3 @@ def _version(aws: Aws, package: str, version: str) -> dict[str, Any] | None:
         return aws.call("get_package_version", packageName=package, versionName=version)
     except NotFound:
         return None
-
-
-def _made(aws: Aws, operation: str, **arguments: Any) -> None:
-    """A conflict is an answer that was lost, or another computer: what is there is compared afterwards."""
-    try:
-        aws.call(operation, **arguments)
-    except Exists:
-        return

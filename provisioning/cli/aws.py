@@ -1,4 +1,4 @@
-"""`twinroot aws`: ask AWS IoT for endpoints, register devices and factory CAs. Needs the extra `aws`."""
+"""`twinroot aws`: ask AWS IoT for endpoints, register devices and factory CAs; jobs, index and packages. Needs the extra `aws`."""
 
 from __future__ import annotations
 
@@ -7,34 +7,30 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from provisioning.cli import _aws as aws_option
+from provisioning.cli import _aws_index, _aws_job, _aws_package
 from provisioning.cli import _options as option
+from provisioning.cli._aws import connected_or_not
 from provisioning.cli._options import PATH
 from provisioning.cli._output import conclude, emit, say
 from provisioning.errors import InputError
 
 if TYPE_CHECKING:
-    from provisioning.aws.iot_api import Aws
     from provisioning.aws.register import Result
-
-_region = click.option("--region", metavar="REGION", help="AWS region; by default the product's, then AWS's own configuration.")
-_profile = click.option("--profile", metavar="NAME", help="Profile of AWS's own configuration.")
-_rate = click.option(
-    "--rate",
-    type=click.FloatRange(0),
-    metavar="N",
-    help="Requests of each kind a second; 0 is no limit. Default: 80 % of what AWS allows of each (docs/aws.md).",
-)
-_dry_run = click.option("--dry-run", is_flag=True, help="Only say what would change.")
 
 
 @click.group()
 def command() -> None:
-    """Ask AWS for endpoints, register devices and factory CAs. Credentials come from AWS's own configuration."""
+    """Ask AWS for endpoints, register devices, send jobs. Credentials come from AWS's own configuration."""
+
+
+for _group in (_aws_job.group, _aws_index.group, _aws_package.group):
+    command.add_command(_group)
 
 
 @command.command()
-@_region
-@_profile
+@aws_option.region
+@aws_option.profile
 @click.option("--write", "product", type=PATH, metavar="PRODUCT", help="Put the endpoints into this product file, comments kept.")
 def endpoint(region: str | None, profile: str | None, product: Path | None) -> int:
     """Every endpoint of the account in a region, each asked for by its type and checked. Nothing is cached."""
@@ -62,10 +58,10 @@ def endpoint(region: str | None, profile: str | None, product: Path | None) -> i
 @option.devices("All devices of a list.")
 @click.option("--policy", metavar="NAME", help="An IoT policy that is there; by default twinroot-PRODUCT, made when it is not.")
 @click.option("--state", type=PATH, metavar="FILE", help="Journal of what was done; by default PRODUCT.aws.jsonl beside the product.")
-@_region
-@_profile
-@_rate
-@_dry_run
+@aws_option.region
+@aws_option.profile
+@aws_option.rate
+@aws_option.dry_run
 def register(
     product: Path,
     device: str | None,
@@ -89,7 +85,7 @@ def register(
 
     loaded = load_product(product)
     units = [work.Registration.of(loaded, d) for d in choose(loaded, device, devices)]
-    aws = _connected(region or region_of(loaded), profile, rate, dry_run)
+    aws = connected_or_not(region or region_of(loaded), profile, rate, dry_run)
     name = policy or f"twinroot-{loaded.name}"
     with Journal(state or product.with_suffix(".aws.jsonl")) as journal:
         if dry_run or aws is None:
@@ -119,9 +115,9 @@ def register(
 @click.option("--ca-key", type=PATH, metavar="FILE", help="Its key; it signs one proof and is not sent.")
 @click.option("--role-arn", required=True, metavar="ARN", help="Role with which AWS IoT makes things and certificates.")
 @click.option("--policy", metavar="NAME", help="Policy of the devices; by default twinroot-PRODUCT.")
-@_region
-@_profile
-@_dry_run
+@aws_option.region
+@aws_option.profile
+@aws_option.dry_run
 def register_ca(
     product: Path,
     ca: Path | None,
@@ -146,7 +142,7 @@ def register_ca(
     signer = from_files(ca, ca_key) if ca and ca_key else factory.authority(loaded)
     if signer is None:
         raise InputError("no-ca", f"{product} names no factory CA.", "Give --ca and --ca-key, or write `issue:` under `identity:`.")
-    aws = _connected(region or region_of(loaded), profile, None, dry_run)
+    aws = connected_or_not(region or region_of(loaded), profile, None, dry_run)
     name = policy or f"twinroot-{loaded.name}"
     if aws is not None and not dry_run:
         _say_policy(name, work.ensure_policy(aws, name, _document(aws.region, policy)))
@@ -156,19 +152,6 @@ def register_ca(
     state = "registered" if done["registered"] else "would be registered" if done["arn"] is None else "registered already"
     emit({**done, "policy": name, "dry_run": dry_run}, f"CA {done['id']}: {state}")
     return 0
-
-
-def _connected(region: str | None, profile: str | None, rate: float | None, dry_run: bool) -> Aws | None:
-    """A client; None for a dry run on a computer without credentials, which says what it can without asking."""
-    from provisioning.aws import iot_api
-
-    try:
-        return iot_api.connect(region, profile, rate)
-    except (iot_api.CannotAsk, iot_api.NoRegion) as error:
-        if not dry_run:
-            raise
-        say(f"note: AWS was not asked ({error.code}): what is there already is known from the journal alone.")
-        return None
 
 
 def _document(region: str, policy: str | None) -> dict[str, Any] | None:

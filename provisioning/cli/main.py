@@ -36,7 +36,7 @@ COMMANDS = {
     "sbom": "What is put on a board, as CycloneDX or SPDX; known vulnerabilities.",
     "endpoint": "Class, region, roots and the other endpoint of the pair of a host.",
     "trust": "Roots: list, check files, probe live servers.",
-    "aws": "Ask AWS for endpoints, register devices.",
+    "aws": "Ask AWS for endpoints, register devices, send jobs, read the index.",
     "migrate": "Plan the way from one root to the other.",
     "sign": "Keys and signatures for sets that go over the air.",
     "jdk-policy": "The policy file for Java clients of a VeriSign endpoint.",

@@ -36,7 +36,7 @@ ELSEWHERE = {
     r"twinroot update product.yaml --port lg:": "tests/hil/test_labgrid.py",
     r"cp ": "a shell's; what it copies is what the commands below use",
     r"aws iot|while …": "AWS's own tool",
-    r"twinroot aws (endpoint|register|register-ca) ": "tests/aws",
+    r"twinroot aws ": "tests/aws",
     r"twinroot trust probe": "live servers: tests/trust/test_probe.py",
     r"twinroot cloud|twinroot virtual --state board$": "below, the whole paste; tests/standin/test_process.py",
     r"twinroot (update|verify) bench\.yaml": "below, the whole paste",

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from provisioning.errors.row import INPUT, STATION, Retry, Who, rows
+from provisioning.errors.row import BOARD, INPUT, STATION, Retry, Who, rows
 
 SUBJECT = "AWS"
 
 ROWS = (
+    *rows(
+        BOARD,
+        Retry.NO,
+        Who.PRODUCT,
+        ("job-failed", "Devices of a job have not taken the set.", "--details shows what each said."),
+    ),
     *rows(
         STATION,
         Retry.AFTER,
@@ -52,6 +58,9 @@ ROWS = (
         ("no-version", "AWS has no such version of a package.", "`twinroot aws package publish` makes it."),
         ("version-deprecated", "The version of a package is deprecated.", "Publish it again in AWS, or sign a new one."),
         ("bad-package-name", "A product's name cannot be a package's.", "1 to 128 letters, digits, '.', '_' and '-'."),
+        ("sbom-refused", "AWS does not take the bill of materials.", "`twinroot sbom` writes one."),
+        ("set-of-one-device", "A set is signed for one device, and more are named.", "Sign one for all."),
+        ("set-expired", "The signed set has expired: devices refuse it.", "Sign it again: twinroot sign set"),
         ("bad-role", "What should be the ARN of a role is not one.", "It reads arn:aws:iam::ACCOUNT:role/NAME."),
         ("set-too-large", "The signed set is larger than a file of a stream.", "Make it smaller."),
         ("bad-group-name", "A name cannot be a thing group's.", "1 to 128 letters, digits, ':', '_' and '-'."),

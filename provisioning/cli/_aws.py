@@ -1,0 +1,80 @@
+"""What the commands of `twinroot aws` share: their options, and the connection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from provisioning.cli._options import PATH, Decorator
+from provisioning.cli._output import say
+from provisioning.errors import InputError
+
+if TYPE_CHECKING:
+    from provisioning.aws.iot_api import Aws
+    from provisioning.config.product import Product
+
+region: Decorator = click.option("--region", metavar="REGION", help="AWS region; by default the product's, then AWS's own configuration.")
+profile: Decorator = click.option("--profile", metavar="NAME", help="Profile of AWS's own configuration.")
+rate: Decorator = click.option(
+    "--rate",
+    type=click.FloatRange(0),
+    metavar="N",
+    help="Requests of each kind a second; 0 is no limit. Default: 80 % of what AWS allows of each (docs/aws.md).",
+)
+dry_run: Decorator = click.option("--dry-run", is_flag=True, help="Only say what would change.")
+role: Decorator = click.option("--role-arn", metavar="ARN", help="Role with which AWS IoT reads from the bucket.")
+bucket: Decorator = click.option("--bucket", metavar="NAME", help="S3 bucket of yours, in the region of the devices.")
+product: Decorator = click.option(
+    "--product", type=PATH, metavar="PRODUCT", help="Things are called as its `client_id` says; without it as the devices are."
+)
+
+
+def connected(region: str | None, profile: str | None, rate: float | None = None) -> Aws:
+    from provisioning.aws import iot_api
+
+    return iot_api.connect(region, profile, rate)
+
+
+def connected_or_not(region: str | None, profile: str | None, rate: float | None, dry_run: bool) -> Aws | None:
+    """A client; None for a dry run on a computer without credentials, which says what it can without asking."""
+    from provisioning.aws import iot_api
+
+    try:
+        return connected(region, profile, rate)
+    except (iot_api.CannotAsk, iot_api.NoRegion) as error:
+        if not dry_run:
+            raise
+        say(f"note: AWS was not asked ({error.code}): what is there already is known from the journal alone.")
+        return None
+
+
+def loaded(product: Path | None) -> Product | None:
+    from provisioning.config.load import load_product
+
+    return load_product(product) if product else None
+
+
+def region_for(region: str | None, product: Product | None) -> str | None:
+    from provisioning.aws.endpoints import region_of
+
+    return region or (region_of(product) if product else None)
+
+
+def things(product: Product | None, names: tuple[str, ...], csv: Path | None) -> list[str]:
+    """The names of things that are meant: `--device` as often as wanted, `--devices CSV`, or those rows of it. Raises InputError."""
+    from provisioning.config.device import load_devices, single_device
+    from provisioning.config.unit import client_id, own_devices
+
+    rows = load_devices(csv) if csv else own_devices(product) if product else []
+    if names and rows:
+        known = {row.id: row for row in rows}
+        if missing := [name for name in names if name not in known]:
+            raise InputError("no-devices", f"{missing[0]} is not in the list of devices.", "Correct --device, or the CSV.")
+        rows = [known[name] for name in names]
+    elif names:
+        rows = [single_device(name) for name in names]
+    if not rows:
+        raise InputError("no-devices", "No devices are named.", "Give --devices CSV, or --device once for each.")
+    return [client_id(product, row) if product else row.id for row in rows]
