@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 
 from provisioning.chips import CHIPS, ENCRYPTED, REFUSED, USABLE
 from provisioning.config.nearest import did_you_mean
-from provisioning.config.sizes import SECTOR, megabytes
+from provisioning.config.sizes import APP_ALIGNMENT, FIRST_APP, SECTOR, megabytes
 from provisioning.config.validate import BlockModel, number_from_env, problem
 
 
@@ -28,12 +28,19 @@ def _sector_aligned(value: int) -> int:
     return value
 
 
+def _app_aligned(value: int) -> int:
+    if value % APP_ALIGNMENT:
+        raise problem(f"found 0x{value:x}, expected a multiple of 0x10000 (applications lie at whole 64 KB)")
+    return value
+
+
 # Bounds come before the validator, so that they reach the JSON Schema.
 _ENV = BeforeValidator(number_from_env)
 Rate = Annotated[int, Field(ge=9600, le=6_000_000), _ENV]
 Bytes = Annotated[int, Field(ge=8192, le=0x8000000), _ENV]
 Address = Annotated[int, Field(ge=0, le=0x8000000), AfterValidator(_sector_aligned), _ENV]
 Size = Annotated[int, Field(ge=16 * SECTOR, le=0x8000000), AfterValidator(_sector_aligned), _ENV]
+SlotSize = Annotated[int, Field(ge=APP_ALIGNMENT, le=0x1000000), AfterValidator(_app_aligned), _ENV]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
 UsbId = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{4}:[0-9a-fA-F]{4}$")]
 
@@ -76,6 +83,12 @@ class PartitionKeys(BlockModel):
     name: str = Field(default="vfs", pattern=r"^[\w-]{1,16}$", description="the label in the partition table, 'vfs' in stock firmware")
     offset: Address = Field(description="flash address, a multiple of 0x1000")
     size: Size = Field(description="size in bytes, a multiple of 0x1000, at least 0x10000")
+
+
+class Slots(BlockModel):
+    """Two places for firmware, ota_0 and ota_1 in the partition table with otadata before them, as in MicroPython's OTA builds."""
+
+    size: SlotSize = Field(description="bytes of each, one behind the other from 0x10000 on; a multiple of 0x10000")
 
 
 class Littlefs(BlockModel):
@@ -159,6 +172,7 @@ class BoardFile(BlockModel):
     baud: Baud = Field(description="a block of rates: repl, max, rom")
     firmware: FirmwareKeys = Field(description="a block: file or url, sha256, version, offset")
     partition: PartitionKeys = Field(description="a block: name, offset, size")
+    slots: Slots | None = Field(default=None, description="a block: size; without it the firmware is never updated over the air")
     filesystem: Literal["littlefs", "fat"] = Field(default="littlefs", description="littlefs or fat")
     littlefs: Littlefs = Field(default_factory=Littlefs, description="a block: version, block_size")
     heap: Heap = Field(description="a block: python, tls_session")
@@ -181,6 +195,17 @@ class BoardFile(BlockModel):
         end = value.offset + value.size
         if flash and end > megabytes(flash):
             raise problem(f"ends at 0x{end:x}, behind the end of {flash} of flash", "Correct offset and size, or flash_size.")
+        return value
+
+    @field_validator("slots")
+    @classmethod
+    def _before_files(cls, value: Slots | None, info: ValidationInfo) -> Slots | None:
+        files = info.data.get("partition")
+        if value and files and FIRST_APP + 2 * value.size > files.offset:
+            raise problem(
+                f"asks for two slots up to 0x{FIRST_APP + 2 * value.size:x}, and the file system begins at 0x{files.offset:x}",
+                "Correct `slots.size`, or `partition`: both are in the partition table of the firmware image.",
+            )
         return value
 
     @field_validator("security")

@@ -9,7 +9,7 @@ from provisioning.config.block import Values
 from provisioning.config.sizes import megabytes
 
 if TYPE_CHECKING:
-    from provisioning.config.board_file import Baud, FirmwareKeys, Heap, Littlefs, PartitionKeys, Reset, Security
+    from provisioning.config.board_file import Baud, FirmwareKeys, Heap, Littlefs, PartitionKeys, Reset, Security, Slots
 
 
 class BoardType(Values):
@@ -25,6 +25,7 @@ class BoardType(Values):
     baud: Baud
     firmware: FirmwareKeys
     partition: PartitionKeys
+    slots: Slots | None
     filesystem: Literal["littlefs", "fat"]
     littlefs: Littlefs
     heap: Heap

@@ -41,6 +41,7 @@ def describe(board: BoardType, state: str) -> str:
         ("baud", f"prompt {board.baud.repl}, ROM loader first {board.baud.rom or board.baud.max}, at most {board.baud.max}"),
         ("firmware", f"at 0x{board.firmware.offset:x}: {state}"),
         ("partition", f"{board.partition.name} 0x{board.partition.offset:x}-0x{end:x}, {board.partition.size // 1024} KB"),
+        ("slots", f"2 of {board.slots.size // 1024} KB for firmware" if board.slots else "none: the firmware is not updated over the air"),
         ("filesystem", f"{board.filesystem} {board.littlefs.version}, blocks of {board.littlefs.block_size} bytes"),
         ("heap", f"{board.heap.python // 1024} KB for Python at boot, {board.heap.tls_session // 1024} KB per TLS session outside it"),
         ("reset", f"{board.reset.before}, {board.reset.after}, lines {board.reset.lines}"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 SECTOR = 4096  # bytes; the erase unit of NOR flash, and the block size of littlefs on ESP32
+FIRST_APP = 0x10000  # where MicroPython's partition tables have the first application
+APP_ALIGNMENT = 0x10000  # bytes: the chip maps applications in pages of this size
 
 
 def megabytes(size: str) -> int:

@@ -18,7 +18,8 @@ _MAGIC, _MD5 = b"\xaa\x50", b"\xeb\xeb"
 
 APP, DATA = 0x00, 0x01
 FILE_SYSTEMS = ("vfs", "ffat")  # labels that MicroPython looks for
-FACTORY, OTA_0, OTA_15 = 0x00, 0x10, 0x1F
+FACTORY, OTA_0, OTA_15 = 0x00, 0x10, 0x1F  # sub-types of APP
+OTADATA = 0x00  # sub-type of DATA
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,19 @@ def stock(label: str, offset: int, size: int) -> tuple[Partition, ...]:
         Partition("phy_init", DATA, 0x01, 0xF000, 0x1000),
         Partition("factory", APP, FACTORY, FACTORY_OFFSET, offset - FACTORY_OFFSET),
         Partition(label, DATA, 0x81, offset, size),
+    )
+
+
+def two_slots(slot: int, flash: int) -> tuple[Partition, ...]:
+    """The table of MicroPython's OTA builds (partitions-4MiB-ota.csv) with slots of this size; the file system has the rest of `flash`."""
+    end = FACTORY_OFFSET + 2 * slot
+    return (
+        Partition("nvs", DATA, 0x02, 0x9000, 0x4000),
+        Partition("otadata", DATA, OTADATA, 0xD000, 0x2000),
+        Partition("phy_init", DATA, 0x01, 0xF000, 0x1000),
+        Partition("ota_0", APP, OTA_0, FACTORY_OFFSET, slot),
+        Partition("ota_1", APP, OTA_0 + 1, FACTORY_OFFSET + slot, slot),
+        Partition(FILE_SYSTEMS[0], DATA, 0x81, end, flash - end),
     )
 
 

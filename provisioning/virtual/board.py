@@ -19,7 +19,8 @@ from provisioning.virtual.interpreter.engine import Engine
 from provisioning.virtual.interpreter.process import InterpreterProcess
 from provisioning.virtual.interpreter.requests import Request
 from provisioning.virtual.interpreter.shared_page import SharedPage
-from provisioning.virtual.nor_flash import FlashTiming, NorFlash
+from provisioning.virtual.nor_flash import FlashTiming, NorFlash, PowerCutError
+from provisioning.virtual.partition import PartitionEntry
 from provisioning.virtual.peripherals import Peripherals
 from provisioning.virtual.rom.session import DownloadMode
 from provisioning.virtual.spec import BoardSpec
@@ -46,7 +47,7 @@ class Board:
         self.flash = NorFlash(state / "flash.bin", spec.flash_size, FlashTiming.named(spec.flash_timing, self.chip.played().reads))
         self.flash.tear.seed(spec.seed)
         if fresh and not spec.blank:
-            for offset, content in boot_image.stand_in(self.chip, spec.flash_size).items():
+            for offset, content in boot_image.stand_in(self.chip, spec.flash_size, slot=spec.slot).items():
                 self.flash.load(content, offset)
         self.page = SharedPage()
         self.page.set_read_cost(self.flash.timing.firmware.call, self.flash.timing.firmware.byte)
@@ -130,9 +131,17 @@ class Board:
                 self.usb.loader()
             self.on_event("download")
             return
-        verdict = self._examine()
+        try:
+            verdict = self._examine()
+        except PowerCutError:
+            self.power_off()
+            return
         self.say(f"{head}{texts.flash_strap:x} ({texts.flash_name})\r\n{verdict.text}")
-        if verdict.boots and self.boot_time:
+        if verdict.says and verdict.says.project == "panic":
+            self.later(_PANIC_DELAY, lambda: self.panic("LoadProhibited"))
+        elif verdict.says and verdict.says.project == "hang":
+            self.later(bootrom.RETRY, lambda: self.restart("rtc-watchdog"))
+        elif verdict.boots and self.boot_time:
             self.later(self.boot_time, self._start_interpreter)
         elif verdict.boots:
             self._start_interpreter()
@@ -144,11 +153,21 @@ class Board:
 
     def _examine(self) -> bootrom.BootResult:
         """The firmware is checked again only when something outside the file system changed."""
-        if self._verdict is None or self._verdict[0] != self.flash.firmware_changes:
+        changes = self.flash.firmware_changes
+        if self._verdict is None or self._verdict[0] != changes:
             verdict = bootrom.examine(self.chip, self.flash)
             self.flash.quiet = verdict.quiet
-            self._verdict = (self.flash.firmware_changes, verdict)
+            self._verdict = (changes, verdict)  # what the boot loader has written meanwhile counts at the next boot
         return self._verdict[1]
+
+    @property
+    def running(self) -> PartitionEntry | None:
+        return self._verdict[1].app if self._verdict else None
+
+    @property
+    def version(self) -> str:
+        says = self._verdict[1].says if self._verdict else None
+        return says.version if says and says != boot_image.MICROPYTHON else ""
 
     def report(self, error: TwinrootError) -> None:
         """Something is wrong with this computer, not with the board."""
@@ -209,7 +228,14 @@ class Board:
 
     def panic(self, cause: str) -> None:
         """A CPU exception: the text of the IDF, then a reset."""
-        self.say(f"Guru Meditation Error: Core  1 panic'ed ({cause}). Exception was unhandled.\r\n\r\nRebooting...\r\n")
+        self._crash(f"Guru Meditation Error: Core  1 panic'ed ({cause}). Exception was unhandled.")
+
+    def abort(self) -> None:
+        """abort() of the IDF: its text, then a reset."""
+        self._crash("\r\nabort() was called at PC 0x4008177c on core 1")
+
+    def _crash(self, text: str) -> None:
+        self.say(f"{text}\r\n\r\nRebooting...\r\n")
         self._stop()
         self.later(_PANIC_DELAY, lambda: self.restart("panic"))
 

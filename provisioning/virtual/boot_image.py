@@ -79,6 +79,14 @@ def check(read: bytes, with_hash: bool) -> ImageCheck:
     return ImageCheck(end, chip_id, megabytes << 20, mode, fields[4], tuple(loads))
 
 
+def bootable(read: bytes, chip: Chip) -> ImageCheck:
+    """The application at the start of `read`, as boot loader and esp_image_verify() check one. Raises ImageError."""
+    found = check(read, with_hash=True)
+    if found.chip_id != chip.image_id:
+        raise ImageError(f"mismatch chip ID, expected {chip.image_id}, found {found.chip_id}")
+    return found
+
+
 def make(chip: Chip, flash_size: int, segments: list[tuple[int, bytes]], entry: int) -> bytes:
     """A valid image with checksum and hash."""
     size = _SIZE_CODE[flash_size >> 20] << 4
@@ -94,25 +102,52 @@ def make(chip: Chip, flash_size: int, segments: list[tuple[int, bytes]], entry: 
     return body + hashlib.sha256(body).digest()
 
 
-def stand_in(chip: Chip, flash_size: int, app_size: int = 0x10000) -> dict[int, bytes]:
-    """{flash offset: content}: boot loader, partition table and application that this board boots. Nothing in it can run elsewhere."""
-    noise = random.Random(chip.name)
+@dataclass(frozen=True)
+class AppDescription:
+    """esp_app_desc_t. `version`: what the firmware says it is; `project`: MicroPython's name, or a word of DOES."""
+
+    version: str
+    project: str
+
+
+MICROPYTHON = AppDescription("1.29.0-stand-in", "micropython")
+# A firmware that is no good, by its project: it panics, or it hangs until the watchdog bites, before any Python runs.
+DOES = ("panic", "hang")
+
+
+def describes(image: bytes) -> AppDescription:
+    """What the application at the start of `image` says of itself."""
+    version, project = struct.unpack_from("<32s32s", image, _HEADER.size + 8 + 16)
+    return AppDescription(*(text.split(b"\0")[0].decode("latin-1") for text in (version, project)))
+
+
+def _filler(noise: random.Random, size: int) -> bytes:
     words = [noise.randbytes(4) for _ in range(600)]
-
-    def filler(size: int) -> bytes:
-        return b"".join(noise.choice(words) for _ in range(size // 4))
-
-    description = struct.pack("<II8s32s32s16s16s32s32s80x", _APP_DESCRIPTION_MAGIC, 0, b"", b"1.29.0-stand-in", b"micropython",
-                              b"00:00:00", b"Jan  1 2000", b"stand-in", bytes(32))  # fmt: skip
-    loader = make(chip, flash_size, [(0x3FFF0030, filler(0x1000)), (0x40078000, filler(0x2000))], 0x40078000)
-    app = make(chip, flash_size, [(0x3F400020, description + filler(app_size // 2)), (0x40080000, filler(app_size // 2))], 0x40080000)
-    table = partition.encode(partition.standard(flash_size))
-    return {chip.boot_offset: loader, partition.TABLE_OFFSET: table, 0x10000: app}
+    return b"".join(noise.choice(words) for _ in range(size // 4))
 
 
-def firmware(chip: Chip, flash_size: int, app_size: int = 0x10000) -> bytes:
+def application(chip: Chip, flash_size: int, app_size: int = 0x10000, description: AppDescription = MICROPYTHON) -> bytes:
+    """An application of about `app_size` bytes. Two with other descriptions differ in every block."""
+    noise = random.Random(f"{chip.name} {description.version}" if description != MICROPYTHON else chip.name)
+    names = (description.version.encode(), description.project.encode())
+    said = struct.pack("<II8s32s32s16s16s32s32s80x", _APP_DESCRIPTION_MAGIC, 0, b"", *names, b"00:00:00",
+                       b"Jan  1 2000", b"stand-in", bytes(32))  # fmt: skip
+    text = said + _filler(noise, app_size // 2)
+    return make(chip, flash_size, [(0x3F400020, text), (0x40080000, _filler(noise, app_size // 2))], 0x40080000)
+
+
+def stand_in(chip: Chip, flash_size: int, app_size: int = 0x10000, slot: int = 0) -> dict[int, bytes]:
+    """{flash offset: content}: boot loader, partition table and application that this board boots. Nothing in it can run elsewhere.
+    `slot`: bytes of each of two slots, the second one empty; 0 for a table with one application."""
+    noise = random.Random(chip.name)
+    loader = make(chip, flash_size, [(0x3FFF0030, _filler(noise, 0x1000)), (0x40078000, _filler(noise, 0x2000))], 0x40078000)
+    table = partition.encode(partition.two_slots(flash_size, slot) if slot else partition.standard(flash_size))
+    return {chip.boot_offset: loader, partition.TABLE_OFFSET: table, partition.APP_OFFSET: application(chip, flash_size, app_size)}
+
+
+def firmware(chip: Chip, flash_size: int, app_size: int = 0x10000, slot: int = 0) -> bytes:
     """The stand-in as one file, to be written at the chip's image offset like a MicroPython download."""
-    parts = stand_in(chip, flash_size, app_size)
+    parts = stand_in(chip, flash_size, app_size, slot)
     end = max(offset + len(content) for offset, content in parts.items())
     whole = bytearray(b"\xff" * end)
     for offset, content in parts.items():
@@ -127,8 +162,10 @@ def main() -> int:
     parser.add_argument("--chip", choices=sorted(VIRTUAL), default="esp32")
     parser.add_argument("--flash-size", type=int, choices=sorted(_SIZE_CODE), default=4, help="megabytes")
     parser.add_argument("--app-size", type=int, default=0x10000, help="bytes")
+    parser.add_argument("--slot", type=lambda text: int(text, 0), default=0, help="bytes of each of two slots; without, one application")
     arguments = parser.parse_args()
-    arguments.file.write_bytes(firmware(VIRTUAL[arguments.chip], arguments.flash_size << 20, arguments.app_size))
+    content = firmware(VIRTUAL[arguments.chip], arguments.flash_size << 20, arguments.app_size, arguments.slot)
+    arguments.file.write_bytes(content)
     return 0
 
 

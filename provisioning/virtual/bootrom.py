@@ -6,25 +6,28 @@ from dataclasses import dataclass
 
 from provisioning.chips import Chip
 from provisioning.virtual import partition
-from provisioning.virtual.boot_image import ImageCheck, ImageError, check
+from provisioning.virtual.boot_image import AppDescription, ImageCheck, ImageError, bootable, check, describes
 from provisioning.virtual.nor_flash import NorFlash
+from provisioning.virtual.otadata import OtaData
 
 RETRY = 0.4  # s until the watchdog resets a chip that found nothing to boot
 _LOADER_AREA = 0x7000  # bytes between the boot loader's offset and the partition table, at most
-_OTA_FIRST, _OTA_LAST, _FACTORY = 0x10, 0x1F, 0x00
 
 
 @dataclass(frozen=True)
 class BootResult:
-    """`text` is printed; `boots` says whether the application starts."""
+    """`text` is printed; `boots` says whether an application starts: the one in the partition `app`."""
 
     text: str
     boots: bool
     quiet: tuple[int, int] = (0, 0)  # flash range whose changes do not matter here: the file system's partition
+    app: partition.PartitionEntry | None = None
+    says: AppDescription | None = None
 
 
 def examine(chip: Chip, flash: NorFlash) -> BootResult:
-    """The chain ROM, boot loader, partition table, application; it ends at the first fault."""
+    """The chain ROM, boot loader, partition table, application; it ends at the first fault. The boot loader may write otadata:
+    PowerCutError when the power goes meanwhile."""
     try:
         loader = check(flash.peek(chip.boot_offset, min(_LOADER_AREA, flash.size - chip.boot_offset)), with_hash=False)
     except ImageError as error:
@@ -40,17 +43,20 @@ def examine(chip: Chip, flash: NorFlash) -> BootResult:
     problem = _outside(rows, loader, flash)
     if problem:
         return BootResult(text + problem, False)
-    apps = [row for row in rows if row.type == partition.APP and (row.subtype == _FACTORY or _OTA_FIRST <= row.subtype <= _OTA_LAST)]
-    for app in apps:
+    ota = OtaData(flash, rows)
+    order, initial, said = ota.boot_order()
+    text += said
+    for app in order:
+        read = flash.peek(app.offset, app.size)
         try:
-            found = check(flash.peek(app.offset, app.size), with_hash=True)
-            if found.chip_id != chip.image_id:
-                raise ImageError(f"mismatch chip ID, expected {chip.image_id}, found {found.chip_id}")
+            bootable(read, chip)
         except ImageError as error:
-            text += f"E (74) esp_image: {error}\r\nE (80) boot: {app.label} app partition is not bootable\r\n"
+            name = f"OTA app partition slot {ota.slots.index(app)}" if app in ota.slots else "Factory app partition"
+            text += f"E (74) esp_image: {error}\r\nE (80) boot: {name} is not bootable\r\n"
         else:
-            files = next((row for row in rows if row.label in ("vfs", "ffat")), None)
-            return BootResult(text, True, (files.offset, files.offset + files.size) if files else (0, 0))
+            if initial:
+                ota.started(app)
+            return BootResult(text, True, partition.files(rows, flash.size), app, describes(read))
     return BootResult(text + "E (85) boot: No bootable app partitions in the partition table\r\n", False)
 
 

@@ -16,6 +16,7 @@ def named_board(options: VirtualOptions) -> BoardSpec:
         board=board.name,
         chip=options.chip or board.chip,
         flash_size=options.flash_bytes or size,
+        slot=board.slots.size if board.slots else 0,
         heap=options.heap or default.heap,
         paced=options.paced,
         latency_ms=options.latency_ms,

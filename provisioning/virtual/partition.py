@@ -11,7 +11,10 @@ TABLE_SIZE = 0xC00
 _MAGIC = b"\xaa\x50"
 _MD5_MAGIC = b"\xeb\xeb" + b"\xff" * 14
 APP, DATA = 0, 1
-NVS = 0x02  # sub-type of DATA
+OTADATA, NVS = 0x00, 0x02  # sub-types of DATA
+FACTORY, OTA_0, OTA_15 = 0x00, 0x10, 0x1F  # sub-types of APP
+APP_OFFSET = 0x10000
+_FILES = ("vfs", "ffat")  # labels
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,39 @@ def standard(flash_size: int) -> tuple[PartitionEntry, ...]:
     return (
         PartitionEntry(DATA, NVS, 0x9000, 0x6000, "nvs"),
         PartitionEntry(DATA, 0x01, 0xF000, 0x1000, "phy_init"),
-        PartitionEntry(APP, 0x00, 0x10000, 0x1F0000, "factory"),
+        PartitionEntry(APP, FACTORY, APP_OFFSET, 0x1F0000, "factory"),
         PartitionEntry(DATA, 0x81, 0x200000, flash_size - 0x200000, "vfs"),
     )
+
+
+def two_slots(flash_size: int, slot: int) -> tuple[PartitionEntry, ...]:
+    """The table of MicroPython's OTA builds (partitions-4MiB-ota.csv) with two slots of `slot` bytes, the file system behind them."""
+    end = APP_OFFSET + 2 * slot
+    return (
+        PartitionEntry(DATA, NVS, 0x9000, 0x4000, "nvs"),
+        PartitionEntry(DATA, OTADATA, 0xD000, 0x2000, "otadata"),
+        PartitionEntry(DATA, 0x01, 0xF000, 0x1000, "phy_init"),
+        PartitionEntry(APP, OTA_0, APP_OFFSET, slot, "ota_0"),
+        PartitionEntry(APP, OTA_0 + 1, APP_OFFSET + slot, slot, "ota_1"),
+        PartitionEntry(DATA, 0x81, end, flash_size - end, "vfs"),
+    )
+
+
+def slots(rows: tuple[PartitionEntry, ...]) -> tuple[PartitionEntry, ...]:
+    """The applications ota_0, ota_1, … as far as the numbers go without a gap."""
+    found: list[PartitionEntry] = []
+    while row := next((row for row in rows if row.type == APP and row.subtype == OTA_0 + len(found) <= OTA_15), None):
+        found.append(row)
+    return tuple(found)
+
+
+def files(rows: tuple[PartitionEntry, ...], flash_size: int) -> tuple[int, int]:
+    """Where the file system begins and ends; without one in the table, what is left behind the last partition (ports/esp32/main.c)."""
+    row = next((row for row in rows if row.label in _FILES), None)
+    if row:
+        return row.offset, row.offset + row.size
+    end = max((row.offset + row.size for row in rows), default=0)
+    return end, max(end, flash_size)
 
 
 def encode(rows: tuple[PartitionEntry, ...]) -> bytes:

@@ -8,8 +8,9 @@ import json
 import time
 from collections.abc import Callable
 
+from provisioning.virtual import otadata, partition
 from provisioning.virtual.circuit import Circuit
-from provisioning.virtual.interpreter.requests import Op, Request
+from provisioning.virtual.interpreter.requests import Op, Request, Slots
 from provisioning.virtual.network import Resolver, Wifi
 from provisioning.virtual.nor_flash import FlashRangeError, PowerCutError
 from provisioning.virtual.nvs import Nvs, NvsError
@@ -49,6 +50,7 @@ class Peripherals:
             Op.NVS_GET: self._nvs_get,
             Op.NVS_SET: self._nvs_set,
             Op.MEMORY: self._rtc_memory,
+            Op.SLOTS: self._slots,
         }
 
     def serve(self, request: Request) -> None:
@@ -83,10 +85,23 @@ class Peripherals:
         if request.b != len(request.data) or request.b > _PROGRAM_LIMIT:
             self._answer(-errno.EINVAL)
             return
-        self._flash(lambda: self._board.flash.program(request.a, request.data))
+        if not self._dangerous(request):
+            self._flash(lambda: self._board.flash.program(request.a, request.data))
 
     def _erase(self, request: Request) -> None:
-        self._flash(lambda: self._board.flash.erase(request.a, request.b))
+        if not self._dangerous(request):
+            self._flash(lambda: self._board.flash.erase(request.a, request.b))
+
+    def _dangerous(self, request: Request) -> bool:
+        """What would hit boot loader, partition table or running application ends in abort(): SPI_FLASH_DANGEROUS_WRITE_ABORTS."""
+        app = self._board.running
+        areas = [(self._board.chip.boot_offset, partition.TABLE_OFFSET + partition.TABLE_SIZE)]
+        areas += [(app.offset, app.offset + app.size)] if app else []
+        hits = any(request.a < end and request.a + max(request.b, 1) > start for start, end in areas)
+        if hits:
+            self._flush()
+            self._board.abort()
+        return hits
 
     def _flash(self, operation: Callable[[], float], status: int = 0) -> None:
         try:
@@ -95,6 +110,34 @@ class Peripherals:
             self._board.power_off()
         except FlashRangeError:
             self._answer(-errno.EINVAL)
+        else:
+            self._after(seconds, status)
+
+    # --- slots ----------------------------------------------------------------------------------------------------
+
+    def _slots(self, request: Request) -> None:
+        """Answers where a partition is, in units of a sector: an address may not fit the status of an answer."""
+        board = self._board
+        rows = partition.decode(board.flash.peek(partition.TABLE_OFFSET, partition.TABLE_SIZE))
+        ota = otadata.OtaData(board.flash, rows)
+        there = next((row for row in rows if row.offset == request.b), None)
+        if request.a in (Slots.RUNNING, Slots.BOOT, Slots.NEXT):
+            found = board.running
+            if request.a != Slots.RUNNING:
+                found = ota.boot() if request.a == Slots.BOOT else ota.next_update(there) if there else None
+            self._answer(found.offset >> 12 if found else -errno.ENOENT)
+            return
+        status = 0
+
+        def write() -> float:
+            nonlocal status
+            seconds, status = ota.mark_valid() if request.a == Slots.MARK_VALID else ota.set_boot(board.chip, there) if there else (0.0, 0)
+            return seconds
+
+        try:
+            seconds = write()
+        except PowerCutError:
+            board.power_off()
         else:
             self._after(seconds, status)
 
@@ -166,6 +209,7 @@ class Peripherals:
             "platform": "esp32",
             "flash_size": board.spec.flash_size,
             "reset_cause": _RESET_CAUSE[board.reset_cause],
+            "version": board.version,
         }
         self._answer(0, json.dumps(known).encode())
 

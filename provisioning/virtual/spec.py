@@ -15,6 +15,7 @@ class BoardSpec:
     board: str = "virtual-esp32"
     chip: str = "esp32"
     flash_size: int = 4 * MEGABYTE
+    slot: int = 0  # bytes of each of two slots for firmware; 0: a table with one application
     heap: str = "160wK"  # as in -X heapsize=: w counts words, so that as many objects fit as on the 32-bit chip
     paced: bool = True
     latency_ms: float = 0.0

@@ -33,7 +33,9 @@ def test_shipped_boards(name: str) -> None:
     board = load_board(name)
     assert board.name == name
     assert board.firmware.offset == OFFSETS[board.chip]
-    assert (board.partition.name, board.partition.offset, board.partition.size) == ("vfs", 0x200000, 0x200000)
+    files = (0x310000, 0xF0000) if board.slots else (0x200000, 0x200000)
+    assert (board.partition.name, board.partition.offset, board.partition.size) == ("vfs", *files)
+    assert board.slots is None or board.slots.size == 0x180000  # partitions-4MiB-ota.csv of MicroPython
     assert board.littlefs.version == "2.0"
     assert board.baud.repl == 115200
     assert board.native_usb == ("303a:1001" in board.usb)
@@ -143,6 +145,15 @@ def test_a_number_from_the_environment(tmp_path: Path, monkeypatch: pytest.Monke
     assert load_board(board_file(tmp_path, "extends: esp32-c3\nbaud: {max: !env TEST_RATE}\n")).baud.max == 230400
     monkeypatch.setenv("TEST_RATE", "quick")
     assert "found !env TEST_RATE, expected the highest rate" in refused(tmp_path / "mine.yaml").message
+
+
+@pytest.mark.parametrize(
+    ("slots", "said"),
+    [("{size: 0x188000}", "multiple of 0x10000"), ("{size: 0x190000}", "two slots up to 0x330000")],
+)
+def test_slots_that_cannot_be(tmp_path: Path, slots: str, said: str) -> None:
+    found = refused(board_file(tmp_path, f"extends: esp32-ota\nslots: {slots}\n"))
+    assert said in found.message
 
 
 def test_commands(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tests.silicon.network import connect, failover, home, liars, silence
 from tests.silicon.own_tests import own_tests
 from tests.silicon.product import Products
 from tests.silicon.rig import Rig, Took
+from tests.silicon.slots import steps
 
 Job = Callable[[Rig, Products], Took]
 Peer = Callable[[Rig, Products], float]  # seconds of another tool
@@ -44,6 +45,7 @@ ROWS = {
     "cuts": Row("20 power cuts in updates, seconds of all", cuts, None),
     **{f"reach-{name}": Row(f"update, held by {name}", reach(name), None) for name in REACHED},
     **{f"rescue-{name}": Row(f"rescue, held by {name}", rescue(name), None) for name in RESCUED},
+    "slots": Row("two slots: 22 steps of set_boot, mark valid, resets, damage", steps, None),
     "tests": Row("the ten tests of init --tests", own_tests, None),
     "flash": Row("flash, blank chip to PASS", flash, None),
 }

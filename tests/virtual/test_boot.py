@@ -113,7 +113,7 @@ def test_damage_to_the_application_stops_the_next_boot_and_repair_heals_it(make_
     good = board.read_flash(0x11000, 16)
     board.load_flash(0x11000, bytes(16))
     board.reset()
-    assert b"boot: factory app partition is not bootable" in link.until(b"No bootable app partitions")
+    assert b"boot: Factory app partition is not bootable" in link.until(b"No bootable app partitions")
     board.load_flash(0x11000, good)
     link.until(PROMPT)
     link.close()

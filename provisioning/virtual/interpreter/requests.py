@@ -24,6 +24,17 @@ class Op(IntEnum):
     NVS_GET = 11  # data: key
     NVS_SET = 12  # a: length of the key, b: 1 = set, 0 = erase; data: key and value
     MEMORY = 13  # a: 1 = write data, 0 = read: the RTC's memory
+    SLOTS = 14  # a: a word of Slots, b: address of a partition; answers with an address, or an error of ESP-IDF
+
+
+class Slots(IntEnum):
+    """What the firmware asks about the slots that it may lie in."""
+
+    RUNNING = 0
+    BOOT = 1
+    NEXT = 2  # behind the one at b
+    SET_BOOT = 3  # the one at b
+    MARK_VALID = 4
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ IDENTITY = 10
 NVS_GET = 11
 NVS_SET = 12
 MEMORY = 13
+SLOTS = 14
 
 
 def flash(op, address, size, data=None):

@@ -10,6 +10,8 @@ def setup(board):
     for index, value in (2, board["machine"]), (4, board["build"]), (5, "GIL"):
         change(implementation, index, value)
     change(sys, "platform", board["platform"])
+    if board["version"]:
+        change(sys, "version", "3.4.0; MicroPython " + board["version"])
     change(sys, "maxsize", 0x7FFFFFFF)
     for name in ("executable", "atexit", "exc_info"):
         put(sys, name)

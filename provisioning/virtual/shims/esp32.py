@@ -12,14 +12,16 @@ WAKEUP_ALL_LOW = False
 WAKEUP_ANY_HIGH = True
 # From esp_err.h, nvs.h and esp_ota_ops.h of ESP-IDF.
 _ERRORS = {
+    0x102: "ESP_ERR_INVALID_ARG",
+    0x104: "ESP_ERR_INVALID_SIZE",
     0x105: "ESP_ERR_NOT_FOUND",
-    0x106: "ESP_ERR_NOT_SUPPORTED",
     0x1101: "ESP_ERR_NVS_NOT_INITIALIZED",
     0x1102: "ESP_ERR_NVS_NOT_FOUND",
     0x1105: "ESP_ERR_NVS_NOT_ENOUGH_SPACE",
     0x1109: "ESP_ERR_NVS_KEY_TOO_LONG",
     0x110C: "ESP_ERR_NVS_INVALID_LENGTH",
     0x1503: "ESP_ERR_OTA_VALIDATE_FAILED",
+    -1: "ESP_FAIL",
 }
 
 
@@ -32,7 +34,7 @@ def _ask(op, a=0, b=0, data=None, want=False):
     try:
         return _hardware.call(op, a, b, data, want)
     except OSError as error:
-        raise _error(error.errno)
+        raise _error(error.errno if error.errno != 1 else -1)
 
 
 class Partition:
@@ -47,10 +49,7 @@ class Partition:
         else:
             if what not in (0, 1) and not isinstance(what, str):
                 raise ValueError
-            rows = [r for r in _rows() if (r[4] == what if isinstance(what, str) else r[0] == 0)]
-            if not rows:
-                raise OSError(2)
-            self._info = rows[0]
+            self._info = _named(what) if isinstance(what, str) else _at(_slots(1 - what))
         self._start = self._info[2]
         self._size = self._info[3]
         self._block = block_size
@@ -66,22 +65,25 @@ class Partition:
     def info(self):
         return self._info
 
+    def _where(self, block, size, offset):
+        at = block * self._block + (offset or 0)
+        if not 0 <= at <= self._size:
+            raise _error(0x102)
+        if at + size > self._size:
+            raise _error(0x104)
+        return self._start + at
+
     def readblocks(self, block, buf, offset=0):
-        at = block * self._block + offset
-        if at < 0 or at + len(buf) > self._size:
-            raise OSError(22)
-        _hardware.flash_read(self._start + at, buf)
+        _hardware.flash_read(self._where(block, len(buf), offset), buf)
 
     def writeblocks(self, block, buf, offset=None):
-        at = block * self._block + (offset or 0)
-        if at < 0 or at + len(buf) > self._size:
-            raise OSError(22)
-        at += self._start
+        at = self._where(block, len(buf), offset)
         if offset is None:
-            if self._block == 4096:
-                _hardware.flash(_hardware.ERASE, at, len(buf))
-            else:
+            if self._block < 4096:
                 return self._through_cache(at, buf)
+            if len(buf) % 4096:
+                raise _error(0x104)
+            _hardware.flash(_hardware.ERASE, at, len(buf))
         _hardware.flash(_hardware.PROGRAM, at, len(buf), buf)
 
     def _through_cache(self, at, buf):
@@ -104,29 +106,41 @@ class Partition:
         if op == 5:
             return self._block
         if op == 6:
-            if self._block == 4096:
-                _hardware.flash(_hardware.ERASE, self._start + arg * 4096, 4096)
+            if self._block != 4096:
+                return -22
+            _hardware.flash(_hardware.ERASE, self._where(arg, 4096, 0), 4096)
             return 0
-        return 0
+        if op in (1, 2, 3):
+            return 0
 
     def set_boot(self):
-        head = bytearray(1)
-        _hardware.flash_read(self._start, head)
-        if self._info[0] != Partition.TYPE_APP or head[0] != 0xE9:
-            raise _error(0x1503)
-        if not Partition.find(Partition.TYPE_DATA, 0):  # otadata
-            raise _error(0x105)
-        raise _error(0x106)  # this board's boot loader takes the first application that is whole
+        _slots(3, self._start)
 
     def __repr__(self):
         return "<Partition type=%u, subtype=%u, address=%u, size=%u, label=%s, encrypted=%u>" % self._info
 
     def get_next_update(self):
-        raise OSError(2)
+        return Partition(_at(_slots(2, self._start)))
 
     @staticmethod
     def mark_app_valid_cancel_rollback():
-        pass
+        _slots(4)
+
+
+def _slots(what, address=0):
+    # As the hardware process numbers them (requests.py): 0 running, 1 boot, 2 next, 3 set boot, 4 mark valid.
+    return _ask(_hardware.SLOTS, what, address) << 12
+
+
+def _at(address):
+    return [r for r in _rows() if r[2] == address][0]
+
+
+def _named(label):
+    rows = [r for r in _rows() if r[4] == label]
+    if not rows:
+        raise OSError(2)
+    return sorted(rows)[0]  # applications first
 
 
 def _rows():
