@@ -24,9 +24,9 @@ def state():
     if _set is None:
         s = sets.read(twinroot.SET)
         if twinroot.NOTE:  # an older one than was committed
-            from . import trial
-
-            trial.strip(s)
+            twinroot.trial.strip(s)
+        elif "image" in s:
+            twinroot.image.check(s)
         r = s["routes"]
         names = [x["name"] for x in r]
         h = stats.data()
@@ -57,9 +57,7 @@ def pause():
 
 def _failing():
     try:
-        from . import failing
-
-        return failing
+        return twinroot.failing
     except MemoryError:  # not even what would explain it fits
         raise _FULL
 
@@ -109,9 +107,7 @@ def connect(timeout=20, prefer=False, wait=True):
         while wait and pause():
             sleep_ms(250)
         if _trial():
-            from . import trial
-
-            return trial.again(timeout, prefer)
+            return twinroot.trial.again(timeout, prefer)
         return _pass(int(timeout * 1000), prefer)
     except Exception as e:
         return _failing().failed(e, timeout)
@@ -144,9 +140,7 @@ def _pass(ms, prefer):
         d["proven"] = n
         d.pop("trial", None)
         if "retired" in s:
-            from . import guard
-
-            guard.retire(s)
+            twinroot.guard.retire(s)
         try:
             open(p + s.get("sum", "proven"), "w").close()  # guard.proven()
         except Exception:  # a file system that cannot be written, or a set.json that says odd things, costs this

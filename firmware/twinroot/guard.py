@@ -51,9 +51,12 @@ def retire(s):
     """The set in use, `s`, has connected: no older one may use the roots that it retires."""
     n = twinroot.SET
     g = read()
+    g.pop("image", None)
     g["retired"] = [x for x in g["retired"] if x[0] != n] + [[n, x] for x in s["retired"]]
     try:
         write(g)
     except OSError:  # a file system that cannot be written costs this, never the connection
         pass
+    if "image" in s:
+        twinroot.image.valid()
     del twinroot.guard, sys.modules[__name__]  # for once in the life of a set

@@ -28,7 +28,7 @@ def _judged():
     return not _whole
 
 
-def _before(n):
+def before(n):
     """The set to compare with: the newest whole one before that has proven itself, or the newest whole one."""
     for m in sorted([int(d) for d in uos.listdir(sets.ROOT) if d.isdigit()], key=lambda m: (not guard.proven(m), -m)):
         if m < n and seal.whole(m):
@@ -46,15 +46,11 @@ def other(e, timeout):
 
 def _instead(e, ms):
     n = twinroot.SET
-    m = _judged() and _before(n)
+    m = _judged() and before(n)
     if not m:
         return None
     d = stats.data()
     t = d.get("trial")
-    try:
-        version = sets.read(n)["version"]
-    except (OSError, KeyError):
-        version = 0
     try:
         _use(m)
         if twinroot.SET != m:
@@ -70,7 +66,7 @@ def _instead(e, ms):
         c._pol.fails, c._pol.quiet, c._next = core._pol.fails, core._pol.quiet, core._next
         return None
     d["trial"] = t
-    _count(n, m, version)
+    _count(n, m)
     return k
 
 
@@ -84,7 +80,7 @@ def _use(m):
         twinroot._next()
 
 
-def _count(n, m, version):
+def _count(n, m):
     """The set `n` has lost a comparison with `m`."""
     d = stats.data()
     t = d["trial"]
@@ -104,14 +100,28 @@ def _count(n, m, version):
         t[1] += 1
         t[2] = now
         if t[1] >= _HOURS:
-            if not guard.proven(n) and seal.whole(n):  # not merely damaged: its version may be anything then
-                g = guard.read()
-                g["refused"] = max(version, g["refused"])
-                guard.write(g)
-            del d["trial"]
-            slots.commit(m)
+            roll_back(n, m, not guard.proven(n))
             twinroot.NOTE = None
+            return
     stats.write()  # not counted among the day's writes: there are a handful of these for a set
+
+
+def roll_back(n, m, refuse):
+    """The set `m` is the active one again, and the version of `n`, where that is what was committed, is refused from now on."""
+    d = stats.data()
+    d.pop("trial", None)
+    try:
+        s = seal.parsed(n)[1]
+        if refuse and seal.whole(n):  # not merely damaged: its version may be anything then
+            g = guard.read()
+            g["refused"] = max(s.get("version", 0), g["refused"])
+            guard.write(g)
+    except (OSError, ValueError):
+        s = ()
+    slots.commit(m)
+    stats.write()  # not counted among the day's writes: there are a handful of these for a set
+    if "image" in s:
+        twinroot.image.back()
 
 
 def again(timeout, prefer):

@@ -118,7 +118,11 @@ def sealed(value: dict[str, Any]) -> bytes:
 
 def useless(product: Product) -> frozenset[str]:
     """Modules that this product cannot use."""
-    found = frozenset() if product.vendor is not None else compiler.OVER_THE_AIR
+    found: frozenset[str] = frozenset()
+    if product.vendor is None:
+        found |= compiler.OVER_THE_AIR
+    if product.vendor is None or product.board.slots is None:
+        found |= compiler.SLOTS
     return found if product.lab_resolve else found | compiler.BENCH
 
 

@@ -13,22 +13,23 @@ BLOCKS = 512
 CHUNK = 32768  # of one control message; every block is written, a stale twin of a directory would win
 
 
-def read(board: VirtualBoard) -> dict[str, bytes]:
+def read(board: VirtualBoard, vfs: int = VFS, blocks: int = BLOCKS) -> dict[str, bytes]:
     """Every file in flash."""
-    return littlefs_image.files(board.read_flash(VFS, littlefs_image.BLOCK * BLOCKS))
+    return littlefs_image.files(board.read_flash(vfs, littlefs_image.BLOCK * blocks))
 
 
 class Virtual:
-    """`put` replaces the file system; `lines` is a power-on, the script, and what it printed."""
+    """`put` replaces the file system, of `blocks` at `vfs`; `lines` is a power-on, the script, and what it printed."""
 
-    def __init__(self, board: VirtualBoard) -> None:
+    def __init__(self, board: VirtualBoard, vfs: int = VFS, blocks: int = BLOCKS) -> None:
         self.board = board
+        self.vfs, self.blocks = vfs, blocks
 
     def put(self, tree: dict[str, bytes]) -> None:
         self.board.power_off()
-        data = littlefs_image.made(tree, BLOCKS)
+        data = littlefs_image.made(tree, self.blocks)
         for at in range(0, len(data), CHUNK):
-            self.board.load_flash(VFS + at, data[at : at + CHUNK])
+            self.board.load_flash(self.vfs + at, data[at : at + CHUNK])
 
     def prompt(self, wire: Wire, power: bool = True) -> RawRepl:
         """The raw REPL after the board has started: by `power`, else by a reset that is under way."""

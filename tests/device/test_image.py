@@ -1,0 +1,141 @@
+"""Firmware over the air on the virtual board: a real MicroPython, two slots, the boot loader's rollback, real TLS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioning.virtual.client import VirtualBoard
+from tests.device.slots import BOARD, SLOT, SLOT_BYTES, Slots, firmware, todo
+from tests.device.test_sets import PROVEN_1
+from tests.device.world import ATS, LEGACY, World
+
+
+class Bench:
+    """`one` and `two` are sets that connect; the board has set 1 in use, proven."""
+
+    def __init__(self, folder: Path, board: VirtualBoard) -> None:
+        self.world = World(folder)
+        self.ats = self.world.server(ATS, self.world.ats)
+        self.legacy = self.world.server(LEGACY, self.world.legacy)
+        self.one = self.world.build(1, self.ats.address, self.legacy.address) | PROVEN_1
+        self.two = self.world.build(2, self.ats.address, self.legacy.address)
+        self.device = Slots(board)
+
+    def close(self) -> None:
+        self.ats.close()
+        self.legacy.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path, make_virtual_board: Callable[..., Any]) -> Iterator[Bench]:
+    made = Bench(tmp_path, make_virtual_board(board=BOARD, paced=False, clock="host"))
+    yield made
+    made.close()
+
+
+def test_firmware_and_set_prove_themselves_in_one_handshake(bench: Bench) -> None:
+    image = firmware()
+    bench.device.fresh(bench.one, bench.two, todo(image))
+    told = bench.device.story()
+    assert told == [["up", 1, "ota_0", ""], ["at", 1, "ota_0", "", 0], ["up", 2, "ota_1", "v2"], ["end", 2, "ota_1", "v2", 0]]
+    assert bench.device.entries() == ["valid", "valid"]
+    assert bench.device.board.read_flash(SLOT["ota_1"], len(image)) == image
+    assert bench.device.story() == told[2:], "and stay"
+
+
+@pytest.mark.parametrize("project", ["panic", "hang"])
+def test_firmware_that_does_not_start_is_tried_and_goes_with_its_set(bench: Bench, project: str) -> None:
+    bench.device.fresh(bench.one, bench.two, todo(firmware(project=project)))
+    told = bench.device.story()
+    assert told[2:] == [["up", 1, "ota_0", ""], ["end", 1, "ota_0", "", 2]], "its version is refused"
+    assert bench.device.board.log().count("Guru" if project == "panic" else "RTCWDT_RTC_RESET") == 4
+    assert bench.device.files()["/trust/active"] == b"1"
+    assert bench.device.story() == told[2:]
+
+
+@pytest.mark.parametrize(
+    ("image", "size", "said"),
+    [
+        (firmware(), SLOT_BYTES + 1, "firmware of 1572865 bytes, and ota_1 has 1572864"),
+        (firmware(chip="esp32c3"), None, "no firmware for this chip"),
+        (b"not an image" * 500, None, "no firmware for this chip"),
+        (firmware() + b"more", len(firmware()), "firmware is longer than it says"),
+    ],
+    ids=["too large", "other chip", "no image", "too long"],
+)
+def test_what_cannot_run_is_refused_before_anything_is_written(bench: Bench, image: bytes, size: int | None, said: str) -> None:
+    bench.device.fresh(bench.one, bench.two, todo(image, size))
+    told = bench.device.story()
+    assert told[-1][4] == "set"
+    assert said in told[-1][5]
+    if "longer" not in said:
+        assert bench.device.board.read_flash(SLOT["ota_1"], 4096) == b"\xff" * 4096
+        assert "/trust/image" not in bench.device.files()
+    assert bench.device.entries() == ["valid", "blank"]
+
+
+def test_a_board_with_one_slot_refuses(tmp_path: Path, make_virtual_board: Callable[..., Any]) -> None:
+    script = "from twinroot import image\ntry: image.Writer(10, 'x')\nexcept OSError as e: print(e.kind, e)"
+    bench = Bench(tmp_path, make_virtual_board(paced=False, clock="host"))
+    from tests.device import sets
+    from tests.device.virtual import Virtual
+
+    device = Virtual(bench.device.board)
+    device.put(sets.board(1, bench.one))
+    assert device.lines(script)[0].startswith("set -: update refused (this board has no second slot for firmware)")
+    bench.close()
+
+
+def test_a_firmware_that_was_cut_off_goes_on_where_it_was(bench: Bench) -> None:
+    """Over a reset and a power cut; the last block that was begun is written again."""
+    bench.device.fresh(bench.one, bench.two, todo(firmware(size=0x6000)))
+    assert bench.device.story(100)[-1] == ["at", 1, "ota_0", "", 0]
+    told = bench.device.story()
+    assert told[1] == ["at", 1, "ota_0", "", 16384]
+    assert told[-1] == ["end", 2, "ota_1", "v2", 0]
+
+
+def test_another_firmware_begins_anew(bench: Bench) -> None:
+    bench.device.fresh(bench.one, bench.two, todo(firmware(size=0x6000)))
+    bench.device.story(100)
+    bench.device.put(bench.device.files() | todo(firmware("v3", size=0x6000)))
+    told = bench.device.story()
+    assert told[1] == ["at", 1, "ota_0", "", 0]
+    assert told[-1] == ["end", 2, "ota_1", "v3", 0]
+
+
+def test_what_an_interrupted_attempt_left_is_not_believed(bench: Bench) -> None:
+    """The first block has other bits: all of it comes again, and then it is right."""
+    bench.device.fresh(bench.one, bench.two, todo(firmware(size=0x6000)))
+    bench.device.story(100)
+    bench.device.board.load_flash(SLOT["ota_1"] + 100, bytes(64))
+    told = bench.device.story()
+    assert [t[4] for t in told if t[0] == "at"] == [16384, 0]
+    assert told[-1] == ["end", 2, "ota_1", "v2", 0]
+
+
+# Operations of the whole story, of which the last 50 or so are the commits, the first start and the proof.
+@pytest.mark.parametrize("step", [31, pytest.param(1, marks=pytest.mark.long)])
+def test_power_that_goes_in_any_flash_operation(bench: Bench, step: int) -> None:
+    """Torn at random places: the board starts, connects, has one whole set, and ends with the new one on the new firmware."""
+    bench.device.fresh(bench.one, bench.two, todo(firmware()))
+    bench.device.board.snapshot()
+    found = set()
+    cuts = 0
+    for operation in range(0, 10_000, step):
+        bench.device.board.power_off()
+        bench.device.board.restore()
+        bench.device.story(operation)
+        if bench.device.board.powered:
+            break
+        cuts += 1
+        told = bench.device.story()
+        found.add(tuple(told[0][:3]))
+        assert told[-1] == ["end", 2, "ota_1", "v2", 0], (operation, told)
+    # Set 2 is never seen on the old firmware; set 1 on the new one between the two commits.
+    assert {("up", 1, "ota_0"), ("up", 2, "ota_1")} <= found <= {("up", 1, "ota_0"), ("up", 1, "ota_1"), ("up", 2, "ota_1")}
+    print(f"{cuts} cuts")
