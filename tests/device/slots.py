@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from typing import Any
 
 from provisioning.chips import CHIPS
@@ -28,6 +29,8 @@ import esp32, machine, uos, twinroot
 def say(word, *more):
     print("@", json.dumps([word, twinroot.SET, esp32.Partition(esp32.Partition.RUNNING).info()[4], VERSION] + list(more)))
 VERSION = sys.version.split()[-1] if "v" in sys.version.split()[-1] else ""
+def more():
+    pass
 %s
 def install():
     from twinroot import image, seal, sets, slots
@@ -54,11 +57,13 @@ def install():
         image.commit()
         slots.commit(2)
     machine.reset()
+twinroot.core.CONFIRM_MS = 0
 try:
     twinroot.connect().close()
     say("up")
-    if twinroot.SET == 1 and "todo" in uos.listdir("/") and twinroot.guard.read()["refused"] < 2:
+    if twinroot.slots.active() == 1 and "todo" in uos.listdir("/") and twinroot.guard.read()["refused"] < 2:
         install()
+    more()
     say("end", twinroot.guard.read()["refused"])
 except OSError as e:
     say("error", getattr(e, "kind", None), str(e))
@@ -94,8 +99,10 @@ class Slots(Virtual):
                 self.board.cut(cut, seed=cut + 1)
             self.board.power_on()
             said = bytearray()
+            deadline = time.monotonic() + LIMIT
             while not (out and out[-1][0] in ("end", "error")):
                 said += wire.read(0.2)
+                assert time.monotonic() < deadline, (out, self.board.log()[-1000:])
                 if cut is not None and not self.board.powered:
                     return out
                 *lines, rest = bytes(said).split(b"\n")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from provisioning.chips import CHIPS
+from provisioning.virtual import boot_image
 from provisioning.virtual.client import VirtualBoard
 from tests.device.slots import BOARD, SLOT, SLOT_BYTES, Slots, firmware, todo
-from tests.device.test_sets import PROVEN_1
+from tests.device.test_sets import PROVEN_1, bad_set
 from tests.device.world import ATS, LEGACY, World
 
 
@@ -88,6 +91,69 @@ def test_a_board_with_one_slot_refuses(tmp_path: Path, make_virtual_board: Calla
     device.put(sets.board(1, bench.one))
     assert device.lines(script)[0].startswith("set -: update refused (this board has no second slot for firmware)")
     bench.close()
+
+
+# Under this firmware no handshake comes about, and its hour is over; under the other one an hour passes with each connection.
+DEAF = """
+import time
+def pass_time(s):
+    now = time.gmtime(time.time() + s)
+    machine.RTC().datetime(now[:3] + (0,) + now[3:6] + (0,))
+if VERSION == "v2":
+    pass_time(3600)
+    twinroot._since = time.ticks_add(time.ticks_ms(), -3600000)
+    class usocket:
+        def getaddrinfo(*_):
+            raise OSError(-202)
+    sys.modules["usocket"] = usocket
+def more():
+    if twinroot.slots.active() == 2:
+        pass_time(3700)
+        machine.reset()
+"""
+
+
+def test_firmware_under_which_nothing_connects_steps_back_and_loses(bench: Bench) -> None:
+    bench.device.fresh(bench.one, bench.two, todo(firmware()), app=DEAF)
+    told = bench.device.story()
+    # The first connection under the old firmware begins the count, four more end it.
+    assert told[2:] == [["up", 1, "ota_0", ""]] * 5 + [["end", 1, "ota_0", "", 2]]
+    assert bench.device.files()["/trust/active"] == b"1"
+
+
+# An hour passes with each connection.
+HOURS = """
+import time
+def more():
+    while twinroot.slots.active() == 2:
+        now = time.gmtime(time.time() + 3700)
+        machine.RTC().datetime(now[:3] + (0,) + now[3:6] + (0,))
+        twinroot.core.CONFIRM_MS = 0
+        twinroot.connect(wait=False).close()
+        say("up")
+"""
+
+
+def test_firmware_goes_back_with_the_set_that_loses_under_it(bench: Bench) -> None:
+    failing = bad_set(bench.world, 2, bench.ats, bench.legacy)
+    bench.device.fresh(bench.one, failing, todo(firmware()), app=HOURS)
+    told = bench.device.story()
+    assert told[2:] == [["up", 1, "ota_1", "v2"]] * 4 + [["up", 1, "ota_0", ""], ["end", 1, "ota_0", "", 2]]
+    assert bench.device.entries() == ["valid", "aborted"]
+
+
+def test_a_set_that_comes_back_has_its_firmware_back(bench: Bench) -> None:
+    """As `twinroot rollback` does it: the pointer alone."""
+    first = boot_image.application(CHIPS["esp32"], 4 << 20)
+    mine = ["ota_0", hashlib.sha256(first).hexdigest(), len(first)]
+    one = bench.world.build(1, bench.ats.address, bench.legacy.address, image=mine) | PROVEN_1
+    bench.device.fresh(one, bench.two, todo(firmware()))
+    assert bench.device.story()[-1] == ["end", 2, "ota_1", "v2", 0]
+    files = {path: data for path, data in bench.device.files().items() if path != "/todo"}
+    bench.device.put(files | {"/trust/active": b"1"})
+    for _ in range(2):
+        assert bench.device.story() == [["up", 1, "ota_0", ""], ["end", 1, "ota_0", "", 0]]
+        assert bench.device.entries() == ["valid", "valid"]
 
 
 def test_a_firmware_that_was_cut_off_goes_on_where_it_was(bench: Bench) -> None:
