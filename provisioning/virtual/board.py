@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from provisioning.chips import CHIPS
 from provisioning.errors import TwinrootError
-from provisioning.virtual import boot_image, bootrom, counters
+from provisioning.virtual import boot_image, bootrom, counters, rtc
 from provisioning.virtual.autoreset import AutoReset, Straight
 from provisioning.virtual.facts import LoaderFacts
 from provisioning.virtual.identity import BoardIdentity
@@ -30,7 +29,6 @@ from provisioning.virtual.usb import UsbLines, UsbPort
 RECEIVE_RING = 259  # bytes: MicroPython's ringbuf of 260 keeps one free
 _SEND_AHEAD = 256  # bytes the interpreter may be ahead of the wire, beside its pipe
 _PANIC_DELAY = 0.05  # s that the panic handler takes; it also keeps a board that crashes at once from eating a processor
-_Y2000 = 946684800  # 2000-01-01 in seconds since 1970
 
 
 class Board:
@@ -81,7 +79,7 @@ class Board:
             return
         self.powered = True
         self.loader_forced = False
-        self.page.clock_offset = 0 if self.spec.clock == "host" else _Y2000 - int(time.time())
+        self.page.clock_offset = rtc.offset(self.spec.clock)
         self.peripherals.power_on()
         self.restart("power")
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from provisioning.errors import InputError
+from provisioning.virtual import rtc
 
 _SYNTAX = re.compile(r"^(?P<name>[a-z-]+)(=(?P<value>[^@:]+))?(@(?P<at>\d+))?(:(?P<way>in|out))?$")
 
@@ -53,7 +54,7 @@ FAULTS = {
     ),
     "full": FaultKind("the file system has this many bytes left (none without a value); a running board is reset", "optional"),
     "heap": FaultKind("MicroPython's heap from the next boot on", "word", words=HEAP, example="60K"),
-    "clock": FaultKind("what the RTC says at the next power on", "word", words=re.compile("2000|host"), example="2000, host"),
+    "clock": FaultKind("what the RTC says at the next power on", "word", words=rtc.WORD, example=rtc.EXAMPLE),
 }
 
 # At the port: an engine needs nothing of its own for them.

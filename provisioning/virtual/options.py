@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from provisioning.chips import VIRTUAL
 from provisioning.errors import InputError
-from provisioning.virtual import inject
+from provisioning.virtual import inject, rtc
 from provisioning.virtual.faults import HEAP
 from provisioning.virtual.faults import parse as parse_fault
 from provisioning.virtual.nor_flash import PROFILES
@@ -18,7 +18,6 @@ ENGINES = ("micropython", "qemu")
 DEFAULT_BOARD = "virtual-esp32"
 LINKS = ("rfc2217", "pty")
 FLASH_TIMINGS = tuple(PROFILES)
-CLOCKS = ("2000", "host")
 # The chip's own USB port -> chips that have it.
 USB = {kind: tuple(name for name, chip in VIRTUAL.items() if chip.virtual and kind in chip.virtual.usb) for kind in ("jtag", "otg")}
 MOST_BOARDS = 64
@@ -58,7 +57,6 @@ class VirtualOptions:
             (self.engine, ENGINES, "--engine"),
             (self.link, LINKS, "--link"),
             (self.flash_timing, FLASH_TIMINGS, "--flash-timing"),
-            (self.clock, CLOCKS, "--clock"),
             (self.usb, ("", *USB), "--usb"),
             (self.chip, (None, *VIRTUAL), "--chip"),
         ):
@@ -76,6 +74,8 @@ class VirtualOptions:
         if self.replay and (self.engine != ENGINES[0] or self.blank or self.usb):
             other = "--engine" if self.engine != ENGINES[0] else "--blank" if self.blank else "--usb"
             raise InputError("option", f"--replay has a board of its own, which {other} does not fit", f"Leave {other} out.")
+        if not rtc.WORD.fullmatch(self.clock):
+            raise InputError("option", f"--clock {self.clock} is not a time such as {rtc.EXAMPLE}", "See docs/virtual-board.md.")
         for fault in self.faults:
             parse_fault(fault)
         inject.check(self.injects, self.state)
@@ -132,7 +132,7 @@ def parse(arguments: list[str]) -> VirtualOptions:
     parser.add_argument("--flash-timing", default="none", help="none, typical, worst or slow: 20 ms for every operation")
     parser.add_argument("--blank", action="store_true", help="a chip from the factory: nothing in flash")
     parser.add_argument("--seed", type=int, default=0, help="identity and faults follow from it; 0: a new identity")
-    parser.add_argument("--clock", default="2000", help="2000: the RTC starts there at power on; host: this computer's time")
+    parser.add_argument("--clock", default="2000", help="what the RTC says at power on: 2000, host (this computer's time), host+90m")
     parser.add_argument("--straight", action="store_true", help="DTR and RTS lead straight to IO0 and EN, without transistors")
     parser.add_argument("--usb", default="", help="the chip's own USB port, which goes away with each reset: jtag or otg")
     parser.add_argument(

@@ -22,7 +22,7 @@ class BoardSpec:
     flash_timing: str = "none"
     blank: bool = False  # a chip from the factory: nothing in flash
     seed: int = 0
-    clock: str = "2000"  # "2000": the RTC starts there at power on, as on hardware; "host": it has the host's time
+    clock: str = "2000"  # what the RTC says at power on: a word of rtc.py
     usb: str = ""  # the chip's own USB port instead of a bridge: a word of usb.py
     straight: bool = False  # no transistors between DTR, RTS and IO0, EN
     faults: tuple[str, ...] = ()

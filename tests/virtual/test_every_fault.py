@@ -160,7 +160,10 @@ def heap(board, link, set_fault):
 
 def clock(board, link, set_fault):
     set_fault("clock=host")
-    assert int(after_power_cycle(board, YEAR)) > 2024
+    today = int(after_power_cycle(board, YEAR))
+    assert today > 2024
+    set_fault("clock=host+3650d")
+    assert int(after_power_cycle(board, YEAR)) in (today + 9, today + 10)
     set_fault("clock=2000")
     assert after_power_cycle(board, YEAR) == "2000"
 

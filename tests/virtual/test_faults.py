@@ -75,7 +75,9 @@ def test_faults_reach_a_running_board_from_the_command_line(make_virtual_board, 
     repl(names["pty"]).close()
 
 
-@pytest.mark.parametrize("word", ["melt", "plugg", "drop", "worn=x", "worn=-1", "full=1.5", "heap=lots", "clock=1999", "wifi=upside"])
+@pytest.mark.parametrize(
+    "word", ["melt", "plugg", "drop", "worn=x", "worn=-1", "full=1.5", "heap=lots", "clock=1999", "clock=host+2", "wifi=upside"]
+)
 def test_a_wrong_fault_is_refused_before_anything_is_touched(tmp_path, word):
     said = inject(tmp_path / "none", word, code=2)
     assert said["outcome"] == "error"

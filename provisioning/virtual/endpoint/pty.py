@@ -1,10 +1,9 @@
-"""A pseudo-terminal. It carries the rate (the slave's termios) but no DTR and RTS. Constants: asm-generic/ioctls.h, inotify.h."""
+"""A pseudo-terminal. It carries the rate (the slave's termios) but no DTR and RTS. Constants: asm-generic/ioctls.h."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import fcntl
 import os
 import struct
@@ -13,6 +12,7 @@ import tty
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provisioning.virtual.endpoint.opens import OPENS
 from provisioning.virtual.endpoint.unread import Unread
 
 if TYPE_CHECKING:
@@ -20,13 +20,10 @@ if TYPE_CHECKING:
 
 _TCGETS2 = 0x802C542A
 _TERMIOS2 = struct.Struct("<4IB19B2I")
-_IN_OPEN, _IN_CLOSE = 0x20, 0x18
-_IN_NONBLOCK = 0o4000
 _TIOCPKT = 0x5420
 _FLUSHED = 1  # TIOCPKT_FLUSHREAD: the client drops what it has not read
 _SHARE = 1 << 16  # bytes given to the kernel at once, which takes what it has space for
 _BACKLOG = 4096  # bytes on the wire before the host has to wait, like a USB adapter's buffer
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def remove_links(state: Path) -> None:
@@ -71,14 +68,12 @@ class PtyEndpoint:
         os.set_blocking(self._master, False)
         fcntl.ioctl(self._master, _TIOCPKT, struct.pack("i", 1))
         self._clients = 0
-        self._watch = _libc.inotify_init1(_IN_NONBLOCK)
-        _libc.inotify_add_watch(self._watch, self.device.encode(), _IN_OPEN | _IN_CLOSE)
+        self._watch = OPENS.watch(self.device, self._on_clients)
         link = self.path.with_suffix(".new")
         with contextlib.suppress(FileNotFoundError):
             link.unlink()
         link.symlink_to(f"/proc/{os.getpid()}/fd/{self._slave}")
         link.replace(self.path)
-        self._loop.add_reader(self._watch, self._on_clients)
         self.connected = True
         self._resume()
 
@@ -89,13 +84,9 @@ class PtyEndpoint:
         fields = _TERMIOS2.unpack(fcntl.ioctl(self._master, _TCGETS2, bytes(_TERMIOS2.size)))
         return int(fields[-1])
 
-    def _on_clients(self) -> None:
-        events = os.read(self._watch, 65536)
-        at = 0
-        while at < len(events):
-            _, mask, _, size = struct.unpack_from("iIII", events, at)
-            at += 16 + size
-            self._clients = max(0, self._clients + (1 if mask & _IN_OPEN else -1))
+    def _on_clients(self, steps: list[int]) -> None:
+        for step in steps:
+            self._clients = max(0, self._clients + step)
         if self._clients == 0:
             # What nobody read is gone when the port is opened again.
             self._forget()
@@ -167,8 +158,8 @@ class PtyEndpoint:
         self.connected = False
         self._pause()
         self._forget()
-        self._loop.remove_reader(self._watch)
-        for fd in (self._watch, self._slave, self._master):
+        OPENS.forget(self._watch)
+        for fd in (self._slave, self._master):
             os.close(fd)
         with contextlib.suppress(FileNotFoundError):
             self.path.unlink()

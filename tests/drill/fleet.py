@@ -1,0 +1,163 @@
+"""A fleet in the field: a product with two routes, an identity for each device, boards that are theirs, and what is done to them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from provisioning.standin import StandIn
+from tests.drill.boards import Board
+
+TWINROOT = Path(sys.executable).with_name("twinroot")
+PRODUCT = "pump"
+TOGETHER = 8  # boards that are powered at a time
+_APPS = Path(__file__).parent / "app"
+_PASSPHRASE = "a passphrase of the drill's"
+_PASSED = ("PATH", "PYTHONPATH", "TMPDIR", "PYTHONDONTWRITEBYTECODE")  # of this process's environment
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A command that ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def report(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Device:
+    """One unit in the field. `clock`: what its clock says when it is switched on."""
+
+    name: str
+    board: Board
+    site: str
+    clock: str = "host"
+
+
+class Fleet:
+    """A device for each of `boards`, their files below `folder`, with the stand-in `cloud` (its state: `folder`/cloud) as their account."""
+
+    def __init__(self, folder: Path, cloud: StandIn, boards: Sequence[Board]) -> None:
+        self.folder = folder
+        self.cloud = cloud
+        self.devices: dict[str, Device] = {}
+        for number, board in enumerate(boards):
+            name = f"pump-{number:03d}"
+            self.devices[name] = Device(name, board, site=f"site-{number % 4}")
+        self.csv = folder / "devices.csv"
+        self._home = folder / "home"
+        self._home.mkdir()
+        done = self.run("sign", "new-key", "vendor.key.pem", "--passphrase-env", "DRILL_PASSPHRASE")
+        assert done.code == 0, done.err
+        self._identities()
+
+    # -- files ---------------------------------------------------------------------------------------------------
+
+    def _identities(self) -> None:
+        with self.csv.open("w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(("device", "mac", "site"))
+            for device in self.devices.values():
+                self.cloud.issue(device.name)
+                rows.writerow((device.name, device.board.mac, device.site))
+
+    def write_product(self, name: str, version: int, order: Iterable[str], app: str = "main.py", signed: bool = True) -> Path:
+        """A product whose routes are those of the stand-in, in this order; `signed`: devices take sets over the air."""
+        routes = {
+            route["name"]: {"name": route["name"], "endpoint": route["endpoint"], "roots": [route["root"]]} for route in self.cloud.routes
+        }
+        document = {
+            "product": PRODUCT,
+            "version": version,
+            "board": "virtual-esp32",
+            "cloud": {"region": self.cloud.info["region"], "port": 8883, "routes": [routes[name] for name in order]},
+            "roots": {name: {"file": str(file), "sha256": self.cloud.pins[name]} for name, file in self.cloud.roots.items()},
+            "identity": {"certificate": "cloud/devices/{device}.crt.pem", "key": "cloud/devices/{device}.key.pem"},
+            "app": {"main": str(_APPS / app)},
+            "lab": {"resolve": self.cloud.resolve},
+        }
+        if signed:
+            document["updates"] = {"key": "vendor.pub.pem"}
+        path = self.folder / name
+        path.write_text(yaml.safe_dump(document, sort_keys=False, width=120))
+        return path
+
+    # -- commands ------------------------------------------------------------------------------------------------
+
+    def run(self, *words: str | Path, timeout: float = 300, **environment: str) -> Run:
+        """`twinroot WORDS` as a process, in the fleet's folder, with a home of its own."""
+        done = subprocess.run(
+            [TWINROOT, *map(str, words)],
+            cwd=self.folder,
+            env=self.surroundings(**environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return Run(done.returncode, done.stdout, done.stderr)
+
+    def surroundings(self, **more: str) -> dict[str, str]:
+        """The environment of a command."""
+        own = {"HOME": str(self._home), "TWINROOT_LEDGER": str(self.folder / "ledger.sqlite"), "DRILL_PASSPHRASE": _PASSPHRASE}
+        return {**{name: os.environ[name] for name in _PASSED if name in os.environ}, "LC_ALL": "C.UTF-8", **own, **more}
+
+    # -- what happens to devices ---------------------------------------------------------------------------------
+
+    def shifts(self, names: Iterable[str], together: int = TOGETHER) -> list[list[Device]]:
+        found = [self.devices[name] for name in names]
+        return [found[at : at + together] for at in range(0, len(found), together)]
+
+    def cable(self, product: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """`twinroot update` of these devices, shift by shift; the report of each."""
+        reports: dict[str, dict[str, Any]] = {}
+        for shift in self.shifts(names):
+            with ExitStack() as on:
+                for device in shift:
+                    on.enter_context(device.board.powered(device.clock))
+                by_port = {device.board.port: device.name for device in shift}
+                done = self.run("update", product, "--devices", self.csv, "--port", ",".join(by_port), "--json")
+            found = json.loads(done.out)
+            reports |= {by_port[one["port"]]: one for one in found.get("reports", ())} or {shift[0].name: found}
+        return reports
+
+    def visit(self, names: Iterable[str], until: Callable[[Device], T], later: str = "", together: int = TOGETHER) -> dict[str, T]:
+        """Each of these devices is powered until `until` returns, `together` at a time; what it returned. `later`: so much time has passed
+        by the clocks of the devices that have a right one ("+90m")."""
+
+        def one(name: str) -> T:
+            device = self.devices[name]
+            with device.board.powered(device.clock + later if device.clock == "host" else device.clock):
+                return until(device)
+
+        names = list(names)
+        with ThreadPoolExecutor(together) as pool:
+            return dict(zip(names, pool.map(one, names), strict=True))
+
+    def reports_health(self, timeout: float = 20) -> Callable[[Device], dict[str, Any]]:
+        """For `visit`: the device publishes its health, from now on; the message."""
+        after = len(self.cloud.messages())
+
+        def wait(device: Device) -> dict[str, Any]:
+            return self.cloud.wait_message(topic=f"devices/{device.name}/health", after=after, timeout=timeout)
+
+        return wait
