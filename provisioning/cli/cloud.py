@@ -148,11 +148,14 @@ def _tell(event: dict[str, Any]) -> None:
 def _text(info: dict[str, Any]) -> str:
     """What to put into a product file."""
     lines = ["# The cloud stand-in is ready; control-C stops it. For a product file:", "", "cloud:", f"  region: {info['region']}"]
-    lines += [f"  endpoint: {info['routes'][0]['endpoint']}", "  routes:"]
-    lines += [f"    - {{name: {row['name']}, endpoint: {row['endpoint']}, roots: [{row['root']}]}}" for row in info["routes"]]
+    lines += [f"  endpoint: {info['routes'][0]['endpoint']}"]
     lines += ["roots:"]
-    lines += [f'  {name}: {{file: "{path}", sha256: "{info["pins"][name]}"}}' for name, path in info["roots"].items()]
-    lines += ["lab:", "  resolve:"]
+    for row in info["routes"]:
+        name = row["root"]
+        standing = ", status: distrusted" if row["name"] == "legacy" else ""  # as that of the real one
+        lines += [f'  {name}: {{file: "{info["roots"][name]}", sha256: "{info["pins"][name]}"{standing}}}']
+    bench = ", ".join(f"{row['name']}: [{row['root']}]" for row in info["routes"])
+    lines += ["lab:", f"  roots: {{{bench}}}", "  resolve:"]
     lines += [f'    "{name}": "{address}"' for name, address in info["resolve"].items()]
     for name, files in info["devices"].items():
         lines += [f"# {name}", f'identity: {{certificate: "{files["certificate"]}", key: "{files["key"]}"}}']

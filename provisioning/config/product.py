@@ -128,6 +128,7 @@ class Product:
     document: Document = field(repr=False, compare=False)
     label: Label | None = None
     on_pass: OnPass | None = None
+    lab_roots: dict[str, tuple[Root, ...]] = field(default_factory=dict)  # class of an endpoint -> what anchors its routes on a bench
 
     def standing(self, route: Route) -> int:
         """Index in STANDINGS: a route stands as the worst of its roots does, for any of them may anchor it."""

@@ -190,6 +190,10 @@ class Lab(BlockModel):
     resolve: dict[Annotated[str, Field(pattern=_ADDRESS)], Annotated[str, Field(pattern=_ADDRESS)]] = Field(
         default_factory=dict, description='entries "host:port": "address:port", the host may have \'*\''
     )
+    roots: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(
+        default_factory=dict,
+        description="class of an endpoint, ats or legacy: a list of roots under 'roots' that anchor the derived routes of that class here",
+    )
 
 
 class App(BlockModel):

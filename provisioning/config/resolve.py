@@ -14,7 +14,7 @@ from provisioning.config.text_file import is_file
 from provisioning.errors import FileMissing, InputError
 from provisioning.trust.endpoint import classify, provider_of
 from provisioning.trust.roots import Root, WrongPin, load_pinned, load_roots
-from provisioning.trust.routes import Route, WrongRoots, check, derive
+from provisioning.trust.routes import PHASES, Route, WrongRoots, check, derive
 
 if TYPE_CHECKING:
     from provisioning.config.product_file import ProductFile
@@ -24,8 +24,9 @@ _HTTPS_PORT = 443
 
 def resolve(raw: ProductFile, document: Document, board: BoardType) -> Product:
     """Raises InputError with file, line and key for whatever does not fit together."""
-    located = _routes(raw, document)
     known = _roots(raw, document)
+    bench = _lab_roots(raw, document, known)
+    located = _routes(raw, document, {cls: tuple(root.name for root in roots) for cls, roots in bench.items()})
     for route, loc in located:
         _check_roots(route, loc, known, document)
         _check_endpoint(route, loc, raw, document)
@@ -47,6 +48,7 @@ def resolve(raw: ProductFile, document: Document, board: BoardType) -> Product:
         on_silence=raw.cloud.on_silence,
         retired=_retired(raw, document, known, set(names)),
         lab_resolve=dict(raw.lab.resolve),
+        lab_roots=bench,
         app=_app(raw, document),
         devices=document.path.parent / raw.devices if raw.devices else None,
         scan=ScanRule(raw.scan.field, raw.scan.pattern) if raw.scan else None,
@@ -92,14 +94,14 @@ def _vendor(raw: ProductFile, document: Document) -> dict[str, Any] | None:
         raise document.placed(error, ("updates", "key")) from None
 
 
-def _routes(raw: ProductFile, document: Document) -> list[tuple[Route, Loc]]:
-    """Each route with its place in the file."""
+def _routes(raw: ProductFile, document: Document, bench: dict[str, tuple[str, ...]]) -> list[tuple[Route, Loc]]:
+    """Each route with its place in the file; `bench`: class of an endpoint -> the roots that it has on this bench."""
     cloud = raw.cloud
     if cloud.routes is None:
         assert cloud.endpoint is not None  # noqa: S101  the model asks for one of the two
         loc: Loc = ("cloud", "phase" if cloud.phase else "endpoint")
         try:
-            return [(route, loc) for route in derive(cloud.endpoint, cloud.port, cloud.phase, cloud.provider, tuple(raw.roots))]
+            return [(route, loc) for route in derive(cloud.endpoint, cloud.port, cloud.phase, cloud.provider, tuple(raw.roots), bench)]
         except InputError as error:
             raise document.placed(error, loc) from None
     made: list[tuple[Route, Loc]] = []
@@ -124,6 +126,23 @@ def _roots(raw: ProductFile, document: Document) -> dict[str, Root]:
         except InputError as error:
             raise document.placed(error, (*loc, "sha256" if isinstance(error, WrongPin) else "file")) from None
     return known
+
+
+def _lab_roots(raw: ProductFile, document: Document, known: dict[str, Root]) -> dict[str, tuple[Root, ...]]:
+    made: dict[str, tuple[Root, ...]] = {}
+    classes = sorted({cls for classes in PHASES.values() for cls in classes})
+    for cls, names in raw.lab.roots.items():
+        loc: Loc = ("lab", "roots", cls)
+        if cls not in classes:
+            raise document.error(loc, "bad-value", f"is not one of {', '.join(classes)}", "They are the endpoints of a pair.")
+        if raw.cloud.routes is not None:
+            raise document.error(loc, "bad-value", "is for derived routes, and there is 'cloud.routes'", "Name the roots in the routes.")
+        for index, name in enumerate(names):
+            if name not in raw.roots:
+                hint = did_you_mean(name, raw.roots)
+                raise document.error((*loc, index), "unknown-root", f"found {name[:60]!r}, expected a root under 'roots'", hint)
+        made[cls] = tuple(known[name] for name in dict.fromkeys(names))
+    return made
 
 
 def _retired(raw: ProductFile, document: Document, known: dict[str, Root], used: set[str]) -> dict[str, str]:

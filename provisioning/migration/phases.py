@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from provisioning.config.product import Product
 from provisioning.errors import InputError
@@ -101,9 +101,8 @@ def neighbour(endpoint: str, phase: str, step: int) -> str:
     return there[index]
 
 
-def change(endpoint: str, port: int, source: str, target: str, roots: Mapping[str, Root]) -> Change:
-    """What going from one phase to the other changes on a device. `roots`: those of certs/."""
-    old, new = derive(endpoint, port, source), derive(endpoint, port, target)
+def change(old: Sequence[Route], new: Sequence[Route], source: str, target: str, roots: Mapping[str, Root]) -> Change:
+    """What going from one phase to the other changes on a device. `old`, `new`: the routes of the two; `roots`: theirs."""
     had = list(dict.fromkeys(name for r in old for name in r.roots))
     has = list(dict.fromkeys(name for r in new for name in r.roots))
     added = tuple(n for n in has if n not in had)
@@ -158,17 +157,23 @@ class Position:
     port: int
     phase: str
     on_silence: str
+    bench: Mapping[str, tuple[Root, ...]] = field(default_factory=dict)  # class of an endpoint -> the roots that it has on a bench
+
+    def routes(self, phase: str) -> tuple[Route, ...]:
+        """Those of a phase."""
+        names = {cls: tuple(root.name for root in roots) for cls, roots in self.bench.items()}
+        return derive(self.endpoint, self.port, phase, bench=names)
 
     def plan(self) -> Plan:
         """The whole way from every phase to its neighbours, and what breaks in each."""
-        roots = load_roots()
+        roots = {**load_roots(), **{root.name: root for several in self.bench.values() for root in several}}
         there = possible(self.endpoint)
         pairs = list(itertools.pairwise(there))
         return Plan(
             there,
-            [change(self.endpoint, self.port, a, b, roots) for a, b in pairs],
-            [change(self.endpoint, self.port, b, a, roots) for a, b in pairs],
-            {p: [str(c) for c in consequences(derive(self.endpoint, self.port, p), roots, self.on_silence)] for p in there},
+            [change(self.routes(a), self.routes(b), a, b, roots) for a, b in pairs],
+            [change(self.routes(b), self.routes(a), b, a, roots) for a, b in pairs],
+            {p: [str(c) for c in consequences(self.routes(p), roots, self.on_silence)] for p in there},
         )
 
 
@@ -192,4 +197,4 @@ def position(product: Product) -> Position:
             f"{product.source}: its routes are written by hand, so no phase derives them.",
             f"Replace `routes:` by `endpoint: {first.host}`" + (f" and `phase: {phase}`." if phase else "."),
         )
-    return Position(first.host, first.port, phase, product.on_silence)
+    return Position(first.host, first.port, phase, product.on_silence, product.lab_roots)

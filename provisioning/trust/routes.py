@@ -7,7 +7,9 @@ own) are allowed anywhere.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from provisioning.errors import InputError
 from provisioning.trust.endpoint import classify, provider_of
@@ -41,10 +43,16 @@ class Route:
 
 
 def derive(
-    endpoint: str, port: int = 8883, phase: str | None = None, provider: str | None = None, pinned: tuple[str, ...] = ()
+    endpoint: str,
+    port: int = 8883,
+    phase: str | None = None,
+    provider: str | None = None,
+    pinned: tuple[str, ...] = (),
+    bench: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> tuple[Route, ...]:
     """The routes of an endpoint in order of preference: itself, then the other of its pair where there is one; `phase` chooses otherwise.
-    `provider`: as the product names it; `pinned`: roots of the product's own, which anchor a host of a provider without names of its own.
+    `provider`: as the product names it; `pinned`: roots of the product's own, which anchor a host of a provider without names of its own;
+    `bench`: class of an endpoint -> the roots that it has on a bench, instead of the provider's.
 
     An endpoint that is given comes first: AWS creates an ATS endpoint only when it is asked for, so its mere name proves nothing.
     Raises InputError: not an endpoint, a custom domain (its roots cannot be derived), a legacy endpoint in a region that has only ATS.
@@ -70,7 +78,7 @@ def derive(
     if found.pair:
         hosts["legacy" if found.cls == "ats" else "ats"] = found.pair
     wanted = tuple(hosts) if phase is None else _classes_of(phase, found, hosts)
-    return tuple(Route(cls, hosts[cls], port, classify(hosts[cls]).device_roots) for cls in wanted)
+    return tuple(Route(cls, hosts[cls], port, bench.get(cls) or classify(hosts[cls]).device_roots) for cls in wanted)
 
 
 def check(route: Route) -> None:

@@ -65,6 +65,18 @@ def test_routes_as_written(tmp_path: Path) -> None:
     assert made.roots["LabRoot"].sha256 == CA1_PIN
 
 
+@pytest.mark.parametrize(
+    ("roots", "key"),
+    [("{fips: [R]}", "lab.roots.fips"), ("{ats: [AmazonRootCA1]}", "lab.roots.ats[0]"), ("{ats: []}", "lab.roots.ats")],
+)
+def test_roots_of_a_bench_are_pinned_and_for_a_pair(tmp_path: Path, roots: str, key: str) -> None:
+    pinned = f"roots:\n  R: {{file: {CA1.as_posix()}, sha256: '{CA1_PIN}'}}\n"
+    assert load(tmp_path, more=f"{pinned}lab: {{roots: {{ats: [R]}}}}\n").routes[0].roots == ("R",)
+    assert key in refused(tmp_path, more=f"{pinned}lab: {{roots: {roots}}}\n").message
+    by_hand = with_routes(f"    - {{name: ats, endpoint: {HOST}, roots: [AmazonRootCA1]}}\n")
+    assert "lab.roots.ats" in refused(tmp_path, by_hand, f"{pinned}lab: {{roots: {{ats: [R]}}}}\n").message
+
+
 def test_lab_patterns_become_addresses(tmp_path: Path) -> None:
     made = load(
         tmp_path, more='lab: {resolve: {"*.iot.us-east-1.amazonaws.com:8883": "127.0.0.1:18883", "pool.ntp.org:123": "127.0.0.1:1123"}}\n'

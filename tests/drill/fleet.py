@@ -78,20 +78,22 @@ class Fleet:
                 self.cloud.issue(device.name)
                 rows.writerow((device.name, device.board.mac, device.site))
 
-    def write_product(self, name: str, version: int, order: Iterable[str], app: str = "main.py", signed: bool = True) -> Path:
-        """A product whose routes are those of the stand-in, in this order; `signed`: devices take sets over the air."""
-        routes = {
-            route["name"]: {"name": route["name"], "endpoint": route["endpoint"], "roots": [route["root"]]} for route in self.cloud.routes
-        }
-        document = {
+    def write_product(self, name: str, version: int, phase: str, app: str = "main.py", signed: bool = True) -> Path:
+        """A product of the stand-in's endpoints in this phase; `signed`: devices take sets over the air."""
+        cloud = self.cloud
+        standing = {route["root"]: "distrusted" if route["name"] == "legacy" else "current" for route in cloud.routes}
+        document: dict[str, Any] = {
             "product": PRODUCT,
             "version": version,
             "board": "virtual-esp32",
-            "cloud": {"region": self.cloud.info["region"], "port": 8883, "routes": [routes[name] for name in order]},
-            "roots": {name: {"file": str(file), "sha256": self.cloud.pins[name]} for name, file in self.cloud.roots.items()},
+            "cloud": {"region": cloud.info["region"], "endpoint": cloud.routes[0]["endpoint"], "phase": phase},
+            "roots": {
+                root: {"file": str(file), "sha256": cloud.pins[root], "status": standing[root]} for root, file in cloud.roots.items()
+            },
             "identity": {"certificate": "cloud/devices/{device}.crt.pem", "key": "cloud/devices/{device}.key.pem"},
+            "devices": self.csv.name,
             "app": {"main": str(_APPS / app)},
-            "lab": {"resolve": self.cloud.resolve},
+            "lab": {"resolve": cloud.resolve, "roots": {route["name"]: [route["root"]] for route in cloud.routes}},
         }
         if signed:
             document["updates"] = {"key": "vendor.pub.pem"}

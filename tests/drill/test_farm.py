@@ -18,7 +18,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     folder = tmp_path_factory.mktemp("drill")
     with StandIn(folder / "cloud", broker="amqtt") as cloud, Boards(folder / "boards", 4) as boards:
         fleet = Fleet(folder, cloud, boards.all)
-        product = fleet.write_product("one.yaml", 1, ("legacy", "ats"), app="first.py")
+        product = fleet.write_product("one.yaml", 1, "legacy-first", app="first.py")
         reports = fleet.cable(product, fleet.devices)
         assert {name: report["device"] for name, report in reports.items() if report["outcome"] == "pass"} == {
             name: name for name in fleet.devices
@@ -34,7 +34,7 @@ def test_each_connects_as_itself(fleet: Fleet) -> None:
 
 
 def test_a_set_that_never_connects_is_rolled_back_by_hours_that_pass_between_visits(fleet: Fleet) -> None:
-    only_ats = fleet.write_product("ats-only.yaml", 2, ("ats",), app="first.py")
+    only_ats = fleet.write_product("ats-only.yaml", 2, "ats-only", app="first.py")
     fleet.cloud.scenario("ats", "reset")
     try:
         assert fleet.cable(only_ats, ["pump-001"])["pump-001"]["outcome"] == "pass"
@@ -56,7 +56,7 @@ def test_a_full_flash_takes_no_set(fleet: Fleet) -> None:
     before = board.flash
     board.call("inject", fault="full=4096")
     try:
-        report = fleet.cable(fleet.write_product("three.yaml", 3, ("ats", "legacy")), ["pump-002"])["pump-002"]
+        report = fleet.cable(fleet.write_product("three.yaml", 3, "ats-first"), ["pump-002"])["pump-002"]
         assert (report["outcome"], report["code"]) == ("fail", "flash-full")
         assert fleet.visit(["pump-002"], fleet.reports_health())["pump-002"]["route"] == "legacy"
     finally:

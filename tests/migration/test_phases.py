@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from provisioning.migration import fleet as fleet_module
 from provisioning.migration import phases, yaml_edit
 from provisioning.trust.roots import load_roots
 from provisioning.trust.routes import derive
+from tests.support import pki
 
 ATS, LEGACY = "abc-ats.iot.us-east-1.amazonaws.com", "abc.iot.us-east-1.amazonaws.com"
 MUMBAI = "abc-ats.iot.ap-south-1.amazonaws.com"
@@ -83,14 +85,36 @@ def test_routes_by_hand_are_left_alone(product: Path, capsys: pytest.CaptureFixt
     assert "by hand" in capsys.readouterr().err and product.read_bytes().decode() == text
 
 
+def test_a_bench_has_the_phases_with_roots_of_its_own(product: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As on a bench with a stand-in: the pair of the endpoint, whose hosts are anchored by test roots."""
+    made = {name: pki.root(f"Test {name}") for name in ("New", "Old")}
+    lines = ["roots:"]
+    for name, cert in made.items():
+        (tmp_path / f"{name}.pem").write_bytes(cert.pem)
+        pin = hashlib.sha256(cert.der).hexdigest()
+        lines.append(f"  {name}: {{file: {name}.pem, sha256: '{pin}'{', status: distrusted' if name == 'Old' else ''}}}")
+    bench = "".join(f"{line}\r\n" for line in [*lines, "lab:", "  roots: {ats: [New], legacy: [Old]}"])
+    product.write_bytes((PRODUCT.replace("    region", "    phase: legacy-only\r\n    region") + bench).encode())
+    assert [(r.name, r.roots) for r in load_product(product).routes] == [("legacy", ("Old",))]
+    assert run(["migrate", "plan", str(product), "--next", "--json"]) == 0
+    step = json.loads(capsys.readouterr().out)["steps"][0]
+    assert (step["roots_added"], step["root_bytes"]) == (["New"], len(made["New"].pem))
+    loaded = load_product(product)
+    assert [(r.name, r.roots) for r in loaded.routes] == [("legacy", ("Old",)), ("ats", ("New",))]
+    assert (fleet_module.ats_roots(loaded) & set(loaded.roots), loaded.standing(loaded.routes[0])) == ({"New"}, 0)
+
+
 def test_what_a_step_changes_and_costs() -> None:
     roots = load_roots()
-    step = phases.change(ATS, 8883, "legacy-only", "legacy-first", roots)
+    step = phases.change(derive(ATS, 8883, "legacy-only"), derive(ATS, 8883, "legacy-first"), "legacy-only", "legacy-first", roots)
     assert step.roots_added == ("AmazonRootCA1", "AmazonRootCA3") and step.roots_removed == ()
     assert step.root_bytes == len(roots["AmazonRootCA1"].pem) + len(roots["AmazonRootCA3"].pem)
-    step = phases.change(ATS, 8883, "ats-first", "ats-only", roots)
+    step = phases.change(derive(ATS, 8883, "ats-first"), derive(ATS, 8883, "ats-only"), "ats-first", "ats-only", roots)
     assert (step.roots_added, step.root_bytes) == ((), 0) and step.roots_removed == ("VeriSign-Class3-Public-Primary-G5",)
-    assert phases.change(ATS, 8883, "legacy-first", "ats-first", roots).routes == ("ats", "legacy")
+    assert phases.change(derive(ATS, 8883, "legacy-first"), derive(ATS, 8883, "ats-first"), "legacy-first", "ats-first", roots).routes == (
+        "ats",
+        "legacy",
+    )
 
 
 @pytest.mark.parametrize(
