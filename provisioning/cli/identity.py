@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,10 +11,11 @@ import click
 
 from provisioning.cli import _options as option
 from provisioning.cli._options import PATH
-from provisioning.cli._output import emit
+from provisioning.cli._output import conclude, emit, say
 
 if TYPE_CHECKING:
     from provisioning.identity.keys import KeyKind
+    from provisioning.job.renewed_certificates import Row
 
 
 @click.group()
@@ -53,6 +56,70 @@ def make_command(product: Path, device: str | None, devices: Path | None) -> Non
             f"{r['device']}: {'made' if r['made'] else 'there already'}, valid until {str(r['not_after'])[:10]}" for r in rows
         ),
     )
+
+
+@command.command("renew")
+@option.product
+@option.one_device("Only this device.")
+@option.devices("A CSV of devices; default: the product's own.")
+@click.option("--before", metavar="DATE", help="Those that end before DATE; by default, those in their last third and last half-year.")
+@click.option("--days", type=click.IntRange(1), metavar="N", help="Validity of the new ones; default: the product's `days`.")
+@option.ledger
+def renew_command(
+    product: Path, device: str | None, devices: Path | None, before: str | None, days: int | None, location: str | None
+) -> int:
+    """Make new certificates over the same keys for devices whose certificates end soon.
+
+    The keys may be on the boards alone; subject and names stay. The old certificate is laid aside, the ledger has both. Run again, or after
+    it was cut off, it makes nothing twice. `twinroot update` brings the new one by cable, `twinroot sign renewal` over the air.
+    """
+    from provisioning.config.load import load_product
+    from provisioning.config.unit import choose
+    from provisioning.errors import FileMissing, InputError
+    from provisioning.identity.factory import authority, check_pin
+    from provisioning.job import renewed_certificates as work
+    from provisioning.ledger.store import Ledger
+    from provisioning.moment import moment_of
+
+    loaded = load_product(product)
+    ca, now = authority(loaded), work.now()
+    if ca is None or loaded.identity.issue is None:
+        raise InputError(
+            "no-issuer",
+            f"{product} has no 'identity.issue' block, so its certificates come from elsewhere.",
+            "Where AWS issued them: `twinroot aws register PRODUCT --renewed`, if the devices' keys or requests (….csr.pem) are here; "
+            "from another CA: have it sign the same keys, and put its files in the place of the old ones.",
+        )
+    with Ledger.open(location) as ledger:
+        work.check_clock(now, ledger)
+        order = work.Order.of(loaded, ca, days or loaded.identity.issue.days, now, moment_of(before, {}))
+        check_pin(loaded)
+        rows = work.renew(order, choose(loaded, device, devices), ledger, progress=lambda row: say(_line(row)) if row.message else None)
+    if device is not None and rows[0].result == "absent":
+        hint = "It lies where its board was made; a device that never had one gets it from `twinroot identity make`."
+        raise FileMissing("file-missing", f"There is no certificate of {device} here to renew.", hint)
+    counts = Counter(row.result for row in rows)
+    summary = f"{len(rows)} devices: " + ", ".join(f"{counts[name]} {words}" for name, words in _RESULTS.items() if counts[name])
+    lines = islice((_line(row) for row in rows if row.result == "renewed"), _MOST_LINES)
+    text = "\n".join([*lines, summary])
+    refused = next((row for row in rows if row.result == "refused"), None)
+    failure = (
+        InputError("not-renewed", f"{counts['refused']} of {len(rows)} certificates were not renewed: {refused.message}", refused.hint)
+        if refused is not None
+        else None
+    )
+    return conclude({"renewals": [row.as_dict() for row in rows], "counts": dict(counts)}, text, failure)
+
+
+_RESULTS = {"renewed": "renewed", "valid": "not due", "absent": "without a certificate here", "refused": "refused"}
+_MOST_LINES = 20
+
+
+def _line(row: Row) -> str:
+    if row.message:
+        return f"{row.device}: {row.message} {row.hint}"
+    issuer = f", by {row.issuer}" if row.issuer else ""
+    return f"{row.device}: valid until {row.not_after} instead of {row.was}{issuer}"
 
 
 @command.command("csr")

@@ -39,7 +39,9 @@ def command() -> None:
 @click.option("--mac", help="Only this board.")
 @click.option("--device", help="Only this device.")
 @click.option(
-    "--kind", type=click.Choice(["claim", "intent", "outcome", "release", "moved", "task", "erase"]), help="Only rows of this kind."
+    "--kind",
+    type=click.Choice(["claim", "intent", "outcome", "release", "moved", "task", "erase", "renewal"]),
+    help="Only rows of this kind.",
 )
 @click.option("--last", type=click.IntRange(1), default=50, show_default=True, help="At most this many rows, the newest.")
 def show(location: str | None, mac: str | None, device: str | None, kind: str | None, last: int) -> None:
@@ -61,6 +63,8 @@ def _table(entries: list[Entry]) -> str:
             if outcome
             else f"{fields.get('task', '')} {fields.get('result', '')} {fields.get('reason') or fields.get('message') or ''}".strip()
             if entry.kind == "task"
+            else fields.get("message", "")
+            if entry.kind == "renewal"
             else fields.get("reason") or fields.get("product") or ""
         )
         at = entry.at[:19].replace("T", " ")

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from provisioning.ledger.entry import RELEASE, TASK, Entry, parse
+from provisioning.ledger.entry import RELEASE, RENEWAL, TASK, Entry, parse
 from provisioning.ledger.table import ENTRIES
 from provisioning.untrusted_text import one_line
 
@@ -73,6 +73,8 @@ def _fold(attempt: dict[str, Any], entry: Entry) -> None:
     if entry.kind == RELEASE:
         attempt["outcome"] = "released"
         attempt["message"] = _text(entry.fields.get("reason"))
+    if entry.kind == RENEWAL:
+        attempt["outcome"] = "renewed"
     names = [name for name in _SHOWN if name in entry.fields and not (entry.kind == RELEASE and name in ("outcome", "message"))]
     attempt.update({name: _text(entry.fields[name]) for name in names})
 

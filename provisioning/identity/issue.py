@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -56,7 +55,7 @@ def issue(
         from cryptography.hazmat.primitives.serialization import Encoding
 
         private = load_key(key)
-        made = _sign(name, private.public_key(), authority, days).public_bytes(Encoding.PEM)
+        made = sign(_subject(name), private.public_key(), authority, days).public_bytes(Encoding.PEM)
         write_new(certificate, made + (authority.certificate.public_bytes(Encoding.PEM) if chain else b""), PUBLIC_MODE)
     return Issued(load_pair(certificate, key), made_key, made_certificate)
 
@@ -97,13 +96,16 @@ def _subject(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
-def _sign(name: str, public: Any, authority: Authority, days: int, now: Callable[[], datetime] | None = None) -> x509.Certificate:
+def sign(
+    subject: x509.Name, public: Any, authority: Authority, days: int, now: datetime | None = None, alternative: Any = None
+) -> x509.Certificate:
+    """A device's certificate over the key `public`, made at `now` (UTC). `alternative`: the extension with its other names."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
     ca = authority.certificate
-    at = (now() if now else datetime.now(timezone.utc)).replace(microsecond=0)
+    at = (now or datetime.now(timezone.utc)).replace(microsecond=0)
     if not ca.not_valid_before_utc <= at < ca.not_valid_after_utc:
         raise wrong(
             "ca-not-valid",
@@ -124,9 +126,9 @@ def _sign(name: str, public: Any, authority: Authority, days: int, now: Callable
         ),
         False,
     )
-    return (
+    builder = (
         x509.CertificateBuilder()
-        .subject_name(_subject(name))
+        .subject_name(subject)
         .issuer_name(ca.subject)
         .public_key(public)
         # 20 random bytes, top bit clear (RFC 5280, 4.1.2.2): no two devices share one, whichever stations made them.
@@ -138,8 +140,10 @@ def _sign(name: str, public: Any, authority: Authority, days: int, now: Callable
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(_authority_identifier(ca), critical=False)
-        .sign(authority.key, hashes.SHA256())
     )
+    if alternative is not None:
+        builder = builder.add_extension(alternative.value, critical=alternative.critical)
+    return builder.sign(authority.key, hashes.SHA256())
 
 
 def _authority_identifier(ca: x509.Certificate) -> x509.AuthorityKeyIdentifier:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from provisioning.errors import InputError
-from provisioning.ledger.entry import CLAIM, INTENT, OUTCOME, RELEASE, TASK, Entry, parse
+from provisioning.ledger.entry import CLAIM, INTENT, OUTCOME, RELEASE, RENEWAL, TASK, Entry, parse
 from provisioning.ledger.store import Ledger, select
 from provisioning.ledger.table import ENTRIES
 
@@ -50,8 +50,8 @@ def _fold(entries: Sequence[Entry]) -> list[OpenAttempt]:
     folded: dict[str, OpenAttempt] = {}
     for entry in entries:
         fields = entry.fields
-        if entry.kind == TASK:
-            continue  # what follows a PASS changes nothing of it
+        if entry.kind in (TASK, RENEWAL):
+            continue  # what follows a PASS changes nothing of it, nor does a certificate that is on no board yet
         if entry.kind == RELEASE:
             gone = {id_ for id_, a in folded.items() if a.mac == fields.get("mac") or a.device == fields.get("device")}
             folded = {id_: a for id_, a in folded.items() if id_ not in gone}

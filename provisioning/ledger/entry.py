@@ -23,6 +23,7 @@ FORM = "0004"
 GENESIS = "0" * 64
 
 CLAIM, INTENT, OUTCOME, RELEASE, MOVED, TASK, ERASE = "claim", "intent", "outcome", "release", "moved", "task", "erase"
+RENEWAL = "renewal"
 
 # kind -> what the row says happened.
 KINDS = {
@@ -33,6 +34,7 @@ KINDS = {
     MOVED: "all rows were carried over into another ledger; this one takes no more",
     TASK: "what follows a PASS, a label or a command, was done or has failed",
     ERASE: "names of operators were erased by rule",
+    RENEWAL: "a certificate for longer was made of a device's key; no board was touched",
 }
 
 # Fields that a row may carry besides seq, at, kind, attempt and previous; all of them may be shown to an auditor, none is a secret.

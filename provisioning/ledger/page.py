@@ -13,7 +13,7 @@ from html import escape
 from typing import Any
 
 from provisioning.errors import InputError
-from provisioning.ledger.entry import FIELDS, OUTCOME, RELEASE, TASK, Entry
+from provisioning.ledger.entry import FIELDS, OUTCOME, RELEASE, RENEWAL, TASK, Entry
 from provisioning.ota.signed_set import Signer, verified
 
 MAGIC = b"twinroot build record 1\n"  # before what is signed
@@ -116,6 +116,8 @@ def _attempts(entries: Iterable[Entry]) -> list[dict[str, Any]]:
         fields.update(
             entry.fields if entry.kind != RELEASE else {"job": "release", "outcome": "released", "message": entry.fields.get("reason")}
         )
+        if entry.kind == RENEWAL:
+            fields["outcome"] = "renewed"
         if entry.kind == OUTCOME and "settles" in entry.fields:
             fields["message"] = f"{fields.get('message', '')} (settled by a later run)"
     return list(made.values())
