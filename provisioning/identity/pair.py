@@ -51,7 +51,7 @@ def load_pair(certificate: Path, key: Path, now: datetime | None = None) -> Pair
     ders = _chain(certificate)
     label, key_der, facts = _facts(ders[0], certificate, key)
     not_before, not_after = (EPOCH + timedelta(seconds=facts[name]) for name in ("not_before", "not_after"))
-    _check_dates(not_before, not_after, certificate, now or datetime.now(timezone.utc))
+    check_dates(not_before, not_after, certificate, now or datetime.now(timezone.utc))
     if len(ders) > 1 and label == "PRIVATE KEY":
         label, key_der = _traditional(key)
     key_pem = encode(label, key_der)
@@ -235,7 +235,8 @@ def _traditional(path: Path) -> tuple[str, bytes]:
     return block.label, block.der
 
 
-def _check_dates(not_before: datetime, not_after: datetime, path: Path, now: datetime) -> None:
+def check_dates(not_before: datetime, not_after: datetime, path: Path, now: datetime) -> None:
+    """Raises InputError for a certificate that is not valid at `now` (UTC)."""
     if not_after <= now:
         raise wrong_file(
             path,

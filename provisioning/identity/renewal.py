@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _SHARE, _LONGEST = 3, timedelta(days=180)  # due in the last third of its validity, at most so long before its end
 _FINGERPRINT = 16  # hex digits of it in a name
-PENDING, REPLACED = ".renewed.pem", ".replaced-"
+PENDING, REPLACED, RETIRED = ".renewed.pem", ".replaced-", ".retired-"
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,11 @@ def pending(certificate: Path) -> Path:
 def replaced(certificate: Path, old: der.Certificate) -> Path:
     """Where the old one lies afterwards."""
     return _beside(certificate, f"{REPLACED}{fingerprint(old)[:_FINGERPRINT]}.pem")
+
+
+def is_beside(name: str) -> bool:
+    """Whether a file of that name is no device's certificate in use: one that is made or was laid aside."""
+    return name.endswith(PENDING) or any(mark in name for mark in (REPLACED, RETIRED))
 
 
 def _beside(certificate: Path, end: str) -> Path:

@@ -16,22 +16,56 @@ from provisioning.config.device import Device, single_device
 from provisioning.config.document import shown, wrong
 from provisioning.config.product import Product
 from provisioning.config.text_file import is_file
-from provisioning.config.unit import UnknownField, asks_for_wifi, choose, files
+from provisioning.config.unit import UnknownField, asks_for_wifi, choose, client_id, files
 from provisioning.errors import BoardError
+from provisioning.identity import renewal
 from provisioning.identity.on_board import KEPT, OnBoard
 from provisioning.identity.pair import load_certificate
+from provisioning.identity.subject import check_name
 from provisioning.job.assign import FoundBoard, NotThatDevice, candidates
 from provisioning.job.selftest import mac_text
 from provisioning.link import question
 from provisioning.link.repl import RawRepl
+from provisioning.trust import der
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """Two certificates of the same key and device: the board's and the one in a file here. `file_sha256`: of the board's, as its set has
+    it; `goes_on`: whether the file's is the later one, and becomes the board's."""
+
+    held: der.Certificate
+    here: der.Certificate
+    file_sha256: str
+    goes_on: bool
+
+    @property
+    def replaces(self) -> str | None:
+        """Fingerprint of the one that is the board's no more."""
+        return renewal.fingerprint(self.held) if self.goes_on else None
+
+    def note(self) -> str:
+        """For people."""
+        if not self.goes_on:
+            return (
+                f"The certificate here ends on {self.here.not_after:%Y-%m-%d}; the board has a later one of the same key, until "
+                f"{self.held.not_after:%Y-%m-%d}, and keeps it."
+            )
+        names = "" if self.here.subject_raw == self.held.subject_raw else f" It names {self.here.subject} instead of {self.held.subject}."
+        return (
+            f"The certificate is renewed, of the same key: until {self.here.not_after:%Y-%m-%d} instead of "
+            f"{self.held.not_after:%Y-%m-%d}.{names}"
+        )
 
 
 @dataclass(frozen=True)
 class Target:
-    """A device, and what its board keeps; `kept` is None where certificate and key are on this computer."""
+    """A device, and what its board keeps; `kept` is None where certificate and key are on this computer. `renewal`: where the board's
+    certificate and the one here are two, of one key."""
 
     device: Device
     kept: Kept | None = None
+    renewal: Renewal | None = None
 
     def bundle(self, product: Product, interpreter: Interpreter | None = None) -> Bundle:
         """Raises InputError for files and fields that do not fit."""
@@ -89,9 +123,11 @@ def target(product: Product, choice: Choice, held: OnBoard | None, name: str) ->
     board = FoundBoard(name, mac_text(held.uid) or held.uid, held.device)
     candidates(board, rows, only=device is not None or choice.only)
     chosen = next((row for row in rows if row.id == held.device), held.unit)
-    ours = _certificate_here(product, chosen)
+    ours, renewed = _certificate_here(product, chosen), None
     if ours is not None and hashlib.sha256(ours[1]).hexdigest() != held.named[0]:
-        raise other_certificate(name, held.device, held.fingerprint(), shown(ours[0]))
+        renewed = _renewal(product, chosen, held, ours)
+        if renewed is None:
+            raise other_certificate(name, held.device, held.fingerprint(), shown(ours[0]))
     if held.product != product.name and not (ours is not None and has_files(product, chosen)):
         # Where the board's own key is here it is this line's board, and the product may have got another name.
         raise BoardError(
@@ -100,8 +136,21 @@ def target(product: Product, choice: Choice, held: OnBoard | None, name: str) ->
             f"{KEPT} Take a board of {product.name}, or the product file of {held.product}.",
         )
     if held.fault and ours is not None and has_files(product, chosen):
-        return Target(chosen)  # what is damaged on the board is here
-    return Target(chosen, Kept(held.pair(name), held.texts))
+        return Target(chosen, renewal=renewed)  # what is damaged on the board is here
+    pair = held.pair(name)
+    if renewed is not None and renewed.goes_on and ours is not None:
+        pair = held.pair_for_longer(ours[1], ours[0])
+    return Target(chosen, Kept(pair, held.texts), renewed)
+
+
+def _renewal(product: Product, device: Device, held: OnBoard, ours: tuple[Path, bytes]) -> Renewal | None:
+    """The certificate in the file `ours` and the board's, where they are two of the same key; None for another one's. Raises InputError
+    for a file that names another device."""
+    here, leaf = renewal.leaf(ours[1], ours[0]), held.leaf()
+    if leaf is None or not renewal.same_key(here, leaf):
+        return None
+    check_name(here.common_name or "", device, client_id(product, device, held.texts.get("client_id")), ours[0])
+    return Renewal(leaf, here, held.named[0], renewal.is_later(here, leaf))
 
 
 def other_certificate(name: str, device: str, fingerprint: str, file: str) -> NotThatDevice:

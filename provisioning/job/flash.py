@@ -156,6 +156,9 @@ class _Run(Attempt):
             bundle = target.bundle(self.product)
             check_space(self.product, bundle)
         self.fields |= fingerprints.of_flash(self.product, device, bundle, self.plan.firmware)
+        if target.renewal is not None:
+            self.fields["replaces"] = target.renewal.replaces
+            report.note(target.renewal.note())
         if not examined.same_firmware and not self.wrote:
             self.firmware(line, in_loader=False)
             line.start()

@@ -18,6 +18,7 @@ class Report:
     """Field names are fixed (scripts rely on them). `outcome` is "pass", "fail" (the board) or "error" (input or station).
 
     `written`: what was written and committed, or for code "dry-run" what would be; empty when no commit is known.
+    `certificate`: of the device, {sha256, serial, not_after}, where the board has just said that it holds it.
     `active`: of a run that was to change the active set and did not pass, "untouched", "old", "new" or "unknown" (job/active.py).
     """
 
@@ -38,6 +39,7 @@ class Report:
     wire: dict[str, Any] = field(default_factory=dict)
     steps: list[dict[str, Any]] = field(default_factory=list)
     selftest: dict[str, Any] = field(default_factory=dict)
+    certificate: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     active: str | None = None
     exit_code: int = field(default=3, repr=False)

@@ -107,6 +107,10 @@ def take_selftest(report: Report, found: dict[str, Any]) -> None:
         setattr(report, name, found[name] or getattr(report, name))
 
 
+class OtherSet(BoardError):
+    """The board is whole, and its set is not the one that was asked for."""
+
+
 def check_selftest(found: dict[str, Any], set_sha256: str | None, number: int | None, name: str) -> None:
     """Raise BoardError unless the device's report is good and speaks of the set that it should."""
     if found["bad"]:
@@ -130,7 +134,7 @@ def check_selftest(found: dict[str, Any], set_sha256: str | None, number: int | 
             "bad-selftest", f"The board on {name} reports: {found['error']}.", "Write the product again: `twinroot update PRODUCT.yaml`."
         )
     if (set_sha256 and found["set_sha256"] != set_sha256) or (number and found["set"] != number):
-        raise BoardError(
+        raise OtherSet(
             "other-set",
             f"The board on {name} reports set {found['set']} of {found['product']} for {found['device']}, not the one that was asked for.",
             "Write the product to it: `twinroot update PRODUCT.yaml`.",

@@ -74,13 +74,19 @@ def update(
         target, bundle = made
         report.device = target.device.id
         known(target, bundle)
+        _say_renewal(report, target)
         rate = max_baud or product.board.baud.max
 
         def write() -> None:
             before(report)
 
-        Update(report, product, target, repl, transport, dry_run, rate, only_mac, new_identity, events, write, soon).run(bundle)
+        Update(report, product, target, repl, transport, dry_run, rate, only_mac, new_identity, events, write, soon, known).run(bundle)
     return report
+
+
+def _say_renewal(report: Report, target: board_identity.Target) -> None:
+    if target.renewal is not None:
+        report.note(target.renewal.note())
 
 
 def _with_room(repl: RawRepl, report: Report, question: Callable[[], T]) -> T:
@@ -122,6 +128,7 @@ class Update:
     events: Listener
     before: Callable[[], None] = lambda: None
     soon: Callable[[], object] = lambda: None
+    known: Known = lambda _target, _bundle: None
     left_over: bool = False
     holds: str | None = None  # the device whose set it holds, where it could tell
     payload: Payload | None = None  # what the last attempt was about to write
@@ -137,6 +144,12 @@ class Update:
             raise
 
     def _run(self, bundle: Bundle) -> None:
+        try:
+            self._write(bundle)
+        except NotThatDevice as error:
+            self._write(self._as_it_holds(error))
+
+    def _write(self, bundle: Bundle) -> None:
         with self.report.step("ask"):
             if self._unchanged(bundle):
                 return
@@ -157,6 +170,20 @@ class Update:
         take_selftest(self.report, found)
         check_selftest(found, payload.set_sha256, number, self.repl.wire.name)
         self.report.passed(f"Set {number} is active on {self.report.mac or self.repl.wire.name}; the board reads it back whole.")
+
+    def _as_it_holds(self, refusal: NotThatDevice) -> Bundle:
+        """The bundle for a board whose certificate is not the one here: two may be of one key. Raises NotThatDevice, the board left as it
+        is, when they are not."""
+        with self.report.step("who"):
+            held = with_repeats(self.repl, lambda: board_identity.who(self.repl, self.product)[1], LinkBroken)
+        if held is None or held.device != self.target.device.id:
+            raise refusal
+        self.target = board_identity.target(self.product, board_identity.Choice(self.target.device), held, self.repl.wire.name)
+        with self.report.step("bundle"):
+            bundle = self.target.bundle(self.product)
+        self.known(self.target, bundle)
+        _say_renewal(self.report, self.target)
+        return bundle
 
     def _unchanged(self, bundle: Bundle) -> bool:
         payload = Payload(bundle.trust, bundle.lib)
@@ -263,7 +290,14 @@ class Update:
         payload = self.payload = self._for_interpreter(bundle, session)
         with self.report.step("plan"):
             plan = session.prepare(payload)
-        self._stays_who_it_is(payload, plan)
+        if not self._stays_who_it_is(payload, plan):
+            session.close()
+            holds = self.holds or "another device"
+            raise NotThatDevice(
+                "other-certificate",
+                f"The board on {self.repl.wire.name} holds a certificate of {holds} that is not the one of {self.target.device.id} here.",
+                "Nothing was written. The cloud knows the board by the certificate that it holds: find out which of the two is registered.",
+            )
         self._room(plan)
         self.planned |= self._paths(payload, plan)
         if self.dry_run:
@@ -302,16 +336,14 @@ class Update:
                 bundle = self.target.bundle(self.product, found)
         return Payload(bundle.trust, bundle.lib)
 
-    def _stays_who_it_is(self, payload: Payload, plan: TransferPlan) -> None:
-        """Refuse, before the first write, to give a board another identity, or to lose what only it has."""
+    def _stays_who_it_is(self, payload: Payload, plan: TransferPlan) -> bool:
+        """Whether the certificate is the one that the board has, or one that may follow it. Raises BoardError, before the first write,
+        where the board would lose what only it has."""
         none_lost(payload, plan.send, self.repl.wire.name)
-        if plan.certificate in ("", payload.certificate_sha256) or self.new_identity:
-            return
-        holds = self.holds or "another device"
-        raise NotThatDevice(
-            "other-certificate",
-            f"The board on {self.repl.wire.name} holds a certificate of {holds} that is not the one of {self.target.device.id} here.",
-            "Nothing was written. The cloud knows the board by the certificate that it holds: find out which of the two is registered.",
+        return (
+            plan.certificate in ("", payload.certificate_sha256)
+            or self.new_identity
+            or (self.target.renewal is not None and plan.certificate == self.target.renewal.file_sha256)
         )
 
     def _room(self, plan: TransferPlan) -> None:

@@ -76,7 +76,8 @@ class UpdateTask:
                 return found
 
             def known(target: Target, bundle: Bundle) -> None:
-                evidence.fields = lambda: about | fingerprints.of_bundle(product, target.device, bundle)
+                replaces = {"replaces": target.renewal.replaces} if target.renewal is not None else {}
+                evidence.fields = lambda: about | replaces | fingerprints.of_bundle(product, target.device, bundle)
 
             if self.mac is not None:
                 events(Event("board", {"mac": self.mac, "chip": None}))

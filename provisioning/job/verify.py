@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from provisioning.bundle.bundle import Interpreter
+from pathlib import Path
+from typing import Any
+
+from provisioning.bundle.bundle import CERTIFICATE_FILE, Interpreter, Kept, build
 from provisioning.config.device import Device
 from provisioning.config.product import Product
 from provisioning.errors import BoardError
+from provisioning.identity import renewal
 from provisioning.identity.on_board import OnBoard
-from provisioning.job import board_identity
+from provisioning.job import board_identity, certificate_there
 from provisioning.job.assign import NotThatDevice
 from provisioning.job.prompt_session import board, reported, wiring_of
 from provisioning.job.report import Report
-from provisioning.job.selftest import check, check_selftest, chip_of, mac_text, selftest, take_selftest, with_repeats
+from provisioning.job.selftest import OtherSet, check, check_selftest, chip_of, mac_text, selftest, take_selftest, with_repeats
+from provisioning.link import question
 from provisioning.link.events import Listener, silent
 from provisioning.link.payload import Payload
 from provisioning.link.repl import LinkBroken, RawRepl
 from provisioning.link.transport.base import Hello
 from provisioning.link.transport.choose import choose
+from provisioning.trust import der
 
 
 def verify(
@@ -43,24 +49,60 @@ def verify(
         with report.step("selftest"):
             found = with_repeats(repl, lambda: selftest(repl, connect), LinkBroken)
         take_selftest(report, found)
-        wanted = None
-        if product is not None:
-            if choice.device is not None and board_identity.has_files(product, choice.device):
-                target = board_identity.Target(
-                    choice.device
-                )  # nothing has to be learned from the board, and each look costs it flash reads
-            else:
-                with report.step("who"):
-                    held = with_repeats(repl, lambda: board_identity.who(repl, product)[1], LinkBroken)
-                target = _meant(product, choice, held, repl.wire.name)
-            bundle = target.bundle(product, _interpreter(hello))
-            payload = Payload(bundle.trust, bundle.lib)
-            wanted = payload.set_sha256
-            _compare(report.files, payload.hashes(found["set"]), wanted, repl.wire.name)
-        check_selftest(found, wanted, None, repl.wire.name)
+        if product is None:
+            check_selftest(found, None, None, repl.wire.name)
+            held = _held(repl, report, None)
+            leaf = held.leaf() if held is not None else None
+        else:
+            leaf = _is_the_product(repl, report, product, choice, hello, found)
         how = f", connected over {found['connect']['route']}" if connect else ""
-        report.passed(f"Set {found['set']} of {found['product']} for {found['device']} is whole{how}.")
+        dated = ""
+        if leaf is not None:
+            report.certificate, dated = certificate_there.facts(leaf), f"; {certificate_there.clause(leaf)}"
+        report.passed(f"Set {found['set']} of {found['product']} for {found['device']} is whole{how}{dated}.")
     return report
+
+
+def _held(repl: RawRepl, report: Report, product: Product | None) -> OnBoard | None:
+    with report.step("who"):
+        return with_repeats(
+            repl, lambda: board_identity.who(repl, product)[1] if product is not None else question.who(repl)[1], LinkBroken
+        )
+
+
+def _is_the_product(
+    repl: RawRepl, report: Report, product: Product, choice: board_identity.Choice, hello: Hello, found: dict[str, Any]
+) -> der.Certificate:
+    """Raises BoardError where the board, whose own report is `found`, holds anything else than `product`. Returns its certificate."""
+    name, held = repl.wire.name, None
+    if choice.device is not None and board_identity.has_files(product, choice.device):
+        # Nothing has to be learned from the board, and each look costs it flash reads.
+        target = board_identity.Target(choice.device)
+    else:
+        held = _held(repl, report, product)
+        target = _meant(product, choice, held, name)
+    bundle = target.bundle(product, _interpreter(hello))
+    payload = Payload(bundle.trust, bundle.lib)
+    _compare(report.files, payload.hashes(found["set"]), payload.set_sha256, name)
+    try:
+        check_selftest(found, payload.set_sha256, None, name)
+    except OtherSet:
+        if found["device"] == target.device.id:
+            held = held or _held(repl, report, product)
+            behind = _meant(product, board_identity.Choice(target.device), held, name).renewal
+            if held is not None and behind is not None and _is_that_with(held, target.device, product, hello, found, name):
+                if behind.goes_on:
+                    raise certificate_there.is_behind(behind, name) from None
+                report.note(behind.note())
+                return behind.held
+        raise
+    return renewal.leaf(bundle.trust[CERTIFICATE_FILE], Path(CERTIFICATE_FILE))
+
+
+def _is_that_with(held: OnBoard, device: Device, product: Product, hello: Hello, found: dict[str, Any], name: str) -> bool:
+    """Whether the board holds the product in everything but its own certificate, and not merely something else as well."""
+    own = build(product, device, _interpreter(hello), Kept(held.pair(name), held.texts))
+    return bool(own.set_sha256 == found["set_sha256"])
 
 
 def _interpreter(hello: Hello) -> Interpreter:

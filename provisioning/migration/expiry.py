@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 from provisioning.config.product import Product
@@ -12,6 +12,7 @@ from provisioning.config.template import fields_of
 from provisioning.config.unit import files, own_devices
 from provisioning.errors import InputError
 from provisioning.identity.pair import leaf_of
+from provisioning.identity.renewal import is_beside
 from provisioning.migration.icalendar import Event
 from provisioning.pem.tlv import DerError
 from provisioning.trust import der
@@ -21,6 +22,7 @@ DEVICES, ROOT, POLICY = "device certificates", "root", "policy"
 
 # How many days before: a row of boards takes weeks to renew, a fleet takes years to leave a root.
 _ALARMS = {DEVICES: (180, 90, 30), ROOT: (1095, 365, 90), POLICY: (730, 365, 90)}
+_DAY = timedelta(days=1)
 _MOST_NAMED = 20  # devices in the text of an event
 
 
@@ -72,9 +74,8 @@ def _fitting(product: Product) -> list[Path]:
     for field in fields_of(template):
         pattern = pattern.replace("{" + field + "}", "*")
     path = Path(pattern)
-    if path.is_absolute():
-        return sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
-    return sorted(product.folder.glob(pattern))
+    found = Path(path.anchor).glob(str(path.relative_to(path.anchor))) if path.is_absolute() else product.folder.glob(pattern)
+    return sorted(each for each in found if not is_beside(each.name))
 
 
 def _end(path: Path) -> date:
@@ -95,7 +96,10 @@ def _of_devices(product: Product, found: Mapping[str, date]) -> list[Event]:
     for day, names in days.items():
         many = f"{len(names)} device certificates end" if len(names) > 1 else f"The certificate of {names[0]} ends"
         more = f"\nand {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-        text = "Servers refuse the devices afterwards. Make new ones and write them to the boards before that.\n"
+        text = (
+            "Servers refuse the devices afterwards. New ones over the same keys, in time for the boards (docs/renewal.md):\n"
+            f"twinroot identity renew {product.source.name} --before {min(day, date.max - _DAY) + _DAY}\n"
+        )
         text += "\n".join(sorted(names)[:_MOST_NAMED]) + more
         made.append(Event(f"devices {product.name}", day, f"{product.name}: {many}", text, DEVICES, _ALARMS[DEVICES]))
     return made

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from provisioning.migration.icalendar import Event, calendar, folded
 from provisioning.trust.roots import load_roots
 from tests.support.command import InProcess
-from tests.support.product_files import write_identity, write_product
+from tests.support.product_files import PRODUCT, write_identity, write_product
 
 STAMP = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -67,8 +67,16 @@ def test_devices_whose_certificates_are_here(run: Any, tmp_path: Path) -> None:
     day = (datetime.now(timezone.utc) + timedelta(days=400)).date()
     assert day - timedelta(days=1) <= together["DTSTART"].dt <= day
     assert "ws-0001" in together["DESCRIPTION"] and "ws-0002" in together["DESCRIPTION"]
+    assert f"twinroot identity renew product.yaml --before {together['DTEND'].dt}" in together["DESCRIPTION"]
     assert alone["DTSTART"].dt - together["DTSTART"].dt == timedelta(days=100)
     assert result["certificates"] == 3
+    # What a renewal lays aside, or has begun, is no device, whatever the product's template fits.
+    (tmp_path / "all").mkdir()
+    for name in ("ws-0001", "ws-0001.replaced-3fa94c1e22b07d15", "ws-0001.retired-3fa94c1e22b07d15", "ws-0001.renewed"):
+        (tmp_path / "all" / f"{name}.pem").write_bytes((tmp_path / "devices" / "ws-0001.crt.pem").read_bytes())
+    write_product(tmp_path, PRODUCT.replace("devices/{device}.crt.pem", "all/{device}.pem"))
+    assert run(str(product))[0]["certificates"] == 1
+    write_product(tmp_path)
     used = {"AmazonRootCA1", "AmazonRootCA3", "VeriSign-Class3-Public-Primary-G5"}
     assert {text.split()[1].rstrip(":") for text in read if text.startswith("Root ")} == used
     (tmp_path / "devices.csv").write_text("device\nws-0001\nws-0009\n")

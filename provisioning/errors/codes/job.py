@@ -29,6 +29,7 @@ ROWS = (
         Who.TECHNICIAN,
         ("bad-selftest", "The board's own report says what is wrong.", "Write the product again: `twinroot update`."),
         ("other-set", "The board has another set active than the one that was meant.", "Write the product to it: `twinroot update`."),
+        ("old-certificate", "The board has the certificate from before its renewal.", "Write the product to it: `twinroot update`."),
         bench=technician_page.NOT_WRITTEN,
     ),
     *rows(
