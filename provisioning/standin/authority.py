@@ -6,6 +6,7 @@ Intermediates and everything below use EC P-256, which a start can afford to mak
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ BEGINS = datetime(2015, 5, 26, tzinfo=timezone.utc)
 ENDS = datetime(2038, 1, 17, tzinfo=timezone.utc)
 ORGANIZATION = "twinroot cloud stand-in, for tests only"
 CLIENT_CA = "ClientCA"
+CONTROL_CA = "ControlPlaneCA"
 
 
 def new_key(kind: KeyKind) -> Key:
@@ -91,6 +93,7 @@ def certify(
     ends: datetime,
     ca: bool = False,
     dns: Iterable[str] = (),
+    addresses: Iterable[str] = (),
     client: bool = False,
 ) -> TestAuthority:
     """A certificate for `key`, signed by `issuer`, or by itself when there is none."""
@@ -112,7 +115,8 @@ def certify(
     if not ca:
         usage = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
         builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-    names = [x509.DNSName(entry) for entry in dns]
+    names: list[x509.GeneralName] = [x509.DNSName(entry) for entry in dns]
+    names += [x509.IPAddress(ipaddress.ip_address(entry)) for entry in addresses]
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return TestAuthority(builder.sign(signing_key, hashes.SHA256()), key)
@@ -161,6 +165,21 @@ class Authorities:
         self.clients = self.obtain(CLIENT_CA, "Stand-in client CA")
         self.root_files = {route.root: self._publish(route.root, self.roots[route.name]) for route in ROUTES}
         self.client_ca_file = self._publish(CLIENT_CA, self.clients)
+
+    def control_plane(self, host: str) -> tuple[Path, TestAuthority]:
+        """The CA file of the control plane, which signs nothing else, and the certificate of its server at the address `host`."""
+        signer = self.obtain(CONTROL_CA, "Stand-in control plane CA")
+        begins = datetime.now(timezone.utc).replace(microsecond=0) - timedelta(days=1)
+        server = certify(
+            subject("control plane"),
+            new_key("ec"),
+            signer,
+            begins=begins,
+            ends=begins + timedelta(days=396),
+            dns=["localhost"],
+            addresses=[host],
+        )
+        return self._publish(CONTROL_CA, signer), server
 
     def _publish(self, name: str, signer: TestAuthority) -> Path:
         content = pem(signer.certificate)

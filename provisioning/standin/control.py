@@ -43,6 +43,16 @@ async def _clock(service: Service, request: Request) -> Answer:
     return {}
 
 
+async def _advance(service: Service, request: Request) -> Answer:
+    service.account.advance(float(request["seconds"]))
+    return {}
+
+
+async def _limit(service: Service, request: Request) -> Answer:
+    service.account.throttle.limit(str(request["operation"]), float(request["rate"]))
+    return {}
+
+
 async def _publish(service: Service, request: Request) -> Answer:
     await service.publish(str(request["topic"]), str(request["payload"]))
     return {}
@@ -52,6 +62,7 @@ async def _status(service: Service, _request: Request) -> Answer:
     return service.info() | {
         "connections": list(service.record.connections)[-100:],
         "messages": list(service.record.messages)[-100:],
+        "requests": list(service.record.requests)[-100:],
         "time_requests": service.time.asked,
     }
 
@@ -61,6 +72,8 @@ ACTIONS: dict[str, Callable[[Service, Request], Awaitable[Answer]]] = {
     "issue": _issue,
     "clock": _clock,
     "publish": _publish,
+    "advance": _advance,
+    "limit": _limit,
     "status": _status,
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import shutil
 import subprocess
@@ -25,6 +26,62 @@ _START_TIMEOUT = 30.0  # seconds; a start takes about one, a machine under load 
 _AGAIN = "Start it again; a busy computer needs more time."
 _ANSWER_TIMEOUT = 15.0
 _STOP_TIMEOUT = 8.0
+
+
+class Account:
+    """The account of a running stand-in, for boto3 and for `twinroot aws`."""
+
+    def __init__(self, facts: Mapping[str, Any], ask: Callable[..., Event]) -> None:
+        self._ask = ask
+        self.url = str(facts["url"])
+        self.ca = Path(facts["ca"])
+        self.region = str(facts["region"])
+        self.id = str(facts["id"])
+        self.access_key_id = str(facts["access_key_id"])
+        self.credentials = Path(facts["credentials"])
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What leads AWS's tools here; the secret key is in a file that one of them names."""
+        return variables(self.url, self.ca, self.region, self.credentials)
+
+    def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
+        """`base`, by default this process's environment, with `variables`, and without what would lead elsewhere."""
+        given = os.environ if base is None else base
+        return {name: value for name, value in given.items() if name not in IN_THE_WAY} | self.variables
+
+    def advance(self, seconds: float) -> None:
+        """Move the account's clock ahead: minutes of a rollout and timeouts come without a wait."""
+        self._ask(do="advance", seconds=seconds)
+
+    def limit(self, operation: str, rate: float) -> None:
+        """Take at most `rate` requests a second for `operation` (CreateJob; * for each), the rest is throttled; 0: no limit."""
+        self._ask(do="limit", operation=operation, rate=rate)
+
+
+# Variables that AWS's libraries prefer to those below.
+IN_THE_WAY = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_ENDPOINT_URL_IOT",
+)
+
+
+def variables(url: str, ca: Path, region: str, credentials: Path) -> dict[str, str]:
+    """Environment variables of AWS's libraries that lead them to a stand-in's control plane."""
+    return {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_CA_BUNDLE": str(ca),
+        "AWS_SHARED_CREDENTIALS_FILE": str(credentials),
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1",
+    }
 
 
 class StandIn:
@@ -61,6 +118,7 @@ class StandIn:
         self._asking = threading.Lock()  # one line at a time
         self._messages: list[Event] = []
         self._connections: list[Event] = []
+        self._requests: list[Event] = []
         self._ended = False
         self._number = 0
         self.info: Event = {}
@@ -152,6 +210,15 @@ class StandIn:
         return f"{self.info['ntp']['host']}:{self.info['ntp']['port']}"
 
     @property
+    def account(self) -> Account:
+        """Raises StationError when boto3 is not installed, without which there is none."""
+        if not self.info["account"]:
+            raise StationError(
+                "cloud-no-account", "This cloud stand-in has no account: boto3 is not installed.", "Install it: pip install 'twinroot[aws]'"
+            )
+        return Account(self.info["account"], self._ask)
+
+    @property
     def pid(self) -> int:
         return int(self.info["pid"])
 
@@ -191,6 +258,11 @@ class StandIn:
         """{route, scenario, outcome, reason, sni, certificate, tls, at} of each connection that was tried, in order."""
         with self._news:
             return list(self._connections)
+
+    def requests(self) -> list[Event]:
+        """{service, operation, status, code, at} of each request to the control plane, in order."""
+        with self._news:
+            return list(self._requests)
 
     def wait_message(
         self, *, topic: str | None = None, route: str | None = None, payload: str | None = None, after: int = 0, timeout: float = 10.0
@@ -258,6 +330,7 @@ class StandIn:
         kept: dict[str, Callable[[Event], None]] = {
             "message": self._messages.append,
             "connection": self._connections.append,
+            "request": self._requests.append,
             "ready": self._first.put,
             "error": self._first.put,
         }
@@ -265,7 +338,7 @@ class StandIn:
             event = json.loads(line)
             with self._news:
                 if "event" in event:
-                    kept[event.pop("event") if event["event"] in ("message", "connection") else event["event"]](event)
+                    kept[event.pop("event") if event["event"] in ("message", "connection", "request") else event["event"]](event)
                 elif event["id"] in self._answers:
                     self._answers[event["id"]].put(event)
                 self._news.notify_all()

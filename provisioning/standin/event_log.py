@@ -1,4 +1,4 @@
-"""What happened at the endpoints: connections with their outcome, and messages with the route they came by.
+"""What happened at the endpoints: connections with their outcome, messages with the route they came by, requests to the control plane.
 
 A message counts when the broker has delivered it to a subscriber, not when its bytes came in: the front says by which route, the
 broker says that it had it.
@@ -22,6 +22,7 @@ class EventLog:
     def __init__(self) -> None:
         self._began = time.monotonic()
         self.connections: deque[Event] = deque(maxlen=_KEPT)
+        self.requests: deque[Event] = deque(maxlen=_KEPT)
         self.messages: deque[Event] = deque(maxlen=_KEPT)
         self.listeners: list[Callable[[Event], None]] = []
         # (topic, payload) of PUBLISHes that the front saw and the broker has not delivered yet.
@@ -41,6 +42,12 @@ class EventLog:
         self.connections.append(event)
         self._tell(event)
 
+    def request(self, **facts: Any) -> None:
+        """The control plane has answered: service, operation, HTTP status, and the code of an error."""
+        event = {"event": "request", "at": self._at(), **facts}
+        self.requests.append(event)
+        self._tell(event)
+
     def came_in(self, route: str, client: str, certificate: str, topic: str, payload: bytes) -> None:
         """The front saw a PUBLISH on its way to the broker."""
         event = {
@@ -54,13 +61,14 @@ class EventLog:
         }
         self._under_way.setdefault((topic, payload), deque(maxlen=_KEPT)).append(event)
 
-    def delivered(self, topic: str, payload: bytes) -> None:
-        """The broker gave a message to its subscribers."""
+    def delivered(self, topic: str, payload: bytes) -> bool:
+        """The broker gave a message to its subscribers. False for one that came by no route: the stand-in's own, or a retained one."""
         waiting = self._under_way.get((topic, payload))
         if not waiting:
-            return  # from the stand-in itself, or a retained one: it came by no route
+            return False
         event = waiting.popleft()
         if not waiting:
             del self._under_way[topic, payload]
         self.messages.append(event)
         self._tell(event)
+        return True

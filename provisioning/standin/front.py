@@ -12,6 +12,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from provisioning.errors import StationError
 from provisioning.standin import limits, mqtt, ports, tcp_faults
@@ -36,8 +37,28 @@ class Connection:
     task: asyncio.Task[None] | None = None
     sni: str | None = None
     certificate: str = ""
+    fingerprint: str = ""
     client: str = ""
     parser: mqtt.Parser = field(default_factory=mqtt.Parser)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Who is at the other end of a connection: client identifier, and its certificate's SHA-256 and common name."""
+
+    client: str
+    fingerprint: str
+    common_name: str
+
+
+class Gate(Protocol):
+    """The account behind the endpoints, as far as they need it."""
+
+    def may_publish(self, peer: Peer, topic: str) -> str:
+        """Why `peer` may not publish to a topic that begins with $; empty when it may."""
+
+    def may_subscribe(self, peer: Peer, topic_filter: str) -> str:
+        """Why `peer` may not subscribe to a filter that begins with $; empty when it may."""
 
 
 class Clients:
@@ -63,7 +84,9 @@ class Clients:
 class Front:
     """The endpoint of one route."""
 
-    def __init__(self, route: str, names: str, chains: Chains, broker: Broker, record: EventLog, clients: Clients) -> None:
+    def __init__(
+        self, route: str, names: str, chains: Chains, broker: Broker, record: EventLog, clients: Clients, gate: Gate | None = None
+    ) -> None:
         self.route = route
         self.scenario = SCENARIOS["ok"]
         self.port = 0
@@ -72,6 +95,7 @@ class Front:
         self._broker = broker
         self._record = record
         self._clients = clients
+        self._gate = gate
         self._listener: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._serving: set[asyncio.Task[None]] = set()
@@ -194,6 +218,7 @@ class Front:
                 self._tell(connection, "handshake-broken", getattr(error, "strerror", None) or type(error).__name__)
             else:
                 connection.certificate = stream.common_name
+                connection.fingerprint = stream.fingerprint
                 self._tell(connection, "connected", version=stream.version)
                 await _AFTER[connection.scenario.after](self, connection, stream)
             await stream.finish()
@@ -230,7 +255,7 @@ class Front:
     def _taken(self, connection: Connection, packet: mqtt.Packet) -> bool:
         """Whether the broker is to have it; notes who connects and what is published. Raises Refused, NotMqtt."""
         try:
-            limits.check(packet)
+            self._check(connection, packet)
         except limits.Ignored as ignored:
             self._tell(connection, "ignored", str(ignored))
             return False
@@ -242,6 +267,15 @@ class Front:
             topic, payload = mqtt.published(packet)
             self._record.came_in(self.route, connection.client, connection.certificate, topic, payload)
         return True
+
+    def _check(self, connection: Connection, packet: mqtt.Packet) -> None:
+        """Raises Refused, Ignored, NotMqtt."""
+        gate = self._gate
+        if gate is None:
+            limits.check(packet)
+            return
+        peer = Peer(connection.client, connection.fingerprint, connection.certificate)
+        limits.check(packet, lambda topic: gate.may_publish(peer, topic), lambda topic: gate.may_subscribe(peer, topic))
 
     async def _connack_after(self, connection: Connection, stream: TlsStream) -> None:
         if await _until_connect(connection, stream):

@@ -26,11 +26,23 @@ class Ignored(Exception):
     """Nothing comes of the packet, not even an answer."""
 
 
-def check(packet: mqtt.Packet) -> None:
-    """Raises Refused, Ignored, or NotMqtt for a packet that is damaged."""
-    rule = _RULES.get(packet.kind)
-    if rule is not None:
-        rule(packet)
+Reserved = Callable[[str], str]
+"""Why a topic, or a filter, that begins with $ is not this client's to use; empty when it is."""
+
+
+def nothing_behind(_topic: str) -> str:
+    """The answer of a stand-in without an account."""
+    return "the stand-in has nothing behind it"
+
+
+def check(packet: mqtt.Packet, publish: Reserved = nothing_behind, subscribe: Reserved = lambda _topic: "") -> None:
+    """Raises Refused, Ignored, or NotMqtt for a packet that is damaged. `publish`, `subscribe`: what holds of reserved topics."""
+    if packet.kind == mqtt.CONNECT:
+        _connect(packet)
+    elif packet.kind == mqtt.PUBLISH:
+        _publish(packet, publish)
+    elif packet.kind == mqtt.SUBSCRIBE:
+        _subscribe(packet, subscribe)
 
 
 def _connect(packet: mqtt.Packet) -> None:
@@ -38,24 +50,24 @@ def _connect(packet: mqtt.Packet) -> None:
         raise Refused("MQTT 5, which AWS IoT Core speaks and the stand-in does not", _UNSUPPORTED_VERSION)
 
 
-def _publish(packet: mqtt.Packet) -> None:
+def _publish(packet: mqtt.Packet, reserved: Reserved) -> None:
     topic, payload = mqtt.published(packet)
     if packet.flags >> 1 & 3 == 2:
         raise Ignored(f"a message with QoS 2 to {topic}")
     if len(payload) > PAYLOAD:
         raise Refused(f"{len(payload)} bytes to {topic}: a message has at most {PAYLOAD}")
-    if topic.startswith("$"):
-        raise Refused(f"a message to {topic}: what begins with $ is reserved, and the stand-in has nothing behind it")
+    if topic.startswith("$") and (reason := reserved(topic)):
+        raise Refused(f"a message to {topic}: what begins with $ is reserved, and {reason}")
     if len(topic.encode()) > _TOPIC or topic.count("/") > _SLASHES:
         raise Refused(f"a topic has at most {_TOPIC} bytes and {_SLASHES} slashes: {topic[:_TOPIC]}")
 
 
-def _subscribe(packet: mqtt.Packet) -> None:
+def _subscribe(packet: mqtt.Packet, reserved: Reserved) -> None:
     wanted = mqtt.subscribed(packet)
     if len(wanted) > _FILTERS:
         raise Refused(f"{len(wanted)} topic filters in one SUBSCRIBE, which takes at most {_FILTERS}")
     if any(qos == 2 for _, qos in wanted):
         raise Ignored(f"a subscription with QoS 2 to {wanted[0][0]}")
-
-
-_RULES: dict[int, Callable[[mqtt.Packet], None]] = {mqtt.CONNECT: _connect, mqtt.PUBLISH: _publish, mqtt.SUBSCRIBE: _subscribe}
+    for topic, _ in wanted:
+        if topic.startswith("$") and (reason := reserved(topic)):
+            raise Refused(f"a subscription to {topic}: what begins with $ is reserved, and {reason}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from provisioning.errors import InputError, StationError
 from provisioning.standin.broker import choose
@@ -28,6 +29,9 @@ from provisioning.standin.routes import (
 from provisioning.standin.scenarios import Scenario, check_route, find, parse
 from provisioning.standin.state_folder import State, write
 from provisioning.standin.watcher import Watcher
+
+if TYPE_CHECKING:
+    from provisioning.standin.account.service import CloudAccount
 
 _DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_-]{0,127}\Z")  # the names that AWS IoT allows a thing
 
@@ -59,6 +63,7 @@ class Service:
         self._fronts: dict[str, Front] = {}
         self._undo = contextlib.AsyncExitStack()
         self._info: dict[str, Any] = {}
+        self._account_behind: CloudAccount | None = None
 
     async def start(self) -> None:
         async with contextlib.AsyncExitStack() as undo:
@@ -81,21 +86,40 @@ class Service:
         self._broker = broker
         undo.push_async_callback(broker.stop)
         await broker.start()
-        self._watcher = Watcher(broker, self.record.delivered)
+        self._account_behind = account = self._open_account()
+        if account is not None:
+            undo.push_async_callback(account.stop)
+        self._watcher = Watcher(broker, self._delivered, _reserved() if account else ())
         undo.push_async_callback(self._watcher.stop)
         await self._watcher.start()
-        await self._take_ports(undo)
+        await self._take_ports(undo, account)
         self._info = self._describe({name: self._issue(name) for name in devices})
         for name, scenario in self._scenarios.items():
             self._fronts[name].play(scenario)
         write(self._state.running, json.dumps(self.info(), indent=1).encode(), 0o600)
 
-    async def _take_ports(self, undo: contextlib.AsyncExitStack) -> None:
-        """Bind the endpoints and the time server: to the ports asked for, else to those of the last run, else to free ones."""
+    def _open_account(self) -> CloudAccount | None:
+        """The account of this state folder; None without the extra `aws`, whose service models its control plane speaks by."""
+        if importlib.util.find_spec("botocore") is None:
+            return None
+        from provisioning.standin.account.service import CloudAccount
+        from provisioning.standin.account.state import Place
+
+        ats, legacy = (self._account.endpoint(route) for route in ROUTES)
+        place = Place(self._account.region, ats, legacy, self._account.prefix, self._account.domain)
+        ca, server = self._authorities.control_plane(HOST)
+        return CloudAccount(self._state, place, ca, server, self.record, lambda topic, payload: self._watcher.send(topic, payload))
+
+    def _delivered(self, topic: str, payload: bytes) -> None:
+        if self.record.delivered(topic, payload) and self._account_behind is not None and topic.startswith("$"):
+            self._account_behind.received(topic, payload)
+
+    async def _take_ports(self, undo: contextlib.AsyncExitStack, account: CloudAccount | None) -> None:
+        """Bind endpoints, time server and control plane: to the ports asked for, else to those of the last run, else to free ones."""
         remembered = self._remembered_ports()
         clients = Clients()
         for name in ROUTE_NAMES:
-            front = Front(name, f"*.{self._account.domain}", self._chains, self._broker, self.record, clients)
+            front = Front(name, f"*.{self._account.domain}", self._chains, self._broker, self.record, clients, account)
             undo.push_async_callback(front.stop)
             wanted = self._options.ports.get(name, 0)
             try:
@@ -111,6 +135,12 @@ class Service:
         except OSError:
             await self.time.start()
         ports = {name: front.port for name, front in self._fronts.items()} | {"ntp": self.time.port}
+        if account is not None:
+            try:
+                await account.start(remembered.get("account", 0))
+            except StationError:
+                await account.start(0)
+            ports["account"] = account.port
         if ports != remembered:
             write(self._state / "ports.json", json.dumps(ports).encode())
 
@@ -149,6 +179,7 @@ class Service:
             "ntp": {"host": HOST, "port": self.time.port},
             "region": self._account.region,
             "broker": self._broker.name,
+            "account": self._account_behind.info() if self._account_behind else None,
             "state": str(self._state.folder),
             "pid": os.getpid(),
         }
@@ -170,15 +201,32 @@ class Service:
 
     def _issue(self, device: str) -> dict[str, str]:
         certificate, key = self._authorities.issue(device)
+        if self._account_behind is not None:
+            self._account_behind.issued(device, certificate)
         return {"certificate": str(certificate), "key": str(key)}
 
     def issue(self, device: str) -> dict[str, str]:
         """The paths of a client certificate and its key for `device`. Raises InputError for what is no thing's name."""
         return self._issue(_device(device))
 
+    @property
+    def account(self) -> CloudAccount:
+        """Raises StationError when this stand-in has none."""
+        if self._account_behind is None:
+            raise StationError(
+                "cloud-no-account", "This cloud stand-in has no account: boto3 is not installed.", "Install it: pip install 'twinroot[aws]'"
+            )
+        return self._account_behind
+
     async def publish(self, topic: str, payload: str) -> None:
         """Send a message from the cloud's side to whoever subscribed to `topic`."""
         await self._watcher.publish(topic, payload.encode())
+
+
+def _reserved() -> tuple[str, ...]:
+    from provisioning.standin.account.topics import FILTERS
+
+    return FILTERS
 
 
 def _device(name: str) -> str:

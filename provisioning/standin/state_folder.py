@@ -7,6 +7,8 @@ authorities/    one PEM per test CA, certificate and key, 0600
 roots/          the public roots and the client CA, for products to pin
 served/         the chain and key that each scenario presents, 0600
 devices/        client certificates that were asked for
+account.sqlite  the account: things, jobs, shadows and the rest
+credentials     its access key pair, in the form of AWS's credentials file, 0600
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import socket
 import ssl
 from collections.abc import Callable
@@ -57,6 +58,11 @@ class TlsStream:
     @property
     def version(self) -> str | None:
         return self._socket.version()
+
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of the client's certificate in DER, in hexadecimal: on AWS IoT, the certificate's id."""
+        return hashlib.sha256(self._socket.getpeercert(binary_form=True) or b"").hexdigest()
 
     @property
     def common_name(self) -> str:

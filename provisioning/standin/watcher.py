@@ -14,10 +14,11 @@ _TIMEOUT = 5.0  # seconds for the broker to answer
 
 
 class Watcher:
-    """Subscribed to every topic; `on_message(topic, payload)` for each message that the broker delivers."""
+    """Subscribed to every topic, of reserved ones to `reserved`; `on_message(topic, payload)` for each message that the broker delivers."""
 
-    def __init__(self, broker: Broker, on_message: Callable[[str, bytes], None]) -> None:
+    def __init__(self, broker: Broker, on_message: Callable[[str, bytes], None], reserved: tuple[str, ...] = ()) -> None:
         self._broker = broker
+        self._filters = ("#", *reserved)  # MQTT-4.7.2-1: a filter that begins with a wildcard gets no topic that begins with $
         self._on_message = on_message
         self._task: asyncio.Task[None] | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -27,12 +28,11 @@ class Watcher:
         reader, self._writer = await self._broker.attach()
         parser = mqtt.Parser()
         try:
-            for packet, answer in (
-                (mqtt.connect(f"cloud-{secrets.token_hex(4)}"), mqtt.CONNACK),
-                (mqtt.subscribe("#"), mqtt.SUBACK),
-            ):
-                self._writer.write(packet)
-                await asyncio.wait_for(self._until(reader, parser, answer), _TIMEOUT)
+            self._writer.write(mqtt.connect(f"cloud-{secrets.token_hex(4)}"))
+            await asyncio.wait_for(self._until(reader, parser, mqtt.CONNACK), _TIMEOUT)
+            for topic_filter in self._filters:
+                self._writer.write(mqtt.subscribe(topic_filter))
+                await asyncio.wait_for(self._until(reader, parser, mqtt.SUBACK), _TIMEOUT)
         except (asyncio.TimeoutError, ConnectionError) as error:
             raise StationError(
                 "cloud-broker", f"The {self._broker.name} broker does not answer its first client.", "Start the cloud stand-in again."
@@ -58,8 +58,13 @@ class Watcher:
         """Send a message to whoever subscribed to `topic`, with QoS 0."""
         if self._writer is None:
             raise StationError("cloud-broker", "The broker is not running.", "Start the cloud stand-in again.")
-        self._writer.write(mqtt.publish(topic, payload))
+        self.send(topic, payload)
         await self._writer.drain()
+
+    def send(self, topic: str, payload: bytes) -> None:
+        """The same for who cannot wait; nothing happens when the broker is gone."""
+        if self._writer is not None:
+            self._writer.write(mqtt.publish(topic, payload))
 
     async def stop(self) -> None:
         if self._task is not None:

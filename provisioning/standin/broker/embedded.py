@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+from typing import Any
 
 from amqtt.adapters import StreamReaderAdapter, StreamWriterAdapter
 from amqtt.broker import Broker
@@ -37,7 +38,15 @@ class _Writer(StreamWriterAdapter):  # type: ignore[misc]  # amqtt has no types
 
 
 class _Broker(Broker):  # type: ignore[misc]  # amqtt has no types
-    """amqtt gives a new connection every retained message that anybody's subscription matches; here it gets what its own do."""
+    """amqtt gives a new connection every retained message that anybody's subscription matches; here it gets what its own do. And amqtt ends
+    the connection of who publishes to a topic that begins with $; here the front has decided that by now."""
+
+    async def _handle_message_delivery(self, client_session: Session, handler: Any, wait_deliver: asyncio.Future[Any]) -> bool:
+        message = wait_deliver.result()
+        if message is not None and (message.topic or "").startswith("$"):
+            await self._broadcast_message(client_session, message.topic, message.data)
+            return True
+        return bool(await super()._handle_message_delivery(client_session, handler, wait_deliver))
 
     async def _publish_retained_messages_for_subscription(self, subscription: tuple[str, int], session: Session) -> None:
         subscribers = self._subscriptions.get(subscription[0], [])
