@@ -10,6 +10,7 @@ import pytest
 
 from provisioning.standin import StandIn, mqtt
 from tests.standin import sdk
+from tests.standin.account import arn, client
 from tests.standin.conftest import Client
 
 from awscrt.mqtt import QoS  # isort: skip
@@ -25,39 +26,26 @@ def proxy(shared: StandIn) -> Iterator[sdk.Proxy]:
 
 @pytest.fixture
 def iot(shared: StandIn, monkeypatch: pytest.MonkeyPatch) -> Any:
-    return boto(shared, "iot", monkeypatch)
-
-
-def boto(cloud: StandIn, service: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A client of boto3 that finds the stand-in as any program would: by its environment."""
-    import boto3
-
-    for name, value in cloud.account.environment({}).items():
-        monkeypatch.setenv(name, value)
-    return boto3.Session().client(service)
-
-
-def arn(name: str, kind: str = "thing") -> str:
-    return f"arn:aws:iot:us-east-1:123456789012:{kind}/{name}"
+    return client(shared, "iot", monkeypatch)
 
 
 def test_a_job_from_boto3_to_the_sdk_and_back(shared: StandIn, proxy: sdk.Proxy, iot: Any) -> None:
     device = sdk.Device(shared, "sdk-1", proxy)
-    client = iotjobs.IotJobsClient(device.connection)
+    sdk_jobs = iotjobs.IotJobsClient(device.connection)
     thing: Any = {"thing_name": "sdk-1"}
     try:
         news = device.hear(
-            client.subscribe_to_next_job_execution_changed_events, iotjobs.NextJobExecutionChangedSubscriptionRequest(**thing)
+            sdk_jobs.subscribe_to_next_job_execution_changed_events, iotjobs.NextJobExecutionChangedSubscriptionRequest(**thing)
         )
-        lists = device.hear(client.subscribe_to_job_executions_changed_events, iotjobs.JobExecutionsChangedSubscriptionRequest(**thing))
+        lists = device.hear(sdk_jobs.subscribe_to_job_executions_changed_events, iotjobs.JobExecutionsChangedSubscriptionRequest(**thing))
         started = device.hear(
-            client.subscribe_to_start_next_pending_job_execution_accepted, iotjobs.StartNextPendingJobExecutionSubscriptionRequest(**thing)
+            sdk_jobs.subscribe_to_start_next_pending_job_execution_accepted, iotjobs.StartNextPendingJobExecutionSubscriptionRequest(**thing)
         )
         updated = device.hear(
-            client.subscribe_to_update_job_execution_accepted, iotjobs.UpdateJobExecutionSubscriptionRequest(job_id="sdk-job", **thing)
+            sdk_jobs.subscribe_to_update_job_execution_accepted, iotjobs.UpdateJobExecutionSubscriptionRequest(job_id="sdk-job", **thing)
         )
         refused = device.hear(
-            client.subscribe_to_update_job_execution_rejected, iotjobs.UpdateJobExecutionSubscriptionRequest(job_id="sdk-job", **thing)
+            sdk_jobs.subscribe_to_update_job_execution_rejected, iotjobs.UpdateJobExecutionSubscriptionRequest(job_id="sdk-job", **thing)
         )
         iot.create_job(jobId="sdk-job", targets=[arn("sdk-1")], document='{"twinroot": {"version": 2}}')
         first = news.get(timeout=sdk.TIMEOUT).execution
@@ -69,7 +57,7 @@ def test_a_job_from_boto3_to_the_sdk_and_back(shared: StandIn, proxy: sdk.Proxy,
         )
         assert [each.job_id for each in lists.get(timeout=sdk.TIMEOUT).jobs["QUEUED"]] == ["sdk-job"]
 
-        client.publish_start_next_pending_job_execution(
+        sdk_jobs.publish_start_next_pending_job_execution(
             iotjobs.StartNextPendingJobExecutionRequest(client_token="t1", status_details={"step": "one"}, **thing), QoS.AT_LEAST_ONCE
         )
         answer = started.get(timeout=sdk.TIMEOUT)
@@ -78,7 +66,7 @@ def test_a_job_from_boto3_to_the_sdk_and_back(shared: StandIn, proxy: sdk.Proxy,
 
         def update(status: str, **more: Any) -> None:
             request = iotjobs.UpdateJobExecutionRequest(job_id="sdk-job", status=status, **thing, **more)
-            client.publish_update_job_execution(request, QoS.AT_LEAST_ONCE)
+            sdk_jobs.publish_update_job_execution(request, QoS.AT_LEAST_ONCE)
 
         update("IN_PROGRESS", expected_version=7)
         error = refused.get(timeout=sdk.TIMEOUT)
