@@ -216,6 +216,23 @@ class Authorities:
             raise StationError("cloud-state", f"The key in {path} is not its certificate's.", "Remove that file; it is made again.")
         return TestAuthority(certificate, key)
 
+    def sign(self, request: str) -> str:
+        """The client certificate for a PEM certificate signing request. Raises ValueError for one that is not, or not signed by its key."""
+        csr = x509.load_pem_x509_csr(request.encode())
+        if not csr.is_signature_valid:
+            raise ValueError("it is not signed by its own key")
+        begins = datetime.now(timezone.utc).replace(second=0, microsecond=0) - timedelta(days=1)
+        builder = (
+            x509.CertificateBuilder(self.clients.name, csr.subject, csr.public_key())
+            .serial_number(secrets.randbits(127) | 1 << 126)
+            .not_valid_before(begins)
+            .not_valid_after(ENDS)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(ca=False, rsa_key=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        )
+        return pem(builder.sign(self.clients.key, hashes.SHA256())).decode()
+
     def issue(self, device: str) -> tuple[Path, Path]:
         """A client certificate for `device` and its key, as files; the same ones when asked again."""
         certificate, key_file = self._devices / f"{device}.crt.pem", self._devices / f"{device}.key.pem"

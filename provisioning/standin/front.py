@@ -28,6 +28,12 @@ _BACKLOG = 64
 _HANDSHAKE_TIMEOUT = 60.0
 
 
+# Why a session ended, in AWS IoT's words.
+DUPLICATE = "DUPLICATE_CLIENTID"
+_BY_CLIENT, _BY_SERVER = "CLIENT_INITIATED_DISCONNECT", "SERVER_INITIATED_DISCONNECT"
+_CLIENT_ERROR, _SILENT = "CLIENT_ERROR", "MQTT_KEEP_ALIVE_TIMEOUT"
+
+
 @dataclass
 class Connection:
     """One client, and what is known of it so far."""
@@ -39,6 +45,7 @@ class Connection:
     certificate: str = ""
     fingerprint: str = ""
     client: str = ""
+    ended: str = "CONNECTION_LOST"
     parser: mqtt.Parser = field(default_factory=mqtt.Parser)
 
 
@@ -60,6 +67,12 @@ class Gate(Protocol):
     def may_subscribe(self, peer: Peer, topic_filter: str) -> str:
         """Why `peer` may not subscribe to a filter that begins with $; empty when it may."""
 
+    def connected(self, peer: Peer, session: object) -> None:
+        """`peer` has sent CONNECT."""
+
+    def disconnected(self, peer: Peer, session: object, reason: str) -> None:
+        """`session` has ended; `reason` is one of those that AWS IoT names."""
+
 
 class Clients:
     """Who is connected, over both endpoints. A client identifier that connects again ends its older connection: AWS IoT does so,
@@ -72,7 +85,7 @@ class Clients:
         """`task` serves `client` from now on."""
         older = self._serving.get(client)
         if older is not None and older is not task:
-            older.cancel()
+            older.cancel(DUPLICATE)
         self._serving[client] = task
         task.add_done_callback(lambda done: self._forget(client, done))
 
@@ -237,6 +250,7 @@ class Front:
                     if self._taken(connection, packet):
                         to_broker.write(mqtt.encode(packet.kind, packet.body, packet.flags))
             except (limits.Refused, mqtt.NotMqtt) as error:
+                connection.ended = _CLIENT_ERROR
                 self._tell(connection, "closed", str(error))
                 if isinstance(error, limits.Refused) and error.answer:
                     await stream.write(error.answer)
@@ -246,7 +260,14 @@ class Front:
         pumps = [asyncio.create_task(_pump(stream.read, up)), asyncio.create_task(_pump(from_broker.read, stream.write))]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            if pumps[1].done() and not pumps[0].done():
+                connection.ended = _SILENT  # the broker has closed, which it does by itself for that alone
+        except asyncio.CancelledError as cancelled:
+            connection.ended = cancelled.args[0] if cancelled.args else _BY_SERVER
+            raise
         finally:
+            if self._gate is not None and connection.client:
+                self._gate.disconnected(_peer(connection), connection, connection.ended)
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
@@ -263,6 +284,10 @@ class Front:
             connection.client = mqtt.client_id(packet)
             if connection.task is not None:
                 self._clients.connected(connection.client, connection.task)
+            if self._gate is not None:
+                self._gate.connected(_peer(connection), connection)
+        elif packet.kind == mqtt.DISCONNECT:
+            connection.ended = _BY_CLIENT
         elif packet.kind == mqtt.PUBLISH:
             topic, payload = mqtt.published(packet)
             self._record.came_in(self.route, connection.client, connection.certificate, topic, payload)
@@ -274,7 +299,7 @@ class Front:
         if gate is None:
             limits.check(packet)
             return
-        peer = Peer(connection.client, connection.fingerprint, connection.certificate)
+        peer = _peer(connection)
         limits.check(packet, lambda topic: gate.may_publish(peer, topic), lambda topic: gate.may_subscribe(peer, topic))
 
     async def _connack_after(self, connection: Connection, stream: TlsStream) -> None:
@@ -297,6 +322,10 @@ _AFTER = {
     "close": Front._close_after,
     "mute": Front._mute_after,
 }
+
+
+def _peer(connection: Connection) -> Peer:
+    return Peer(connection.client, connection.fingerprint, connection.certificate)
 
 
 async def _pump(read: Callable[[int], Awaitable[bytes]], write: Callable[[bytes], Awaitable[None]]) -> None:

@@ -108,7 +108,9 @@ class Service:
         ats, legacy = (self._account.endpoint(route) for route in ROUTES)
         place = Place(self._account.region, ats, legacy, self._account.prefix, self._account.domain)
         ca, server = self._authorities.control_plane(HOST)
-        return CloudAccount(self._state, place, ca, server, self.record, lambda topic, payload: self._watcher.send(topic, payload))
+        return CloudAccount(
+            self._state, place, ca, server, self.record, lambda topic, body: self._watcher.send(topic, body), self._authorities.sign
+        )
 
     def _delivered(self, topic: str, payload: bytes) -> None:
         if self.record.delivered(topic, payload) and self._account_behind is not None and topic.startswith("$"):

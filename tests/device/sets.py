@@ -65,9 +65,10 @@ def build(
     *,
     change: Change | None = None,
     package: Callable[[Change | None], tuple[str, dict[str, bytes]]] = package,
+    name: str = "t-1",
     **more: Any,
 ) -> dict[str, bytes]:
-    """Files of set `number`: package, roots, identity, set.json. `more` goes into set.json; `package` makes the code's files."""
+    """Files of set `number`: package, roots, identity, set.json. `more` goes into it; `package` makes the code's files; `name`: the device."""
     digest, lib = package(change)
     files = {f"{n}.pem": c.pem for n, c in roots.items()}
     if device:
@@ -76,12 +77,12 @@ def build(
         "format": FORMAT,
         "product": "test",
         "version": number,
-        "device": "t-1",
+        "device": name,
         "board": "virtual-esp32",
         "chip": "esp32",
         "package": digest,
         "routes": routes,
-        "client_id": "t-1",
+        "client_id": name,
         "time": {"servers": [], "floor": FLOOR},
         "files": {n: hashlib.sha256(d).hexdigest() for n, d in {**files, **lib}.items()},
         **({"cert": CERTIFICATE_FILE, "key": KEY_FILE} if device else {}),

@@ -71,7 +71,9 @@ def test_lists_come_in_pages(shared: StandIn, iot: Any) -> None:
     assert [page["things"] for page in pages] == [names[:3], names[3:6], names[6:]]
     iot.create_job(jobId="paged", targets=[arn("many", "thinggroup")], document="{}")
     iot.cancel_job_execution(jobId="paged", thingName="many-4")
-    pages = list(iot.get_paginator("list_job_executions_for_job").paginate(jobId="paged", status="QUEUED", PaginationConfig={"PageSize": 4}))
+    pages = list(
+        iot.get_paginator("list_job_executions_for_job").paginate(jobId="paged", status="QUEUED", PaginationConfig={"PageSize": 4})
+    )
     assert [len(page["executionSummaries"]) for page in pages] == [4, 2]
     (row,) = iot.list_job_executions_for_job(jobId="paged", status="CANCELED")["executionSummaries"]
     assert row["thingArn"] == arn("many-4")

@@ -39,7 +39,8 @@ def test_a_job_from_boto3_to_the_sdk_and_back(shared: StandIn, proxy: sdk.Proxy,
         )
         lists = device.hear(sdk_jobs.subscribe_to_job_executions_changed_events, iotjobs.JobExecutionsChangedSubscriptionRequest(**thing))
         started = device.hear(
-            sdk_jobs.subscribe_to_start_next_pending_job_execution_accepted, iotjobs.StartNextPendingJobExecutionSubscriptionRequest(**thing)
+            sdk_jobs.subscribe_to_start_next_pending_job_execution_accepted,
+            iotjobs.StartNextPendingJobExecutionSubscriptionRequest(**thing),
         )
         updated = device.hear(
             sdk_jobs.subscribe_to_update_job_execution_accepted, iotjobs.UpdateJobExecutionSubscriptionRequest(job_id="sdk-job", **thing)

@@ -23,7 +23,6 @@ from provisioning.standin.account.store import Record
 from provisioning.standin.state_folder import write
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_MAKE = "/"  # the key of a bucket's own record
 
 
 def _folder(account: AccountState) -> Path:
@@ -83,7 +82,7 @@ def _unknown(_account: AccountState, request: Request, _bucket: str, _key: str) 
 
 
 def _bucket(account: AccountState, bucket: str) -> None:
-    if account.table("objects").get(bucket, _MAKE) is None:
+    if account.table("objects").get(bucket) is None:
         raise Refusal(404, "NoSuchBucket", f"The bucket {bucket} does not exist")
 
 
@@ -99,7 +98,7 @@ def _object(account: AccountState, request: Request, bucket: str, key: str) -> R
 def _make_bucket(account: AccountState, _request: Request, bucket: str, _key: str) -> Response:
     if not _BUCKET.fullmatch(bucket):
         raise Refusal(400, "InvalidBucketName", f"{bucket} is not a name of a bucket")
-    account.table("objects").put(bucket, _MAKE, record={"at": account.now()})
+    account.table("objects").put(bucket, record={"at": account.now()})
     return Response(headers={"location": f"/{bucket}"})
 
 

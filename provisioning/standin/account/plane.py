@@ -7,7 +7,19 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from provisioning.standin.account import certificates, device_jobs, executions, jobs, objects, things
+from provisioning.standin.account import (
+    certificates,
+    connectivity,
+    device_jobs,
+    executions,
+    fleet_index,
+    jobs,
+    objects,
+    packages,
+    shadows,
+    streams,
+    things,
+)
 from provisioning.standin.account.faults import Fault, Refusal, missing
 from provisioning.standin.account.model import Operation, Request, Response, failure
 from provisioning.standin.account.models import MODELS, SIGNED_AS
@@ -16,7 +28,8 @@ from provisioning.standin.account.signature import Signatures
 from provisioning.standin.account.state import AccountState
 from provisioning.standin.account.throttle import Throttle
 
-_TABLES: tuple[Operations, ...] = (things.OPERATIONS, certificates.OPERATIONS, jobs.OPERATIONS, device_jobs.OPERATIONS)
+_PARTS = (certificates, connectivity, device_jobs, fleet_index, jobs, packages, shadows, streams, things)
+_TABLES: tuple[Operations, ...] = tuple(part.OPERATIONS for part in _PARTS)
 CARRIED: dict[tuple[str, str], Carried] = {(table.service, name): each for table in _TABLES for name, each in table.table.items()}
 
 Report = Callable[..., None]

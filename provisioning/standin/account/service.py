@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from provisioning.standin.account import certificates, executions, topics
+from provisioning.standin.account import certificates, connectivity, executions, topics
 from provisioning.standin.account.listener import Listener
 from provisioning.standin.account.plane import ControlPlane
 from provisioning.standin.account.signature import Signatures, credentials
-from provisioning.standin.account.state import ACCOUNT_ID, AccountState, Place, Send
+from provisioning.standin.account.state import ACCOUNT_ID, AccountState, Place, Send, Sign
 from provisioning.standin.account.throttle import Throttle
 from provisioning.standin.authority import TestAuthority, key_pem, pem
 from provisioning.standin.event_log import EventLog
@@ -33,15 +33,16 @@ def _context(state: State, server: TestAuthority) -> ssl.SSLContext:
 class CloudAccount:
     """One account, from `start` to `stop`. Implements front.Gate."""
 
-    def __init__(self, state: State, place: Place, ca: Path, server: TestAuthority, record: EventLog, send: Send) -> None:
+    def __init__(self, state: State, place: Place, ca: Path, server: TestAuthority, record: EventLog, send: Send, sign: Sign) -> None:
         self._ahead = 0.0
         self._place = place
         self._ca = ca
         self._record = record
         self._credentials = state / "credentials"
         self._keys = credentials(self._credentials)
+        self._sessions: dict[str, object] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self.state = AccountState(state.folder, place, lambda: time.time() + self._ahead, send)
+        self.state = AccountState(state.folder, place, lambda: time.time() + self._ahead, send, sign)
         self.throttle = Throttle(time.monotonic)
         plane = ControlPlane(self.state, Signatures(self._keys), self.throttle, record.request)
         self._listener = Listener(HOST, _context(state, server), plane.answer)
@@ -50,6 +51,7 @@ class CloudAccount:
     async def start(self, port: int) -> None:
         """Raises StationError when the port is in use."""
         await self._listener.start(port)
+        connectivity.nobody(self.state)
         self._run_due()
 
     @property
@@ -103,6 +105,15 @@ class CloudAccount:
 
     def may_subscribe(self, peer: Peer, topic_filter: str) -> str:
         return topics.may_subscribe(self.state, peer.client, peer.fingerprint, peer.common_name, topic_filter)
+
+    def connected(self, peer: Peer, session: object) -> None:
+        self._sessions[peer.client] = session
+        connectivity.connected(self.state, peer.client)
+
+    def disconnected(self, peer: Peer, session: object, reason: str) -> None:
+        if self._sessions.get(peer.client) is session:  # else the same client is connected anew by now
+            del self._sessions[peer.client]
+            connectivity.disconnected(self.state, peer.client, reason)
 
     def received(self, topic: str, payload: bytes) -> None:
         """The broker has delivered what a device published to a reserved topic."""

@@ -13,6 +13,7 @@ from provisioning.standin.account.store import Record, Store, Table
 
 ACCOUNT_ID = "123456789012"  # the one in AWS's own examples
 Send = Callable[[str, bytes], None]
+Sign = Callable[[str], str]
 
 
 def _each(field: str) -> Callable[[Record], str]:
@@ -40,6 +41,10 @@ KINDS: dict[str, dict[str, Callable[[Record], str]]] = {
 }
 
 
+def _nobody_signs(_request: str) -> str:
+    raise ValueError("this account has no CA")
+
+
 @dataclass(frozen=True)
 class Place:
     """Where the account is: region, partition, and the names of its two data endpoints."""
@@ -62,13 +67,14 @@ class Place:
 
 
 class AccountState:
-    """`send` gets what devices are to receive, after the change that caused it is stored."""
+    """`send` gets what devices are to receive, after the change that caused it is stored; `sign` makes a PEM certificate of a request."""
 
-    def __init__(self, folder: Path, place: Place, clock: Callable[[], float], send: Send) -> None:
+    def __init__(self, folder: Path, place: Place, clock: Callable[[], float], send: Send, sign: Sign = _nobody_signs) -> None:
         self.folder = folder
         self.place = place
         self._clock = clock
         self._send = send
+        self.sign = sign
         self._store = Store(folder / "account.sqlite", KINDS)
         self._outbox: list[tuple[str, bytes]] = []
         self._moment: float | None = None

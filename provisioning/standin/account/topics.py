@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from provisioning.standin.account import job_topics
+from provisioning.standin.account import job_topics, shadows, streams
 from provisioning.standin.account.calls import Call
 from provisioning.standin.account.state import AccountState
 
@@ -35,6 +35,14 @@ ROWS: tuple[Row, ...] = (
     _row("jobs/start-next", job_topics.start_next),
     _row("jobs/{jobId}/get", job_topics.describe),
     _row("jobs/{jobId}/update", job_topics.update),
+    _row("shadow/get", shadows.on_get),
+    _row("shadow/update", shadows.on_update),
+    _row("shadow/delete", shadows.on_delete),
+    _row("shadow/name/{shadowName}/get", shadows.on_get),
+    _row("shadow/name/{shadowName}/update", shadows.on_update),
+    _row("shadow/name/{shadowName}/delete", shadows.on_delete),
+    _row("streams/{streamId}/describe/json", streams.on_describe),
+    _row("streams/{streamId}/get/json", streams.on_get),
 )
 # What the stand-in subscribes to on its broker to get these.
 FILTERS = tuple(f"$aws/things/+/{row.filter}" for row in ROWS)
