@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 import tempfile
@@ -31,6 +32,9 @@ _LINE = 100  # characters of a message that are shown
 @click.option("--prefix", help="Account prefix of the endpoints' names.", default="a1b2c3d4e5f6g7", show_default=True)
 @click.option("--broker", help="auto, amqtt (embedded) or mosquitto.", default="auto", show_default=True)
 @click.option("--client-ca", type=PATH, multiple=True, metavar="FILE", help="Accept this CA's client certificates, too.")
+@click.option(
+    "--limit", multiple=True, metavar="OPERATION=RATE", help="Requests a second that the account takes of an operation (*: of each)."
+)
 def command(
     state: Path | None,
     scenario: tuple[str, ...],
@@ -43,6 +47,7 @@ def command(
     prefix: str,
     broker: str,
     client_ca: tuple[Path, ...],
+    limit: tuple[str, ...],
 ) -> int:
     """A local stand-in for AWS IoT Core: one account, two endpoints, each with a root of its own, mutual TLS and a real MQTT broker.
 
@@ -54,7 +59,7 @@ def command(
         raise StationError("no-stand-in", "The cloud stand-in runs on Linux and macOS.", "Run it in WSL, or on another machine.")
     if changes or status:
         return _change(state, changes, status)
-    return _run(state, scenario, issue, port, region, prefix, broker, client_ca)
+    return _run(state, scenario, issue, port, region, prefix, broker, client_ca, limit)
 
 
 def _table() -> int:
@@ -89,11 +94,16 @@ def _seen(answer: dict[str, Any]) -> str:
         f"{event['at']:9.3f}s  {event['route']:<7} {event['outcome']} {event['certificate']} {event['reason']}".rstrip()
         for event in answer["connections"]
     ]
+    lines += [_request(event) for event in answer["requests"]]
     lines += [
         f"{event['at']:9.3f}s  {event['route']:<7} {event['client']}: {event['topic']} {_shown(event['payload'])}"
         for event in answer["messages"]
     ]
     return "\n".join(lines)
+
+
+def _request(event: dict[str, Any]) -> str:
+    return f"{event['at']:9.3f}s  account {event['operation']}: {event['status']} {event['code']}".rstrip()
 
 
 def _shown(payload: str) -> str:
@@ -110,10 +120,11 @@ def _run(
     prefix: str,
     broker: str,
     client_ca: tuple[Path, ...],
+    limit: tuple[str, ...],
 ) -> int:
     import asyncio
 
-    from provisioning.standin.process import ports, run
+    from provisioning.standin.process import limits, ports, run
     from provisioning.standin.service import StandinOptions
 
     temporary = None if state else Path(tempfile.mkdtemp(prefix="twinroot-cloud-"))
@@ -127,6 +138,7 @@ def _run(
             ports=ports(list(port)),
             client_cas=client_ca,
             devices=issue,
+            limits=limits(list(limit)),
         )
         # A program that reads the one object may never read standard error: a full pipe would stop the stand-in.
         asyncio.run(run(options, lambda info: emit(info, lambda: _text(info)), None if mode.json else _tell))
@@ -140,6 +152,8 @@ def _tell(event: dict[str, Any]) -> None:
     """One line on standard error for what happens at the endpoints."""
     if event["event"] == "message":
         say(f"{event['at']:9.3f}s  {event['route']:<7} {event['client']} published {event['topic']}: {_shown(event['payload'])}")
+    elif event["event"] == "request":
+        say(_request(event))
     else:
         who = event["certificate"] or "a client"
         say(f"{event['at']:9.3f}s  {event['route']:<7} {who}: {event['outcome']} {event['reason']} ({event['scenario']})")
@@ -157,6 +171,8 @@ def _text(info: dict[str, Any]) -> str:
     bench = ", ".join(f"{row['name']}: [{row['root']}]" for row in info["routes"])
     lines += ["lab:", f"  roots: {{{bench}}}", "  resolve:"]
     lines += [f'    "{name}": "{address}"' for name, address in info["resolve"].items()]
+    if info["account"]:
+        lines += [f"# The account, for `twinroot aws` and AWS's own tools: . {shlex.quote(info['account']['environment'])}"]
     for name, files in info["devices"].items():
         lines += [f"# {name}", f'identity: {{certificate: "{files["certificate"]}", key: "{files["key"]}"}}']
     return "\n".join(lines)

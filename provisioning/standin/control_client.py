@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import queue
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from provisioning.errors import InputError, StationError
+from provisioning.standin.access import Account
 
 Event = dict[str, Any]
 
@@ -28,66 +28,10 @@ _ANSWER_TIMEOUT = 15.0
 _STOP_TIMEOUT = 8.0
 
 
-class Account:
-    """The account of a running stand-in, for boto3 and for `twinroot aws`."""
-
-    def __init__(self, facts: Mapping[str, Any], ask: Callable[..., Event]) -> None:
-        self._ask = ask
-        self.url = str(facts["url"])
-        self.ca = Path(facts["ca"])
-        self.region = str(facts["region"])
-        self.id = str(facts["id"])
-        self.access_key_id = str(facts["access_key_id"])
-        self.credentials = Path(facts["credentials"])
-
-    @property
-    def variables(self) -> dict[str, str]:
-        """What leads AWS's tools here; the secret key is in a file that one of them names."""
-        return variables(self.url, self.ca, self.region, self.credentials)
-
-    def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
-        """`base`, by default this process's environment, with `variables`, and without what would lead elsewhere."""
-        given = os.environ if base is None else base
-        return {name: value for name, value in given.items() if name not in IN_THE_WAY} | self.variables
-
-    def advance(self, seconds: float) -> None:
-        """Move the account's clock ahead: minutes of a rollout and timeouts come without a wait."""
-        self._ask(do="advance", seconds=seconds)
-
-    def limit(self, operation: str, rate: float) -> None:
-        """Take at most `rate` requests a second for `operation` (CreateJob; * for each), the rest is throttled; 0: no limit."""
-        self._ask(do="limit", operation=operation, rate=rate)
-
-
-# Variables that AWS's libraries prefer to those below.
-IN_THE_WAY = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_ENDPOINT_URL_IOT",
-)
-
-
-def variables(url: str, ca: Path, region: str, credentials: Path) -> dict[str, str]:
-    """Environment variables of AWS's libraries that lead them to a stand-in's control plane."""
-    return {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_CA_BUNDLE": str(ca),
-        "AWS_SHARED_CREDENTIALS_FILE": str(credentials),
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_REGION": region,
-        "AWS_DEFAULT_REGION": region,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "NO_PROXY": "127.0.0.1",
-    }
-
-
 class StandIn:
     """A cloud stand-in, running from `start` (or `with`) to `stop`. Without `state` its roots live as long as it does.
 
-    scenario: one name for the preferred route, or route name -> scenario name.
+    scenario: one name for the preferred route, or route name -> scenario name. limits: operation -> requests a second (Account.limit).
     Raises InputError and StationError as the process reports them.
     """
 
@@ -101,11 +45,13 @@ class StandIn:
         broker: str = "auto",
         ports: Mapping[str, int] | None = None,
         client_ca: Path | None = None,
+        limits: Mapping[str, float] | None = None,
     ) -> None:
         self._state = state
         chosen = [scenario] if isinstance(scenario, str) else [f"{route}={name}" for route, name in (scenario or {}).items()]
         self._arguments = [f"--broker={broker}", *(f"--scenario={word}" for word in chosen)]
         self._arguments += [f"--port={route}={port}" for route, port in (ports or {}).items()]
+        self._arguments += [f"--limit={operation}={rate}" for operation, rate in (limits or {}).items()]
         for option, value in (("prefix", prefix), ("region", region), ("client-ca", client_ca)):
             if value is not None:
                 self._arguments.append(f"--{option}={value}")
@@ -274,6 +220,10 @@ class StandIn:
     def wait_connection(self, *, route: str | None = None, outcome: str | None = None, after: int = 0, timeout: float = 10.0) -> Event:
         """The first connection, beginning with number `after`, that has what is given; StationError when none came in time."""
         return self._wait(self._connections, {"route": route, "outcome": outcome}, after, timeout, "cloud-no-connection")
+
+    def wait_request(self, *, operation: str | None = None, code: str | None = None, after: int = 0, timeout: float = 10.0) -> Event:
+        """The first request to the account, beginning with number `after`, that has what is given; StationError when none came in time."""
+        return self._wait(self._requests, {"operation": operation, "code": code}, after, timeout, "cloud-no-request")
 
     # -- the wire to it ------------------------------------------------------------------------------------------
 

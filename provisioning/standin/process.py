@@ -77,6 +77,7 @@ def _options(arguments: list[str]) -> StandinOptions:
     parser.add_argument("--broker", default="auto")
     parser.add_argument("--port", action="append", default=[], help="ROUTE=PORT")
     parser.add_argument("--client-ca", action="append", type=Path, default=[])
+    parser.add_argument("--limit", action="append", default=[], help="OPERATION=REQUESTS_A_SECOND")
     given = parser.parse_args(arguments)
     return StandinOptions(
         state=given.state,
@@ -86,6 +87,7 @@ def _options(arguments: list[str]) -> StandinOptions:
         broker=given.broker,
         ports=ports(given.port),
         client_cas=tuple(given.client_ca),
+        limits=limits(given.limit),
     )
 
 
@@ -99,6 +101,20 @@ def ports(words: list[str]) -> dict[str, int]:
         if not number.isascii() or not number.isdigit() or int(number) > 65535:
             raise InputError("cloud-port", f"'{word}' is not a port of a route.", "Write it as ats=18883.")
         chosen[check_route(route)] = int(number)
+    return chosen
+
+
+def limits(words: list[str]) -> dict[str, float]:
+    """Operation -> requests a second from words OPERATION=RATE. Raises InputError."""
+    chosen = {}
+    for word in words:
+        operation, _, rate = word.partition("=")
+        try:
+            chosen[operation] = float(rate)
+        except ValueError:
+            raise InputError(
+                "cloud-limit", f"'{word}' is not a rate of an operation.", "Write it as CreateJob=10, or *=10 for each operation."
+            ) from None
     return chosen
 
 

@@ -48,6 +48,7 @@ class StandinOptions:
     ports: dict[str, int] = field(default_factory=dict)
     client_cas: tuple[Path, ...] = ()
     devices: tuple[str, ...] = ()
+    limits: dict[str, float] = field(default_factory=dict)  # operation of the control plane -> requests a second
 
 
 class Service:
@@ -143,6 +144,8 @@ class Service:
             except StationError:
                 await account.start(0)
             ports["account"] = account.port
+            for operation, rate in self._options.limits.items():
+                account.throttle.limit(operation, rate)
         if ports != remembered:
             write(self._state / "ports.json", json.dumps(ports).encode())
 

@@ -8,6 +8,7 @@ roots/          the public roots and the client CA, for products to pin
 served/         the chain and key that each scenario presents, 0600
 devices/        client certificates that were asked for
 account.sqlite  the account: things, jobs, shadows and the rest
+account.env     what leads AWS's tools to it, for a shell
 credentials     its access key pair, in the form of AWS's credentials file, 0600
 """
 

@@ -68,7 +68,7 @@ def build(
     name: str = "t-1",
     **more: Any,
 ) -> dict[str, bytes]:
-    """Files of set `number`: package, roots, identity, set.json. `more` goes into it; `package` makes the code's files; `name`: the device."""
+    """Files of set `number`: package, roots, identity, set.json with `more`. `package` makes the code's files; `name`: the device."""
     digest, lib = package(change)
     files = {f"{n}.pem": c.pem for n, c in roots.items()}
     if device:

@@ -38,6 +38,7 @@ ELSEWHERE = {
     r"aws iot|while …": "AWS's own tool",
     r"twinroot aws ": "tests/aws",
     r"twinroot trust probe": "live servers: tests/trust/test_probe.py",
+    r"\. lab/account.env|twinroot aws endpoint$": "tests/standin/test_account.py",
     r"twinroot cloud|twinroot virtual --state board$": "below, the whole paste; tests/standin/test_process.py",
     r"twinroot (update|verify) bench\.yaml": "below, the whole paste",
     r"twinroot virtual": "tests/virtual/test_docs.py; an emulator of one's own: tests/virtual/test_qemu_engine.py",

@@ -6,10 +6,12 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 
 from provisioning.standin import StandIn
+from provisioning.standin.access import IN_THE_WAY
 
 pytest.importorskip("boto3", reason="the extra aws is not installed")
 
@@ -25,16 +27,30 @@ def arn(name: str, kind: str = "thing") -> str:
     return f"arn:aws:iot:us-east-1:123456789012:{kind}/{name}"
 
 
-def client(cloud: StandIn, service: str, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Any:
-    """A client of boto3 that finds the stand-in as any program would: by its environment."""
+_CLIENTS: WeakKeyDictionary[StandIn, dict[str, Any]] = WeakKeyDictionary()
+
+
+def client(cloud: StandIn, service: str, **options: Any) -> Any:
+    """A client of boto3 that finds the stand-in as any program would, by its environment. One for each service, but with `options`."""
+    made = _CLIENTS.setdefault(cloud, {})
+    if options or service not in made:
+        new = _client(cloud, service, **options)
+        if options:
+            return new
+        made[service] = new
+    return made[service]
+
+
+def _client(cloud: StandIn, service: str, **options: Any) -> Any:
     import boto3
     from botocore.config import Config
 
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in cloud.account.variables.items():
-        monkeypatch.setenv(name, value)
-    return boto3.Session().client(service, config=Config(retries={"total_max_attempts": 1}), **options)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in IN_THE_WAY:
+            patch.delenv(name, raising=False)
+        for name, value in cloud.account.variables.items():
+            patch.setenv(name, value)
+        return boto3.Session().client(service, config=Config(retries={"total_max_attempts": 1}), **options)
 
 
 def code(error: Any) -> tuple[str, int]:

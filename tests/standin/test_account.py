@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from provisioning.errors import InputError
 from provisioning.standin import StandIn
 from tests.standin.account import arn, client, code
 
@@ -21,8 +22,8 @@ boto = pytest.importorskip("botocore.exceptions", reason="the extra aws is not i
 
 
 @pytest.fixture
-def iot(shared: StandIn, monkeypatch: pytest.MonkeyPatch) -> Any:
-    return client(shared, "iot", monkeypatch)
+def iot(shared: StandIn) -> Any:
+    return client(shared, "iot")
 
 
 def test_things_and_groups(shared: StandIn, iot: Any) -> None:
@@ -137,16 +138,14 @@ def test_an_operation_that_is_not_there_says_so_and_is_an_event(shared: StandIn,
         iot.list_topic_rules()
     assert code(none) == ("NotImplemented", 501)
     assert "ListTopicRules" in str(none.value)
-    assert {"operation": "ListTopicRules", "status": 501, "code": "NotImplemented"}.items() <= shared.requests()[-1].items()
+    assert shared.wait_request(operation="ListTopicRules")["status"] == 501
     with pytest.raises(boto.ClientError) as other:
         client_of_another_service(shared)
     assert code(other) == ("NotImplemented", 501)
 
 
 def client_of_another_service(cloud: StandIn) -> Any:
-    import boto3
-
-    return boto3.Session().client("lambda").list_functions()
+    return client(cloud, "lambda").list_functions()
 
 
 @pytest.mark.parametrize(
@@ -156,9 +155,7 @@ def client_of_another_service(cloud: StandIn) -> Any:
         ("AKIAAAAAAAAAAAAAAAAA", None, "UnrecognizedClientException"),
     ],
 )
-def test_a_wrong_key_is_refused(
-    shared: StandIn, monkeypatch: pytest.MonkeyPatch, key: str | None, secret: str | None, expected: str
-) -> None:
+def test_a_wrong_key_is_refused(shared: StandIn, key: str | None, secret: str | None, expected: str) -> None:
     parser = configparser.ConfigParser()
     parser.read(shared.account.credentials)
     right = parser["default"]
@@ -167,7 +164,7 @@ def test_a_wrong_key_is_refused(
         "aws_secret_access_key": secret or right["aws_secret_access_key"],
     }
     with pytest.raises(boto.ClientError) as refused:
-        client(shared, "iot", monkeypatch, **options).list_things()
+        client(shared, "iot", **options).list_things()
     assert code(refused) == (expected, 403)
 
 
@@ -181,7 +178,9 @@ def test_a_wrong_key_is_refused(
         (lambda request: request.headers.update({"X-Amz-Date": "20200101T000000Z"}), "InvalidSignatureException"),
     ],
 )
-def test_what_was_changed_after_signing_is_refused(shared: StandIn, iot: Any, damage: Any, expected: str) -> None:
+def test_what_was_changed_after_signing_is_refused(shared: StandIn, damage: Any, expected: str) -> None:
+    iot = client(shared, "iot", region_name="us-east-1")  # of its own: the others are not to be tampered with
+
     def tamper(request: Any, **_: Any) -> None:
         damage(request)
 
@@ -192,12 +191,12 @@ def test_what_was_changed_after_signing_is_refused(shared: StandIn, iot: Any, da
     assert not [each for each in iot.list_things(maxResults=250)["things"] if each["thingName"].startswith("tampered")]
 
 
-def test_only_over_tls_by_its_own_ca(shared: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_over_tls_by_its_own_ca(shared: StandIn) -> None:
     account = shared.account
     with pytest.raises(boto.SSLError):
-        client(shared, "iot", monkeypatch, verify=str(shared.roots["StandInATS"])).list_things()
+        client(shared, "iot", verify=str(shared.roots["StandInATS"])).list_things()
     with pytest.raises((boto.ConnectionClosedError, boto.EndpointConnectionError)):
-        client(shared, "iot", monkeypatch, endpoint_url=account.url.replace("https", "http")).list_things()
+        client(shared, "iot", endpoint_url=account.url.replace("https", "http")).list_things()
 
 
 def test_what_comes_faster_than_its_rate_is_throttled(shared: StandIn, iot: Any) -> None:
@@ -233,8 +232,8 @@ def test_twinroot_aws_paces_itself_below_a_rate(shared: StandIn, iot: Any) -> No
     assert waited and aws.requests == 5 + len(waited)
 
 
-def test_objects(shared: StandIn, iot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    s3 = client(shared, "s3", monkeypatch)
+def test_objects(shared: StandIn, iot: Any) -> None:
+    s3 = client(shared, "s3")
     with pytest.raises(boto.ClientError) as none:
         s3.put_object(Bucket="none-yet", Key="k", Body=b"")
     assert code(none) == ("NoSuchBucket", 404)
@@ -256,6 +255,15 @@ def test_objects(shared: StandIn, iot: Any, monkeypatch: pytest.MonkeyPatch) -> 
     assert all(path.parent.name == "s3" for path in folder.rglob("*") if path.is_file() and path.stat().st_size == 300_000)
 
 
+def test_a_shell_is_led_to_it(shared: StandIn, tmp_path: Path) -> None:
+    """As docs/cloud.md has it: `. lab/account.env`, then the product's own command, whatever keys the shell had before."""
+    script = f". {shared.info['state']}/account.env && {sys.executable} -m provisioning aws endpoint --json"
+    environment = {**os.environ, "AWS_ACCESS_KEY_ID": "AKIAOFSOMEBODYELSE00", "AWS_SECRET_ACCESS_KEY": "x" * 40}
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, env=environment, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert shared.route("ats")["endpoint"] in done.stdout and shared.route("legacy")["endpoint"] in done.stdout
+
+
 @pytest.fixture
 def printed(tmp_path: Path) -> Iterator[dict[str, Any]]:
     process = subprocess.Popen(
@@ -266,6 +274,12 @@ def printed(tmp_path: Path) -> Iterator[dict[str, Any]]:
     yield json.loads(process.stdout.readline())
     process.terminate()
     process.communicate(timeout=15)
+
+
+def test_a_rate_that_is_not_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is not a rate of an operation") as wrong, StandIn(tmp_path, limits={"CreateJob=": 1}):
+        pass
+    assert wrong.value.code == "cloud-limit"
 
 
 def test_the_secret_key_is_in_its_file_alone(printed: dict[str, Any], tmp_path: Path) -> None:
@@ -280,14 +294,14 @@ def test_the_secret_key_is_in_its_file_alone(printed: dict[str, Any], tmp_path: 
     assert secret not in json.dumps(printed)
 
 
-def test_a_restart_has_the_same_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_restart_has_the_same_account(tmp_path: Path) -> None:
     with StandIn(tmp_path, broker="amqtt") as first:
-        iot = client(first, "iot", monkeypatch)
+        iot = client(first, "iot")
         first.issue("ws-0001")
         iot.create_job(jobId="stays", targets=[arn("ws-0001")], document="{}")
         was = (first.account.url, first.account.access_key_id, iot.describe_job(jobId="stays")["job"])
     with StandIn(tmp_path, broker="amqtt") as second:
-        iot = client(second, "iot", monkeypatch)
+        iot = client(second, "iot")
         assert (second.account.url, second.account.access_key_id, iot.describe_job(jobId="stays")["job"]) == was
 
 

@@ -79,8 +79,8 @@ def fleet(shared: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture
-def iot(shared: StandIn, monkeypatch: pytest.MonkeyPatch) -> Any:
-    return client(shared, "iot", monkeypatch)
+def iot(shared: StandIn) -> Any:
+    return client(shared, "iot")
 
 
 def ended(iot: Any, job: str, device: str) -> dict[str, Any]:

@@ -25,8 +25,8 @@ def proxy(shared: StandIn) -> Iterator[sdk.Proxy]:
 
 
 @pytest.fixture
-def iot(shared: StandIn, monkeypatch: pytest.MonkeyPatch) -> Any:
-    return client(shared, "iot", monkeypatch)
+def iot(shared: StandIn) -> Any:
+    return client(shared, "iot")
 
 
 def test_a_job_from_boto3_to_the_sdk_and_back(shared: StandIn, proxy: sdk.Proxy, iot: Any) -> None:

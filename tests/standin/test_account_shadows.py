@@ -26,7 +26,7 @@ def proxy(shared: StandIn) -> Iterator[sdk.Proxy]:
     made.close()
 
 
-def test_a_named_shadow_by_the_sdk(shared: StandIn, proxy: sdk.Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_named_shadow_by_the_sdk(shared: StandIn, proxy: sdk.Proxy) -> None:
     device = sdk.Device(shared, "shadow-1", proxy)
     shadow = iotshadow.IotShadowClient(device.connection)
     name: Any = {"thing_name": "shadow-1", "shadow_name": "twinroot"}
@@ -59,7 +59,7 @@ def test_a_named_shadow_by_the_sdk(shared: StandIn, proxy: sdk.Proxy, monkeypatc
         error = rejected.get(timeout=sdk.TIMEOUT)
         assert (error.code, error.client_token) == (409, "two")
 
-        data = client(shared, "iot-data", monkeypatch)
+        data = client(shared, "iot-data")
         data.update_thing_shadow(
             thingName="shadow-1", shadowName="twinroot", payload=json.dumps({"state": {"desired": {"s": 3, "x": {"y": 1}}}})
         )
@@ -185,8 +185,8 @@ def test_what_is_not_a_query(query: str) -> None:
         parse(query)
 
 
-def test_the_index_shows_sessions_groups_and_shadows(shared: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    iot, data = client(shared, "iot", monkeypatch), client(shared, "iot-data", monkeypatch)
+def test_the_index_shows_sessions_groups_and_shadows(shared: StandIn) -> None:
+    iot, data = client(shared, "iot"), client(shared, "iot-data")
     for number in range(3):
         shared.issue(f"index-{number}")
 
@@ -243,8 +243,8 @@ def test_the_index_shows_sessions_groups_and_shadows(shared: StandIn, monkeypatc
         search("(")
 
 
-def test_why_a_session_ended(shared: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    iot = client(shared, "iot", monkeypatch)
+def test_why_a_session_ended(shared: StandIn) -> None:
+    iot = client(shared, "iot")
     shared.issue("ended-1")
 
     def reason() -> str:

@@ -70,8 +70,8 @@ CONTENT = bytes(range(256)) * 45 + b"the rest"  # 46 blocks of 256 bytes, the la
 
 
 @pytest.fixture
-def iot(shared: StandIn, monkeypatch: pytest.MonkeyPatch) -> Any:
-    s3, made = client(shared, "s3", monkeypatch), client(shared, "iot", monkeypatch)
+def iot(shared: StandIn) -> Any:
+    s3, made = client(shared, "s3"), client(shared, "iot")
     s3.create_bucket(Bucket="streams")
     version = s3.put_object(Bucket="streams", Key="set-2", Body=CONTENT)["VersionId"]
     files = [{"fileId": 0, "s3Location": {"bucket": "streams", "key": "set-2", "version": version}}]
@@ -155,8 +155,8 @@ def _archive(**files: str) -> bytes:
     return made.getvalue()
 
 
-def test_a_package_with_its_sbom(shared: StandIn, iot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    s3 = client(shared, "s3", monkeypatch)
+def test_a_package_with_its_sbom(shared: StandIn, iot: Any) -> None:
+    s3 = client(shared, "s3")
     s3.put_object(Bucket="streams", Key="good.zip", Body=_archive(sbom='{"bomFormat": "CycloneDX", "specVersion": "1.6"}'))
     s3.put_object(Bucket="streams", Key="bad.zip", Body=_archive(sbom="{}", other="no json"))
     iot.create_package(packageName="weather-station")

@@ -25,10 +25,10 @@ _DETAILS, _LONGEST_NAME, _LONGEST_VALUE = 10, 128, 1024
 
 
 @dataclass
-class Rejected(Exception):
+class NotAccepted(Exception):
     """A request that is not carried out: the code that MQTT has for it, the error that REST has, the state it concerns."""
 
-    code: str
+    name: str
     message: str
     execution: Record | None = None
 
@@ -51,20 +51,20 @@ def state_of(execution: Record) -> dict[str, Any]:
 def _thing(account: AccountState, params: Params) -> str:
     name = str(params["thingName"])
     if account.table("things").get(name) is None:
-        raise Rejected("ResourceNotFound", f"Thing {name} not found")
+        raise NotAccepted("ResourceNotFound", f"Thing {name} not found")
     return name
 
 
 def _check(params: Params) -> None:
     minutes = params.get("stepTimeoutInMinutes")
     if minutes is not None and minutes != -1 and not 1 <= minutes <= _LONGEST_STEP:
-        raise Rejected("InvalidRequest", f"stepTimeoutInMinutes must be between 1 and {_LONGEST_STEP}, or -1")
+        raise NotAccepted("InvalidRequest", f"stepTimeoutInMinutes must be between 1 and {_LONGEST_STEP}, or -1")
     details = params.get("statusDetails", {})
     if len(details) > _DETAILS:
-        raise Rejected("InvalidRequest", f"statusDetails has at most {_DETAILS} name-value pairs")
+        raise NotAccepted("InvalidRequest", f"statusDetails has at most {_DETAILS} name-value pairs")
     for name, value in details.items():
         if len(name) > _LONGEST_NAME or not 0 < len(value) <= _LONGEST_VALUE:
-            raise Rejected("InvalidRequest", f"statusDetails: '{name[:_LONGEST_NAME]}' or its value is too long, or empty")
+            raise NotAccepted("InvalidRequest", f"statusDetails: '{name[:_LONGEST_NAME]}' or its value is too long, or empty")
 
 
 def get_pending(account: AccountState, params: Params) -> Result:
@@ -104,14 +104,14 @@ def describe(account: AccountState, params: Params) -> Result:
     else:
         found = _found(account, job, thing, number)
         if found["status"] in executions.TERMINAL:
-            raise Rejected("TerminalStateReached", f"Job Execution has reached terminal state. Status: {found['status']}")
+            raise NotAccepted("TerminalStateReached", f"Job Execution has reached terminal state. Status: {found['status']}")
     return {"execution": executions.shown(account, found, with_document=params.get("includeJobDocument", True))}
 
 
 def _found(account: AccountState, job: str, thing: str, number: Any) -> Record:
     found = executions.latest(account, job, thing) if number is None else account.table("executions").get(job, thing, str(number))
     if found is None:
-        raise Rejected("ResourceNotFound", f"Job {job} does not exist for thing {thing}")
+        raise NotAccepted("ResourceNotFound", f"Job {job} does not exist for thing {thing}")
     return found
 
 
@@ -119,13 +119,13 @@ def update(account: AccountState, params: Params) -> Result:
     thing, status = _thing(account, params), params["status"]
     found = _found(account, params["jobId"], thing, params.get("executionNumber"))
     if status not in _BY_DEVICES:
-        raise Rejected("InvalidRequest", f"A device does not set the status {status}")
+        raise NotAccepted("InvalidRequest", f"A device does not set the status {status}")
     _check(params)
     expected = params.get("expectedVersion")
     if expected is not None and expected != found["version"]:
-        raise Rejected("VersionMismatch", f"Expected version: {expected}, actual version: {found['version']}", found)
+        raise NotAccepted("VersionMismatch", f"Expected version: {expected}, actual version: {found['version']}", found)
     if found["status"] in executions.TERMINAL:
-        raise Rejected(
+        raise NotAccepted(
             "InvalidStateTransition", f"Job Execution status transition from {found['status']} to {status} is not allowed.", found
         )
     details = params.get("statusDetails", found["details"])
@@ -145,8 +145,8 @@ def _over_rest(name: str, run: Any, takes: str) -> None:
     def answer(account: AccountState, params: Params) -> Result:
         try:
             result: Result = run(account, params)
-        except Rejected as rejected:
-            raise Fault(_FAULTS[rejected.code], rejected.message) from rejected
+        except NotAccepted as error:
+            raise Fault(_FAULTS[error.name], error.message) from error
         for part in (result, result.get("execution", {})):
             if "jobDocument" in part:
                 part["jobDocument"] = json.dumps(part["jobDocument"])

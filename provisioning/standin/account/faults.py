@@ -18,10 +18,10 @@ class Fault(Exception):
 class Refusal(Exception):
     """An error that any service of AWS may answer with, or the stand-in alone: status, code and message."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, name: str, message: str) -> None:
         super().__init__(message)
         self.status = status
-        self.code = code
+        self.name = name
         self.message = message
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from provisioning.standin.account import device_jobs
 from provisioning.standin.account.calls import LONGEST_TOKEN, Call
-from provisioning.standin.account.device_jobs import Rejected
+from provisioning.standin.account.device_jobs import NotAccepted
 from provisioning.standin.account.faults import Fault
 from provisioning.standin.account.models import MODELS
 from provisioning.standin.account.state import AccountState
@@ -23,10 +23,10 @@ def _answered(operation: str, run: Run) -> Callable[[AccountState, Call], None]:
         try:
             params = _parameters(operation, call, token)
             result = run(account, params)
-        except Rejected as rejected:
-            answer = {"code": rejected.code, "message": rejected.message, **token, "timestamp": int(account.now())}
-            if rejected.execution is not None:
-                answer["executionState"] = device_jobs.state_of(rejected.execution)
+        except NotAccepted as error:
+            answer = {"code": error.name, "message": error.message, **token, "timestamp": int(account.now())}
+            if error.execution is not None:
+                answer["executionState"] = device_jobs.state_of(error.execution)
             account.post_first(f"{call.topic}/rejected", answer)
         else:
             account.post_first(f"{call.topic}/accepted", {**token, "timestamp": int(account.now()), **result})
@@ -39,19 +39,19 @@ def _parameters(operation: str, call: Call, token: dict[str, str]) -> dict[str, 
     try:
         body = call.json()
     except ValueError as error:
-        raise Rejected("InvalidJson", f"Failed to parse the request: {error}") from error
+        raise NotAccepted("InvalidJson", f"Failed to parse the request: {error}") from error
     if not isinstance(body, dict):
-        raise Rejected("InvalidJson", "The request is not a JSON object")
+        raise NotAccepted("InvalidJson", "The request is not a JSON object")
     given = body.pop("clientToken", None)
     if given is not None:
         if not isinstance(given, str) or len(given.encode()) > LONGEST_TOKEN:
-            raise Rejected("InvalidRequest", f"clientToken must be a string of at most {LONGEST_TOKEN} bytes")
+            raise NotAccepted("InvalidRequest", f"clientToken must be a string of at most {LONGEST_TOKEN} bytes")
         token["clientToken"] = given
     params = {name: value for name, value in body.items() if value is not None} | call.names | {"thingName": call.thing}
     try:
         MODELS.service("iot-jobs-data").operation(operation).check(params)
     except Fault as fault:
-        raise Rejected("InvalidRequest", fault.message) from fault
+        raise NotAccepted("InvalidRequest", fault.message) from fault
     return params
 
 

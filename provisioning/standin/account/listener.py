@@ -86,7 +86,7 @@ class Listener:
                 await writer.drain()
             body = await _body(reader, headers)
         except Refusal as refusal:
-            response, more = failure(refusal.status, refusal.code, refusal.message), False
+            response, more = failure(refusal.status, refusal.name, refusal.message), False
         else:
             path, _, query = target.partition("?")
             request = Request(method, path, tuple(parse_qsl(query, keep_blank_values=True)), headers, body, query)

@@ -164,9 +164,9 @@ class Operation:
         return failure(status, name, fault.message, fault.members)
 
 
-def failure(status: int, code: str, message: str, members: Mapping[str, Any] | None = None) -> Response:
+def failure(status: int, name: str, message: str, members: Mapping[str, Any] | None = None) -> Response:
     """An error as rest-json has it: its name in a header, the rest in the body."""
-    headers = {"content-type": "application/json", "x-amzn-errortype": code}
+    headers = {"content-type": "application/json", "x-amzn-errortype": name}
     return Response(status, json.dumps({"message": message, **(members or {})}).encode(), headers)
 
 

@@ -73,8 +73,8 @@ def answer(account: AccountState, request: Request) -> tuple[str, Response]:
 
 
 def _error(refusal: Refusal) -> Response:
-    body = f"<?xml version='1.0' encoding='UTF-8'?><Error><Code>{refusal.code}</Code><Message>{escape(refusal.message)}</Message></Error>"
-    return Response(refusal.status, body.encode(), {"content-type": "application/xml", "x-amzn-errortype": refusal.code})
+    body = f"<?xml version='1.0' encoding='UTF-8'?><Error><Code>{refusal.name}</Code><Message>{escape(refusal.message)}</Message></Error>"
+    return Response(refusal.status, body.encode(), {"content-type": "application/xml", "x-amzn-errortype": refusal.name})
 
 
 def _unknown(_account: AccountState, request: Request, _bucket: str, _key: str) -> Response:

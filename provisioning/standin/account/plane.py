@@ -50,7 +50,7 @@ class ControlPlane:
         try:
             response = self._carry_out(request, seen)
         except Refusal as refusal:
-            response = failure(refusal.status, refusal.code, refusal.message)
+            response = failure(refusal.status, refusal.name, refusal.message)
         except Exception as error:  # what is wrong here is answered as AWS answers it, and reported
             logging.getLogger(__name__).debug("control plane", exc_info=True)
             response = failure(500, "InternalFailureException", f"{type(error).__name__}: {error}")

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from provisioning.standin.access import script, variables
 from provisioning.standin.account import certificates, connectivity, executions, topics
 from provisioning.standin.account.listener import Listener
 from provisioning.standin.account.plane import ControlPlane
@@ -39,6 +40,7 @@ class CloudAccount:
         self._ca = ca
         self._record = record
         self._credentials = state / "credentials"
+        self._environment = state / "account.env"
         self._keys = credentials(self._credentials)
         self._sessions: dict[str, object] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -51,6 +53,7 @@ class CloudAccount:
     async def start(self, port: int) -> None:
         """Raises StationError when the port is in use."""
         await self._listener.start(port)
+        write(self._environment, script(variables(self.url, self._ca, self._place.region, self._credentials)).encode())
         connectivity.nobody(self.state)
         self._run_due()
 
@@ -58,15 +61,20 @@ class CloudAccount:
     def port(self) -> int:
         return self._listener.port
 
+    @property
+    def url(self) -> str:
+        return f"https://{HOST}:{self.port}"
+
     def info(self) -> dict[str, Any]:
         """What a client of the control plane needs; paths, and no secret."""
         return {
-            "url": f"https://{HOST}:{self.port}",
+            "url": self.url,
             "ca": str(self._ca),
             "region": self._place.region,
             "id": ACCOUNT_ID,
             "access_key_id": self._keys.access_key,
             "credentials": str(self._credentials),
+            "environment": str(self._environment),
         }
 
     async def stop(self) -> None:

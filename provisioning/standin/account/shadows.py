@@ -34,26 +34,26 @@ _FAULTS = {
 
 
 @dataclass
-class Rejected(Exception):
+class NotAccepted(Exception):
     """A request that is not carried out: the HTTP code that MQTT has in the message as well."""
 
-    code: int
+    status: int
     message: str
 
 
 def named(account: AccountState, thing: str, name: str) -> Record:
-    """The shadow. Raises Rejected when there is none."""
+    """The shadow. Raises NotAccepted when there is none."""
     found = account.table("shadows").get(thing, name)
     if found is None or found.get("deleted"):
-        raise Rejected(404, f"No shadow exists with name: '{thing}~{name}'" if name else f"No shadow exists with name: '{thing}'")
+        raise NotAccepted(404, f"No shadow exists with name: '{thing}~{name}'" if name else f"No shadow exists with name: '{thing}'")
     return found
 
 
 def _check_name(account: AccountState, thing: str, name: str) -> None:
     if account.table("things").get(thing) is None:
-        raise Rejected(404, f"Thing {thing} not found")
+        raise NotAccepted(404, f"Thing {thing} not found")
     if len(name) > _LONGEST_NAME or (name and not all(each.isalnum() or each in "$:_-" for each in name)):
-        raise Rejected(400, f"'{name}' is not a name of a shadow")
+        raise NotAccepted(400, f"'{name}' is not a name of a shadow")
 
 
 # -- documents -----------------------------------------------------------------------------------------------------------
@@ -105,24 +105,24 @@ def _selected(metadata: Any, shape: Any) -> Any:
 
 def _check_state(state: Any) -> None:
     if not isinstance(state, dict):
-        raise Rejected(400, "Missing required node: state")
+        raise NotAccepted(400, "Missing required node: state")
     for section, value in state.items():
         if section not in _SECTIONS:
-            raise Rejected(400, f"State contains an invalid node: '{section}'")
+            raise NotAccepted(400, f"State contains an invalid node: '{section}'")
         if value is not None and not isinstance(value, dict):
-            raise Rejected(400, f"State node '{section}' must be an object")
+            raise NotAccepted(400, f"State node '{section}' must be an object")
         _check_depth(value, 1)
 
 
 def _check_depth(value: Any, level: int) -> None:
     if level > _DEEPEST + 1:
-        raise Rejected(400, f"JSON contains too many levels of nesting; maximum is {_DEEPEST}")
+        raise NotAccepted(400, f"JSON contains too many levels of nesting; maximum is {_DEEPEST}")
     if isinstance(value, dict):
         for each in value.values():
             _check_depth(each, level + 1)
     elif isinstance(value, list):
         if None in value:
-            raise Rejected(400, "JSON contains null in an array")
+            raise NotAccepted(400, "JSON contains null in an array")
         for each in value:
             _check_depth(each, level + 1)
 
@@ -148,14 +148,14 @@ def update(account: AccountState, thing: str, name: str, body: Any) -> dict[str,
     """Carries out an update and returns what accepted holds; documents and delta are posted."""
     _check_name(account, thing, name)
     if not isinstance(body, dict) or "state" not in body:
-        raise Rejected(400, "Missing required node: state")
+        raise NotAccepted(400, "Missing required node: state")
     _check_state(body["state"])
     old = account.table("shadows").get(thing, name) or {"version": 0, "deleted": True}
     version = body.get("version")
     if version is not None and (not isinstance(version, int) or isinstance(version, bool)):
-        raise Rejected(400, "Invalid version")
+        raise NotAccepted(400, "Invalid version")
     if version is not None and version != old["version"]:
-        raise Rejected(409, "Version conflict")
+        raise NotAccepted(409, "Version conflict")
     was = {} if old.get("deleted") else old["state"]
     metadata = {} if old.get("deleted") else old["metadata"]
     stamp = int(account.now())
@@ -169,7 +169,7 @@ def update(account: AccountState, thing: str, name: str, body: Any) -> dict[str,
         state[section] = merged
         stamps[section] = _stamps_of(_merged(stamps.get(section), _stamped(_without_nulls(value), stamp)), merged)
     if len(json.dumps(state).encode()) > _LARGEST:
-        raise Rejected(413, f"The payload exceeds the maximum size allowed: {_LARGEST} bytes")
+        raise NotAccepted(413, f"The payload exceeds the maximum size allowed: {_LARGEST} bytes")
     record = {"thing": thing, "shadow": name, "state": state, "metadata": stamps, "version": old["version"] + 1, "at": account.now()}
     account.table("shadows").put(thing, name, record=record)
     token = {"clientToken": body["clientToken"]} if "clientToken" in body else {}
@@ -230,8 +230,8 @@ def _answered(run: Run, needs_body: bool) -> Callable[[AccountState, Call], None
             body = _body(call, needs_body)
             token = _token(body)
             result = run(account, call.thing, call.names.get("shadowName", CLASSIC), body)
-        except Rejected as rejected:
-            answer = {"code": rejected.code, "message": rejected.message, "timestamp": int(account.now()), **token}
+        except NotAccepted as error:
+            answer = {"code": error.status, "message": error.message, "timestamp": int(account.now()), **token}
             account.post_first(f"{call.topic}/rejected", answer)
         else:
             account.post_first(f"{call.topic}/accepted", {**result, **token})
@@ -244,7 +244,7 @@ def _body(call: Call, needed: bool) -> Any:
         return call.json()
     except ValueError as error:
         if needed or call.payload:
-            raise Rejected(400, "Payload contains invalid json") from error
+            raise NotAccepted(400, "Payload contains invalid json") from error
         return {}
 
 
@@ -253,7 +253,7 @@ def _token(body: Any) -> dict[str, str]:
     if token is None:
         return {}
     if not isinstance(token, str) or len(token.encode()) > LONGEST_TOKEN:
-        raise Rejected(400, "Invalid clientToken")
+        raise NotAccepted(400, "Invalid clientToken")
     return {"clientToken": token}
 
 
@@ -274,8 +274,8 @@ def _over_rest(name: str, run: Run, takes: str, accepted: str = "") -> None:
         thing, shadow = params["thingName"], params.get("shadowName", CLASSIC)
         try:
             result = run(account, thing, shadow, body) | _token(body)
-        except Rejected as rejected:
-            raise Fault(_FAULTS[rejected.code], rejected.message) from rejected
+        except NotAccepted as error:
+            raise Fault(_FAULTS[error.status], error.message) from error
         if accepted:
             account.post_first(f"{_base(thing, shadow)}/{accepted}/accepted", result)
         return {"payload": json.dumps(result).encode()}

@@ -130,12 +130,12 @@ def delete_stream(account: AccountState, params: Params) -> Result:
 # -- devices -------------------------------------------------------------------------------------------------------------
 
 
-class Rejected(Exception):
+class NotAccepted(Exception):
     """A request that is not carried out; the code is one of the developer guide's."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, name: str, message: str) -> None:
         super().__init__(message)
-        self.code = code
+        self.name = name
 
 
 Run = Callable[[AccountState, Call, dict[str, Any], Record], list[tuple[str, dict[str, Any]]]]
@@ -151,10 +151,10 @@ def _answered(run: Run) -> Callable[[AccountState, Call], None]:
             body = _body(call, token)
             stream = account.table("streams").get(call.names["streamId"])
             if stream is None:
-                raise Rejected("ResourceNotFound", f"There is no stream {call.names['streamId']}")
+                raise NotAccepted("ResourceNotFound", f"There is no stream {call.names['streamId']}")
             answers = run(account, call, body, stream)
-        except Rejected as rejected:
-            answers = [("rejected", {"o": rejected.code, "m": str(rejected)})]
+        except NotAccepted as error:
+            answers = [("rejected", {"o": error.name, "m": str(error)})]
         for last, message in answers:
             account.post(f"{base}/{last}/json", {**token, **message})
 
@@ -165,13 +165,13 @@ def _body(call: Call, token: dict[str, Any]) -> dict[str, Any]:
     try:
         body = call.json()
     except ValueError as error:
-        raise Rejected("InvalidJson", f"The request is not JSON: {error}") from error
+        raise NotAccepted("InvalidJson", f"The request is not JSON: {error}") from error
     if not isinstance(body, dict):
-        raise Rejected("InvalidJson", "The request is not a JSON object")
+        raise NotAccepted("InvalidJson", "The request is not a JSON object")
     given = body.get("c")
     if given is not None:
         if not isinstance(given, str) or len(given.encode()) > LONGEST_TOKEN:
-            raise Rejected("InvalidRequest", f"The client token has at most {LONGEST_TOKEN} bytes")
+            raise NotAccepted("InvalidRequest", f"The client token has at most {LONGEST_TOKEN} bytes")
         token["c"] = given
     return body
 
@@ -185,35 +185,35 @@ def _describe(account: AccountState, _call: Call, _body: dict[str, Any], stream:
 def _object(account: AccountState, file: Record) -> Record:
     found = objects.find(account, file["bucket"], file["key"], file["version"])
     if found is None:
-        raise Rejected("ResourceNotFound", f"The object of file {file['fileId']} is not there")
+        raise NotAccepted("ResourceNotFound", f"The object of file {file['fileId']} is not there")
     return found
 
 
-def _number(body: dict[str, Any], name: str, least: int, most: int, code: str, default: int | None = None) -> int:
+def _number(body: dict[str, Any], name: str, least: int, most: int, otherwise: str, default: int | None = None) -> int:
     value = body.get(name, default)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise Rejected("InvalidRequest", f"'{name}' must be an integer")
+        raise NotAccepted("InvalidRequest", f"'{name}' must be an integer")
     if not least <= value <= most:
-        raise Rejected(code, f"'{name}' must be between {least} and {most}, it is {value}")
+        raise NotAccepted(otherwise, f"'{name}' must be between {least} and {most}, it is {value}")
     return value
 
 
 def _get(account: AccountState, _call: Call, body: dict[str, Any], stream: Record) -> list[tuple[str, dict[str, Any]]]:
     if "s" in body and _number(body, "s", 0, 2**31, "InvalidRequest") != stream["version"]:
-        raise Rejected("VersionMismatch", f"The stream has version {stream['version']}")
+        raise NotAccepted("VersionMismatch", f"The stream has version {stream['version']}")
     number = _number(body, "f", 0, 255, "InvalidRequest")
     size = _number(body, "l", SMALLEST_BLOCK, LARGEST_BLOCK, "BlockSizeOutOfBounds")
     offset = _number(body, "o", 0, _MOST_BLOCKS, "OffsetOutOfBounds", 0)
     count = _number(body, "n", 0, _MOST_BLOCKS, "BlockCountLimitExceeded", _LARGEST_ANSWER // size)
     file = next((each for each in stream["files"] if each["fileId"] == number), None)
     if file is None:
-        raise Rejected("ResourceNotFound", f"The stream has no file {number}")
+        raise NotAccepted("ResourceNotFound", f"The stream has no file {number}")
     record = _object(account, file)
     blocks = -(-record["size"] // size)
     wanted = _bits(body["b"]) if "b" in body else range(count)
     found = [offset + each for each in wanted if offset + each < blocks][: min(count, max(1, _LARGEST_ANSWER // size))]
     if not found:
-        raise Rejected("ResourceNotFound", f"The file has {blocks} blocks of {size} bytes, none of those that were asked for")
+        raise NotAccepted("ResourceNotFound", f"The file has {blocks} blocks of {size} bytes, none of those that were asked for")
     content = objects.content(account, record)
     answers = []
     for index in found:
@@ -226,9 +226,9 @@ def _bits(text: Any) -> list[int]:
     """The numbers of the bits that are set: bit 0 is the lowest of the first byte."""
     digits = text.removeprefix("0x") if isinstance(text, str) else ""
     if not re.fullmatch(r"([0-9a-fA-F]{2})+", digits):
-        raise Rejected("InvalidRequest", "'b' must be bytes in hexadecimal")
+        raise NotAccepted("InvalidRequest", "'b' must be bytes in hexadecimal")
     if len(digits) // 2 >= _LONGEST_BITMAP:
-        raise Rejected("BlockBitmapLimitExceeded", f"'b' must have fewer than {_LONGEST_BITMAP} bytes")
+        raise NotAccepted("BlockBitmapLimitExceeded", f"'b' must have fewer than {_LONGEST_BITMAP} bytes")
     return [8 * at + bit for at, byte in enumerate(bytes.fromhex(digits)) for bit in range(8) if byte >> bit & 1]
 
 
