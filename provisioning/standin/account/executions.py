@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from provisioning.standin.account import shadows
 from provisioning.standin.account.registry import groups_of, thing_arn, things_in
 from provisioning.standin.account.state import AccountState
 from provisioning.standin.account.store import Record
@@ -124,9 +125,22 @@ def change(account: AccountState, execution: Execution, **fields: Any) -> Execut
     key = (execution["job"], execution["thing"], str(execution["number"]))
     with notifying(account, execution["thing"]):
         changed = account.table("executions").change(*key, lastUpdatedAt=now, version=execution["version"] + 1, **fields)
+        if status == "SUCCEEDED":
+            _has_packages(account, execution)
         if status in TERMINAL:
             progress(account, execution["job"])
     return changed
+
+
+def _has_packages(account: AccountState, execution: Execution) -> None:
+    """Where the catalog is configured so: the thing's reserved shadow has the package versions that its job installs."""
+    if not (account.table("settings").get("packages") or {}).get("enabled"):
+        return
+    for arn in (account.table("jobs").get(execution["job"]) or {}).get("destinationPackageVersions", ()):
+        package, _, version = arn.partition(":package/")[2].partition("/version/")
+        attributes = (account.table("versions").get(package, version) or {}).get("attributes", {})
+        reported = {package: {"version": version, "attributes": attributes}}
+        shadows.update(account, execution["thing"], shadows.PACKAGES, {"state": {"reported": reported}})
 
 
 def counted(account: AccountState, job: str) -> Counter[str]:

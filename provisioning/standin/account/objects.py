@@ -22,6 +22,7 @@ from provisioning.standin.account.state import AccountState
 from provisioning.standin.account.store import Record
 from provisioning.standin.state_folder import write
 
+_SHA256 = "x-amz-checksum-sha256"
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
@@ -110,6 +111,11 @@ def _look_at_bucket(account: AccountState, _request: Request, bucket: str, _key:
 def _put(account: AccountState, request: Request, bucket: str, key: str) -> Response:
     _bucket(account, bucket)
     body = _plain(request)
+    if request.headers.get("if-none-match") == "*" and find(account, bucket, key) is not None:
+        raise Refusal(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+    digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+    if request.headers.get(_SHA256, digest) != digest:
+        raise Refusal(400, "BadDigest", "The SHA256 that was sent is not that of the body")
     version = secrets.token_hex(16)
     record = {
         "bucket": bucket,
@@ -117,6 +123,7 @@ def _put(account: AccountState, request: Request, bucket: str, key: str) -> Resp
         "version": version,
         "size": len(body),
         "etag": f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"',
+        "sha256": digest if _SHA256 in request.headers else None,
         "at": account.now(),
     }
     write(_file(account, record), body, 0o600)
@@ -131,7 +138,9 @@ def _headers(record: Record) -> dict[str, str]:
 
 def _get(account: AccountState, request: Request, bucket: str, key: str) -> Response:
     found = _object(account, request, bucket, key)
-    headers = _headers(found) | {"last-modified": formatdate(found["at"], usegmt=True), "content-type": "binary/octet-stream"}
+    checked = found["sha256"] and request.headers.get("x-amz-checksum-mode") == "ENABLED"
+    checksum = {_SHA256: found["sha256"]} if checked else {}
+    headers = _headers(found) | checksum | {"last-modified": formatdate(found["at"], usegmt=True), "content-type": "binary/octet-stream"}
     return Response(200, content(account, found), headers)
 
 

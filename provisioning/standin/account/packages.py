@@ -184,6 +184,20 @@ def delete_package_version(account: AccountState, params: Params) -> Result:
     return {}
 
 
+@_carries("UpdatePackageConfiguration", "versionUpdateByJobsConfig clientToken")
+def update_package_configuration(account: AccountState, params: Params) -> Result:
+    given = params.get("versionUpdateByJobsConfig", {})
+    if given.get("enabled") and "roleArn" not in given:
+        raise Fault("ValidationException", "roleArn is needed where versions are updated by jobs")
+    account.table("settings").put("packages", record=given)
+    return {}
+
+
+@_carries("GetPackageConfiguration", "")
+def get_package_configuration(account: AccountState, _params: Params) -> Result:
+    return {"versionUpdateByJobsConfig": account.table("settings").get("packages") or {"enabled": False}}
+
+
 # -- SBOMs ---------------------------------------------------------------------------------------------------------------
 
 

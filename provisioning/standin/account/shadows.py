@@ -19,6 +19,7 @@ from provisioning.standin.account.store import Record
 OPERATIONS = Operations("iot-data")
 _carries = OPERATIONS.carries
 
+PACKAGES = "$package"  # the reserved one of the package catalog
 CLASSIC = ""  # the name of the shadow that has none
 _LARGEST = 8 * 1024  # bytes of a state document
 _DEEPEST = 8  # levels of desired and reported

@@ -1,0 +1,100 @@
+"""The product's own commands against the account: `twinroot aws job | index | package`, which see what a device does meanwhile."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioning.cli.main import run
+from provisioning.standin import StandIn
+from provisioning.standin.access import IN_THE_WAY
+from tests.aws.test_streams import container
+from tests.standin.account import client
+from tests.standin.conftest import Client
+
+ROLE = "arn:aws:iam::123456789012:role/streams"
+
+
+@pytest.fixture
+def twinroot(shared: StandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """A command with --json: (exit code, its object)."""
+    for name in IN_THE_WAY:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in shared.account.variables.items():
+        monkeypatch.setenv(name, value)
+
+    def command(*words: str) -> tuple[int, dict[str, Any]]:
+        code = run([*words, "--json"])
+        return code, json.loads(capsys.readouterr().out)
+
+    return command
+
+
+def signed(folder: Path, size: int, version: int = 2) -> Path:
+    file = folder / "set.bin"
+    file.write_bytes(container(size=size, version=version, product="weather-station", expires=int(time.time()) + 1000))
+    return file
+
+
+def test_a_job_from_the_command_to_its_end(shared: StandIn, twinroot: Any, tmp_path: Path) -> None:
+    jobs = client(shared, "iot-jobs-data")
+    names = ["prod-1", "prod-2", "prod-3"]
+    for name in names:
+        shared.issue(name)
+    create = ["aws", "job", "create", str(signed(tmp_path, 900)), *(f"--device={name}" for name in names), "--per-minute", "2"]
+    create += ["--abort-percent", "60", "--abort-minimum", "2"]
+    for _ in range(2):
+        code, made = twinroot(*create)
+        assert (code, made["job"], made["devices"], made["carrier"]) == (0, "weather-station-2", 3, "parts")
+    assert twinroot("aws", "job", "status", "weather-station-2")[1]["counts"]["QUEUED"] == 2
+    jobs.update_job_execution(jobId="weather-station-2", thingName="prod-1", status="FAILED", statusDetails={"why": "expired"})
+    shared.account.advance(60)
+    assert twinroot("aws", "job", "status", "weather-station-2")[1]["counts"]["QUEUED"] == 2
+    jobs.update_job_execution(jobId="weather-station-2", thingName="prod-2", status="FAILED", statusDetails={"why": "expired"})
+    code, found = twinroot("aws", "job", "status", "weather-station-2", "--details")
+    assert (code, found["state"]) == (1, "CANCELED"), "its abort rule has ended it"
+    assert (found["counts"]["FAILED"], found["counts"]["CANCELED"]) == (2, 1)
+
+
+def test_a_stream_and_a_version_in_the_catalog(shared: StandIn, twinroot: Any, tmp_path: Path) -> None:
+    """The set goes to S3, a stream leads there, a job names the version; the device that succeeds has it in its shadow."""
+    iot, data, jobs = (client(shared, name) for name in ("iot", "iot-data", "iot-jobs-data"))
+    client(shared, "s3").create_bucket(Bucket="product-sets")
+    shared.issue("prod-s")
+    file = signed(tmp_path, 60_000, version=3)
+    sbom = tmp_path / "sbom.json"
+    sbom.write_text('{"bomFormat": "CycloneDX", "specVersion": "1.6"}')
+    assert twinroot("aws", "package", "track", "--role-arn", ROLE)[0] == 0
+    for _ in range(2):
+        code, version = twinroot("aws", "package", "publish", str(file), "--sbom", str(sbom), "--bucket", "product-sets")
+        assert code == 0, version
+    stream = ["--bucket", "product-sets", "--role-arn", ROLE, "--package", "--job", "by-stream"]
+    code, made = twinroot("aws", "job", "create", str(file), "--device", "prod-s", *stream)
+    assert (code, made["carrier"]) == (0, "stream"), made
+    document = json.loads(iot.get_job_document(jobId="by-stream")["document"])["twinroot"]
+    files = iot.describe_stream(streamId=document["stream"])["streamInfo"]["files"]
+    got = client(shared, "s3").get_object(Bucket="product-sets", Key=files[0]["s3Location"]["key"])["Body"].read()
+    assert got == file.read_bytes()
+    jobs.update_job_execution(jobId="by-stream", thingName="prod-s", status="SUCCEEDED")
+    shadow = json.loads(data.get_thing_shadow(thingName="prod-s", shadowName="$package")["payload"].read())
+    assert shadow["state"]["reported"]["weather-station"]["version"] == "3"
+
+
+def test_the_index_by_the_command(shared: StandIn, twinroot: Any, tmp_path: Path) -> None:
+    out = tmp_path / "reports.jsonl"
+    shared.issue("prod-i")
+    assert twinroot("aws", "index", "prepare")[0] == 0
+    health = {"s": 2, "l": "ats"}
+    client(shared, "iot-data").update_thing_shadow(
+        thingName="prod-i", shadowName="twinroot", payload=json.dumps({"state": {"reported": health}})
+    )
+    stream, _ = Client(shared, device="prod-i").mqtt()
+    with stream:
+        code, _ = twinroot("aws", "index", "reports", "--query", "connectivity.connected:true AND thingName:prod-*", "--out", str(out))
+    assert code == 0
+    (row,) = map(json.loads, out.read_text().splitlines())
+    assert (row["device"], row["connected"], row["health"]) == ("prod-i", True, health)
