@@ -61,7 +61,7 @@ class Proxy:
 
 
 class Device:
-    """A device of AWS's SDK, connected. `hear` subscribes by a client's method and gives a queue of what comes."""
+    """A device of AWS's SDK, connected. `on` subscribes by a client's method and gives a queue of what comes."""
 
     def __init__(self, cloud: StandIn, name: str, proxy: Proxy, route: str = "ats") -> None:
         certificate, key = cloud.issue(name)
@@ -78,7 +78,7 @@ class Device:
         )
         self.connection.connect().result(TIMEOUT)
 
-    def hear(self, subscribe: Callable[..., tuple[Future[Any], str]], request: Any) -> queue.SimpleQueue[Any]:
+    def on(self, subscribe: Callable[..., tuple[Future[Any], str]], request: Any) -> queue.SimpleQueue[Any]:
         came: queue.SimpleQueue[Any] = queue.SimpleQueue()
         subscribe(request=request, qos=mqtt.QoS.AT_LEAST_ONCE, callback=came.put)[0].result(TIMEOUT)
         return came

@@ -34,18 +34,18 @@ def test_a_job_from_boto3_to_the_sdk_and_back(shared: StandIn, proxy: sdk.Proxy,
     sdk_jobs = iotjobs.IotJobsClient(device.connection)
     thing: Any = {"thing_name": "sdk-1"}
     try:
-        news = device.hear(
+        news = device.on(
             sdk_jobs.subscribe_to_next_job_execution_changed_events, iotjobs.NextJobExecutionChangedSubscriptionRequest(**thing)
         )
-        lists = device.hear(sdk_jobs.subscribe_to_job_executions_changed_events, iotjobs.JobExecutionsChangedSubscriptionRequest(**thing))
-        started = device.hear(
+        lists = device.on(sdk_jobs.subscribe_to_job_executions_changed_events, iotjobs.JobExecutionsChangedSubscriptionRequest(**thing))
+        started = device.on(
             sdk_jobs.subscribe_to_start_next_pending_job_execution_accepted,
             iotjobs.StartNextPendingJobExecutionSubscriptionRequest(**thing),
         )
-        updated = device.hear(
+        updated = device.on(
             sdk_jobs.subscribe_to_update_job_execution_accepted, iotjobs.UpdateJobExecutionSubscriptionRequest(job_id="sdk-job", **thing)
         )
-        refused = device.hear(
+        refused = device.on(
             sdk_jobs.subscribe_to_update_job_execution_rejected, iotjobs.UpdateJobExecutionSubscriptionRequest(job_id="sdk-job", **thing)
         )
         iot.create_job(jobId="sdk-job", targets=[arn("sdk-1")], document='{"twinroot": {"version": 2}}')

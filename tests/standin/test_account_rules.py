@@ -69,7 +69,7 @@ def test_the_abort_rule(alone: Alone) -> None:
     job = alone.call("DescribeJob", jobId="j")["job"]
     assert (job["status"], job["reasonCode"]) == ("CANCELED", "ABORT_CRITERIA_MET")
     assert alone.counts() == {"FAILED": 2, "SUCCEEDED": 1, "IN_PROGRESS": 1, "CANCELED": 2}
-    assert ("$aws/things/t5/jobs/notify-next", {"timestamp": 1000000}) in alone.news(), "the queued ones are told so"
+    assert ("$aws/things/t5/jobs/notify-next", {"timestamp": 1000000}) in alone.news(), "the queued ones learn of it"
     alone.passes(3600)
     assert sum(alone.counts().values()) == 6, "nothing begins after that"
     assert "executionState" not in alone.report(names[4], "SUCCEEDED"), "what was in progress may end"

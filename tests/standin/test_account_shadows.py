@@ -37,14 +37,14 @@ def test_a_named_shadow_by_the_sdk(shared: StandIn, proxy: sdk.Proxy) -> None:
 
     try:
         asked = iotshadow.UpdateNamedShadowSubscriptionRequest(**name)
-        accepted = device.hear(shadow.subscribe_to_update_named_shadow_accepted, asked)
-        rejected = device.hear(shadow.subscribe_to_update_named_shadow_rejected, asked)
-        deltas = device.hear(
+        accepted = device.on(shadow.subscribe_to_update_named_shadow_accepted, asked)
+        rejected = device.on(shadow.subscribe_to_update_named_shadow_rejected, asked)
+        deltas = device.on(
             shadow.subscribe_to_named_shadow_delta_updated_events, iotshadow.NamedShadowDeltaUpdatedSubscriptionRequest(**name)
         )
-        documents = device.hear(shadow.subscribe_to_named_shadow_updated_events, iotshadow.NamedShadowUpdatedSubscriptionRequest(**name))
-        got = device.hear(shadow.subscribe_to_get_named_shadow_accepted, iotshadow.GetNamedShadowSubscriptionRequest(**name))
-        none = device.hear(shadow.subscribe_to_get_named_shadow_rejected, iotshadow.GetNamedShadowSubscriptionRequest(**name))
+        documents = device.on(shadow.subscribe_to_named_shadow_updated_events, iotshadow.NamedShadowUpdatedSubscriptionRequest(**name))
+        got = device.on(shadow.subscribe_to_get_named_shadow_accepted, iotshadow.GetNamedShadowSubscriptionRequest(**name))
+        none = device.on(shadow.subscribe_to_get_named_shadow_rejected, iotshadow.GetNamedShadowSubscriptionRequest(**name))
 
         shadow.publish_get_named_shadow(iotshadow.GetNamedShadowRequest(client_token="g", **name), QoS.AT_LEAST_ONCE)
         error = none.get(timeout=sdk.TIMEOUT)

@@ -83,7 +83,7 @@ def _due(execution: Execution) -> float | None:
     return min((execution[name] for name in ("due", "stepDue") if execution.get(name) is not None), default=None)
 
 
-# -- what devices are told of it -----------------------------------------------------------------------------------------
+# -- what devices learn of it -----------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
