@@ -97,6 +97,7 @@ def _answer(call: Call, iot: Any, data: Any, unlike: set[str]) -> Any:
         return error.response["Error"]["Code"], status
 
 
+@pytest.mark.long  # two servers, and neither changes with the product
 def test_alike(moto: Moto, tmp_path: Path) -> None:
     import boto3
 
