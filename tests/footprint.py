@@ -31,11 +31,12 @@ CORE = ("__init__", "core", "policy", "sets", "slots", "stats", "clock", "tlslin
 FAILURE = ("errors", "classify", "verify", "failing", "fallback")
 
 # What may not be exceeded on the 64-bit build: 8, 9, 4 and 48 KB are promises of the package, the rest is today's number and a little
-# room.
+# more. Every module: 31,350 before an update over the air brought applications, went on after interruptions, left out what is on the board
+# and read AWS IoT's streams; products without `updates:` carry none of it.
 LIMITS = {
     "mpy_core": 8192,
     "mpy_failure": 5200,
-    "mpy_total": 34650,
+    "mpy_total": 40900,
     "heap_import": 9 * 1024,
     "heap_core": 20900,
     "heap_set": 3000,

@@ -8,6 +8,8 @@ of these walks the file system.
 
 import ujson
 
+_MAIN = "/main.py"
+
 
 def names(folder):
     """[name, is a folder] of what a folder holds; nothing for what is not a folder."""
@@ -66,6 +68,18 @@ def copy(source, i):
         return False
     settle(i)
     return True
+
+
+def duplicate(source, path):
+    """A file that no set.json names, whole or not at all."""
+    with open(source, "rb") as f, open(path + _NEW, "wb") as g:
+        while True:
+            beat()
+            n = f.readinto(chunk)
+            if not n:
+                break
+            g.write(window[:n])
+    uos.rename(path + _NEW, path)
 
 
 def size(path):
@@ -164,6 +178,23 @@ def tidy(n=0):
         del sets[m]
 
 
+def follow(paths):
+    """The application of the set in use, where it is not to be lost: (source, path). One that is a file of the set goes into the folder
+    of a set that brings none. One that has been /main.py goes into the folder of the set in use, before /main.py becomes what runs
+    main.py of that (docs/device.md, "The application")."""
+    old = home(now) + _MAIN
+    ours = home(new) + _MAIN
+    if now and (ours in paths) == (_MAIN in paths):
+        if size(old) < 0:
+            if ours in paths and size(_MAIN) >= 0:
+                with open(_MAIN, "rb") as f:
+                    if f.read(10) != b"# twinroot":
+                        return _MAIN, old
+        elif ours not in paths:
+            return old, ours
+    return None
+
+
 def prepare(data, rest):
     """Plan the set whose set.json is `data`. `rest`: [sha256 of `data`, sizes of all files, [path, sha256] of each file
     that it does not name...].
@@ -172,7 +203,7 @@ def prepare(data, rest):
     after clearing up, [index, bytes, SHA-256 of them] of each file that a broken run may have begun, SHA-256 of the certificate
     of the set in use]. Writes nothing.
     """
-    global text, whole, files, missing, new, copies, fresh, same, got
+    global text, whole, files, missing, new, copies, fresh, same, got, app
     look()
     text = data
     whole, sizes = rest[:2]
@@ -220,6 +251,9 @@ def prepare(data, rest):
                 missing.append(i)
                 if found and length and target(i) == path:
                     begun_files.append([i, length, found])
+    app = follow([f[0] for f in files])
+    if app:
+        need += size(app[0]) // fs[0] + 1
     free = fs[3]
     for path, is_folder in junk(new):
         for e in [("",)] + (names(path) if is_folder else []):
@@ -242,6 +276,11 @@ def begin():
     folder(_TRUST[:-1])
     point(new)
     folder(home(new))
+    for name, _ in names(home(new)):  # of an update over the air that did not come to its end
+        if name.endswith(_NEW):
+            remove(home(new) + "/" + name, False)
+    if app:
+        duplicate(*app)
     good = []
     for source, i in copies:
         if copy(source, i):

@@ -1,11 +1,12 @@
 """AWS IoT Jobs as the carrier of a signed set (ota.py). A job document holds, beside what else is in it,
 
     {"twinroot": {"version": 2, "topic": "updates/2"}}          chunks as ota.Topic takes them; asked for on "updates/2/get"
+    {"twinroot": {"version": 2, "stream": "s2", "file": 1, "size": 500000}}     blocks of an AWS IoT stream (streams.py)
     {"twinroot": {"version": 2, "parts": ["base64", ...]}}      the container itself, when it fits AWS's limit of 32 KB
 
 `version` is that of the signed set; the signature decides, not the job. A job ends when the set has connected, or has been
 rolled back: nothing is remembered about it, the versions in use and refused tell, so it survives resets. Messages are
-QoS 0: AWS gives a job that was not ended again."""
+QoS 0: AWS gives a job that was not ended again, and the set goes on where it was interrupted."""
 
 import ujson
 from ubinascii import a2b_base64
@@ -15,13 +16,6 @@ import twinroot
 from . import errors, ota, sets, slots
 
 
-class _Update(ota.Update):
-    def _check(self):
-        if self.man["version"] != self.want:
-            raise ota._no("version %d in a job for %d" % (self.man["version"], self.want))
-        ota.Update._check(self)
-
-
 class Jobs:
     """Works on the connected `client`, whose callback it becomes; `other` gets the messages, and the jobs, that are not for
     it: f(topic, message). `thing`: when its name is not the client id. When `done`, a new set is active: ota.restart(),
@@ -29,9 +23,10 @@ class Jobs:
 
     def __init__(self, client, other=None, thing=None):
         self.c = client
-        self.base = "$aws/things/%s/jobs/" % (thing or client.client_id)
+        self.things = "$aws/things/%s/" % (thing or client.client_id)
+        self.base = self.things + "jobs/"
         self.other = other
-        self.id = self.got = self.topic = None
+        self.id = self.got = None
         self.done = False
         client.set_callback(self.message)
         for t in ("notify-next", "start-next/accepted"):
@@ -41,14 +36,14 @@ class Jobs:
     def ask(self):
         """Ask for the next chunk, or the next job. Again after silence, or a reconnect: what was lost is repeated."""
         if self.got:
-            self.c.publish(self.topic + "/get", str(self.got.wanted))
+            self.c.publish(*self.got.ask())
         elif not self.done:
             self.c.publish(self.base + "start-next", "{}")
 
     def message(self, topic, msg):
         t = topic if isinstance(topic, str) else str(topic, "utf-8")
-        if self.got and t == self.topic:
-            self._guarded(self._chunk, msg)
+        if self.got and t in self.got.topics:
+            self._guarded(self._chunk, t, msg)
         elif t in (self.base + "notify-next", self.base + "start-next/accepted"):
             try:
                 x = ujson.loads(msg)["execution"] if b"execution" in msg else None
@@ -104,28 +99,27 @@ class Jobs:
             return
         if status != "IN_PROGRESS":
             self._say("IN_PROGRESS", "begun")
-        got = ota.Topic()
-        got.update = _Update()
-        got.update.want = v
-        if "topic" in d:
-            t = d["topic"] + ""
-            if not 0 < len(t) < 253 or "#" in t or "+" in t:
-                raise ota._no("no topic: " + t[:40])
-            self.topic = t
-            self.c.subscribe(t)
-            self.got = got
-            self.ask()
+        u = ota.Update(v)
+        if "parts" in d:
+            for p in d["parts"]:
+                u.feed(a2b_base64(p))
+            self.done = u.done
+            if not u.done:
+                raise ota._no("incomplete")
             return
-        for p in d["parts"]:
-            got.update.feed(a2b_base64(p))
-        self.done = got.update.done
-        if not self.done:
-            raise ota._no("incomplete")
+        got = twinroot.streams.Stream(u, self.things, d) if "stream" in d else ota.Topic(u, d["topic"])
+        u.resume()
+        for t in got.topics:
+            self.c.subscribe(t)
+        self.got = got
+        self._next(True)
 
-    def _chunk(self, msg):
-        n = self.got.wanted
-        self.done = self.got.message(msg)
+    def _chunk(self, topic, msg):
+        self._next(self.got.message(topic, msg))
+
+    def _next(self, ask):
+        self.done = self.got.update.done
         if self.done:
             self.got = None
-        elif self.got.wanted != n:
+        elif ask:
             self.ask()

@@ -5,7 +5,6 @@ version is refused from then on. With no set before there is no trial."""
 import sys
 
 import uhashlib
-import uos
 from micropython import const
 
 import twinroot
@@ -30,7 +29,7 @@ def _judged():
 
 def before(n):
     """The set to compare with: the newest whole one before that has proven itself, or the newest whole one."""
-    for m in sorted([int(d) for d in uos.listdir(sets.ROOT) if d.isdigit()], key=lambda m: (not guard.proven(m), -m)):
+    for m in sorted(seal.numbers(), key=lambda m: (not guard.proven(m), -m)):
         if m < n and seal.whole(m):
             return m
     return 0
@@ -102,6 +101,10 @@ def _count(n, m):
         if t[1] >= _HOURS:
             roll_back(n, m, not guard.proven(n))
             twinroot.NOTE = None
+            try:
+                twinroot.app.turned(n)
+            except Exception:  # the package of that set knows of no applications
+                pass
             return
     stats.write()  # not counted among the day's writes: there are a handful of these for a set
 

@@ -17,12 +17,14 @@ from provisioning.errors import FileMissing, InputError
 from provisioning.identity import aws_names
 from provisioning.identity.pair import Pair, load_pair
 from provisioning.identity.subject import check_name
+from provisioning.resources import folder
 
 FORMAT = 1
 SET_FILE = "set.json"
 CERTIFICATE_FILE = "device.crt.pem"
 KEY_FILE = "device.key.pem"
 PACKAGE_HOME = "/lib/twinroot"
+MAIN_FILE = "main.py"
 
 # Nothing here may lead to a second certificate for a device that has one in the field: which it has, only the line knows.
 _MISSING = "A board that is this device already has the file, and keeps it; for any other, the line that makes the devices' files has it."
@@ -91,14 +93,15 @@ def build(product: Product, device: Device, interpreter: Interpreter | None = No
     one = texts(product, device, kept.texts if kept else {})
     pair = kept.pair if kept else _identity(product, device)
     trust = {f"{name}.pem": root.pem for name, root in product.roots.items()}
+    lib, application = _programs(product)
+    trust |= application
     trust[CERTIFICATE_FILE] = pair.certificate_pem
     if pair.key_pem is not None:
         trust[KEY_FILE] = pair.key_pem
     code = {f"{PACKAGE_HOME}/{package.digest}": package.content}
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in {**trust, **code}.items()} | {KEY_FILE: pair.key_sha256}
     trust[SET_FILE] = sealed(_set(product, device, one, pair, package.digest, hashes))
-    lib = {f"{PACKAGE_HOME}/{compiler.LOADER}": package.loader, **code}
-    lib.update({f"/{name}": file.read_bytes() for name, file in product.app.items()})
+    lib |= {f"{PACKAGE_HOME}/{compiler.LOADER}": package.loader, **code}
     return Bundle(
         product=product.name,
         device=device.id,
@@ -108,6 +111,24 @@ def build(product: Product, device: Device, interpreter: Interpreter | None = No
         lib=dict(sorted(lib.items())),
         set_sha256=hashlib.sha256(trust[SET_FILE]).hexdigest(),
     )
+
+
+def in_set(product: Product) -> bool:
+    """Whether the application is a file of the set, so that it changes and goes back with it: where it may come over the air."""
+    return product.vendor is not None and MAIN_FILE in product.app
+
+
+def runner() -> bytes:
+    """What /main.py is then: it runs main.py of the set in use."""
+    return (folder("firmware") / "runner.py").read_bytes().replace(b"\r\n", b"\n")
+
+
+def _programs(product: Product) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """(by absolute path, by name in the set's folder) of the product's application."""
+    made = {f"/{name}": file.read_bytes() for name, file in product.app.items()}
+    if not in_set(product):
+        return made, {}
+    return {**made, f"/{MAIN_FILE}": runner()}, {MAIN_FILE: made[f"/{MAIN_FILE}"]}
 
 
 def sealed(value: dict[str, Any]) -> bytes:

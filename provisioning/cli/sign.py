@@ -49,6 +49,9 @@ _signs = option.signer("The vendor's key.")
 _OUT = click.option("--out", type=FILE, required=True, metavar="FILE", help="Where the signed set goes.")
 _DAYS = click.option("--days", type=click.IntRange(1, 3650), default=30, show_default=True, help="Devices refuse it after this many days.")
 _DEVICE = option.one_device("For this device only.")
+_WITHOUT_APP = click.option(
+    "--without-app", is_flag=True, help="Devices keep their application: for those whose package is too old to take one."
+)
 _FIRST = click.option("--first-loader", is_flag=True, help="For boards as the first form left them: code as a folder of modules.")
 
 
@@ -58,6 +61,7 @@ _FIRST = click.option("--first-loader", is_flag=True, help="For boards as the fi
 @_OUT
 @_DAYS
 @_DEVICE
+@_WITHOUT_APP
 @_FIRST
 def sign_set(
     folder: Path,
@@ -66,6 +70,7 @@ def sign_set(
     out: Path,
     days: int,
     device: str | None,
+    without_app: bool,
     first_loader: bool,
     passphrase_env: str,
 ) -> int:
@@ -75,7 +80,7 @@ def sign_set(
     """
     from provisioning.ota import signed_set
 
-    info, files = _rendered(folder, key, program, first_loader)
+    info, files = _rendered(folder, key, program, without_app, first_loader)
     signer = signer_of(key, program, passphrase_env)
     return _sign(info, files, signed_set.vendor_of(info), signer, out, days, device)
 
@@ -87,6 +92,7 @@ def sign_set(
 @_OUT
 @_DAYS
 @_DEVICE
+@_WITHOUT_APP
 @_FIRST
 def rotate(
     folder: Path,
@@ -96,6 +102,7 @@ def rotate(
     out: Path,
     days: int,
     device: str | None,
+    without_app: bool,
     first_loader: bool,
     passphrase_env: str,
 ) -> int:
@@ -106,7 +113,7 @@ def rotate(
     from provisioning.ota import signed_set
     from provisioning.pem.public_key import load_public
 
-    info, files = _rendered(folder, key, program, first_loader)
+    info, files = _rendered(folder, key, program, without_app, first_loader)
     before, after = load_public(old), signed_set.vendor_of(info)
     if before == after:
         raise InputError("same-key", f"The set in {folder} brings the key of {old}.", "`twinroot sign set` signs a set that keeps the key.")
@@ -115,12 +122,20 @@ def rotate(
     return _sign(info, files, before, signer, out, days, device)
 
 
-def _rendered(folder: Path, key: Path | None, program: str | None, first_loader: bool) -> tuple[dict[str, Any], dict[str, bytes]]:
+def _rendered(
+    folder: Path, key: Path | None, program: str | None, without_app: bool, first_loader: bool
+) -> tuple[dict[str, Any], dict[str, bytes]]:
     from provisioning.ota import signed_set
 
     if (key is None) == (program is None):
         raise InputError("which-signer", "Give either --key or --command.", "twinroot sign set DIR --key vendor.key.pem --out update.bin")
     info, files = signed_set.read_rendered(folder)
+    if without_app:
+        info, files = signed_set.without_application(info, files)
+    if signed_set.APPLICATION in files:
+        say("The application goes along. A device whose package is too old for that refuses the set: sign one --without-app for it first.")
+    if (folder / "boot.py").exists():
+        say("boot.py does not go over the air: devices keep the one that they have.")
     return in_folder(info, files) if first_loader else (info, files)
 
 

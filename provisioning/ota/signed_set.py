@@ -28,6 +28,8 @@ MAGIC = b"TWSET1\n"
 SIGNATURE_LIMIT = 1024  # bytes, and
 MANIFEST_LIMIT = 8192  # bytes: what ota.py holds in RAM before it knows whom it listens to
 BITS = 3072  # beyond 2030 by NIST SP 800-57
+APPLICATION = "main.py"  # in the set's folder; and what runs it, which set.json does not name:
+RUNNER = "/main.py"
 # Keys of set.json that belong to one device or to a bench: they stay as they are on the device.
 DEVICE_KEYS = frozenset(
     {"device", "client_id", "cert", "chain", "key", "wifi", "lab", "files", "board", "chip", "product", "format", "sum"}
@@ -105,9 +107,10 @@ def manifest(info: dict[str, Any], files: dict[str, bytes], *, expires: int, dev
     its package, -> content, the device's identity left out; `expires`: unix seconds; `device`: for one device only.
     Raises InputError for a set without the files that it names."""
     identity = {info.get("cert"), info.get("key")}
-    wanted = [name for name in sorted(info["files"]) if name not in identity]
+    hashes = {**info["files"], **{name: hashlib.sha256(files[name]).hexdigest() for name in files.keys() & {RUNNER}}}
+    wanted = [name for name in sorted(hashes) if name not in identity]
     for name in wanted:
-        if hashlib.sha256(files.get(name, b"")).hexdigest() != info["files"][name]:
+        if hashlib.sha256(files.get(name, b"")).hexdigest() != hashes[name]:
             raise InputError("set-incomplete", f"{name} is missing, or not what set.json says.", "Render the set again.")
     body = {
         "product": info["product"],
@@ -115,7 +118,7 @@ def manifest(info: dict[str, Any], files: dict[str, bytes], *, expires: int, dev
         "expires": expires,
         "device": device,
         "set": {key: value for key, value in info.items() if key not in DEVICE_KEYS and key != "version"},
-        "files": [[name, len(files[name]), info["files"][name]] for name in wanted],
+        "files": [[name, len(files[name]), hashes[name]] for name in wanted],
     }
     return json.dumps(body, sort_keys=True, separators=(",", ":")).encode(), [files[name] for name in wanted]
 
@@ -168,6 +171,12 @@ def vendor_of(info: dict[str, Any]) -> dict[str, Any]:
     return vendor
 
 
+def without_application(info: dict[str, Any], files: dict[str, bytes]) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The set without the product's application: devices keep the one that they have."""
+    names = {name: sha for name, sha in info["files"].items() if name != APPLICATION}
+    return {**info, "files": names}, {name: content for name, content in files.items() if name not in (APPLICATION, RUNNER)}
+
+
 def read_rendered(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     """(set.json, files) of what `twinroot render --out FOLDER` wrote. Raises InputError."""
     try:
@@ -181,6 +190,8 @@ def read_rendered(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
             for name in info["files"]
             if name not in {info.get("cert"), info.get("key")}
         }
+        if APPLICATION in files:
+            files[RUNNER] = (folder / RUNNER[1:]).read_bytes()
     except (OSError, ValueError, KeyError) as error:
         raise InputError("no-rendered-set", f"{folder} holds no rendered set ({error}).", "twinroot render PRODUCT --out DIR") from None
     return info, files

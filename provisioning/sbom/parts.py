@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from provisioning import __version__
 from provisioning.bundle import compile as compiler
-from provisioning.bundle.bundle import CERTIFICATE_FILE, PACKAGE_HOME, Interpreter, useless
+from provisioning.bundle.bundle import CERTIFICATE_FILE, MAIN_FILE, PACKAGE_HOME, Interpreter, in_set, runner, useless
 from provisioning.config.board_type import BoardType
 from provisioning.config.device import Device
 from provisioning.config.product import Product
@@ -163,10 +163,18 @@ def inventory(product: Product, device: Device | None = None, certificate: bytes
         firmware=found,
         package=package,
         loader=_file("loader", compiler.LOADER, made.loader, f"{PACKAGE_HOME}/{compiler.LOADER}"),
-        application=tuple(_file(f"application/{name}", name, path.read_bytes(), f"/{name}") for name, path in sorted(product.app.items())),
+        application=tuple(_application(product)),
         certificates=tuple(certificates),
         notes=notes,
     )
+
+
+def _application(product: Product) -> Iterator[Part]:
+    for name, path in sorted(product.app.items()):
+        ours = name == MAIN_FILE and in_set(product)
+        yield _file(f"application/{name}", name, path.read_bytes(), f"/trust/1/{name}" if ours else f"/{name}")
+        if ours:
+            yield _file("application/runner", "runner", runner(), f"/{name}")
 
 
 def _file(ref: str, name: str, content: bytes, path: str) -> Part:

@@ -1,11 +1,13 @@
-"""AWS IoT's side of Jobs over MQTT for one thing, as far as a device sees it: start-next, notify-next, update, and a sender of
-chunks on a topic. State outlives connections."""
+"""AWS IoT's side of Jobs over MQTT for one thing, as far as a device sees it: start-next, notify-next, update, a sender of
+chunks on a topic, and streams ("Using AWS IoT MQTT-based file delivery in devices"). State outlives connections."""
 
 from __future__ import annotations
 
 import json
+import re
 import ssl
 import struct
+from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +26,8 @@ class Cloud(Broker):
     later: dict[str, Any] = field(default_factory=dict)  # queued once start-next has found nothing
     chunks: dict[str, bytes] = field(default_factory=dict)  # what is sent on a topic
     piece: int = 700
+    streams: dict[str, dict[int, bytes]] = field(default_factory=dict)  # files of each, by number
+    sent: int = 0  # bytes of chunks and blocks
     lose: set[int] = field(default_factory=set)  # numbers of requests for chunks that end the connection
     status: dict[str, list[str]] = field(default_factory=dict)  # of each job, in order
     why: dict[str, str] = field(default_factory=dict)
@@ -58,6 +62,8 @@ class Cloud(Broker):
         size = struct.unpack("!H", body[:2])[0]
         topic, payload = body[2 : 2 + size].decode(), body[2 + size :]
         assert not head & 6, "QoS 0"
+        if ask := re.fullmatch(r"\$aws/things/t-1/streams/([\w-]+)/get/json", topic):
+            return self.blocks(tls, ask[1], json.loads(payload))
         if topic == f"{BASE}start-next":
             self.start(tls)
         elif topic.startswith(BASE):
@@ -95,4 +101,31 @@ class Cloud(Broker):
         data = self.chunks[topic][offset : offset + self.piece]
         for _ in range(2):  # QoS 1 may bring a message twice
             self.send(tls, topic, b"%d:%s" % (offset, data))
+        self.sent += len(data)
+        return True
+
+    def blocks(self, tls: ssl.SSLSocket, name: str, asked: dict[str, Any]) -> bool:
+        """GetStream: {"f": file, "l": bytes of a block, "o": first block, "n": how many}; a block a message, the last one shorter."""
+        base = f"$aws/things/t-1/streams/{name}"
+        self.asked += 1
+        if self.asked in self.lose:
+            return False
+        refused = None
+        if name not in self.streams:
+            refused = "StreamNotFound"
+        elif asked["f"] not in self.streams[name]:
+            refused = "FileNotFound"
+        elif not 256 <= asked["l"] <= 131072 or not 0 < asked["n"] <= 98304:
+            refused = "InvalidRequest"
+        if refused:
+            self.send(tls, f"{base}/rejected/json", json.dumps({"o": refused, "m": "the sentence of it"}).encode())
+            return True
+        data, size = self.streams[name][asked["f"]], asked["l"]
+        for number in range(asked["o"], asked["o"] + asked["n"]):
+            part = data[number * size : (number + 1) * size]
+            if part:
+                block = {"f": asked["f"], "l": len(part), "i": number, "p": b64encode(part).decode()}
+                text = json.dumps(block, separators=((",", ":") if number % 2 else (", ", ": ")))
+                self.send(tls, f"{base}/data/json", text.encode())
+                self.sent += len(part)
         return True

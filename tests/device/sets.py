@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from provisioning.bundle import compile as compiler
-from provisioning.bundle.bundle import CERTIFICATE_FILE, FORMAT, KEY_FILE, PACKAGE_HOME, SET_FILE, sealed
+from provisioning.bundle.bundle import CERTIFICATE_FILE, FORMAT, KEY_FILE, MAIN_FILE, PACKAGE_HOME, SET_FILE, sealed
 from provisioning.bundle.pack import pack
 from tests.device.jail import ROOT
 from tests.support.pki import Cert
@@ -66,11 +66,15 @@ def build(
     change: Change | None = None,
     package: Callable[[Change | None], tuple[str, dict[str, bytes]]] = package,
     name: str = "t-1",
+    app: bytes | None = None,
     **more: Any,
 ) -> dict[str, bytes]:
-    """Files of set `number`: package, roots, identity, set.json with `more`. `package` makes the code's files; `name`: the device."""
+    """Files of set `number`: package, roots, identity, the application `app`, set.json with `more`. `package` makes the code's files;
+    `name`: the device."""
     digest, lib = package(change)
     files = {f"{n}.pem": c.pem for n, c in roots.items()}
+    if app is not None:
+        files[MAIN_FILE] = app
     if device:
         files |= {CERTIFICATE_FILE: device.pem, KEY_FILE: device.key_pem}
     info: dict[str, Any] = {

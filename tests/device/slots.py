@@ -51,8 +51,9 @@ def install():
             s = json.load(f)
         s.pop("sum", None)
         s["image"] = image.says()
-        with open(p + "new", "wb") as f:
-            f.write(seal.seal(json.dumps(s).encode()))
+        with open(p + "new", "w+b") as f:
+            json.dump(s, f)
+            seal.end(f)
         uos.rename(p + "new", p + "json")
         image.commit()
         slots.commit(2)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from provisioning.bundle.bundle import runner
 from provisioning.bundle.pack import in_folder
 from provisioning.errors import InputError, StationError
 from provisioning.ota import signed_set
@@ -72,6 +73,8 @@ def container(built: dict[str, bytes], number: int, signer: Key | None = None, *
     info = json.loads(built[f"{base}set.json"])
     info.update(options.pop("info", {}))
     files = {n: built[n if n.startswith("/") else base + n] for n in info["files"]}
+    if signed_set.APPLICATION in files:
+        files[signed_set.RUNNER] = runner()
     if options.pop("folder", False):
         info, files = in_folder(info, files)
     text, contents = signed_set.manifest(info, files, **{"expires": SOON, **options})
@@ -114,12 +117,6 @@ class Fleet:
     def __exit__(self, *_: object) -> None:
         self.ats.close()
         self.legacy.close()
-
-
-@pytest.fixture
-def fleet(tmp_path: Path) -> Any:
-    with Fleet(tmp_path) as made:
-        yield made
 
 
 @pytest.mark.parametrize("piece", [100_000, 512, 7])

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from provisioning.bundle.bundle import runner
 from provisioning.errors import InputError
-from provisioning.ota import signed_set
+from provisioning.ota import job_document, signed_set
 from tests.device.jail import ROOT, Board
 from tests.device.test_ota import vendor
 from tests.support import pki
@@ -65,6 +66,35 @@ def test_from_render_to_a_new_set(station: Path, tmp_path: Path) -> None:
     assert board.run(FEED).json == [True, 2, 2]
 
 
+RUN = """
+import json, twinroot
+ran = []
+execfile("/main.py", {"__name__": "__main__", "ran": ran})
+print(json.dumps([ran, twinroot.slots.active()]))
+"""
+
+
+def test_an_application_goes_along(station: Path, tmp_path: Path) -> None:
+    """By cable and over the air it lies in the set, and /main.py runs it."""
+    assert at(station, "sign", "new-key", "vendor.key.pem").returncode == 0
+    (station / "boot.py").write_text("# boots\n")
+    for version in (1, 2):
+        (station / "main.py").write_text(f"ran.append({version})\n")
+        out = render(station, version, "vendor.pub.pem", "app: {main: main.py, boot: boot.py}")
+        assert (out / "main.py").read_bytes() == runner() and f"append({version})" in (out / "trust/1/main.py").read_text()
+    arguments = ("sign", "set", "out2", "--key", "vendor.key.pem", "--out")
+    done = at(station, *arguments, "update.bin")
+    assert done.returncode == 0 and "--without-app" in done.stderr and "boot.py does not go" in done.stderr, done.stderr
+    tree = {f"/{p.relative_to(station / 'out1')}": p.read_bytes() for p in (station / "out1").rglob("*") if p.is_file()}
+    board = Board(tmp_path / "board", tree | {"/update": (station / "update.bin").read_bytes()})
+    assert board.run(RUN).json == [[1], 1]
+    assert board.run(FEED).json == [True, 2, 2]
+    assert board.run(RUN).json == [[2], 2]
+    assert at(station, *arguments, "plain.bin", "--without-app").returncode == 0
+    plain = (station / "plain.bin").read_bytes()
+    assert not [row for row in job_document.manifest_of(plain)["files"] if row[0].endswith("main.py")] and b"ran.append" not in plain
+
+
 def test_mistakes_are_sentences(station: Path) -> None:
     for arguments in (
         ("sign", "set", "nowhere", "--key", "vendor.key.pem", "--out", "x"),
@@ -104,13 +134,13 @@ def test_wrong_arguments_are_one_sentence_and_nothing_is_written(
     assert {path for path in station.rglob("*") if path.is_file() and ".cache" not in path.parts} == before
 
 
-def render(station: Path, version: int, key: str) -> Path:
+def render(station: Path, version: int, key: str, more: str = "") -> Path:
     """The station's product of that version with that vendor key, rendered into a folder."""
     product = station / "product.yaml"
     text = (ROOT / "examples" / "weather-station" / "product.yaml").read_text()
     text = text.replace("!secret wifi_password", "secret-word").replace("!env WIFI_SSID", "net")
     lines = [line for line in text.splitlines() if not line.startswith("version:")]
-    product.write_text("\n".join([*lines, f"version: {version}", f"updates: {{key: {key}}}", ""]))
+    product.write_text("\n".join([*lines, f"version: {version}", f"updates: {{key: {key}}}", more, ""]))
     out = station / f"out{version}"
     done = at(station, "render", "product.yaml", "--device", "ws-0001", "--out", out.name)
     assert done.returncode == 0, done.stderr

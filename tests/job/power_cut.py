@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from provisioning.bundle.bundle import PACKAGE_HOME
+from provisioning.bundle.bundle import MAIN_FILE, PACKAGE_HOME, runner
 from provisioning.bundle.compile import package
 from provisioning.bundle.pack import pack
 from provisioning.link import agent
@@ -45,8 +45,9 @@ class Outcome:
         return sum(self.states.values())
 
 
-def payload(name: str, *, code: str = "", root: str = "AmazonRootCA1") -> Payload:
-    """A small real set: root, device certificate and key, the connection package's core. `code` changes the package."""
+def payload(name: str, *, code: str = "", root: str = "AmazonRootCA1", app: str = "", main: str = "") -> Payload:
+    """A small real set: root, device certificate and key, the connection package's core. `code` changes the package; `app` is an
+    application in the set, `main` one that is /main.py."""
     made = package(6)
     modules = {file: content for file, content in made.modules.items() if file.rsplit(".", 1)[0] in MODULES}
     if code:
@@ -58,9 +59,13 @@ def payload(name: str, *, code: str = "", root: str = "AmazonRootCA1") -> Payloa
         "device.crt.pem": (certs / "AmazonRootCA3.pem").read_bytes(),
         "device.key.pem": f"-----BEGIN KEY-----\n{name}\n-----END KEY-----\n".encode(),
     }
+    if app:
+        trust[MAIN_FILE] = f"ran.append({app!r})\n".encode()
     lib = {f"{PACKAGE_HOME}/{digest}": content}
     hashes = {file: hashlib.sha256(data).hexdigest() for file, data in {**trust, **lib}.items()}
     lib[f"{PACKAGE_HOME}/__init__.py"] = made.loader
+    if app or main:
+        lib[f"/{MAIN_FILE}"] = runner() if app else f"ran.append({main!r})\n".encode()
     route = {"name": "ats", "host": "x-ats.iot.us-east-1.amazonaws.com", "port": 8883, "roots": [root]}
     made_set = {"format": 1, "product": "cut", "version": 1, "device": name, "board": "virtual-esp32", "chip": "esp32"}
     made_set |= {"package": digest, "routes": [route], "client_id": name, "cert": "device.crt.pem", "key": "device.key.pem"}
@@ -81,14 +86,25 @@ def _told(one: Payload) -> dict[str, Any]:
     }
 
 
-def run(sets: dict[str, Payload], pairs: Sequence[tuple[Sequence[str], str]], *, step: int, offset: int, wire: int, seed: int) -> Outcome:
+def run(
+    sets: dict[str, Payload],
+    pairs: Sequence[tuple[Sequence[str], str]],
+    *,
+    step: int,
+    offset: int,
+    wire: int,
+    seed: int,
+    programs: dict[str, str] | None = None,
+) -> Outcome:
     """Cut updates from the sets of each pair's first part to its second at every `step`-th flash operation, and at every `wire`-th byte.
+    `programs`: set -> the application that has to run where that set is in use.
 
     Raises AssertionError with what the device found when a state is lost.
     """
     work = {"pairs": [[list(have), want] for have, want in pairs], "step": step, "offset": offset, "wire": wire}
     device = {name: agent.small(name) for name in ("hello", "write", "first", "sets", "store")}
     head = f"DEVICE={device!r}\nSETS={ {name: _told(one) for name, one in sets.items()}!r}\nSEED={seed}\nWORK={work!r}\n"
+    head += f"PROGRAMS={ {sets[name].set_sha256: program for name, program in (programs or {}).items()}!r}\n"
     body = (Path(__file__).parent / "power_cut_device.py").read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory(prefix="power-cut-") as place:
         script = Path(place, "states.py")

@@ -2,7 +2,8 @@
 # ruff: noqa
 # Runs in a real MicroPython whose host file system is gone (the first statement): the device code of an update against a flash in
 # RAM whose power goes at a chosen operation, with the operation torn. One process tries thousands of states. The harness
-# (power_cut.py) puts the inputs before this text: DEVICE (sources), SETS (payloads), SEED, WORK (what to cut).
+# (power_cut.py) puts the inputs before this text: DEVICE (sources), SETS (payloads), PROGRAMS (SHA-256 of a set.json: what its application
+# says), SEED, WORK (what to cut).
 import vfs
 
 vfs.umount("/")
@@ -174,7 +175,17 @@ def report():
     r = twinroot.selftest()
     if not r["ok"] or r["bad"] or r["set"] != r["active"]:
         raise ValueError("mix: %r" % r)
+    program(r["set_sha256"])
     return r["set_sha256"]
+
+
+def program(sha):
+    # /main.py is run as MicroPython does it at power-on: it is the application of the set in use.
+    ran = []
+    if sha in PROGRAMS:
+        execfile("/main.py", {"__name__": "__main__", "ran": ran})
+        if ran != [PROGRAMS[sha]]:
+            raise ValueError("mix: %r ran, not %r" % (ran, PROGRAMS[sha]))
 
 
 def tree(path=""):

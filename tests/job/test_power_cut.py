@@ -42,6 +42,25 @@ def test_every_byte_of_the_line(shard: int, record_property: Any) -> None:
     assert outcome.total >= 5000
 
 
+# An application that is /main.py, on a board that gets one in its set; then another one; then a product that names none.
+WITH_APP = {
+    "plain": payload("plain", main="first"),
+    "app": payload("app", app="second"),
+    "other": payload("other", app="third"),
+    "none": payload("none", code="another package"),
+}
+APP_PAIRS = ((("plain",), "app"), (("app",), "other"), (("plain", "app"), "none"))
+PROGRAMS = {"plain": "first", "app": "second", "other": "third", "none": "second"}
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("step", [8, pytest.param(1, marks=pytest.mark.long)])
+def test_the_application_of_the_set_in_use_runs(step: int, record_property: Any) -> None:
+    outcome = run(WITH_APP, APP_PAIRS, step=step, offset=0, wire=1000000, seed=step, programs=PROGRAMS)
+    told(outcome, record_property)
+    assert set(WITH_APP) <= set(outcome.seen) or step > 1
+
+
 def test_the_oracle_sees_a_mix() -> None:
     """The harness must be able to fail: without reading back, a torn file would go unnoticed."""
     broken = payload("a")
