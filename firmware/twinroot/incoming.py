@@ -11,9 +11,7 @@ RUNNER = "runner"  # the same: what becomes /main.py with the commit
 MAIN = "main.py"
 _ROOT = "/" + MAIN
 
-# Rows of a manifest that are no files of the set: name -> (module, class). An object of the class is made of size and SHA-256 (hex) of what
-# comes, and has `at`, write() and finish() as File has.
-TARGETS = {"firmware": ("image", "Writer")}
+FIRMWARE = "firmware"  # the row of a manifest that is no file: image.Writer takes it, which has `at`, write() and finish() as File has
 
 
 def begun(digest):

@@ -10,7 +10,7 @@ The signature is RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017, 8.2) over magic and m
     {"product", "version", "expires": unix, "device": null or one id, "set": {...}, "files": [[name, size, sha256], ...]}
 
 `set` replaces keys of the active set.json; identity, Wi-Fi and whatever else it does not name stay as they are. Names are those of the
-set's files (roots, main.py), the package's path, /main.py for the program that runs main.py of the set in use, and incoming.TARGETS.
+set's files (roots, main.py), the package's path, /main.py for the program that runs main.py of the set in use, and "firmware".
 """
 
 import uhashlib
@@ -213,7 +213,7 @@ class Update:
         names = [f[0] for f in man["files"]]
         for name in names:
             own = "/" not in name and name.endswith(".pem") and name not in (old.get("cert"), old.get("key"))
-            own = own or name == incoming.MAIN or name in incoming.TARGETS or name == "/main.py" and incoming.MAIN in names
+            own = own or name == incoming.MAIN or name == incoming.FIRMWARE or name == "/main.py" and incoming.MAIN in names
             if ".." in name or not (own or (name + "/").startswith(code)):
                 raise _no(name)
 
@@ -224,7 +224,7 @@ class Update:
         n = self.number
         tidy(n, self.code[14:])
         v = uos.statvfs("/")
-        if not n and sum([f[1] for f in self.rows if f[0] not in incoming.TARGETS and not incoming.there(f[0])]) > v[0] * v[3]:
+        if not n and sum([f[1] for f in self.rows if f[0] != incoming.FIRMWARE and not incoming.there(f[0])]) > v[0] * v[3]:
             raise _no("flash full")
         self.number = n or 1 + max(seal.numbers())
         p = sets.path(self.number)
@@ -249,9 +249,8 @@ class Update:
             name, size, digest = self.rows[self.i]
             t = self.to
             if not t:
-                if name in incoming.TARGETS:
-                    m, c = incoming.TARGETS[name]
-                    t = getattr(getattr(twinroot, m), c)(size, digest)
+                if name == incoming.FIRMWARE:
+                    t = twinroot.image.Writer(size, digest)
                 else:
                     p = name if name[0] == "/" else sets.path(self.number) + name
                     if p == "/main.py" and seal.sha256(p) != digest:
@@ -280,8 +279,9 @@ class Update:
         """Identity is copied, set.json written last, then the application's turn, then the pointer."""
         p, q = sets.path(twinroot.SET), sets.path(self.number)
         incoming.carry(p, q, self.rows)
-        files = {f[0]: f[2] for f in self.rows if f[0] not in incoming.TARGETS and f[0] != "/main.py"}
-        firmware = [1 for f in self.rows if f[0] == "firmware"]
+        files = {f[0]: f[2] for f in self.rows}
+        firmware = files.pop(incoming.FIRMWARE, None)
+        files.pop("/main.py", None)
         self.rows = self.known = ()
         new = dict(sets.read(twinroot.SET))
         old = seal.parsed(twinroot.SET)[1]["files"]
@@ -306,9 +306,8 @@ class Update:
         new["files"] = files
         for k in ("sum", "image"):
             new.pop(k, None)
-        image = firmware and twinroot.image.says()
-        if image:
-            new["image"] = image
+        if firmware:
+            new["image"] = twinroot.image.says()
         with open(q + "set.new", "w+b") as f:
             ujson.dump(new, f)
             seal.end(f)

@@ -63,6 +63,7 @@ UNUSED = (
     "check",
     "chain",
     "incoming",
+    "image",
     "app",
 )  # by an application that meets no failure
 
