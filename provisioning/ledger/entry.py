@@ -19,7 +19,7 @@ from provisioning.parsed import from_json
 FORMAT = 1
 # The form of the tables: the newest file in migrations/versions. A constant, so that Alembic is loaded only where there is something to
 # migrate.
-FORM = "0004"
+FORM = "0005"
 GENESIS = "0" * 64
 
 CLAIM, INTENT, OUTCOME, RELEASE, MOVED, TASK, ERASE = "claim", "intent", "outcome", "release", "moved", "task", "erase"

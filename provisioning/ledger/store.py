@@ -20,12 +20,13 @@ from provisioning.errors import InputError, StationError
 from provisioning.ledger import anchor, names
 from provisioning.ledger.embedded import BUSY_SECONDS, Embedded
 from provisioning.ledger.entry import ERASE, FORM, MOVED, Entry, checked, following, now, parse
+from provisioning.ledger.fleet_tables import metadata
 from provisioning.ledger.location import Location, locate
 from provisioning.ledger.patience import Absence, Patience
 from provisioning.ledger.place import default
 from provisioning.ledger.pseudonym import without_home
 from provisioning.ledger.server import AGAIN, AWAY, BUSY, Server
-from provisioning.ledger.table import ENTRIES, VERSION, metadata
+from provisioning.ledger.table import ENTRIES, VERSION
 
 # Never another ledger: it would not know which serial numbers are taken, and give them to second boards.
 MEND = "Make it usable again (disk, permissions, database), then run the same command: only this ledger knows which numbers are taken."

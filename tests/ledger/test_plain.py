@@ -69,7 +69,7 @@ def test_what_is_not_plain_is_left_to_the_whole_ledger(file: Path, tmp_path: Pat
     assert Plain.open(str(tmp_path / "text.sqlite")) is None
     tamper(file, "UPDATE alembic_version SET version_num = '0001'")
     assert Plain.open(str(file)) is None
-    tamper(file, "UPDATE alembic_version SET version_num = '0004'")
+    tamper(file, "UPDATE alembic_version SET version_num = '0005'")
     plain = Plain.open(str(file))
     assert plain is not None
     with Ledger.open(file) as ledger:

@@ -1,0 +1,1 @@
+"""Fleets: what is known of every device in the field, and migrations that go over them in waves."""

@@ -1,0 +1,36 @@
+"""What is known of one device of a fleet. Rows of this shape are all that plans, waves and figures are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A root's record on one device: connections that it anchored, and when the last one was (unix; None: not known)."""
+
+    good: int
+    at: int | None = None
+
+
+@dataclass(frozen=True)
+class Device:
+    """`seen`: last sign of life, unix seconds, None: never. `trusts`: names of the roots in its set, empty where not known;
+    `anchored`: what roots have proven; `errors`: route -> kind of its last error; `attributes`: its row of the list of devices."""
+
+    product: str
+    device: str
+    source: str
+    seen: int | None = None
+    version: int | None = None
+    refused: int | None = None
+    phase: str | None = None
+    firmware: str | None = None
+    route: str | None = None
+    root: str | None = None
+    trusts: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+    anchored: Mapping[str, Anchor] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict)
