@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Anchor:
-    """A root's record on one device: connections that it anchored, and when the last one was (unix; None: not known)."""
+    """A root's record on one device, or a route's: connections by it, and when the last one was (unix seconds; None: not known)."""
 
     good: int
     at: int | None = None
@@ -17,7 +17,9 @@ class Anchor:
 @dataclass(frozen=True)
 class Device:
     """`seen`: last sign of life, unix seconds, None: never. `trusts`: names of the roots in its set, empty where not known;
-    `anchored`: what roots have proven; `errors`: route -> kind of its last error; `attributes`: its row of the list of devices."""
+    `anchored`: what roots have proven; `reached`: the same of routes; `errors`: route -> kind of its last error; `attributes`: its row of
+    the list of devices. `began`: when this board began as this device (flashed, or given to another board), unix seconds: what was
+    reported before that says nothing of it."""
 
     product: str
     device: str
@@ -34,3 +36,5 @@ class Device:
     anchored: Mapping[str, Anchor] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
     attributes: Mapping[str, str] = field(default_factory=dict)
+    reached: Mapping[str, Anchor] = field(default_factory=dict)
+    began: int | None = None

@@ -62,8 +62,8 @@ class Embedded:
 
         return engine
 
-    def lock(self, connection: Connection) -> None:
-        """BEGIN IMMEDIATE has it."""
+    def lock(self, connection: Connection, beside: bool = False) -> None:
+        """BEGIN IMMEDIATE has it: a file has one writer, whatever it writes."""
 
     def compact(self, engine: Engine) -> bool:
         """The write-ahead log, which holds the pages as they were, is written back and emptied; False while a reader needs it."""

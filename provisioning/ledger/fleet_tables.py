@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from provisioning.ledger.table import metadata
+from provisioning.ledger.table import metadata as metadata  # with these tables in it
 
 # One row for each device: what its latest reports said. Times are unix seconds.
 DEVICES = sa.Table(
@@ -27,6 +27,15 @@ DEVICES = sa.Table(
     sa.Column("evidence", sa.Text, nullable=False),  # JSON: roots, routes, counters; provisioning/fleet/device.py
     sa.Column("attributes", sa.Text, nullable=False),  # JSON: its row of the list of devices (site, …)
     sa.Index("ix_fleet_devices_seen", "product", "seen"),
+)
+# What sets of a product have, as its files and the ledger's rows said: what a device trusts follows from the version that it reports.
+SETS = sa.Table(
+    "fleet_sets",
+    metadata,
+    sa.Column("product", sa.String(64), primary_key=True),
+    sa.Column("sha256", sa.String(64), primary_key=True),  # of the body
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),  # JSON: routes with their roots, policy; provisioning/fleet/sets.py
 )
 # The plan as it was reviewed: the text of its file and that text's SHA-256.
 PLANS = sa.Table(

@@ -115,11 +115,13 @@ class Server:
 
         return engine
 
-    def lock(self, connection: Connection) -> None:
-        """Wait for this writer's turn, as the first statement of a transaction; its end gives the turn on."""
+    def lock(self, connection: Connection, beside: bool = False) -> None:
+        """Wait for this writer's turn, as the first statement of a transaction; its end gives the turn on. `beside`: the turn of those who
+        write the tables beside the chain, for whom its writers do not wait."""
         self._given = LOCK_SECONDS + ANSWER_SECONDS
+        key = LOCK_KEY + 1 if beside else LOCK_KEY
         try:
-            connection.execute(_BEGIN, {"lock": f"{LOCK_SECONDS}s", "idle": f"{IDLE_SECONDS}s", "key": LOCK_KEY})
+            connection.execute(_BEGIN, {"lock": f"{LOCK_SECONDS}s", "idle": f"{IDLE_SECONDS}s", "key": key})
         finally:
             self._given = ANSWER_SECONDS
         self._limit(ANSWER_SECONDS)

@@ -207,6 +207,12 @@ class Ledger:
             anchor.note(self.anchor_file, entry)
         return entry
 
+    def beside(self, work: Callable[[Connection], _Result]) -> _Result:
+        """A transaction of `work` that writes tables beside the chain; done again where the server went away meanwhile, so that doing it
+        twice has to come to the same. Writers of the chain do not wait for it on a server; in a file everybody waits for everybody."""
+        self._current()
+        return self._do(work, reading=False, beside=True)
+
     def _next(self, connection: Connection, kind: str, attempt: str, fields: dict[str, Any]) -> Entry:
         columns = sa.select(ENTRIES.c.seq, ENTRIES.c.hash, ENTRIES.c.kind)
         head = connection.execute(columns.order_by(ENTRIES.c.seq.desc()).limit(1)).first()
@@ -219,7 +225,7 @@ class Ledger:
             fields["operator"] = names.pseudonym(connection, fields["operator"], at)
         return following((head.seq, head.hash) if head else None, at, kind, attempt, fields)
 
-    def _do(self, work: Callable[[Connection], _Result], *, reading: bool) -> _Result:
+    def _do(self, work: Callable[[Connection], _Result], *, reading: bool, beside: bool = False) -> _Result:
         """One transaction, done again with bounds: where another one spoiled it, and while the server is away."""
         absence = Absence(self._patience, self.location)
         spoiled, began = 0, time.monotonic()
@@ -229,7 +235,7 @@ class Ledger:
                     connection.execution_options(reading=reading)
                     with connection.begin():
                         if not reading:
-                            self._store.lock(connection)
+                            self._store.lock(connection, beside)
                         result = work(connection)
                 absence.over(time.monotonic())
                 return result

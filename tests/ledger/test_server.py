@@ -17,13 +17,15 @@ from sqlalchemy import event
 
 from provisioning.cli.main import run as twinroot
 from provisioning.errors import InputError, StationError, TwinrootError
+from provisioning.fleet.device import Device
+from provisioning.fleet.store import FleetStore
 from provisioning.ledger import claims
 from provisioning.ledger import server as store
 from provisioning.ledger.chain_check import verify
 from provisioning.ledger.entry import CLAIM, OUTCOME, Entry
 from provisioning.ledger.location import locate
 from provisioning.ledger.patience import Patience
-from provisioning.ledger.store import Ledger, insert
+from provisioning.ledger.store import Ledger, LedgerDenied, insert
 from tests.support import postgres
 from tests.support.ledger_rows import MACS, run
 
@@ -215,7 +217,7 @@ def plant(server: postgres.Server) -> Iterator[str]:
     server.sql("postgres", *once, f"ALTER ROLE twinroot_owner PASSWORD '{postgres.PASSWORD}'")
     Ledger.open(server.url(name, "twinroot_owner"), create=False, new=True).migrate()
     server.sql(name, *granted, user="twinroot_owner")
-    server.sql("postgres", *each, *(f"ALTER ROLE {role} PASSWORD '{postgres.PASSWORD}'" for role in ("station1", "auditor1")))
+    server.sql("postgres", *each, *(f"ALTER ROLE {role} PASSWORD '{postgres.PASSWORD}'" for role in ("station1", "auditor1", "fleet1")))
     with Ledger.open(server.url(name, "station1")) as ledger:
         run(ledger, "a" * 32, MACS[0], DEVICES)
     yield name
@@ -236,7 +238,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize("statement", CHANGES)
-@pytest.mark.parametrize("role", ["station1", "auditor1"])
+@pytest.mark.parametrize("role", ["station1", "auditor1", "fleet1"])
 def test_a_station_may_append_and_not_change(server: postgres.Server, plant: str, role: str, statement: str) -> None:
     import psycopg
 
@@ -258,6 +260,22 @@ def test_a_reader_verifies_and_does_not_append(server: postgres.Server, plant: s
         with pytest.raises(StationError) as caught:
             ledger.append(CLAIM, "b" * 32, {"mac": MACS[1]})
         assert caught.value.code == "ledger-denied"
+
+
+@pytest.mark.parametrize(("role", "may"), [("fleet1", True), ("auditor1", False), ("station1", False)])
+def test_only_one_role_changes_what_is_known_of_a_fleet(server: postgres.Server, plant: str, role: str, may: bool) -> None:
+    with Ledger.open(server.url(plant, role), create=False) as ledger:
+        store = FleetStore(ledger)
+        try:
+            store.put([Device("p", "ws-1", "file", seen=1)])
+            assert store.turn("plan", role, 60).holder == role
+            store.give_turn("plan", role)
+            done = True
+        except LedgerDenied:
+            done = False
+        assert done == may
+        if role != "station1":
+            assert [device.device for device in store.devices("p")] == ["ws-1"]
 
 
 def test_a_station_without_tables_says_who_makes_them(server: postgres.Server, plant: str) -> None:

@@ -1,4 +1,4 @@
-"""Tables of fleets: devices, plans, waves, members, turns."""
+"""Tables of fleets: devices, sets, plans, waves, members, turns."""
 
 from __future__ import annotations
 
@@ -29,6 +29,13 @@ def upgrade() -> None:
         sa.Column("attributes", _TEXT, nullable=False),
     )
     op.create_index("ix_fleet_devices_seen", "fleet_devices", ["product", "seen"])
+    op.create_table(
+        "fleet_sets",
+        sa.Column("product", sa.String(64), primary_key=True),
+        sa.Column("sha256", sa.String(64), primary_key=True),
+        sa.Column("version", _NUMBER, nullable=False),
+        sa.Column("body", _TEXT, nullable=False),
+    )
     op.create_table(
         "fleet_plans",
         sa.Column("plan", sa.String(64), primary_key=True),

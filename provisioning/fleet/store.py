@@ -1,0 +1,209 @@
+"""What is known of fleets, in the ledger's database: rows of devices, plans, waves and whose turn it is.
+
+Nothing is held in memory but a page: rows are read in pages by their key, each a transaction of its own that waits for a server that is
+away as every other does. Every write may be made again and comes to the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import groupby, islice
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
+
+from provisioning.fleet import merge
+from provisioning.fleet.device import Device
+from provisioning.fleet.records import Member, Plan, Summary, Turn, Wave
+from provisioning.ledger.fleet_tables import DEVICES, MEMBERS, PLANS, SETS, TURNS, WAVES
+from provisioning.ledger.store import Ledger
+
+PAGE = 2000  # rows of one transaction
+_PART = 500  # keys of one statement
+_ROW = [DEVICES.c[name] for name in (*merge.COLUMNS, "evidence", "attributes")]
+# The database's own time: the clocks of two computers differ, and a turn ends by one of them.
+_NOW = {
+    "sqlite": sa.text("CAST(strftime('%s', 'now') AS INTEGER)"),
+    "postgresql": sa.text("CAST(extract(epoch FROM clock_timestamp()) AS INTEGER)"),
+}
+
+Where = sa.ColumnElement[bool]
+
+
+class FleetStore:
+    """Fleets in an open ledger. As the ledger: safe in many processes, not shared between threads."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    # Devices.
+
+    def put(self, devices: Iterable[Device]) -> int:
+        """Merge reports into the rows (merge.py says how), some thousand in one transaction; returns how many rows changed."""
+        changed = 0
+        reports = iter(devices)
+        while page := list(islice(reports, PAGE)):
+            changed += self._ledger.beside(lambda connection: _merge(connection, page))
+        return changed
+
+    def devices(self, product: str, *, where: Where | None = None) -> Iterator[Device]:
+        """Every device, by name; `where`: a condition on columns of fleet_tables.DEVICES."""
+        return (known.device for known in self.known(product, where=where))
+
+    def known(self, product: str, *, where: Where | None = None) -> Iterator[merge.Known]:
+        """As `devices`, with the time of each part."""
+        query = sa.select(*_ROW).where(DEVICES.c.product == product)
+        if where is not None:
+            query = query.where(where)
+        return map(merge.of_row, self._pages(query, DEVICES.c.device))
+
+    def count(self, product: str, *, where: Where | None = None) -> int:
+        """How many devices are known."""
+        query = sa.select(sa.func.count()).select_from(DEVICES).where(DEVICES.c.product == product)
+        return int(self._ledger.read(lambda connection: connection.execute(query if where is None else query.where(where)).scalar_one()))
+
+    def summary(self, product: str) -> Summary:
+        """Devices in figures, counted by the database."""
+        one = DEVICES.c
+
+        def groups(connection: Connection, column: sa.Column[Any]) -> dict[str, int]:
+            query = sa.select(column, sa.func.count()).where(one.product == product, column.is_not(None)).group_by(column).order_by(column)
+            return {str(value): count for value, count in connection.execute(query)}
+
+        def work(connection: Connection) -> Summary:
+            query = sa.select(sa.func.count(), sa.func.count(one.seen)).where(one.product == product)
+            devices, seen = connection.execute(query).one()
+            return Summary(
+                devices,
+                devices - seen,
+                *(groups(connection, column) for column in (one.version, one.route, one.root, one.firmware, one.refused)),
+            )
+
+        return self._ledger.read(work)
+
+    # Sets that are known.
+
+    def note_set(self, product: str, version: int, sha256: str, body: str) -> None:
+        """Remember what a set has; once more changes nothing."""
+        row = {"product": product, "sha256": sha256, "version": version, "body": body}
+        self._ledger.beside(lambda connection: _upsert(connection, SETS, [row]))
+
+    def sets(self, product: str) -> list[tuple[int, str]]:
+        """(version, body) of the sets that are known."""
+        query = sa.select(SETS.c.version, SETS.c.body).where(SETS.c.product == product).order_by(SETS.c.version, SETS.c.sha256)
+        return self._ledger.read(lambda connection: [(version, body) for version, body in connection.execute(query)])
+
+    # Plans, waves and their devices.
+
+    def save_plan(self, plan: Plan) -> None:
+        """Write a plan down, or write it over."""
+        self._ledger.beside(lambda connection: _upsert(connection, PLANS, [asdict(plan)]))
+
+    def plan(self, plan: str) -> Plan | None:
+        """The plan of that name."""
+        query = _columns(PLANS, Plan).where(PLANS.c.plan == plan)
+        row = self._ledger.read(lambda connection: connection.execute(query).first())
+        return Plan(*row) if row is not None else None
+
+    def waves(self, plan: str) -> list[Wave]:
+        """In the order in which they run."""
+        query = _columns(WAVES, Wave).where(WAVES.c.plan == plan).order_by(WAVES.c.number)
+        return self._ledger.read(lambda connection: [Wave(*row) for row in connection.execute(query)])
+
+    def set_wave(self, wave: Wave) -> None:
+        """Write a wave, or write it over."""
+        self._ledger.beside(lambda connection: _upsert(connection, WAVES, [asdict(wave)]))
+
+    def members(self, plan: str, wave: str | None = None, states: Sequence[str] | None = None) -> Iterator[Member]:
+        """The devices of a plan, or of a wave, by name; `states`: only those."""
+        query = _columns(MEMBERS, Member).where(MEMBERS.c.plan == plan)
+        if wave is not None:
+            query = query.where(MEMBERS.c.wave == wave)
+        if states is not None:
+            query = query.where(MEMBERS.c.state.in_(states))
+        return (Member(*row) for row in self._pages(query, MEMBERS.c.device))
+
+    def set_members(self, batch: Iterable[Member]) -> None:
+        """Write devices of a plan, or write them over."""
+        members = iter(batch)
+        while page := [asdict(member) for member in islice(members, PAGE)]:
+            self._ledger.beside(lambda connection: _upsert(connection, MEMBERS, page))
+
+    def counts(self, plan: str) -> dict[tuple[str, str], int]:
+        """(wave, state) -> devices."""
+        one = MEMBERS.c
+        query = sa.select(one.wave, one.state, sa.func.count()).where(one.plan == plan).group_by(one.wave, one.state)
+        return self._ledger.read(lambda connection: {(wave, state): count for wave, state, count in connection.execute(query)})
+
+    # Turns.
+
+    def turn(self, plan: str, holder: str, seconds: int) -> Turn:
+        """Take the turn on a plan for so long, or keep it; who has it afterwards is in what is returned. One of several gets it."""
+
+        def work(connection: Connection) -> Turn:
+            now = _NOW[connection.dialect.name]
+            free = sa.or_(TURNS.c.holder == holder, TURNS.c.until <= now)
+            statement = _insert(connection, TURNS).values(plan=plan, holder=holder, until=sa.literal(seconds) + now)
+            taken = statement.on_conflict_do_update(
+                index_elements=[TURNS.c.plan], set_={"holder": statement.excluded.holder, "until": statement.excluded.until}, where=free
+            )
+            connection.execute(taken)
+            has, left = connection.execute(sa.select(TURNS.c.holder, TURNS.c.until - now).where(TURNS.c.plan == plan)).one()
+            return Turn(has, left)
+
+        return self._ledger.beside(work)
+
+    def give_turn(self, plan: str, holder: str) -> None:
+        """Give the turn back, where `holder` has it still."""
+        gone = TURNS.delete().where(TURNS.c.plan == plan, TURNS.c.holder == holder)
+        self._ledger.beside(lambda connection: connection.execute(gone))
+
+    def _pages(self, query: sa.Select[Any], key: sa.Column[Any]) -> Iterator[Any]:
+        """The rows of `query` by `key`, which no two of them share."""
+        after = ""
+        while True:
+            page = query.where(key > after).order_by(key).limit(PAGE)
+            rows = self._ledger.read(lambda connection, page=page: connection.execute(page).all())  # type: ignore[misc]
+            yield from rows
+            if len(rows) < PAGE:
+                return
+            after = getattr(rows[-1], key.name)
+
+
+def _columns(table: sa.Table, shape: Any) -> sa.Select[Any]:
+    return sa.select(*(table.c[name] for name in shape.__dataclass_fields__))
+
+
+def _insert(connection: Connection, table: sa.Table) -> Any:
+    return (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(table)
+
+
+def _upsert(connection: Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Rows in place of those with the same key."""
+    if rows:
+        statement = _insert(connection, table)
+        keys = list(table.primary_key.columns)
+        rest = {column.name: statement.excluded[column.name] for column in table.columns if column not in keys}
+        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest), rows)
+
+
+def _merge(connection: Connection, reports: Sequence[Device]) -> int:
+    changed = 0
+    for product, group in groupby(sorted(reports, key=lambda report: report.product), key=lambda report: report.product):
+        fresh = list(group)
+        names = sorted({report.device for report in fresh})
+        before: dict[str, merge.Known] = {}
+        for start in range(0, len(names), _PART):
+            part = DEVICES.c.device.in_(names[start : start + _PART])
+            for row in connection.execute(sa.select(*_ROW).where(DEVICES.c.product == product, part)):
+                before[row.device] = merge.of_row(row)
+        after = dict(before)
+        for report in fresh:
+            after[report.device] = merge.merged(after.get(report.device), report)
+        rows = [merge.as_row(known) for name, known in after.items() if before.get(name) != known]
+        _upsert(connection, DEVICES, rows)
+        changed += len(rows)
+    return changed
