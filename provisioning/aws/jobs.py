@@ -123,7 +123,7 @@ def executions(aws: Aws, job_id: str, *, details: bool = False) -> Iterator[Exec
     rows = _found(job_id, aws.pages("list_job_executions_for_job", "executionSummaries", jobId=job_id, maxResults=_PAGE))
     if not details:
         return (_execution(row) for row in rows)
-    return each(partial(_with_detail, aws, job_id), (_execution(row) for row in rows))
+    return each(partial(detailed, aws, job_id), (_execution(row) for row in rows))
 
 
 def describe(aws: Aws, job_id: str) -> Job:
@@ -242,7 +242,8 @@ def _execution(row: Any) -> Execution:
     return Execution(thing, str(summary["status"]), "", _seconds(summary.get("lastUpdatedAt") or summary.get("queuedAt")))
 
 
-def _with_detail(aws: Aws, job_id: str, found: Execution) -> Execution:
+def detailed(aws: Aws, job_id: str, found: Execution) -> Execution:
+    """`found` with what its device said of it."""
     if found.status in _SAID_NOTHING:
         return found
     try:

@@ -38,9 +38,9 @@ def show_command(name: str) -> None:
 
 
 @command.command("schema")
-@click.argument("kind", type=click.Choice(["board", "product", "station"]), required=False)
+@click.argument("kind", type=click.Choice(["board", "product", "station", "plan"]), required=False)
 def schema_command(kind: str | None) -> None:
-    """The JSON Schema of the board, product and station files, for editors; KIND picks one."""
+    """The JSON Schema of the board, product, station and plan files, for editors; KIND picks one."""
     from provisioning.config.load import SCHEMAS, schema, schema_text
 
     made = schema(kind) if kind else {each: schema(each) for each in SCHEMAS}

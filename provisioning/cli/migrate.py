@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from provisioning.cli import _options as option
+from provisioning.cli import _waves
 from provisioning.cli._options import PATH
 from provisioning.cli._output import conclude, emit, say
 from provisioning.errors import BoardError, InputError
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
     from provisioning.migration.phases import Plan
 
 _MAX_BEHIND = 20  # devices named one by one
+
+
+def is_plan(file: Path) -> bool:
+    """Whether the file is a plan of waves, and not a product."""
+    from provisioning.config import yaml_source
+
+    return "waves" in yaml_source.load(file).data
 
 
 @click.group()
@@ -34,8 +42,37 @@ def command() -> None:
 @option.one_device("Reckon the cost with this device's files.")
 @option.health
 @click.option("--yes", is_flag=True, help="Go to ats-only without evidence that every device has connected by an ATS root.")
-def plan(product: Path, step: int | None, out: Path | None, device: str | None, files: tuple[Path, ...], yes: bool) -> int:
-    """What each phase changes on a device, what it costs, and what breaks when a root or an endpoint disappears."""
+@click.option("--to", "phase_wanted", metavar="PHASE", help="With --waves: the phase that the fleet is to be in.")
+@click.option("--waves", type=PATH, metavar="FILE", help="Write a first plan for the whole fleet, in waves, made from its evidence.")
+@click.option("--name", metavar="NAME", help="With --waves: the plan's name; by default the file's.")
+@click.option("--forward", metavar="FILE", help="With --waves: name of the signed set, relative to the plan.")
+@click.option("--back-set", metavar="FILE", help="With --waves: name of the signed set of the way back.")
+@option.ledger
+def plan(
+    product: Path,
+    step: int | None,
+    out: Path | None,
+    device: str | None,
+    files: tuple[Path, ...],
+    yes: bool,
+    phase_wanted: str | None,
+    waves: Path | None,
+    name: str | None,
+    forward: str | None,
+    back_set: str | None,
+    location: str | None,
+) -> int:
+    """What each phase changes on a device, what it costs, and what breaks when a root or an endpoint disappears.
+
+    With --to and --waves: a plan file for the whole fleet, which `migrate run` runs when it was reviewed. PRODUCT may be such a file:
+    its numbers are brought up to date then.
+    """
+    if waves is not None or phase_wanted is not None:
+        if waves is None or phase_wanted is None:
+            raise InputError("bad-arguments", "--to and --waves go together.", "For example --to ats-first --waves plan.yaml")
+        return _waves.plan_waves(product, phase_wanted, location, waves, name, forward, back_set)
+    if is_plan(product):
+        return _waves.plan_again(product, location)
     from provisioning.bundle.bundle import build
     from provisioning.config.load import load_product
     from provisioning.config.unit import choose
@@ -92,11 +129,14 @@ def _ask_evidence(product: Product, reports: tuple[Path, ...]) -> None:
 @command.command()
 @option.product
 @option.health
-def status(product: Path, files: tuple[Path, ...]) -> int:
+@option.ledger
+def status(product: Path, files: tuple[Path, ...], location: str | None) -> int:
     """The product's phase, the dates of its roots, and what the health of the fleet proves.
 
     Exit code 1 when devices of the reports have never connected by an ATS root.
     """
+    if is_plan(product):
+        return _waves.status(product, location)
     from provisioning.config.load import load_product
     from provisioning.migration import phases
     from provisioning.migration.fleet import of_files
@@ -133,6 +173,10 @@ def status(product: Path, files: tuple[Path, ...]) -> int:
         hint = "Stay in a phase with both routes until these devices have connected by one."
         failure = BoardError("devices-behind", f"{len(fleet.behind)} devices have never connected by an ATS root.", hint)
     return conclude(data, "\n".join(map(one_line, lines)), failure)
+
+
+for _command in (_waves.start, _waves.run, _waves.back, _waves.end):
+    command.add_command(_command)
 
 
 def _plan_text(phase: str, way: Plan, set_bytes: int | None) -> str:

@@ -17,7 +17,7 @@ from provisioning.config.text_file import is_file
 from provisioning.errors import FileMissing, InputError
 from provisioning.resources import folder
 
-SCHEMAS = ("board", "product", "station")
+SCHEMAS = ("board", "product", "station", "plan")
 _MAX_EXTENDS = 16
 
 
@@ -40,7 +40,7 @@ def load_product(path: str | Path) -> Product:
 
 
 def schema(kind: str) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a 'board', 'product' or 'station' file."""
+    """The JSON Schema (draft 2020-12) of a 'board', 'product', 'station' or 'plan' file."""
     from provisioning.config.models import MODELS
 
     made = MODELS[kind].model_json_schema()

@@ -45,7 +45,7 @@ def update_many(job: UpdateJob, product: Product, ports: Sequence[str], retries:
     """Update the boards on `ports`, none of them as a device that another one is. Raises InputError for a list that is wrong."""
     choice = Choice.of(product, None, job.devices)
     compiler.package(compiler.MPY_VERSION)  # once here instead of once in each worker
-    rows = {row.port: row for row in many.run(dict.fromkeys(ports, Ask(wiring_of(product))), retries, _only_failures(watch))}
+    rows = {row.port: row for row in many.run(dict.fromkeys(ports, Ask(wiring_of(product))), retries, only_failures(watch))}
     boards = [FoundBoard(row.port, row.report["mac"], row.report["device"]) for row in rows.values() if row.passed]
     devices = _devices(choice, boards)
     tasks: dict[str, many.Task] = {}
@@ -75,7 +75,7 @@ def _devices(choice: Choice, boards: Sequence[FoundBoard]) -> list[Device]:
     return list(devices.values())
 
 
-def _only_failures(watch: Watch) -> Watch:
+def only_failures(watch: Watch) -> Watch:
     """A board that said who it is has not passed yet: only failures of the question are told as results."""
 
     def hear(port: str, event: Event) -> None:

@@ -25,6 +25,10 @@ _STREAM = re.compile(r"[a-zA-Z0-9_-]{1,128}")  # CreateStream
 TOPIC_LIMIT = 256  # bytes of a topic's name, and at most 7 slashes (same page); "/get" is appended by the device
 
 
+class TooLarge(InputError):
+    """The container does not fit into a job document."""
+
+
 def manifest_of(container: bytes) -> dict[str, Any]:
     """The manifest of a signed set, its signature not checked: devices do that. Raises InputError."""
     try:
@@ -61,7 +65,7 @@ def document(container: bytes, topic: str | None = None, *, stream: str | None =
         job["topic"] = topic
     made = json.dumps({"twinroot": job}, separators=(",", ":")).encode()
     if len(made) > LIMIT:
-        raise InputError(
+        raise TooLarge(
             "job-too-large",
             f"The document would have {len(made):,} bytes, and AWS IoT takes {LIMIT:,}",
             "Give --topic, or a stream: devices then get the set in pieces from there.",

@@ -1,0 +1,157 @@
+"""The two signed sets of a plan: what a fleet gets, and the way back, checked against each other and against the product files before
+anything is offered to a device."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from provisioning.config.document import Loc, shown
+from provisioning.config.load import load_product
+from provisioning.config.product import Product
+from provisioning.errors import FileMissing, InputError
+from provisioning.fleet.plan import BACK, CABLE, FORWARD, Plan
+from provisioning.ota.job_document import manifest_of
+
+_SIGN = "Render it and sign it: `twinroot render`, `twinroot sign set`; docs/fleet.md shows both."
+
+
+@dataclass(frozen=True)
+class SignedSet:
+    """`manifest`: docs/device.md; None for a plan that only goes by cable and needs no signed set."""
+
+    container: bytes = field(repr=False)
+    sha256: str
+    manifest: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Product files, loaded, and the signed sets by direction; none in a plan whose waves all go by cable."""
+
+    now: Product
+    wanted: Product
+    back: Product
+    sets: Mapping[str, SignedSet]
+
+    def product(self, direction: str) -> Product:
+        """What a device has afterwards."""
+        return self.wanted if direction == FORWARD else self.back
+
+    def version(self, direction: str) -> int:
+        """Of the set that a device then has."""
+        return self.product(direction).version
+
+    @property
+    def left(self) -> frozenset[str]:
+        """Roots by which the phase now connects, and the one that is wanted does not."""
+        return frozenset(_roots(self.now)) - frozenset(_roots(self.wanted))
+
+    @property
+    def roots(self) -> frozenset[str]:
+        """Roots by which the phase that is wanted connects."""
+        return frozenset(_roots(self.wanted))
+
+
+def load_products(plan: Plan) -> Offer:
+    """What `plan` offers, without its signed sets: they may not be made yet. Raises InputError, with file and line, for what does not
+    belong together."""
+    now, wanted, back = (_product(plan, name) for name in ("now", "wanted", "back"))
+    for name, product in (("now", now), ("wanted", wanted), ("back", back)):
+        if product.name != plan.product:
+            found = f"{shown(product.source)} is the product {product.name}, not {plan.product}"
+            raise plan.document.error(("products", name), "plan-product", found, "Correct one.")
+    for name, product, least in (("wanted", wanted, now), ("back", back, wanted)):
+        if product.version <= least.version:
+            found = f"{shown(product.source)} has version {product.version}, expected more than {least.version}: devices take no older set"
+            hint = f"Write `version: {least.version + 1}` or more into it."
+            raise plan.document.error(("products", name), "plan-version", found, hint)
+    if [_route(route) for route in back.routes] != [_route(route) for route in now.routes]:
+        found = f"{shown(back.source)} has other routes than {shown(now.source)}: it is not the way back"
+        raise plan.document.error(("products", "back"), "plan-back", found, "It is the product of the phase now with a higher version.")
+    _nothing_needed_retired(plan, wanted.retired.values(), wanted, back)
+    return Offer(now, wanted, back, {})
+
+
+def load(plan: Plan, clock: Callable[[], float] = time.time) -> Offer:
+    """What `plan` offers; its signed sets are needed where a wave goes by jobs. Raises InputError as `load_products`, and for a set that
+    is not the one of its product file."""
+    made = load_products(plan)
+    if all(wave.by == CABLE for wave in plan.waves):
+        return made
+    sets = {way: _signed(plan, way, made.product(way), clock()) for way in (FORWARD, BACK)}
+    forward, backward = sets[FORWARD].manifest, sets[BACK].manifest
+    if backward["expires"] < forward["expires"]:
+        found = (
+            f"{shown(plan.sets[BACK].file)} is refused by devices earlier than {shown(plan.sets[FORWARD].file)}: who takes the one on "
+            "its last day cannot go back"
+        )
+        raise _wrong(plan, ("sets", BACK), found, "Sign it again, with as many --days.")
+    _nothing_needed_retired(plan, forward["set"].get("retired", ()), made.wanted, made.back)
+    return replace(made, sets=sets)
+
+
+def _product(plan: Plan, name: str) -> Product:
+    path: Path = getattr(plan, name)
+    try:
+        return load_product(path)
+    except FileMissing as error:
+        if error.file != path:
+            raise
+        raise plan.document.placed(error, ("products", name)) from None
+
+
+def _roots(product: Product) -> list[str]:
+    return [name for route in product.routes for name in route.roots]
+
+
+def _route(route: Any) -> tuple[str, str, int, tuple[str, ...]]:
+    return route.name, route.host, route.port, tuple(route.roots)
+
+
+def _nothing_needed_retired(plan: Plan, retired: Any, wanted: Product, back: Product) -> None:
+    gone = {root.sha256 for root in back.roots.values()} & set(retired)
+    for name, root in back.roots.items():
+        if root.sha256 in gone:
+            raise plan.document.error(
+                ("products", "wanted"),
+                "plan-retires",
+                f"{shown(wanted.source)} retires {name}, by which {shown(back.source)} connects: nobody could go back",
+                "Retire it in a later plan, when this one has passed.",
+            )
+
+
+def _signed(plan: Plan, way: str, product: Product, now: float) -> SignedSet:
+    pinned, loc = plan.sets[way], ("sets", way)
+    try:
+        container = pinned.file.read_bytes()
+    except OSError as error:
+        problem = f"{shown(pinned.file)} cannot be read ({error.strerror})"
+        raise plan.document.error((*loc, "file"), "plan-set", problem, _SIGN) from None
+    try:
+        manifest = manifest_of(container)
+    except InputError as error:
+        raise plan.document.placed(error, (*loc, "file"), _SIGN) from None
+    sha256 = hashlib.sha256(container).hexdigest()
+    if pinned.sha256 not in (None, sha256):
+        raise _wrong(plan, (*loc, "sha256"), f"{shown(pinned.file)} has the SHA-256 {sha256}", "It is not the file that was reviewed.")
+    name = shown(pinned.file)
+    if (manifest.get("product"), manifest["version"]) != (product.name, product.version):
+        has = f"{name} is version {manifest['version']} of {manifest.get('product')}"
+        raise _wrong(plan, (*loc, "file"), f"{has}, and {shown(product.source)} version {product.version} of {product.name}", _SIGN)
+    if manifest.get("device") is not None:
+        raise _wrong(plan, (*loc, "file"), f"{name} is for the device {manifest['device']} alone", "Sign it without --device.")
+    if int(manifest["expires"]) <= now:
+        raise _wrong(plan, (*loc, "file"), f"{name} has expired: devices refuse it", _SIGN)
+    routes = [(each["name"], each["host"], each["port"], tuple(each["roots"])) for each in manifest["set"].get("routes", ())]
+    if routes != [_route(route) for route in product.routes]:
+        raise _wrong(plan, (*loc, "file"), f"{name} has other routes than {shown(product.source)}", _SIGN)
+    return SignedSet(container, sha256, manifest)
+
+
+def _wrong(plan: Plan, loc: Loc, problem: str, hint: str) -> InputError:
+    return plan.document.error(loc, "plan-set", problem, hint)
