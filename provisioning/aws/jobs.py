@@ -17,7 +17,7 @@ from provisioning.aws import groups
 from provisioning.aws.iot_api import Aws, Exists, NotFound
 from provisioning.aws.parallel import each
 from provisioning.errors import InputError
-from provisioning.ota.job_document import LIMIT
+from provisioning.ota.job_document import LIMIT, TooLarge
 from provisioning.parsed import from_json
 
 TARGETS = 100  # of a job, by AWS's limits: more go through a thing group
@@ -175,7 +175,7 @@ def _check(job_id: str, things: list[str], document: bytes) -> None:
     except ValueError as e:
         raise InputError("bad-document", f"The document of job {job_id} is not JSON: {e}.", "`twinroot sign job` writes one.") from e
     if len(document) > LIMIT:
-        raise InputError(
+        raise TooLarge(
             "job-too-large",
             f"The document of job {job_id} has {len(document):,} bytes, and AWS IoT takes {LIMIT:,}.",
             "Send the set by topic or by stream.",

@@ -26,6 +26,7 @@ from provisioning.errors.codes import (
     sets,
     trust,
     virtual,
+    waves,
 )
 from provisioning.errors.row import CodeRow, Retry
 
@@ -47,6 +48,7 @@ SUBJECTS: Mapping[str, tuple[CodeRow, ...]] = MappingProxyType(
             trust,
             aws,
             cloud,
+            waves,
             sbom,
             virtual,
             hil,

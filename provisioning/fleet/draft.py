@@ -160,6 +160,7 @@ def _text(
         "jobs:",
         f"  per_minute: {jobs.per_minute}",
         f"  seen_within: {jobs.seen_within // 86400}d    # who was silent for longer is not offered it",
+        "  # stream: {bucket: NAME, role: ARN}   or `topic:`, for a signed set that is larger than a job's document (24 KB)",
         "waves:",
     ]
     for wave in waves:

@@ -15,7 +15,7 @@ from provisioning.config.load import load_product
 from provisioning.config.product import Product
 from provisioning.errors import FileMissing, InputError
 from provisioning.fleet.plan import BACK, CABLE, FORWARD, Plan
-from provisioning.ota.job_document import manifest_of
+from provisioning.ota import job_document
 
 _SIGN = "Render it and sign it: `twinroot render`, `twinroot sign set`; docs/fleet.md shows both."
 
@@ -91,6 +91,8 @@ def load(plan: Plan, clock: Callable[[], float] = time.time) -> Offer:
             "its last day cannot go back"
         )
         raise _wrong(plan, ("sets", BACK), found, "Sign it again, with as many --days.")
+    for way, made_set in sets.items():
+        _fits(plan, way, made_set.container)
     _nothing_needed_retired(plan, forward["set"].get("retired", ()), made.wanted, made.back)
     return replace(made, sets=sets)
 
@@ -133,7 +135,7 @@ def _signed(plan: Plan, way: str, product: Product, now: float) -> SignedSet:
         problem = f"{shown(pinned.file)} cannot be read ({error.strerror})"
         raise plan.document.error((*loc, "file"), "plan-set", problem, _SIGN) from None
     try:
-        manifest = manifest_of(container)
+        manifest = job_document.manifest_of(container)
     except InputError as error:
         raise plan.document.placed(error, (*loc, "file"), _SIGN) from None
     sha256 = hashlib.sha256(container).hexdigest()
@@ -151,6 +153,18 @@ def _signed(plan: Plan, way: str, product: Product, now: float) -> SignedSet:
     if routes != [_route(route) for route in product.routes]:
         raise _wrong(plan, (*loc, "file"), f"{name} has other routes than {shown(product.source)}", _SIGN)
     return SignedSet(container, sha256, manifest)
+
+
+def _fits(plan: Plan, way: str, container: bytes) -> None:
+    """Raises InputError for a set that a job cannot hold, in a plan that names no other way to devices."""
+    try:
+        job_document.document(container, None if plan.jobs.stream else plan.jobs.topic)
+    except job_document.TooLarge as error:
+        if not plan.jobs.stream:
+            hint = "Write `stream: {bucket: …, role: …}` or `topic: …` under `jobs:`."
+            raise plan.document.error(("sets", way, "file"), "plan-set", error.message, hint) from None
+    except InputError as error:
+        raise plan.document.placed(error, ("jobs", "topic")) from None
 
 
 def _wrong(plan: Plan, loc: Loc, problem: str, hint: str) -> InputError:

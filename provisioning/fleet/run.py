@@ -189,13 +189,13 @@ class Runner:
     def _take_over(self, wave: Wave) -> None:
         """Where the devices of the wave are, by what carries it and by what they said themselves; who is silent."""
         direction = BACK if wave.state in states.GOING_BACK else FORWARD
-        self._rows.note(self._turn, wave, self._heard(wave, direction))
+        self._rows.note(self._turn, wave, self._reports(wave, direction))
         if wave.state in (states.RUNNING, states.BACK_RUNNING):
             quiet = self._now() - self._rules.silent_after
             if quiet >= (wave.started or 0):
                 self._rows.fall_silent(self._turn, wave, quiet, self._now())
 
-    def _heard(self, wave: Wave, direction: str) -> Iterator[Progress]:
+    def _reports(self, wave: Wave, direction: str) -> Iterator[Progress]:
         forward = direction == FORWARD
         for one in self._carriers(wave, direction).progress(key_of(wave, direction)):
             yield one if forward else replace(one, state=states.AS_BACK[one.state])

@@ -48,6 +48,8 @@ ELSEWHERE = {
     r"twinroot ledger (seal |verify --seals)": "tests/ledger; a seal is signed with a passphrase",
     r"twinroot dashboard": "tests/dashboard; it runs until it is stopped",
     r"twinroot sbom .*--known-vulnerabilities": "tests/sbom/test_advisories.py, with a list",
+    r"twinroot render product\.(ats-first|back)\.yaml": "tests/fleet/field.py",
+    r"twinroot migrate (plan .*(--waves|move)|run|status move|back|end)": "tests/fleet, tests/aws/test_waves.py",
     r"twinroot label ": "tests/job/test_after_pass.py, with a printer",
     r"twinroot support-bundle ": "tests/cli/test_support_bundle.py",
     r"twinroot station PRODUCT --plan": "tests/job/test_throughput.py",

@@ -178,7 +178,7 @@ class Field:
         with Ledger.open(self.url) as ledger:
             FleetStore(ledger).put(fleet)
             made = draft.draft(ledger, "move", product, wanted, back, self.file, ("forward.bin", "back.bin"), AT)
-            text = made.text
+            text = made.text.replace("jobs:\n", "jobs:\n  topic: updates/move\n")  # sets with a package are larger than a job
             if rules:
                 text = text[: text.index("rules:")] + f"rules: {rules}\n" + text[text.index("jobs:") :]
             if waves:

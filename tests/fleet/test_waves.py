@@ -37,9 +37,9 @@ class Bench:
         self.ledger = ledger
         self.session = field.session(ledger)
         self.rows = self.session.rows
-        self.told: list[str] = []
+        self.lines: list[str] = []
         self.session.take_on()
-        self.runner: Runner = self.session.runner(Mine(self.session), self.told.append)
+        self.runner: Runner = self.session.runner(Mine(self.session), self.lines.append)
 
     def look(self) -> Look:
         return self.runner.look()
@@ -218,7 +218,7 @@ def test_failures_on_the_way_back_end_it_openly(bench: Callable[..., Bench]) -> 
     assert status.report(b.rows, "move")["waves"][0]["failed"] == first[3:]
 
 
-def test_a_second_computer_is_told_who_works(bench_on: Callable[..., Bench], url: str) -> None:
+def test_a_second_computer_says_who_works(bench_on: Callable[..., Bench], url: str) -> None:
     b = bench_on()
     with Ledger.open(url) as other:
         rows = PlanRows(other)

@@ -1,10 +1,10 @@
-"""Fleets: plans and their waves."""
+"""A fleet's migration: plans and their waves."""
 
 from __future__ import annotations
 
 from provisioning.errors.row import BOARD, INPUT, STATION, Retry, Who, rows
 
-SUBJECT = "Fleets"
+SUBJECT = "Waves"
 
 ROWS = (
     *rows(
@@ -32,7 +32,6 @@ ROWS = (
         ("wave-not-running", "The wave's boards get nothing now.", "`twinroot migrate status` says why."),
         ("wave-not-by-cable", "The wave goes by jobs.", "Leave --port out."),
         ("wave-going-back", "A wave is on its way back.", "`twinroot migrate back` first."),
-        ("file-exists", "A file is there and is not overwritten.", "Give another name."),
         ("not-in-wave", "The board is not in this wave; nothing was written.", "Its own wave comes in its turn."),
     ),
     *rows(
