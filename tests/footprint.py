@@ -36,7 +36,7 @@ FAILURE = ("errors", "classify", "verify", "failing", "fallback")
 LIMITS = {
     "mpy_core": 8192,
     "mpy_failure": 5200,
-    "mpy_total": 40900,
+    "mpy_total": 41450,
     "heap_import": 9 * 1024,
     "heap_core": 20900,
     "heap_set": 3000,

@@ -19,7 +19,7 @@ _at = 0  # ticks of the last write
 
 
 def data():
-    """{"v", "proven": set, "last": route, "since": unix, "day": [number, writes], "routes": {name: {...}}, "roots": {name: {"good"}}}"""
+    """{"v", "proven": set, "last": route, "since": unix, "day": [number, writes], "routes": {name: {...}}, "roots": {...}}"""
     global _d, _at
     if _d is None:
         _at = ticks_ms()
@@ -52,7 +52,7 @@ def _check(d):
     for r in d["routes"].values():
         r["good"] | r["bad"] | r.get("at", 0), r.get("err", "") + r.get("iss", "")
     for r in d["roots"].values():
-        r["good"] | 0
+        r["good"] | r.get("at", 0)
 
 
 def _row(table, name):
@@ -60,10 +60,9 @@ def _row(table, name):
 
 
 def good(route, root, now):
-    r = _row("routes", route)
-    r["good"] += 1
-    r["at"] = now
-    _row("roots", root or "?")["good"] += 1
+    for r in _row("routes", route), _row("roots", root or "?"):
+        r["good"] += 1
+        r["at"] = now
     # A new day begins with a connection only: it proves the clock, which a reset or a time server's lie may have moved.
     if _d["day"][0] != now // 86400:
         _d["day"] = [now // 86400, 0]

@@ -1,16 +1,33 @@
-"""What happened, small enough for a metered uplink: compact JSON of bounded length, for the application to publish."""
+"""What happened, small enough for a metered uplink: compact JSON of bounded length, for the application to publish. By these reports a
+fleet's owner knows when nobody needs a root any more: `twinroot migrate collect`."""
+
+import sys
 
 import ujson
 
 import twinroot
 
-from . import stats
+from . import clock, stats
+
+_x = None  # newest version that was rolled back; it changes with a restart only
+
+
+def _refused():
+    global _x
+    if _x is None:
+        from . import guard
+
+        _x = guard.read()["refused"]
+        del twinroot.guard, sys.modules["twinroot.guard"]  # for once in the life of a start
+    return _x
 
 
 def text(limit=300):
-    """JSON of fewer than `limit` bytes: {"s": set, "p": proven set, "l": last route, "r": {route: [good, bad, last error,
-    issuer wanted]}, "a": {root: connections it anchored}}. What does not fit is left out, issuers first."""
+    """JSON of fewer than `limit` bytes: {"t": unix, "v": version of the set, "s": set, "p": proven set, "x": version rolled back, "m":
+    MicroPython, "o": routes of the set in order, "l": last route, "r": {route: [good, bad, last error, issuer wanted]}, "a": {root:
+    connections it anchored}}. What does not fit is left out, issuers first."""
     d = stats.data()
+    s = getattr(twinroot, "INFO", None) or {}
     for cut in (40, 20, 0, -1):
         r = {}
         for name in d["routes"]:
@@ -21,10 +38,22 @@ def text(limit=300):
                 if cut > 0 and "iss" in v:
                     row.append(v["iss"][:cut])
             r[str(name)[:20]] = row
-        m = {"s": twinroot.SET, "p": d["proven"], "l": d["last"], "r": r}
+        m = {"t": clock.now(), "s": twinroot.SET, "p": d["proven"], "l": d["last"], "r": r}
+        m["v"] = s.get("version")
+        m["m"] = "%d.%d.%d" % sys.implementation.version[:3]
+        if _refused():
+            m["x"] = _x
         if cut >= 0:
             m["a"] = {str(n)[: cut or 12]: d["roots"][n]["good"] for n in d["roots"]}
+            m["o"] = ",".join([x["name"] for x in s.get("routes", ())])
         t = ujson.dumps(m, separators=(",", ":"))
         if len(t.encode()) < limit:
             return t
     return "{}"
+
+
+def shadow(client, thing=None):
+    """Publish that as the state of the named shadow "twinroot", which AWS's fleet index reads. `thing`: when its name is not the
+    client id. Call it after connecting, as often as the fleet's owner wants to know."""
+    t = "$aws/things/%s/shadow/name/twinroot/update" % (thing or client.client_id)
+    client.publish(t, '{"state":{"reported":%s}}' % text())

@@ -28,6 +28,7 @@ TOPICS = (
     Topic("{thing}/*", True, True, "applications that call their topics by the thing alone"),
     Topic("$aws/things/{thing}/jobs/*", True, True, "twinroot.jobs: start-next, notify-next, update"),
     Topic("$aws/things/{thing}/streams/*", True, True, "twinroot.jobs: blocks of a signed set from an AWS IoT stream"),
+    Topic("$aws/things/{thing}/shadow/name/twinroot/update", True, False, "twinroot.telemetry.shadow: what the fleet index reads"),
     Topic(f"{UPDATES}*", False, True, "twinroot.jobs, twinroot.ota: chunks of a signed set"),
     Topic(f"{UPDATES}*/get", True, False, "twinroot.jobs: the offset of the next chunk"),
 )

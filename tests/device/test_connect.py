@@ -27,7 +27,7 @@ def test_preferred_route(tmp_path: Path, kind: str) -> None:
         assert (route, root, got, legacy.count) == ("ats", "Ats", "hello", 0)
         assert health["proven"] == 1
         assert health["routes"]["ats"]["good"] == 1
-        assert health["roots"] == {"Ats": {"good": 1}}
+        assert health["roots"] == {"Ats": {"good": 1, "at": health["routes"]["ats"]["at"]}}
 
 
 def test_failover_and_home(tmp_path: Path) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 
+from provisioning.aws.topics import policy_document
 from tests.device import sets
 from tests.device.jail import Board
+from tests.support import iot_policy
 from tests.support.pki import root
 
 ROUTE = {"good": 4_000_000_000, "bad": 4_000_000_000, "at": 4_000_000_000, "err": "hostname"}
@@ -24,7 +27,7 @@ def health(routes: int, roots: int, issuer: str | None) -> bytes:
             "last": "route-0",
             "since": 4_000_000_000,
             "routes": {f"route-{i}": row for i in range(routes)},
-            "roots": {f"VeriSign-Class3-Public-Primary-G{i}": {"good": 4_000_000_000} for i in range(roots)},
+            "roots": {f"VeriSign-Class3-Public-Primary-G{i}": {"good": 4_000_000_000, "at": 4_000_000_000} for i in range(roots)},
         }
     ).encode()
 
@@ -43,3 +46,25 @@ def test_length(tmp_path: Path, routes: int, roots: int, issuer: str | None) -> 
         assert d["r"]["route-0"][:3] == [4_000_000_000, 4_000_000_000, "hostname"]
     if issuer == "Amazon Root CA 3":
         assert d["r"]["route-0"][3] == issuer
+
+
+def test_what_a_fleet_is_moved_by(tmp_path: Path) -> None:
+    """Set, routes in its order, the version that was rolled back, firmware; the same as a shadow, on a topic that the policy allows."""
+    guard = json.dumps({"refused": 7, "retired": []})
+    guarded = (hashlib.sha256(guard.encode()).hexdigest()[:16] + guard).encode()
+    routes = [sets.route("legacy", "h", ["R"]), sets.route("ats", "i", ["R"])]
+    one = sets.build(5, routes, {"R": root("R")})
+    board = Board(tmp_path, sets.board(5, one) | {"/trust/health.json": health(2, 2, None), "/trust/guard.0": guarded})
+    said = board.run(
+        "import sys, twinroot\n"
+        "class C:\n"
+        "    client_id = 'ws-1'\n"
+        "    def publish(self, t, m): print(t); print(m)\n"
+        "print(twinroot.telemetry.text()); twinroot.telemetry.shadow(C()); print('twinroot.guard' in sys.modules)"
+    ).out.splitlines()
+    told = json.loads(said[0])
+    assert (told["v"], told["o"], told["x"], told["l"]) == (5, "legacy,ats", 7, "route-0")
+    assert told["m"].count(".") == 2 and told["t"] > sets.FLOOR
+    assert json.loads(said[2])["state"]["reported"] | {"t": 0} == told | {"t": 0}
+    assert said[3] == "False", "what was read once leaves the heap"
+    assert iot_policy.allows(policy_document("us-east-1", "aws"), "iot:Publish", f"topic/{said[1]}", "ws-1")
