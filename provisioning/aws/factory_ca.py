@@ -1,7 +1,8 @@
 """Just-in-time provisioning: AWS is told of the factory's CA once; from then on devices with its certificates register themselves when they
 first connect, so a line can work offline.
 
-AWS wants proof that the CA's key is at hand: a certificate for the account's registration code, signed by the CA.
+AWS wants proof that the CA's key is at hand: a certificate for the account's registration code, signed by the CA. A CA that is registered
+for connections with SNI only needs none, and may be in several accounts of a region.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ def template(policy: str, prefix: str = "") -> dict[str, Any]:
     }
 
 
-def register_ca(aws: Aws | None, ca: Authority, role_arn: str, policy: str, *, dry_run: bool = False) -> dict[str, Any]:
+def register_ca(
+    aws: Aws | None, ca: Authority, role_arn: str, policy: str, *, dry_run: bool = False, sni_only: bool = False
+) -> dict[str, Any]:
     """Register the CA with just-in-time provisioning switched on. Once: a CA that is there already is left as it is.
 
     Returns {"id", "arn", "registered": bool}; "arn" is None when it would be registered. `aws` is None in a dry run that asks nothing.
@@ -61,11 +64,14 @@ def register_ca(aws: Aws | None, ca: Authority, role_arn: str, policy: str, *, d
         pass
     if dry_run:
         return {"id": identifier, "arn": None, "registered": False}
-    code = aws.call("get_registration_code")["registrationCode"]
+    if sni_only:
+        mode: dict[str, Any] = {"certificateMode": "SNI_ONLY"}
+    else:
+        mode = {"verificationCertificate": proof(ca, aws.call("get_registration_code")["registrationCode"])}
     answer = aws.call(
         "register_ca_certificate",
         caCertificate=ca.certificate.public_bytes(Encoding.PEM).decode(),
-        verificationCertificate=proof(ca, code),
+        **mode,
         setAsActive=True,
         allowAutoRegistration=True,
         registrationConfig={"templateBody": json.dumps(template(policy)), "roleArn": role_arn},

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import random
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -76,7 +75,7 @@ _SENTENCES: dict[str, tuple[type[TwinrootError], str, str, str]] = {
     "301": _ELSEWHERE,
     "AuthorizationHeaderMalformed": _ELSEWHERE,
 }
-_ABSENT = frozenset({"ResourceNotFoundException", "404", "NoSuchKey"})
+_ABSENT = frozenset({"ResourceNotFoundException", "404", "NoSuchKey", "NoSuchEntity"})
 # What is there already. S3: the object of a conditional write.
 _THERE = frozenset({"ResourceAlreadyExistsException", "ConflictException", "PreconditionFailed", "ConditionalRequestConflict"})
 
@@ -115,7 +114,7 @@ class Aws:
         iot: Any,
         region: str,
         rate: float | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
         clients: Callable[[str], Any] = _no_other,
     ) -> None:
         self._services: dict[str, Any] = {"iot": iot}
@@ -123,8 +122,16 @@ class Aws:
         self.region = region
         self.requests = 0
         self._lock = threading.Lock()
-        self._pace = Pace(rate, sleep)
-        self._sleep = sleep
+        self._stopped = threading.Event()
+        self._sleep = sleep or self._pause
+        self._pace = Pace(rate, self._sleep)
+
+    def stop(self) -> None:
+        """Nothing more is sent: whoever waits to send, and whoever asks from now on, gets Stopped. For other threads than the caller's."""
+        self._stopped.set()
+
+    def _pause(self, seconds: float) -> None:
+        self._stopped.wait(seconds)
 
     def call(self, operation: str, *, repeatable: bool = True, service: str = "iot", **arguments: Any) -> dict[str, Any]:
         """Send one request; the answer. `operation` as boto3 spells it (create_thing), `service` too.
@@ -137,6 +144,8 @@ class Aws:
         send = getattr(self._client(service), operation)
         for attempt in range(1, _ATTEMPTS + 1):
             self._pace.wait(operation)
+            if self._stopped.is_set():
+                raise Stopped(operation)
             with self._lock:
                 self.requests += 1
             try:
@@ -191,6 +200,10 @@ class Aws:
             if service not in self._services:
                 self._services[service] = self._clients(service)
             return self._services[service]
+
+
+class Stopped(Exception):
+    """The run is being ended, and this request was not sent. Internal to this package: what ended the run is raised."""
 
 
 class CannotAsk(StationError):

@@ -8,6 +8,7 @@
 
 A half line at the end (the power went) is cut off; its step is found out from AWS. No secret is ever in it.
 One run at a time: the lock is one of SQLite's, which every system has and which goes with its process, however that ends.
+Many threads of that run: the lines that wait while the disk is busy go out together with one wait for it.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from provisioning.errors import InputError, StationError
 from provisioning.parsed import from_json
@@ -25,17 +27,34 @@ from provisioning.parsed import from_json
 STEPS = ("thing", "request", "certificate", "policy", "done")
 
 
+class _Known(NamedTuple):
+    """What is remembered of a device, in few bytes: 50,000 of them are in memory. `steps`: a bit for each of STEPS."""
+
+    steps: int = 0
+    at: int | None = None
+    id: str = ""
+    arn: str = ""
+
+
+_NOTHING = _Known()
+
+
 class Journal:
-    """Opened for one run; `of(device)` is what is known: step -> its row."""
+    """Opened for one run; `of(device)` is what is known: step -> its row. For as many threads as ask."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self._known: dict[str, dict[str, dict[str, Any]]] = {}
+        self._known: dict[str, _Known] = {}
+        self._ids: set[str] = set()
+        self._memory, self._disk = threading.Lock(), threading.Lock()
+        self._waiting: list[bytes] = []  # lines that are not written yet
+        self._numbered = self._synced = 0  # lines that were added, and those of them that are on the disk
+        self._failed: StationError | None = None  # from then on nothing is written: a line may be there in part
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(file)
             self._load()
-            self._stream = file.open("ab")
+            self._stream = file.open("ab", buffering=0)
         except OSError as e:
             raise InputError("journal", f"{file} cannot be read or written: {e.strerror}.", "Name another file with --state.") from e
 
@@ -49,18 +68,59 @@ class Journal:
         self._lock.close()
 
     def of(self, device: str) -> dict[str, dict[str, Any]]:
-        return self._known.get(device, {})
+        known = self._known.get(device, _NOTHING)
+        facts: dict[str, dict[str, Any]] = {"request": {"at": known.at}, "certificate": {"id": known.id, "arn": known.arn}}
+        return {step: facts.get(step, {}) for bit, step in enumerate(STEPS) if known.steps & (1 << bit)}
 
     def add(self, device: str, step: str, **facts: object) -> None:
+        """Returns when the line is on the disk. Raises StationError when it cannot be written."""
         row = {"device": device, "step": step, **facts}
-        self._stream.write(json.dumps(row, separators=(",", ":")).encode() + b"\n")
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-        self._known.setdefault(device, {})[step] = row
+        with self._memory:
+            self._waiting.append(json.dumps(row, separators=(",", ":")).encode() + b"\n")
+            self._numbered += 1
+            mine = self._numbered
+        with self._disk:
+            if self._synced < mine:  # else who had the disk before has written this one as well
+                self._write()
+        with self._memory:
+            self._remember(row)
 
     def ids(self) -> set[str]:
         """Certificates that belong to a device already."""
-        return {steps["certificate"]["id"] for steps in self._known.values() if "certificate" in steps}
+        with self._memory:
+            return set(self._ids)
+
+    def has(self, certificate_id: str) -> bool:
+        """Whether a certificate belongs to a device already."""
+        return certificate_id in self._ids
+
+    def _write(self) -> None:
+        if self._failed:
+            raise self._failed
+        with self._memory:
+            lines, self._waiting, upto = b"".join(self._waiting), [], self._numbered
+        try:
+            while lines:
+                lines = lines[self._stream.write(lines) :]
+            os.fsync(self._stream.fileno())
+        except OSError as e:
+            self._failed = StationError("cannot-write", f"{self.file} cannot be written: {e.strerror}.", "Check the disk; run it again.")
+            raise self._failed from e
+        self._synced = upto
+
+    def _remember(self, row: dict[str, Any]) -> None:
+        """Raises ValueError, KeyError, TypeError for a row that was not written here."""
+        device, step = row["device"], row["step"]
+        known = self._known.get(device, _NOTHING)
+        known = known._replace(steps=known.steps | 1 << STEPS.index(step))
+        if step == "certificate":
+            if not (row["id"] and row["arn"]):
+                raise ValueError(step)
+            known = known._replace(id=row["id"], arn=row["arn"])
+            self._ids.add(row["id"])
+        elif step == "request":
+            known = known._replace(at=int(row["at"]))
+        self._known[device] = known
 
     def _load(self) -> None:
         if not self.file.exists():
@@ -69,10 +129,7 @@ class Journal:
         whole = data[: data.rfind(b"\n") + 1]
         for number, line in enumerate(whole.splitlines(), 1):
             try:
-                row = from_json(line)
-                self._known.setdefault(row["device"], {})[row["step"]] = row
-                if row["step"] not in STEPS or (row["step"] == "certificate" and not (row["id"] and row["arn"])):
-                    raise ValueError(row["step"])
+                self._remember(from_json(line))
             except (ValueError, KeyError, TypeError) as e:
                 raise InputError(
                     "bad-journal",

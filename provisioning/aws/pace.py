@@ -30,6 +30,7 @@ OTHERS = 10.0  # what most operations have, those of certificates, policies and 
 SHARE = 0.8  # of a quota: the rest is for whoever else works in the account
 _SLOWEST = 16.0  # how many times slower an operation gets while AWS throttles it
 _RECOVERY = 0.95  # what a request that was answered makes of that
+_ONE_BURST = 1.0  # seconds: what is throttled within them was under way together, and slows the operation down once
 
 
 def allowed(operation: str) -> float:
@@ -46,6 +47,7 @@ class Pace:
         self._sleep = sleep
         self._next: dict[str, float] = {}
         self._slower: dict[str, float] = {}
+        self._since: dict[str, float] = {}  # when it was slowed down last
         self._lock = threading.Lock()
 
     def wait(self, operation: str) -> None:
@@ -60,7 +62,10 @@ class Pace:
 
     def throttled(self, operation: str) -> None:
         with self._lock:
-            self._slower[operation] = min(_SLOWEST, self._slower.get(operation, 1.0) * 2)
+            now = time.monotonic()
+            if now - self._since.get(operation, -_ONE_BURST) >= _ONE_BURST:
+                self._since[operation] = now
+                self._slower[operation] = min(_SLOWEST, self._slower.get(operation, 1.0) * 2)
 
     def answered(self, operation: str) -> None:
         with self._lock:

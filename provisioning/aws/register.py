@@ -1,8 +1,7 @@
 """Registers devices: a thing, a certificate from a request (the key stays here), a policy, and the ties between them.
 
-Each device takes four requests, one after another. Three may be repeated without harm. The one that makes a certificate may not: AWS makes
-another one each time. So the journal says so before it is sent, and a run that finds such a line without an answer asks AWS for the
-certificates made since, and takes the one with this device's key. Killed anywhere and run again: nothing twice, nothing orphaned.
+Each device takes five requests, one after another, several devices at a time. Four of them may be repeated without harm; the one that
+makes a certificate may not (certificates.py). Killed anywhere and run again: nothing twice, nothing orphaned.
 """
 
 from __future__ import annotations
@@ -10,52 +9,41 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
-from provisioning import atomic_files
-from provisioning.aws import csr
+from provisioning.aws.certificates import (
+    COMMON_NAME_LIMIT,
+    Certificates,
+    Holder,
+    check_file,
+    description,
+    key_of,
+    public_key,
+    write_certificate,
+)
 from provisioning.aws.iot_api import Aws, LostAnswer, NotFound
 from provisioning.aws.journal import Journal
+from provisioning.aws.parallel import WORKERS, each
 from provisioning.config.device import Device
 from provisioning.config.product import Product
 from provisioning.config.unit import unit as filled_in
-from provisioning.errors import InputError, StationError
-from provisioning.identity import reading
+from provisioning.errors import InputError
 from provisioning.parsed import from_json
-from provisioning.pem.read import certificates, encode
-from provisioning.pem.tlv import DerError
-from provisioning.trust import der
 
-# How far this computer's clock may be behind AWS's when looking for a certificate that was made since.
-_CLOCK_SLACK = 900  # seconds
-_COMMON_NAME_LIMIT = 64  # characters (RFC 5280, appendix A.1); things have twice as many
 _THING_NAME = re.compile(r"[a-zA-Z0-9:_-]{1,128}")  # CreateThing
-_PAGE = 250  # certificates a page: AWS's maximum
 
 
 @dataclass(frozen=True)
-class Registration:
-    """What is registered: the thing's name (the client id), where key and certificate lie here, and the certificate's common name where
-    the thing's is too long for one."""
-
-    device: str
-    key: Path
-    certificate: Path
-    short: str = ""
+class Registration(Holder):
+    """What is registered: a thing with the holder's name, and its certificate."""
 
     @classmethod
     def of(cls, product: Product, device: Device) -> Registration:
         """A device of a product."""
         filled = filled_in(product, device)
         return cls(filled.client_id, filled.key, filled.certificate, device.id)
-
-    @property
-    def common_name(self) -> str:
-        return self.device if len(self.device) <= _COMMON_NAME_LIMIT else self.short
 
 
 @dataclass(frozen=True)
@@ -97,21 +85,58 @@ def register(
     journal: Journal,
     progress: Callable[[Result], None] = lambda _: None,
     now: Callable[[], float] = time.time,
+    workers: int = WORKERS,
 ) -> list[Result]:
-    """Register each unit; those that the journal calls done cost no request.
+    """Register each unit, `workers` at a time; those that the journal calls done cost no request. The rows are in the order of `units`.
 
     What is wrong with one device (its key file, its name taken) is its row's error, and the others go on. What is wrong with the station
-    (network, credentials, permission) is raised: the next run goes on where this one stopped.
+    (network, credentials, permission) is raised: the next run goes on where this one stopped. The first device that needs AWS goes alone,
+    so that what is wrong with all of them is met once. An answer that is lost, and not found out at once, is asked after when all others
+    are done.
     """
-    results = []
-    for unit in units:
-        try:
-            result = _register_one(aws, unit, policy, journal, now)
-        except InputError as e:
-            result = Result(unit.device, "error", message=e.message, hint=e.hint)
-        results.append(result)
+    run = _Run(aws, policy, journal, now)
+    rows: dict[int, Result] = {}
+    later: list[tuple[int, Registration]] = []
+
+    def note(index: int, result: Result) -> None:
+        rows[index] = result
         progress(result)
-    return results
+
+    def attempt(item: tuple[int, Registration]) -> tuple[int, Registration, Result | None]:
+        try:
+            return *item, run.one(item[1])
+        except LostAnswer:
+            return *item, None
+
+    waiting = _by_name(units, later)
+    before = aws.requests
+    for item in waiting:
+        index, unit, result = attempt(item)
+        if result:
+            note(index, result)
+        else:
+            later.append((index, unit))
+        if aws.requests > before:
+            break
+    for index, unit, result in each(attempt, waiting, workers, stop=aws.stop):
+        if result:
+            note(index, result)
+        else:
+            later.append((index, unit))
+    for index, unit in later:
+        note(index, run.one(unit))
+    return [rows[index] for index in sorted(rows)]
+
+
+def _by_name(units: Iterable[Registration], later: list[tuple[int, Registration]]) -> Iterator[tuple[int, Registration]]:
+    """The units with their numbers. One whose name was there before waits: of two at the same time each would make a certificate."""
+    names = set()
+    for index, unit in enumerate(units):
+        if unit.device in names:
+            later.append((index, unit))
+        else:
+            names.add(unit.device)
+            yield index, unit
 
 
 def plan(aws: Aws | None, units: Iterable[Registration], journal: Journal) -> list[Result]:
@@ -119,7 +144,7 @@ def plan(aws: Aws | None, units: Iterable[Registration], journal: Journal) -> li
     results = []
     for unit in units:
         try:
-            _check_names(unit)
+            check_names(unit)
         except InputError as e:
             results.append(Result(unit.device, "error", message=e.message, hint=e.hint))
             continue
@@ -135,39 +160,51 @@ def plan(aws: Aws | None, units: Iterable[Registration], journal: Journal) -> li
 _NAMES = {"thing": "make the thing", "certificate": "make the certificate", "policy": "attach the policy", "done": "attach the thing"}
 
 
-def _register_one(aws: Aws, unit: Registration, policy: str, journal: Journal, now: Callable[[], float]) -> Result:
-    _check_names(unit)
-    known = journal.of(unit.device)
-    done: list[str] = []
-    if "certificate" in known and not unit.certificate.exists():
-        _write_certificate(unit, _description(aws, known["certificate"]["id"])["certificatePem"])
-        done.append("certificate fetched")
-    if "done" in known:
-        _check_files(unit, known["certificate"]["id"])
-        return Result(unit.device, "pass", known["certificate"]["id"], tuple(done))
-    if "certificate" not in known:
-        wanted = _public_key(unit)
-        found = _already_there(aws, unit, wanted, journal)
-        if found is None:
-            if "thing" not in known:
+class _Run:
+    """What the devices of one run share. For as many threads as ask, each with a device of its own."""
+
+    def __init__(self, aws: Aws, policy: str, journal: Journal, now: Callable[[], float]) -> None:
+        self.aws, self.policy, self.journal, self.now = aws, policy, journal, now
+        self.certificates = Certificates(aws, journal, now)
+
+    def one(self, unit: Registration) -> Result:
+        """A device's row. Raises StationError, and LostAnswer where it is not known whether a certificate was made."""
+        try:
+            return self._one(unit)
+        except InputError as e:
+            return Result(unit.device, "error", message=e.message, hint=e.hint)
+
+    def _one(self, unit: Registration) -> Result:
+        check_names(unit)
+        aws, journal = self.aws, self.journal
+        known = journal.of(unit.device)
+        done: list[str] = []
+        if "certificate" in known and not unit.certificate.exists():
+            write_certificate(unit.certificate, description(aws, known["certificate"]["id"])["certificatePem"])
+            done.append("certificate fetched")
+        if "done" in known:
+            check_file(unit, known["certificate"]["id"])
+            return Result(unit.device, "pass", known["certificate"]["id"], tuple(done))
+        if "certificate" not in known:
+            wanted = public_key(unit)
+            found = _on_its_thing(aws, unit, wanted) if not known else None  # nothing is remembered: the journal is new, or it was lost
+            if found is None and "thing" not in known:
                 aws.call("create_thing", thingName=unit.device)
                 journal.add(unit.device, "thing")
                 done.append("thing")
-            found = _make_certificate(aws, unit, wanted, journal, now)
-            done.append("certificate")
-        _keep(unit, found, wanted, journal)
-    certificate = journal.of(unit.device)["certificate"]
-    _check_files(unit, certificate["id"])
-    if "policy" not in known:
-        aws.call("attach_policy", policyName=policy, target=certificate["arn"])
-        journal.add(unit.device, "policy")
-        done.append("policy")
-    aws.call("attach_thing_principal", thingName=unit.device, principal=certificate["arn"])
-    journal.add(unit.device, "done")
-    return Result(unit.device, "pass", certificate["id"], (*done, "attached"))
+            done += self.certificates.have(unit, wanted, found)
+        certificate = journal.of(unit.device)["certificate"]
+        check_file(unit, certificate["id"])
+        if "policy" not in known:
+            aws.call("attach_policy", policyName=self.policy, target=certificate["arn"])
+            journal.add(unit.device, "policy")
+            done.append("policy")
+        aws.call("attach_thing_principal", thingName=unit.device, principal=certificate["arn"])
+        journal.add(unit.device, "done")
+        return Result(unit.device, "pass", certificate["id"], (*done, "attached"))
 
 
-def _check_names(unit: Registration) -> None:
+def check_names(unit: Holder) -> None:
     """Raises InputError, before anything is made, for a name that AWS would refuse in the middle."""
     if not _THING_NAME.fullmatch(unit.device):
         raise InputError(
@@ -175,107 +212,32 @@ def _check_names(unit: Registration) -> None:
             f"{unit.device[:40]!r} cannot be the name of a thing: AWS takes 1 to 128 letters, digits, ':', '_' and '-'.",
             "Give the product a client_id of such characters, such as '{device}' with other ids.",
         )
-    if not 1 <= len(unit.common_name) <= _COMMON_NAME_LIMIT:
+    if not 1 <= len(unit.common_name) <= COMMON_NAME_LIMIT:
         raise InputError(
             "bad-thing-name",
-            f"{unit.device[:40]!r}… has {len(unit.device)} characters, and a certificate's common name at most {_COMMON_NAME_LIMIT}.",
+            f"{unit.device[:40]!r}… has {len(unit.device)} characters, and a certificate's common name at most {COMMON_NAME_LIMIT}.",
             "Give the product a shorter client_id.",
         )
 
 
-def _public_key(unit: Registration) -> bytes:
-    """The device's public key: of its key, which is made when there is none. A key that went to its device and was removed here is known
-    by its certificate."""
-    if unit.certificate.exists() and not unit.key.exists():
-        try:
-            return der.certificate(reading.certificates(unit.certificate)[0]).spki
-        except DerError as e:
-            raise InputError("certificate-file", f"{unit.certificate} is damaged, and its key is not here: {e}.", "Restore either.") from e
-    return csr.public_der(csr.load_or_make_key(unit.key))
-
-
-def _already_there(aws: Aws, unit: Registration, wanted: bytes, journal: Journal) -> dict[str, Any] | None:
-    """The certificate of this device's key that AWS has already: on its thing, or made by a request whose answer was lost."""
-    known = journal.of(unit.device)
-    if not known:  # nothing is remembered: the journal is new, or it was lost
-        for arn in _principals(aws, unit.device):
-            if ":cert/" not in arn:
-                continue
-            found = _description(aws, arn.rpartition("/")[2])
-            if _key_of(found["certificatePem"]) == wanted and found["status"] == "ACTIVE":
-                return found
-            raise InputError(
-                "thing-taken",
-                f"Thing {unit.device} has a certificate already, and it is inactive or not of the key in {unit.key}.",
-                "Is the name used by another device? If not, detach that certificate in AWS, or bring its key here.",
-            )
-    if "request" not in known:
+def _on_its_thing(aws: Aws, unit: Registration, wanted: bytes) -> dict[str, Any] | None:
+    """The certificate of this device's key that its thing has already. Raises InputError when the thing has one of another key."""
+    try:
+        aws.call("describe_thing", thingName=unit.device)  # AWS allows 35 of these for each question after principals
+    except NotFound:
         return None
-    return _orphan(aws, wanted, known["request"]["at"] - _CLOCK_SLACK, journal.ids())
-
-
-def _orphan(aws: Aws, wanted: bytes, since: float, taken: set[str]) -> dict[str, Any] | None:
-    """The certificate with this key among those made since, newest first, that no device has."""
-    for row in aws.pages("list_certificates", "certificates", pageSize=_PAGE, ascendingOrder=False):
-        if _seconds(row["creationDate"]) < since:
-            return None
-        if row["certificateId"] not in taken:
-            found = _description(aws, row["certificateId"])
-            if _key_of(found["certificatePem"]) == wanted:
-                return found
+    for arn in _principals(aws, unit.device):
+        if ":cert/" not in arn:
+            continue
+        found = description(aws, arn.rpartition("/")[2])
+        if key_of(found["certificatePem"]) == wanted and found["status"] == "ACTIVE":
+            return found
+        raise InputError(
+            "thing-taken",
+            f"Thing {unit.device} has a certificate already, and it is inactive or not of the key in {unit.key}.",
+            "Is the name used by another device? If not, detach that certificate in AWS, or bring its key here.",
+        )
     return None
-
-
-def _make_certificate(aws: Aws, unit: Registration, wanted: bytes, journal: Journal, now: Callable[[], float]) -> dict[str, Any]:
-    if not unit.key.exists():
-        raise InputError(
-            "unknown-certificate",
-            f"{unit.certificate} is not a certificate of {unit.device} in AWS, and its key is not here.",
-            "Move the certificate away: a new key and certificate are made then.",
-        )
-    request = csr.request_for(csr.load_or_make_key(unit.key), unit.common_name)
-    since = journal.of(unit.device).get("request", {}).get("at")
-    if since is None:
-        since = int(now())
-        journal.add(unit.device, "request", at=since)
-    try:
-        return aws.call("create_certificate_from_csr", repeatable=False, certificateSigningRequest=request, setAsActive=True)
-    except LostAnswer:
-        found = _orphan(aws, wanted, since - _CLOCK_SLACK, journal.ids())
-        if found is None:
-            raise
-        return found
-
-
-def _keep(unit: Registration, found: dict[str, Any], wanted: bytes, journal: Journal) -> None:
-    """The certificate first, then the line that says so: a line never speaks of a file that is not there."""
-    if _key_of(found["certificatePem"]) != wanted:
-        raise StationError("wrong-key", f"AWS answered {unit.device} with a certificate of another key.", "Do not use it; ask AWS.")
-    _write_certificate(unit, found["certificatePem"])
-    journal.add(unit.device, "certificate", id=found["certificateId"], arn=found["certificateArn"])
-
-
-def _write_certificate(unit: Registration, text: str) -> None:
-    try:
-        unit.certificate.parent.mkdir(parents=True, exist_ok=True)
-        atomic_files.replace(unit.certificate, encode("CERTIFICATE", certificates(str(text).encode())[0]))
-    except DerError as e:
-        raise StationError("bad-answer", f"AWS answered with a certificate that cannot be read: {e}.", "Run it again.") from e
-    except OSError as e:
-        raise InputError("not-writable", f"{unit.certificate} cannot be written: {e.strerror}.", "Check the folder.") from e
-
-
-def _check_files(unit: Registration, certificate_id: str) -> None:
-    """AWS's id of a certificate is the SHA-256 of its DER: the file must be that one."""
-    import hashlib
-
-    found = hashlib.sha256(reading.certificates(unit.certificate)[0]).hexdigest()
-    if found != certificate_id:
-        raise InputError(
-            "certificate-differs",
-            f"{unit.certificate} is not the certificate that AWS has for {unit.device}.",
-            "Move it away: the next run fetches the right one.",
-        )
 
 
 def _principals(aws: Aws, thing: str) -> list[str]:
@@ -283,19 +245,3 @@ def _principals(aws: Aws, thing: str) -> list[str]:
         return [str(p) for p in aws.pages("list_thing_principals", "principals", thingName=thing)]
     except NotFound:
         return []
-
-
-def _description(aws: Aws, certificate_id: str) -> dict[str, Any]:
-    described: dict[str, Any] = aws.call("describe_certificate", certificateId=certificate_id)["certificateDescription"]
-    return described
-
-
-def _key_of(text: str) -> bytes:
-    try:
-        return der.certificate(certificates(str(text).encode())[0]).spki
-    except DerError as e:
-        raise StationError("bad-answer", f"AWS answered with a certificate that cannot be read: {e}.", "Run it again.") from e
-
-
-def _seconds(value: Any) -> float:
-    return value.astimezone(timezone.utc).timestamp() if isinstance(value, datetime) else float(value)

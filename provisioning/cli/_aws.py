@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,7 @@ from provisioning.errors import InputError
 if TYPE_CHECKING:
     from provisioning.aws.iot_api import Aws
     from provisioning.config.product import Product
+    from provisioning.identity.signer import Authority
 
 region: Decorator = click.option("--region", metavar="REGION", help="AWS region; by default the product's, then AWS's own configuration.")
 profile: Decorator = click.option("--profile", metavar="NAME", help="Profile of AWS's own configuration.")
@@ -28,6 +29,14 @@ role: Decorator = click.option("--role-arn", metavar="ARN", help="Role with whic
 bucket: Decorator = click.option("--bucket", metavar="NAME", help="S3 bucket of yours, in the region of the devices.")
 product: Decorator = click.option(
     "--product", type=PATH, metavar="PRODUCT", help="Things are called as its `client_id` says; without it as the devices are."
+)
+ca: Decorator = click.option(
+    "--ca", type=PATH, metavar="FILE", help="Certificate of the factory CA; by default the product's `identity: {issue: …}`."
+)
+ca_key: Decorator = click.option("--ca-key", type=PATH, metavar="FILE", help="Its key; it signs one proof and is not sent.")
+devices_policy: Decorator = click.option("--policy", metavar="NAME", help="Policy of the devices; by default twinroot-PRODUCT.")
+sni_only: Decorator = click.option(
+    "--sni-only", is_flag=True, help="Register the CA without proof of its key, for devices that send the endpoint's name, as these do."
 )
 
 
@@ -78,3 +87,38 @@ def things(product: Product | None, names: tuple[str, ...], csv: Path | None) ->
     if not rows:
         raise InputError("no-devices", "No devices are named.", "Give --devices CSV, or --device once for each.")
     return [client_id(product, row) if product else row.id for row in rows]
+
+
+def authority(product: Product, ca: Path | None, ca_key: Path | None) -> Authority:
+    """The factory CA of `--ca` and `--ca-key`, or the product's. Raises InputError."""
+    from provisioning.identity import factory
+    from provisioning.identity.signer import from_files
+
+    if bool(ca) != bool(ca_key):
+        raise InputError("bad-arguments", "--ca and --ca-key go together, and one of them is missing.", "Give both, or neither.")
+    signer = from_files(ca, ca_key) if ca and ca_key else factory.authority(product)
+    if signer is None:
+        hint = "Give --ca and --ca-key, or write `issue:` under `identity:`."
+        raise InputError("no-ca", f"{product.source} names no factory CA.", hint)
+    return signer
+
+
+def partition(region: str) -> str:
+    from provisioning.trust.regions import region as region_of
+
+    where = region_of(region)
+    return where.partition if where else "aws"
+
+
+def document(region: str, policy: str | None) -> dict[str, Any] | None:
+    """The devices' policy to make where none is named."""
+    from provisioning.aws.topics import policy_document
+
+    return None if policy else policy_document(region, partition(region))
+
+
+def say_policy(name: str, state: str) -> None:
+    if state == "made":
+        say(f"policy {name}: made")
+    elif state == "differs":
+        say(f"note: policy {name} is there, and is not the one that this twinroot makes (docs/trust.md); it is left as it is")

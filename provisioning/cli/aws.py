@@ -1,4 +1,4 @@
-"""`twinroot aws`: ask AWS IoT for endpoints, register devices and factory CAs; jobs, index and packages. Needs the extra `aws`."""
+"""`twinroot aws`: ask AWS IoT for endpoints, register devices and CAs; claim, jitp, jobs, index, packages. Needs the extra `aws`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from provisioning.cli import _aws as aws_option
-from provisioning.cli import _aws_index, _aws_job, _aws_package
+from provisioning.cli import _aws_claim, _aws_index, _aws_jitp, _aws_job, _aws_package
 from provisioning.cli import _options as option
 from provisioning.cli._aws import connected_or_not
 from provisioning.cli._options import PATH
@@ -24,7 +24,7 @@ def command() -> None:
     """Ask AWS for endpoints, register devices, send jobs. Credentials come from AWS's own configuration."""
 
 
-for _group in (_aws_job.group, _aws_index.group, _aws_package.group):
+for _group in (_aws_job.group, _aws_index.group, _aws_package.group, _aws_claim.group, _aws_jitp.group):
     command.add_command(_group)
 
 
@@ -91,7 +91,7 @@ def register(
         if dry_run or aws is None:
             results = work.plan(aws, units, journal)
         else:
-            _say_policy(name, work.ensure_policy(aws, name, _document(aws.region, policy)))
+            aws_option.say_policy(name, work.ensure_policy(aws, name, aws_option.document(aws.region, policy)))
             results = work.register(aws, units, name, journal, progress=lambda r: say(_line(r)) if r.done or r.message else None)
     bad = [r for r in results if r.outcome != "pass"]
     busy = sum(bool(r.done) for r in results)
@@ -111,10 +111,11 @@ def register(
 
 @command.command("register-ca")
 @option.product
-@click.option("--ca", type=PATH, metavar="FILE", help="Certificate of the factory CA; by default the product's `identity: {issue: …}`.")
-@click.option("--ca-key", type=PATH, metavar="FILE", help="Its key; it signs one proof and is not sent.")
+@aws_option.ca
+@aws_option.ca_key
 @click.option("--role-arn", required=True, metavar="ARN", help="Role with which AWS IoT makes things and certificates.")
-@click.option("--policy", metavar="NAME", help="Policy of the devices; by default twinroot-PRODUCT.")
+@aws_option.devices_policy
+@aws_option.sni_only
 @aws_option.region
 @aws_option.profile
 @aws_option.dry_run
@@ -124,6 +125,7 @@ def register_ca(
     ca_key: Path | None,
     role_arn: str,
     policy: str | None,
+    sni_only: bool,
     region: str | None,
     profile: str | None,
     dry_run: bool,
@@ -133,41 +135,17 @@ def register_ca(
     from provisioning.aws import register as work
     from provisioning.aws.endpoints import region_of
     from provisioning.config.load import load_product
-    from provisioning.identity import factory
-    from provisioning.identity.signer import from_files
 
     loaded = load_product(product)
-    if bool(ca) != bool(ca_key):
-        raise InputError("bad-arguments", "--ca and --ca-key go together, and one of them is missing.", "Give both, or neither.")
-    signer = from_files(ca, ca_key) if ca and ca_key else factory.authority(loaded)
-    if signer is None:
-        raise InputError("no-ca", f"{product} names no factory CA.", "Give --ca and --ca-key, or write `issue:` under `identity:`.")
+    signer = aws_option.authority(loaded, ca, ca_key)
     aws = connected_or_not(region or region_of(loaded), profile, None, dry_run)
     name = policy or f"twinroot-{loaded.name}"
     if aws is not None and not dry_run:
-        _say_policy(name, work.ensure_policy(aws, name, _document(aws.region, policy)))
-    done = factory_ca.register_ca(aws, signer, role_arn, name, dry_run=dry_run)
-    if loaded.identity.issue is not None and not loaded.identity.issue.chain:
-        say("note: AWS sees this CA only behind a device's certificate: `chain: true` under identity.issue puts it there.")
+        aws_option.say_policy(name, work.ensure_policy(aws, name, aws_option.document(aws.region, policy)))
+    done = factory_ca.register_ca(aws, signer, role_arn, name, dry_run=dry_run, sni_only=sni_only)
     state = "registered" if done["registered"] else "would be registered" if done["arn"] is None else "registered already"
     emit({**done, "policy": name, "dry_run": dry_run}, f"CA {done['id']}: {state}")
     return 0
-
-
-def _document(region: str, policy: str | None) -> dict[str, Any] | None:
-    """The policy to make where none is named."""
-    from provisioning.aws.topics import policy_document
-    from provisioning.trust.regions import region as region_of
-
-    where = region_of(region)
-    return None if policy else policy_document(region, where.partition if where else "aws")
-
-
-def _say_policy(name: str, state: str) -> None:
-    if state == "made":
-        say(f"policy {name}: made")
-    elif state == "differs":
-        say(f"note: policy {name} is there, and is not the one that this twinroot makes (docs/trust.md); it is left as it is")
 
 
 def _line(result: Result) -> str:

@@ -10,6 +10,7 @@ What moto 5 gets wrong, and what is put right here:
 - CreateThing: replaces a thing of the same name. Documented: the same configuration again is fine, another one is a conflict (409).
 - GetRegistrationCode: another one each time. Documented: the code of the account, until it is deleted.
 - RegisterCACertificate: takes any verification certificate. Documented: it must be signed by the CA and name the registration code.
+- A CA has no status of automatic registration, and UpdateCACertificate none to set. Documented: ENABLE, DISABLE.
 - CreateJob: replaces a job of the same name, takes things that are not there, makes a group itself an execution, and forgets package
   versions. Documented: ResourceAlreadyExistsException (409), ResourceNotFoundException (404), an execution for each of its things.
 - A job's status is QUEUED and its counts never change. Documented: IN_PROGRESS, CANCELED, COMPLETED, and counts of its executions.
@@ -102,7 +103,23 @@ def _ca(self: Any, ca_certificate: str, *args: Any, **kwargs: Any) -> Any:
         raise InvalidRequestException(f"verification certificate: {e}") from e
     if code != self.get_registration_code():
         raise InvalidRequestException("registration code")
-    return _register_ca(self, ca_certificate, *args, **kwargs)
+    made = _register_ca(self, ca_certificate, *args, **kwargs)
+    made.automatic = "ENABLE" if _request.query.get("allowAutoRegistration") == ["true"] else "DISABLE"
+    return made
+
+
+_update_ca = models.IoTBackend.update_ca_certificate
+
+
+def _changed_ca(self: Any, certificate_id: str, *args: Any, **kwargs: Any) -> None:
+    _update_ca(self, certificate_id, *args, **kwargs)
+    [status] = _request.query.get("newAutoRegistrationStatus", [None])
+    if status:
+        self.describe_ca_certificate(certificate_id).automatic = status
+
+
+def _described_ca(self: Any) -> dict[str, Any]:
+    return {**models.FakeCertificate.to_description_dict(self), "autoRegistrationStatus": self.automatic}
 
 
 def _list(self: Any) -> Any:
@@ -121,6 +138,8 @@ models.IoTBackend.get_registration_code = lambda self: hashlib.sha256(self.accou
 models.IoTBackend.create_certificate_from_csr = _certificate_from_csr
 models.IoTBackend.create_thing = _thing
 models.IoTBackend.register_ca_certificate = _ca
+models.IoTBackend.update_ca_certificate = _changed_ca
+models.FakeCaCertificate.to_description_dict = _described_ca
 models.FakeEndpoint.__init__ = _same_endpoint
 responses.IoTResponse.list_certificates = _list
 
@@ -267,7 +286,7 @@ class Wrapped:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         path, query = environ["PATH_INFO"], environ.get("QUERY_STRING", "")
         operation = _operation(environ["REQUEST_METHOD"], path)
-        _request.body = body
+        _request.body, _request.query = body, parse_qs(query)
         fault = self._fault(operation)
         identity = environ.get("HTTP_X_AMZN_PRINCIPAL", "")
         if operation == "CreateCertificateFromCsr":

@@ -17,6 +17,7 @@ from cryptography import x509
 
 from provisioning.aws import iot_api
 from provisioning.aws.journal import Journal
+from provisioning.aws.parallel import WORKERS
 from provisioning.cli.main import run
 from tests.aws.conftest import Moto
 from tests.support.iot_policy import allows
@@ -266,7 +267,8 @@ def killed_and_run_again(moto: Moto, product: Path, count: int, kills: int) -> N
     assert_whole(moto, product.parent, count)
     sent = Counter((r["operation"], r["path"], r["identity"]) for r in moto.requests(*MAKING))
     repeated = sum(n - 1 for n in sent.values())
-    assert repeated <= kills, [k for k, n in sent.items() if n > 1]
+    assert repeated <= kills * WORKERS, [k for k, n in sent.items() if n > 1]
+    assert len(moto.requests("CreateCertificateFromCsr")) == count
     print(f"{count} devices, {kills} kills, {sum(sent.values())} changing requests, {repeated} repeated")
 
 
