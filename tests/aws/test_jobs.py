@@ -72,17 +72,22 @@ def test_a_lost_answer_makes_one_job(moto: Moto, aws: Aws, fault: str, monkeypat
     assert len(moto.iot().list_jobs()["jobs"]) == 1
 
 
-def test_a_group_goes_on_where_it_was_stopped_and_takes_nobody_else(moto: Moto, aws: Aws) -> None:
-    names = things(moto, 104)
+@pytest.mark.parametrize("count", [8, pytest.param(104, marks=pytest.mark.long)])
+def test_a_group_goes_on_where_it_was_stopped_and_takes_nobody_else(
+    moto: Moto, aws: Aws, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if count < jobs.TARGETS:
+        monkeypatch.setattr(jobs, "TARGETS", count - 4)
+    names = things(moto, count)
     jobs.create(aws, "all", names, DOCUMENT, Rollout())
-    assert len(moto.requests("AddThingToThingGroup")) == 104
+    assert len(moto.requests("AddThingToThingGroup")) == count
     assert set(groups.members(aws, "twinroot-all")) == set(names)
-    assert len({e.thing for e in jobs.executions(aws, "all")}) == 104
+    assert len({e.thing for e in jobs.executions(aws, "all")}) == count
     jobs.create(aws, "all", names, DOCUMENT, Rollout())
-    assert len(moto.requests("AddThingToThingGroup")) == 104
+    assert len(moto.requests("AddThingToThingGroup")) == count
     groups.ensure(aws, "wave", names[:3])
     assert groups.ensure(aws, "wave", names[:5]) == ARN + "thinggroup/wave"
-    assert len(moto.requests("AddThingToThingGroup")) == 109
+    assert len(moto.requests("AddThingToThingGroup")) == count + 5
     with pytest.raises(InputError, match="not among those named, ws-0004 for one"):
         groups.ensure(aws, "wave", names[:3])
 
