@@ -18,6 +18,7 @@ _IGNORED = """\
 # What is nobody else's business, and what is made.
 secrets.yaml
 *.key.pem
+*.claim
 out/
 """
 APPLICATION = "application"

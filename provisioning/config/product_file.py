@@ -153,7 +153,7 @@ class Issue(BlockModel):
     )
     chain: bool = Field(
         default=False,
-        description="true to put the CA's certificate behind the device's, for clouds that ask for it (just-in-time provisioning)",
+        description="true to put the CA's certificate behind the device's, for clouds that ask for it",
     )
     keep_key: bool = Field(default=False, description="true to leave the device's key on this host after the device has passed")
 

@@ -6,6 +6,7 @@ import re
 
 import boto3
 import pytest
+from moto.iam.responses import IamResponse
 from moto.iot.responses import IoTResponse
 from moto.s3.responses import S3Response
 
@@ -20,7 +21,7 @@ ROW = re.compile(r"^\| ([A-Z][\w, ]+) \| ([\d,]+) \| (moto|contract) \|", re.MUL
 @pytest.fixture(scope="module")
 def names() -> dict[str, str]:
     """As AWS spells an operation -> as boto3 does."""
-    clients = [boto3.client(service, region_name="us-east-1") for service in ("iot", "s3")]
+    clients = [boto3.client(service, region_name="us-east-1") for service in ("iot", "s3", "iam")]
     return {api: method for client in clients for method, api in client.meta.method_to_api_mapping.items()}
 
 
@@ -43,5 +44,5 @@ def test_the_quotas_are_those_of_the_pace(names: dict[str, str]) -> None:
 
 def test_what_is_said_to_be_tried_on_moto_is_there(names: dict[str, str]) -> None:
     for name, (_, on) in rows().items():
-        has = hasattr(IoTResponse, names[name]) or hasattr(S3Response, names[name])
+        has = any(hasattr(response, names[name]) for response in (IoTResponse, S3Response, IamResponse))
         assert has == (on == "moto"), name

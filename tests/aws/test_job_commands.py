@@ -102,26 +102,13 @@ def test_a_set_for_one_device_names_it(moto: Moto, tmp_path: Path, capsys: pytes
     assert told(capsys)["devices"] == 1
 
 
-def test_a_set_goes_by_stream_with_its_version_in_the_catalog(
-    contract: Contract, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """moto has neither streams nor packages: the job is the contract's as well."""
-    from provisioning.aws import jobs, streams
-
-    monkeypatch.setattr(iot_api, "connect", lambda *_: contract.aws)
-    made: dict[str, Any] = {}
-    monkeypatch.setattr(streams, "create", lambda aws, content, bucket, role: made.update(bucket=bucket, role=role) or "s-2")
-    monkeypatch.setattr(jobs, "create", lambda aws, *row, packages: made.update(row=row, packages=packages))
-    contract.expect("get_package_version", VERSION, {**FOUND, "status": "PUBLISHED"})
-    file = signed(tmp_path, size=60_000)
-    arguments = ["--device", "ws-1", "--bucket", BUCKET, "--role-arn", ROLE, "--package", "--abort-percent", "0", "--timeout", "0"]
-    assert run(["aws", "job", "create", str(file), *arguments, "--json"]) == 0
-    found = told(capsys)
-    assert found["carrier"] == "stream" and found["stream"] == "s-2" and found["packages"] == [ARN]
-    assert made["bucket"] == BUCKET and made["role"] == ROLE and made["packages"] == [ARN]
-    name, wanted, document, rollout = made["row"]
-    assert (name, wanted, rollout) == ("weather-station-2", ["ws-1"], jobs.Rollout(100, None, 10, None))
-    assert json.loads(document)["twinroot"] == {"version": 2, "stream": "s-2", "file": 1, "size": file.stat().st_size}
+def test_a_job_without_abort_and_time_out(moto: Moto, tmp_path: Path) -> None:
+    things(moto, 1)
+    options = ["--device", "ws-0001", "--abort-percent", "0", "--timeout", "0", "--per-minute", "7"]
+    assert run(["aws", "job", "create", str(signed(tmp_path)), *options]) == 0
+    made = moto.iot().describe_job(jobId="weather-station-2")["job"]
+    assert made["jobExecutionsRolloutConfig"] == {"maximumPerMinute": 7}
+    assert not made.get("abortConfig") and not made.get("timeoutConfig")
 
 
 def test_the_index_by_command(moto: Moto, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

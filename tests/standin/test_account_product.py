@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from provisioning.aws import jobs as jobs_of_aws
 from provisioning.cli.main import run
-from provisioning.standin import StandIn
+from provisioning.standin import StandIn, mqtt
 from provisioning.standin.access import IN_THE_WAY
 from tests.aws.test_streams import container
-from tests.standin.account import client
+from tests.standin.account import arn, client
 from tests.standin.conftest import Client
 
 ROLE = "arn:aws:iam::123456789012:role/streams"
@@ -98,3 +99,33 @@ def test_the_index_by_the_command(shared: StandIn, twinroot: Any, tmp_path: Path
     assert code == 0
     (row,) = map(json.loads, out.read_text().splitlines())
     assert (row["device"], row["connected"], row["health"]) == ("prod-i", True, health)
+
+
+def test_a_job_of_many_goes_to_a_group(shared: StandIn, twinroot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs_of_aws, "TARGETS", 2)
+    names = ["prod-g1", "prod-g2", "prod-g3"]
+    for name in names:
+        shared.issue(name)
+    create = ["aws", "job", "create", str(signed(tmp_path, 900)), *(f"--device={name}" for name in names), "--job", "many"]
+    assert twinroot(*create)[0] == 0
+    job = client(shared, "iot").describe_job(jobId="many")["job"]
+    assert job["targets"] == [arn("twinroot-many", "thinggroup")]
+    assert twinroot("aws", "job", "status", "many")[1]["counts"]["QUEUED"] == 3
+
+
+def test_devices_that_are_registered_connect(shared: StandIn, twinroot: Any, tmp_path: Path) -> None:
+    """By the command, over TLS, at AWS's pace; then a device with the certificate that it got."""
+    product, names = tmp_path / "product.yaml", [f"prod-r{n}" for n in range(1, 6)]
+    product.write_text(
+        "product: weather-station\nboard: esp32-generic\n"
+        f"cloud: {{region: us-east-1, endpoint: {shared.route('ats')['endpoint']}}}\n"
+        'identity: {certificate: "devices/{device}.crt.pem", key: "devices/{device}.key.pem"}\n'
+    )
+    (tmp_path / "devices.csv").write_text("device\n" + "\n".join(names))
+    for done in (["thing", "certificate", "policy", "attached"], []):
+        code, found = twinroot("aws", "register", str(product), "--devices", str(tmp_path / "devices.csv"))
+        assert code == 0 and [row["done"] for row in found["devices"]] == [done] * 5, found
+    own = tmp_path / "devices" / "prod-r3.crt.pem", tmp_path / "devices" / "prod-r3.key.pem"
+    with Client(shared, device=None, tune=lambda context: context.load_cert_chain(*own)).connect() as stream:
+        stream.sendall(mqtt.connect("prod-r3"))
+        assert stream.recv(64) == mqtt.connack(0)
