@@ -17,7 +17,7 @@ from typing import Any
 from provisioning import atomic_files
 from provisioning.aws import claim, csr
 from provisioning.aws.certificates import Holder, key_of, write_certificate
-from provisioning.aws.provisioning_mqtt import Place, Refused, Rejected, Session
+from provisioning.aws.provisioning_mqtt import NotTaken, Place, Rejected, Session
 from provisioning.aws.register import Result, check_names
 from provisioning.errors import InputError, StationError
 from provisioning.identity.files import KEY_MODE
@@ -122,7 +122,7 @@ def _connects(place: Place, unit: Holder, pending: dict[str, Any]) -> bool:
     write_certificate(trial, pending["certificatePem"])
     try:
         Session(place, trial, unit.key, unit.device).close()
-    except Refused:
+    except NotTaken:
         return False
     finally:
         trial.unlink(missing_ok=True)

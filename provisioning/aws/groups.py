@@ -41,7 +41,7 @@ def ensure(aws: Aws, name: str, things: Iterable[str]) -> str:
             f"Thing group {name} has {len(strange)} things that are not among those named, {strange[0]} for one.",
             "Name another group, or take them out of it in AWS.",
         )
-    for _ in each(partial(_add, aws, name), (thing for thing in wanted if thing not in there), stop=aws.stop):
+    for _ in each(partial(_add, aws, name), (thing for thing in wanted if thing not in there)):
         pass
     return arn
 

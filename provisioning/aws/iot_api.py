@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from provisioning.aws.pace import Pace
+from provisioning.aws.parallel import pause
 from provisioning.errors import InputError, StationError, TwinrootError
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 30.0  # seconds
@@ -114,7 +115,7 @@ class Aws:
         iot: Any,
         region: str,
         rate: float | None = None,
-        sleep: Callable[[float], None] | None = None,
+        sleep: Callable[[float], None] = pause,
         clients: Callable[[str], Any] = _no_other,
     ) -> None:
         self._services: dict[str, Any] = {"iot": iot}
@@ -122,16 +123,8 @@ class Aws:
         self.region = region
         self.requests = 0
         self._lock = threading.Lock()
-        self._stopped = threading.Event()
-        self._sleep = sleep or self._pause
-        self._pace = Pace(rate, self._sleep)
-
-    def stop(self) -> None:
-        """Nothing more is sent: whoever waits to send, and whoever asks from now on, gets Stopped. For other threads than the caller's."""
-        self._stopped.set()
-
-    def _pause(self, seconds: float) -> None:
-        self._stopped.wait(seconds)
+        self._sleep = sleep
+        self._pace = Pace(rate, sleep)
 
     def call(self, operation: str, *, repeatable: bool = True, service: str = "iot", **arguments: Any) -> dict[str, Any]:
         """Send one request; the answer. `operation` as boto3 spells it (create_thing), `service` too.
@@ -144,8 +137,7 @@ class Aws:
         send = getattr(self._client(service), operation)
         for attempt in range(1, _ATTEMPTS + 1):
             self._pace.wait(operation)
-            if self._stopped.is_set():
-                raise Stopped(operation)
+            pause(0)
             with self._lock:
                 self.requests += 1
             try:
@@ -200,10 +192,6 @@ class Aws:
             if service not in self._services:
                 self._services[service] = self._clients(service)
             return self._services[service]
-
-
-class Stopped(Exception):
-    """The run is being ended, and this request was not sent. Internal to this package: what ended the run is raised."""
 
 
 class CannotAsk(StationError):

@@ -48,7 +48,7 @@ class Place:
         raise InputError("no-aws-route", f"{product.source} has no ATS endpoint of AWS IoT.", "twinroot aws endpoint --write PRODUCT")
 
 
-class Refused(StationError):
+class NotTaken(StationError):
     """AWS closed the connection of a certificate, or did not open it."""
 
 
@@ -161,15 +161,15 @@ class Session:
             if failed and not done():
                 raise self._closed_at(what) if self._open else self._refused()
 
-    def _closed_at(self, what: str) -> Refused:
-        return Refused(
+    def _closed_at(self, what: str) -> NotTaken:
+        return NotTaken(
             "claim-refused",
             f"{self._place.host} closed the connection instead of answering {what}.",
             "Run it again. If it does so again, the claim certificate may not do that: twinroot aws claim prepare",
         )
 
-    def _refused(self) -> Refused:
-        return Refused(
+    def _refused(self) -> NotTaken:
+        return NotTaken(
             "claim-refused",
             f"{self._place.host} does not take the certificate{self._refusal}.",
             "It has to be active, with a policy for this client id and these topics: twinroot aws claim prepare",

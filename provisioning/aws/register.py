@@ -118,7 +118,7 @@ def register(
             later.append((index, unit))
         if aws.requests > before:
             break
-    for index, unit, result in each(attempt, waiting, workers, stop=aws.stop):
+    for index, unit, result in each(attempt, waiting, workers):
         if result:
             note(index, result)
         else:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioning.aws import iot_api, register
+from provisioning.aws import certificates, iot_api
 from provisioning.errors import StationError
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.binary(max_size=20)
@@ -25,7 +25,7 @@ def test_an_answer_without_what_is_needed(answer: Any) -> None:
 @given(st.none() | st.integers() | st.text(max_size=200) | st.lists(st.text(max_size=5), max_size=2))
 def test_a_certificate_that_is_none(text: Any) -> None:
     with pytest.raises(StationError) as caught:
-        register._key_of(text)
+        certificates.key_of(text)
     assert caught.value.code == "bad-answer"
 
 
