@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from provisioning.cli import _fleet, _waves
 from provisioning.cli import _options as option
-from provisioning.cli import _waves
 from provisioning.cli._options import PATH
 from provisioning.cli._output import conclude, emit, say
 from provisioning.errors import BoardError, InputError
@@ -86,7 +86,7 @@ def plan(
     if step is not None:
         target = phases.neighbour(here.endpoint, phase, step)
         if target == "ats-only" and not yes:
-            _ask_evidence(loaded, files)
+            _ask_evidence(loaded, files, location, target)
         yaml_edit.change_file(product, {("cloud", "phase"): target}, out)
         say(f"{out or product}: phase {phase} -> {target}")
         phase = target
@@ -108,11 +108,16 @@ def plan(
     return 0
 
 
-def _ask_evidence(product: Product, reports: tuple[Path, ...]) -> None:
-    """Raises InputError when nothing shows that every device reaches an ATS root, and nobody at a terminal says yes all the same."""
+def _ask_evidence(product: Product, reports: tuple[Path, ...], location: str | None, target: str) -> None:
+    """Raises InputError when nothing shows that every device reaches an ATS root, and nobody at a terminal says yes all the same. What is
+    known of the fleet counts, where no reports are given."""
     from provisioning.migration import fleet
 
-    lack = fleet.of_files(reports, product).lack
+    if reports:
+        lack = fleet.of_files(reports, product).lack
+    else:
+        with _fleet.if_known(location, product.name, location is not None) as store:
+            lack = fleet.of_files((), product).lack if store is None else _fleet.lack(store, product, target, _fleet.DAYS)
     if not lack:
         return
     if sys.stdin.isatty() and sys.stderr.isatty():
@@ -122,7 +127,7 @@ def _ask_evidence(product: Product, reports: tuple[Path, ...]) -> None:
     raise InputError(
         "no-evidence",
         f"{product.source} stays as it is: with ats-only a device that cannot reach ATS is lost, and {lack}.",
-        "Give the fleet's health with --health (see `twinroot migrate status`), or --yes.",
+        "Collect the fleet's reports (`twinroot migrate collect`), give them with --health, or --yes.",
     )
 
 
@@ -130,10 +135,15 @@ def _ask_evidence(product: Product, reports: tuple[Path, ...]) -> None:
 @option.product
 @option.health
 @option.ledger
-def status(product: Path, files: tuple[Path, ...], location: str | None) -> int:
-    """The product's phase, the dates of its roots, and what the health of the fleet proves.
+@option.one_device("What is known of this one.")
+@click.option("--devices", "listing", is_flag=True, help="A line for each device; with --json an object for each.")
+@_fleet.days
+@_fleet.probe
+def status(product: Path, files: tuple[Path, ...], location: str | None, device: str | None, listing: bool, days: int, probe: bool) -> int:
+    """The product's phase, the dates of its roots, and what is known of the fleet: which roots it trusts and used last, and what breaks
+    when a root or an endpoint goes today. From the ledger's database, or from reports in files alone.
 
-    Exit code 1 when devices of the reports have never connected by an ATS root.
+    Exit code 1 when devices need a root that is not current, or have never connected by an ATS root.
     """
     if is_plan(product):
         return _waves.status(product, location)
@@ -168,6 +178,10 @@ def status(product: Path, files: tuple[Path, ...], location: str | None) -> int:
             lines.append("  every device has connected by an ATS root: ats-only would lose none of these")
     for notice in notices:
         say(f"warning: {notice}")
+    if not files:
+        with _fleet.if_known(location, loaded.name, location is not None or device is not None or listing) as store:
+            if store is not None:
+                return _fleet.status(store, product, loaded, days, probe, device, listing, lines, data)
     failure = None
     if fleet and fleet.behind:
         hint = "Stay in a phase with both routes until these devices have connected by one."
@@ -198,3 +212,7 @@ def _plan_text(phase: str, way: Plan, set_bytes: int | None) -> str:
     if set_bytes is not None:
         lines.append(f"The whole set of that device has {set_bytes} bytes; what the board has already is not sent again.")
     return "\n".join(lines)
+
+
+for _command in (_fleet.collect, _fleet.retire_command):
+    command.add_command(_command)

@@ -17,6 +17,7 @@ from provisioning.config.text_file import read_text
 COLUMN = "device"
 MAC_COLUMN = "mac"  # the board that a row is meant for; empty for any
 _MOST_COLUMNS = 256
+_MOST_BYTES = 64_000_000  # of a list of 100,000 devices, and more
 
 # The id becomes an MQTT client id, a thing's name and part of file names, so: what all of them allow on every system.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -43,7 +44,7 @@ def load_devices(path: Path) -> list[Device]:
     """All devices of a CSV, in its order. Raises InputError with file and line."""
     name = shown(path)
     refuse_workbook(path)
-    text = read_text(path)
+    text = read_text(path, _MOST_BYTES)
     if "\0" in text:
         raise wrong("csv-binary", f"{name}: holds zero bytes, expected a CSV text", "Save it as CSV UTF-8.")
     first = text.split("\n", 1)[0]

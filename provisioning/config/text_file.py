@@ -19,12 +19,12 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, most: int = _MAX_BYTES) -> str:
     """The text of `path` (UTF-8, with or without byte-order mark); InputError where it cannot be read as such."""
     name = shown(path)
     try:
         with path.open("rb") as file:
-            raw = file.read(_MAX_BYTES + 1)
+            raw = file.read(most + 1)
     except (FileNotFoundError, NotADirectoryError):
         raise wrong_file(path, "file-missing", "there is no such file", _neighbours(path), FileMissing) from None
     except IsADirectoryError:
@@ -32,8 +32,8 @@ def read_text(path: Path) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a file name"
         raise wrong("file-unreadable", f"{name}: cannot be read: {reason}", "Check the file's permissions.") from None
-    if len(raw) > _MAX_BYTES:
-        raise wrong("file-too-big", f"{name}: is larger than 1 MB, expected a text file for people", "Is it the right file?")
+    if len(raw) > most:
+        raise wrong("file-too-big", f"{name}: is larger than {most // 10**6} MB, expected a text file for people", "Is it the right file?")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

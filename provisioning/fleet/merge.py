@@ -39,10 +39,9 @@ class Known:
 def merged(old: Known | None, new: Device) -> Known:
     """What is known with `new`. A report without a time counts as older than every other; so does one of before the device began."""
     if old is None:
-        old = Known(Device(new.product, new.device, new.source))
+        return Known(new)
     if (new.seen or 0) < (old.device.began or 0):
-        spoken = replace(old.device, attributes=old.device.attributes or new.attributes)
-        return replace(old, device=spoken)
+        return replace(old, device=replace(old.device, attributes=old.device.attributes or new.attributes))
     had, at = old.device, new.seen or 0
     if (new.began or 0) > (had.began or 0):
         had = _restarted(had, new.began or 0)
@@ -66,7 +65,8 @@ def merged(old: Known | None, new: Device) -> Known:
         "began": max(filter(None, (had.began, new.began)), default=None),
     }
     made = replace(had, **values)
-    return Known(made, {part: time for part, time in times.items() if time != (made.seen or 0)})
+    spoken = {part: names for part, names in {**_PARTS, "set": _SET}.items() if times[part] != (made.seen or 0)}
+    return Known(made, {part: times[part] for part, names in spoken.items() if _speaks(made, names)})
 
 
 def _speaks(device: Device, names: tuple[str, ...]) -> bool:
@@ -151,5 +151,4 @@ def of_row(row: Any) -> Known:
     return Known(made, evidence.get("when", {}))
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=True, sort_keys=True)
+_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, sort_keys=True).encode

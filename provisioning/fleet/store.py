@@ -21,7 +21,8 @@ from provisioning.fleet.records import Member, Plan, Summary, Turn, Wave
 from provisioning.ledger.fleet_tables import DEVICES, MEMBERS, PLANS, SETS, TURNS, WAVES
 from provisioning.ledger.store import Ledger
 
-PAGE = 2000  # rows of one transaction
+PAGE = 2000  # rows of one transaction that writes
+_READ = 5000  # rows of one that reads
 _PART = 500  # keys of one statement
 _ROW = [DEVICES.c[name] for name in (*merge.COLUMNS, "evidence", "attributes")]
 # The database's own time: the clocks of two computers differ, and a turn ends by one of them.
@@ -29,6 +30,7 @@ _NOW = {
     "sqlite": sa.text("CAST(strftime('%s', 'now') AS INTEGER)"),
     "postgresql": sa.text("CAST(extract(epoch FROM clock_timestamp()) AS INTEGER)"),
 }
+_BY_KEY = sa.text("SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true)")
 
 Where = sa.ColumnElement[bool]
 
@@ -165,16 +167,24 @@ class FleetStore:
         """The rows of `query` by `key`, which no two of them share."""
         after = ""
         while True:
-            page = query.where(key > after).order_by(key).limit(PAGE)
-            rows = self._ledger.read(lambda connection, page=page: connection.execute(page).all())  # type: ignore[misc]
+            page = query.where(key > after).order_by(key).limit(_READ)
+            rows = self._ledger.read(lambda connection, page=page: _by_key(connection).execute(page).all())  # type: ignore[misc]
             yield from rows
-            if len(rows) < PAGE:
+            if len(rows) < _READ:
                 return
             after = getattr(rows[-1], key.name)
 
 
 def _columns(table: sa.Table, shape: Any) -> sa.Select[Any]:
     return sa.select(*(table.c[name] for name in shape.__dataclass_fields__))
+
+
+def _by_key(connection: Connection) -> Connection:
+    """For the rest of the transaction: rows are looked up by their key. A server that has no statistics of a table yet, as after a first
+    collection, would go through all rows of the product for each page."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_BY_KEY)
+    return connection
 
 
 def _insert(connection: Connection, table: sa.Table) -> Any:
@@ -192,6 +202,7 @@ def _upsert(connection: Connection, table: sa.Table, rows: Sequence[dict[str, An
 
 def _merge(connection: Connection, reports: Sequence[Device]) -> int:
     changed = 0
+    _by_key(connection)
     for product, group in groupby(sorted(reports, key=lambda report: report.product), key=lambda report: report.product):
         fresh = list(group)
         names = sorted({report.device for report in fresh})

@@ -14,8 +14,8 @@ from provisioning.ledger.table import metadata as metadata  # with these tables 
 DEVICES = sa.Table(
     "fleet_devices",
     metadata,
-    sa.Column("product", sa.String(64), primary_key=True),
-    sa.Column("device", sa.String(128), primary_key=True),
+    sa.Column("product", sa.String(64), nullable=False),
+    sa.Column("device", sa.String(128), nullable=False),
     sa.Column("seen", sa.Integer),  # last sign of life; None: never
     sa.Column("source", sa.String(16), nullable=False),  # of the latest report: ledger, file, mqtt, index, job
     sa.Column("version", sa.Integer),  # version of the set in use
@@ -26,7 +26,7 @@ DEVICES = sa.Table(
     sa.Column("root", sa.String(64)),  # that anchored a connection last
     sa.Column("evidence", sa.Text, nullable=False),  # JSON: roots, routes, counters; provisioning/fleet/device.py
     sa.Column("attributes", sa.Text, nullable=False),  # JSON: its row of the list of devices (site, …)
-    sa.Index("ix_fleet_devices_seen", "product", "seen"),
+    sa.PrimaryKeyConstraint("device", "product"),  # in this order: a server without statistics looks nothing up by a second column
 )
 # What sets of a product have, as its files and the ledger's rows said: what a device trusts follows from the version that it reports.
 SETS = sa.Table(

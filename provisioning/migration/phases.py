@@ -137,13 +137,19 @@ def consequences(routes: Sequence[Route], roots: Mapping[str, Root], on_silence:
 
 
 def _reached(standing: bytes, on_silence: str, broken: int, kind: str) -> tuple[int | None, int]:
-    """The route by which a device connects when the one numbered `broken` fails with `kind`, None when by none; and seconds until then."""
-    fallback = device_module("fallback")
-    policy = device_module("policy").Policy(len(standing), standing=standing, silence=on_silence)
-    for now in (0, fallback.QUIET_S):
+    return reached(standing, on_silence, 0, {broken: kind})
+
+
+def reached(standing: bytes, on_silence: str, last: int, broken: Mapping[int, str]) -> tuple[int | None, int]:
+    """The route by which a device connects that connected by `last` before, when those in `broken` (number -> kind of the error) fail, None
+    when by none; and seconds until then."""
+    fallback, code = device_module("fallback"), device_module("policy")
+    policy = code.Policy(len(standing), last=last, standing=standing, silence=on_silence)
+    # On another route than the preferred one, that gets its chance again after a time.
+    for now in (0, fallback.QUIET_S, *((code.RETURN_S,) if last else ())):
         route: int = policy.begin(now)
-        while route == broken:
-            route = fallback.failed(policy, kind)
+        while route in broken:
+            route = fallback.failed(policy, broken[route])
         if route >= 0:
             return route, now
     return None, 0

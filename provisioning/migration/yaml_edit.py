@@ -17,8 +17,9 @@ from provisioning.errors import InputError
 Path_: TypeAlias = tuple[str | int, ...]
 
 
-def change_file(file: Path, changes: dict[Path_, str], out: Path | None = None) -> bool:
+def change_file(file: Path, changes: dict[Path_, str], out: Path | None = None, more: dict[Path_, str] | None = None) -> bool:
     """Apply `changes` (path of a scalar -> its new text) to `file`, written to `out` or back; False when that changes nothing.
+    `more`: path of a list -> what it is to have as well.
 
     A key that is not there is added to its block. Raises InputError, and then nothing is written.
     """
@@ -31,6 +32,8 @@ def change_file(file: Path, changes: dict[Path_, str], out: Path | None = None) 
     after = before
     for path, value in changes.items():
         after = change(after, path, value, str(file))
+    for path, value in (more or {}).items():
+        after = with_item(after, path, value, str(file))
     if after == before and out is None:
         return False
     try:
@@ -55,6 +58,26 @@ def change(text: str, path: Path_, value: str, name: str = "the file") -> str:
         raise _cannot(name, path)
     found = _find(_compose(made, name), path)
     if not isinstance(found, yaml.ScalarNode) or found.value != value:
+        raise _cannot(name, path)
+    return made
+
+
+def with_item(text: str, path: Path_, value: str, name: str = "the file") -> str:
+    """`text` with `value`, a plain scalar, in the list of scalars at `path`; one that is not there is made. Raises InputError."""
+    parent = _find(_compose(text, name), path[:-1])
+    node, key = _child(parent, path[-1]) if parent is not None else None, path[-1]
+    had: list[str] = []
+    if node is None and isinstance(parent, yaml.MappingNode) and parent.value and isinstance(key, str):
+        made = _added(text, parent, key, f"[{value}]")
+    elif isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):
+        had = [item.value for item in node.value]
+        if value in had:
+            return text
+        made = _appended(text, node, value)
+    else:
+        raise _cannot(name, path)
+    found = _find(_compose(made, name), path)
+    if not isinstance(found, yaml.SequenceNode) or [item.value for item in found.value] != [*had, value]:
         raise _cannot(name, path)
     return made
 
@@ -97,6 +120,20 @@ def _replaced(text: str, node: yaml.ScalarNode, value: str) -> str:
     start, end = node.start_mark.index, node.end_mark.index
     space = " " if start == end else ""  # an empty value ends right after its colon
     return text[:start] + space + value + text[end:]
+
+
+def _appended(text: str, node: yaml.SequenceNode, value: str) -> str:
+    """Behind the last item, in the form of the list."""
+    if not node.value:
+        at = node.start_mark.index + 1
+        return f"{text[:at]}{value}{text[at:]}"
+    end = node.value[-1].end_mark.index
+    if node.flow_style:
+        return f"{text[:end]}, {value}{text[end:]}"
+    start = node.value[-1].start_mark.index
+    line = text.rfind("\n", 0, start) + 1
+    newline = "\r\n" if "\r\n" in text else "\n"
+    return f"{text[:end]}{newline}{text[line:start]}{value}{text[end:]}"
 
 
 def _added(text: str, parent: yaml.MappingNode, key: str, value: str) -> str:

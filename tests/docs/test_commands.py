@@ -43,6 +43,7 @@ ELSEWHERE = {
     r"twinroot (update|verify) bench\.yaml": "below, the whole paste",
     r"twinroot virtual": "tests/virtual/test_docs.py; an emulator of one's own: tests/virtual/test_qemu_engine.py",
     r"twinroot flash PRODUCT --port PORT --(burn-)?efuses": "tests/flash/test_security.py",
+    r"twinroot migrate (collect|retire) |twinroot migrate status product.yaml( --devices?( ws-0001)?)?$": "tests/fleet/test_evidence.py",
     r"twinroot sign (new-key|set|rotate|job)": "tests/device/test_sign.py, with a passphrase",
     r"twinroot render product.yaml --device ID --out DIR": "the same with a device, in examples/weather-station/README.md",
     r"twinroot ledger (seal |verify --seals)": "tests/ledger; a seal is signed with a passphrase",

@@ -71,6 +71,7 @@ def test_the_same_reports_again_change_no_row(store: FleetStore) -> None:
 
 def test_pages(store: FleetStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PAGE", 7)
+    monkeypatch.setattr(module, "_READ", 7)
     devices = [Device("p", f"ws-{n:03}", "file", n + 1, n % 3 or None, attributes={"site": f"s{n % 2}"}) for n in range(50)]
     assert store.put([*devices, Device("q", "ws-001", "file", 1)]) == 51
     assert list(store.devices("p")) == devices

@@ -15,8 +15,8 @@ def upgrade() -> None:
     """New tables; nothing of the older ones changes."""
     op.create_table(
         "fleet_devices",
-        sa.Column("product", sa.String(64), primary_key=True),
-        sa.Column("device", sa.String(128), primary_key=True),
+        sa.Column("product", sa.String(64), nullable=False),
+        sa.Column("device", sa.String(128), nullable=False),
         sa.Column("seen", _NUMBER),
         sa.Column("source", sa.String(16), nullable=False),
         sa.Column("version", _NUMBER),
@@ -27,8 +27,8 @@ def upgrade() -> None:
         sa.Column("root", sa.String(64)),
         sa.Column("evidence", _TEXT, nullable=False),
         sa.Column("attributes", _TEXT, nullable=False),
+        sa.PrimaryKeyConstraint("device", "product"),
     )
-    op.create_index("ix_fleet_devices_seen", "fleet_devices", ["product", "seen"])
     op.create_table(
         "fleet_sets",
         sa.Column("product", sa.String(64), primary_key=True),
