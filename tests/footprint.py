@@ -36,11 +36,11 @@ FAILURE = ("errors", "classify", "verify", "failing", "fallback")
 LIMITS = {
     "mpy_core": 8192,
     "mpy_failure": 5200,
-    "mpy_total": 41450,
+    "mpy_total": 44900,
     "heap_import": 9 * 1024,
     "heap_core": 20900,
     "heap_set": 3000,
-    "heap_connected": 22650,
+    "heap_connected": 22850,
     "heap_peak": 4096,
     "heap_second_link": 256,
     "heap_per_loop": 0,

@@ -28,6 +28,11 @@ class Context:
         k.wire.limit = int(self.limit * 1000)
         return k.sock
 
+    def accepted(self):
+        """The server has answered what it answers to no stranger, a CONNACK for instance: a device certificate that is new is proven."""
+        if getattr(self.link, "owes", None):
+            self.link.accepted()
+
 
 def mqtt_as(base, timeout=20):
     """A subclass of mqtt_as.MQTTClient whose connections are this package's. mqtt_as imports `ssl` when it connects and calls
@@ -42,6 +47,16 @@ def mqtt_as(base, timeout=20):
             self._ssl = True
             try:
                 await base._connect(self, clean)
+                context.accepted()
+            except OSError as e:
+                if not context.instead(e):
+                    raise e
+                try:
+                    await base._connect(self, clean)
+                except OSError:
+                    context.trial.back()
+                    raise e
+                context.trial.lost()
             finally:
                 if before:
                     sys.modules["ssl"] = before
@@ -52,10 +67,29 @@ def mqtt_as(base, timeout=20):
 
 
 class _NonBlocking(Context):
+    trial = None
+
     def wrap_socket(self, sock, **_):
-        s = Context.wrap_socket(self, sock)
+        if self.trial:
+            sock.close()
+            s = self.link.sock
+        else:
+            s = Context.wrap_socket(self, sock)
         s.setblocking(False)
         return s
+
+    def instead(self, e):
+        """True when the next socket is one by the set before: with a certificate that no server has accepted yet, that is asked as well."""
+        k = self.link
+        if not getattr(k, "owes", None):
+            return False
+        twinroot.core._failing().refused()
+        k.wire.dead = True
+        k.close()
+        self.link = k = None
+        self.trial = twinroot.trial
+        self.link = self.trial.instead(e, self.timeout)
+        return self.link is not None
 
 
 async def _back_off():

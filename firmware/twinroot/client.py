@@ -53,7 +53,7 @@ def mqtt(
     k = twinroot.core.connect(timeout)
     try:
         b = _base(robust)
-        over = None, k
+        over = None, [k]
         try:
             from . import session
         except ImportError:  # the set before stands in, and its package is of a release whose clients connect by themselves
@@ -71,5 +71,6 @@ def mqtt(
         f = twinroot.core._failing()
         f.refused()
         raise f.ours(e) if isinstance(e, (MemoryError, OSError)) else e
+    k = None  # nobody else holds it: it may make way for another
     c.connect(clean_session, *over)
     return c

@@ -136,18 +136,10 @@ def _pass(ms, prefer):
         d["fails"] = [n, pol.fails, 0]
         if _own and pol.fails <= 10:
             matters = _kept = True
-    if d["proven"] != n:
-        d["proven"] = n
-        d.pop("trial", None)
-        if "retired" in s:
-            twinroot.guard.retire(s)
-        try:
-            open(p + s.get("sum", "proven"), "w").close()  # guard.proven()
-        except Exception:  # a file system that cannot be written, or a set.json that says odd things, costs this
-            pass
-        stats.write()  # once for a set, however often today was written
-    else:
+    if d["proven"] == n or twinroot.proof.owed(k, s):
         stats.save(matters)
+    else:
+        stats.write()  # once for a set, however often today was written
     return k
 
 

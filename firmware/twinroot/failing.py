@@ -71,6 +71,7 @@ def ended(link):
         back_off()
     else:  # it lasted
         core.proved(link)
+        link.accepted()
     link.wire.dead = True
 
 

@@ -38,7 +38,7 @@ def write(g):
 
 
 def proven(n):
-    """True when a handshake has proven the set `n`: core.py has put an empty file beside its set.json then, named after what that holds.
+    """True when the set `n` is proven: proof.py has put an empty file beside its set.json then, named after what that holds.
     littlefs vouches for names, not for what is in a file."""
     try:
         uos.stat(sets.path(n) + sets.read(n).get("sum", "proven"))

@@ -57,7 +57,7 @@ def _kind(base):
         inside = False  # it is running, or has raised
 
         def connect(self, clean_session=True, timeout=None, link=None):
-            """Connect over the best route, or over `link`; RefusedError when the broker does not want this device."""
+            """Connect over the best route, or over the Link in the list `link`; RefusedError when the broker does not want this device."""
             self.inside = False
             # Nothing of the session before, 5 KB with what the TLS library has of it, is held while the next one is opened.
             w = self.sock
@@ -65,21 +65,36 @@ def _kind(base):
                 w.s = None
                 w.read = w.write = w.readinto = w.setblocking = w.close = _gone
             self.link = None
-            k = link or twinroot.core.connect(timeout or self.timeout)
-            if self.own:
-                self.client_id = twinroot.core.state()[0]["client_id"]
-            try:
-                # The handshake's limit still holds: a silent broker is not waited for.
-                self.sock = _Whole(k.sock)
-                return self._hello(k, clean_session)
-            except Exception as e:
-                e = self._end(e, False, k)
-                if getattr(e, "route", None):
-                    twinroot.stats.bad(e.route, e.kind, None)
-                f = _core("_failing")
-                if f:
-                    f.refused()
-                raise e
+            timeout = timeout or self.timeout
+            k = link.pop() if link else twinroot.core.connect(timeout)
+            first = t = None
+            while True:
+                if self.own:
+                    self.client_id = twinroot.core.state()[0]["client_id"]
+                try:
+                    # The handshake's limit still holds: a silent broker is not waited for.
+                    self.sock = _Whole(k.sock)
+                    r = self._hello(k, clean_session)
+                    if t:
+                        t.lost()
+                    return r
+                except Exception as e:
+                    e = self._end(e, False, k)
+                    if t:  # the set before is not wanted either
+                        t.back()
+                        raise first
+                    if getattr(e, "route", None):
+                        twinroot.stats.bad(e.route, e.kind, None)
+                    f = _core("_failing")
+                    if f:
+                        f.refused()
+                    # With a certificate that no server has accepted yet, the set before is asked as well.
+                    t = getattr(k, "owes", None) and getattr(e, "kind", "") in ("refused", "network") and twinroot.trial
+                    k = self.sock = None
+                    k = t and t.instead(e, timeout)
+                    if not k:
+                        raise e
+                    first = e
 
         def _hello(self, k, clean):
             k.sock.write(twinroot.client.packet(self, clean))
@@ -91,6 +106,8 @@ def _kind(base):
             # From now on silence of one and a half keep-alives is a dead connection.
             k.wire.limit = self.keepalive * 1500
             self.link = k
+            if getattr(k, "owes", None):
+                k.accepted()
             for t in self.subs:
                 base.subscribe(self, t[0], t[1])
             return r[2] & 1

@@ -87,6 +87,7 @@ class Link:
     """A verified connection: `sock` the stream, `route` and `root` names."""
 
     ok = False  # it has proven itself
+    owes = None  # (number, set.json) of a set that its handshake has not proven: the device certificate is new
 
     def __init__(self, sock, wire, route, root):
         self.sock = sock
@@ -94,6 +95,11 @@ class Link:
         self.route = route
         self.root = root
         self.at = ticks_ms()
+
+    def accepted(self):
+        """The server wants this device: it has answered what it answers to no stranger."""
+        if self.owes:
+            twinroot.proof.mark(self)
 
     def close(self):
         if not self.wire.dead:

@@ -13,6 +13,7 @@ from . import clock, core, errors, guard, policy, seal, sets, slots, stats
 
 _HOURS = const(4)  # comparisons, an hour or more apart, that a set has to lose; no portal lasts that long
 
+_turned = None  # (set, the one before, its counters, its trial): from _instead() to lost() or back()
 _whole = None  # files of the set in use are what set.json says; looked at once
 
 
@@ -40,16 +41,22 @@ def other(e, timeout):
     t = stats.data().get("trial")
     if t and t[0] != twinroot.SET:  # this one only stands in
         return again(timeout, False)
-    return _instead(e, int(timeout * 1000))
+    k = instead(e, timeout)
+    if k:
+        lost()
+    return k
 
 
-def _instead(e, ms):
+def instead(e, timeout):
+    """A Link by the set before, when the set in use failed with `e`, and there is one that connects; else None. lost() comes next, or
+    back() when that one fails as well."""
+    global _turned
     n = twinroot.SET
     m = _judged() and before(n)
     if not m:
         return None
     d = stats.data()
-    t = d.get("trial")
+    _turned = n, m, d, d.get("trial")
     try:
         _use(m)
         if twinroot.SET != m:
@@ -57,16 +64,26 @@ def _instead(e, ms):
         twinroot.NOTE = "set %d: %s" % (n, e)
         twinroot.stats._d = d
         strip(sets.read(m))
-        k = twinroot.core._pass(ms, False)
-    except Exception:  # no comparison: what counts is why the newer set failed
-        twinroot.load()
-        twinroot.stats._d = d
-        c = twinroot.core
-        c._pol.fails, c._pol.quiet, c._next = core._pol.fails, core._pol.quiet, core._next
-        return None
-    d["trial"] = t
+        return twinroot.core._pass(int(timeout * 1000), False)
+    except Exception:
+        return back()
+
+
+def lost():
+    """What instead() has turned to works where the newer set does not."""
+    n, m, d, d["trial"] = _turned
     _count(n, m)
-    return k
+
+
+def back():
+    """No comparison: what counts is why the newer set failed."""
+    d, t = _turned[2:]
+    if t:
+        d["trial"] = t
+    twinroot.load()
+    twinroot.stats._d = d
+    c = twinroot.core
+    c._pol.fails, c._pol.quiet, c._next = core._pol.fails, core._pol.quiet, core._next
 
 
 def _use(m):
