@@ -11,6 +11,7 @@ The signature is RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017, 8.2) over magic and m
 
 `set` replaces keys of the active set.json; identity, Wi-Fi and whatever else it does not name stay as they are. Names are those of the
 set's files (roots, main.py), the package's path, /main.py for the program that runs main.py of the set in use, and "firmware".
+A container with "same" brings a renewed certificate to one device: renewal.py.
 """
 
 import uhashlib
@@ -193,6 +194,7 @@ class Update:
                 f.write(b)
         self.code = "/lib/twinroot/" + man["set"]["package"]
         self.rows = man["files"]
+        self.same = man.get("same", ())
         self.head = None
         return True
 
@@ -211,8 +213,13 @@ class Update:
             raise _no("expired")
         code = "/lib/twinroot/" + man["set"]["package"] + "/"
         names = [f[0] for f in man["files"]]
-        for name in names:
-            own = "/" not in name and name.endswith(".pem") and name not in (old.get("cert"), old.get("key"))
+        mine = [old.get("key")]
+        if not (man.get("device") and "same" in man):
+            mine.append(old.get("cert"))
+        elif names != [old.get("cert")]:
+            raise _no("not a renewal")
+        for name in names + [f[0] for f in man.get("same", ())]:
+            own = "/" not in name and name.endswith(".pem") and name not in mine
             own = own or name == incoming.MAIN or name == incoming.FIRMWARE or name == "/main.py" and incoming.MAIN in names
             if ".." in name or not (own or (name + "/").startswith(code)):
                 raise _no(name)
@@ -224,7 +231,8 @@ class Update:
         n = self.number
         tidy(n, self.code[14:])
         v = uos.statvfs("/")
-        if not n and sum([f[1] for f in self.rows if f[0] != incoming.FIRMWARE and not incoming.there(f[0])]) > v[0] * v[3]:
+        rows = self.rows + list(self.same)
+        if not n and sum([f[1] for f in rows if f[0] != incoming.FIRMWARE and not incoming.there(f[0])]) > v[0] * v[3]:
             raise _no("flash full")
         self.number = n or 1 + max(seal.numbers())
         p = sets.path(self.number)
@@ -239,6 +247,8 @@ class Update:
         if not n:
             uos.rename(_HEAD, p + incoming.HEAD)
         self.base = self.size
+        if self.same:
+            twinroot.renewal.take(self.same, p)
         self.known = incoming.known(self.rows)
 
     def _next(self):
@@ -278,15 +288,15 @@ class Update:
     def _commit(self, incoming):
         """Identity is copied, set.json written last, then the application's turn, then the pointer."""
         p, q = sets.path(twinroot.SET), sets.path(self.number)
-        incoming.carry(p, q, self.rows)
-        files = {f[0]: f[2] for f in self.rows}
+        incoming.carry(p, q, self.rows + list(self.same))
+        files = {f[0]: f[2] for f in self.rows + list(self.same)}
         firmware = files.pop(incoming.FIRMWARE, None)
         files.pop("/main.py", None)
         self.rows = self.known = ()
         new = dict(sets.read(twinroot.SET))
         old = seal.parsed(twinroot.SET)[1]["files"]
         for k in ("cert", "key"):
-            if k in new:
+            if k in new and new[k] not in files:
                 files[new[k]] = old[new[k]]
                 incoming.copy(p + new[k], q + new[k])
         if incoming.MAIN in old:
@@ -304,6 +314,8 @@ class Update:
         new["time"]["floor"] = max(new["time"]["floor"], self.floor)
         new["version"] = man["version"]
         new["files"] = files
+        if self.same:
+            twinroot.renewal.check(p + new["cert"], q + new["cert"], new)
         for k in ("sum", "image"):
             new.pop(k, None)
         if firmware:

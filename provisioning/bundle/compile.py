@@ -37,7 +37,7 @@ class Package:
 
 
 # Modules that only some products have a use for. A board without them reads and holds 6 KB less.
-OVER_THE_AIR = frozenset({"ota", "jobs", "incoming", "streams", "app"})  # without a vendor's key every update is refused
+OVER_THE_AIR = frozenset({"ota", "jobs", "incoming", "streams", "app", "renewal"})  # without a vendor's key every update is refused
 SLOTS = frozenset({"image"})  # without a second slot on the board no firmware comes over the air
 BENCH = frozenset({"lab"})  # without a `lab` table nothing is redirected
 

@@ -127,8 +127,7 @@ def _rendered(
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     from provisioning.ota import signed_set
 
-    if (key is None) == (program is None):
-        raise InputError("which-signer", "Give either --key or --command.", "twinroot sign set DIR --key vendor.key.pem --out update.bin")
+    _one_signer(key, program)
     info, files = signed_set.read_rendered(folder)
     if without_app:
         info, files = signed_set.without_application(info, files)
@@ -153,6 +152,65 @@ def _sign(
         f"{out}: version {info['version']} of {info['product']}, {len(container):,} bytes, refused after {days} days.",
     )
     return 0
+
+
+@command.command("renewal")
+@option.product
+@option.one_device("Only this device.")
+@option.devices("A CSV of devices; default: the product's own.")
+@_signs
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, metavar="FOLDER", help="A new folder.")
+@_DAYS
+def renewal(
+    product: Path,
+    device: str | None,
+    devices: Path | None,
+    key: Path | None,
+    program: str | None,
+    out: Path,
+    days: int,
+    passphrase_env: str,
+) -> int:
+    """Sign a set for each device whose certificate `twinroot identity renew` has renewed: ID.bin, and its AWS IoT job document ID.job.json.
+
+    It brings the certificate alone, to boards that have every other file of this set. Raise the product's `version` first.
+    """
+    from provisioning.config.load import load_product
+    from provisioning.config.unit import choose
+    from provisioning.ota import renewed_set
+
+    _one_signer(key, program)
+    loaded = load_product(product)
+    wanted = renewed_set.chosen(loaded, choose(loaded, device, devices))
+    if out.exists():
+        raise InputError("folder-exists", f"{out} exists", "Name a new folder: sets of two renewals must not mix.")
+    signer = signer_of(key, program, passphrase_env)
+    expires = int(time.time()) + days * _DAY
+    rows, size = [], 0
+    for one in wanted:
+        made = renewed_set.made(loaded, one, signer, expires)
+        _make(out)
+        _write(out / f"{made.device}.bin", made.container)
+        _write(out / f"{made.device}.job.json", made.document)
+        size = max(size, len(made.container))
+        rows.append({"device": made.device, "certificate": made.certificate, "bytes": len(made.container)})
+    emit(
+        {"folder": str(out), "product": loaded.name, "version": loaded.version, "expires": expires, "renewals": rows},
+        f"{out}: {len(rows)} devices, version {loaded.version} of {loaded.name}, at most {size:,} bytes each, refused after {days} days.",
+    )
+    return 0
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StationError("cannot-write", f"{folder} cannot be made: {error.strerror}.", "Check the folder and the disk.") from error
+
+
+def _one_signer(key: Path | None, program: str | None) -> None:
+    if (key is None) == (program is None):
+        raise InputError("which-signer", "Give either --key or --command.", "twinroot sign set DIR --key vendor.key.pem --out update.bin")
 
 
 @command.command("job")

@@ -173,20 +173,21 @@ def put(certificate: Path, renewed: Renewed) -> None:
 
 def pending(certificate: Path) -> Path:
     """Where the new certificate lies until it is the one."""
-    return _beside(certificate, PENDING)
+    return beside(certificate, PENDING)
 
 
 def replaced(certificate: Path, old: der.Certificate) -> Path:
     """Where the old one lies afterwards."""
-    return _beside(certificate, f"{REPLACED}{fingerprint(old)[:_FINGERPRINT]}.pem")
+    return beside(certificate, f"{REPLACED}{fingerprint(old)[:_FINGERPRINT]}.pem")
 
 
-def is_beside(name: str) -> bool:
+def isbeside(name: str) -> bool:
     """Whether a file of that name is no device's certificate in use: one that is made or was laid aside."""
     return name.endswith(PENDING) or any(mark in name for mark in (REPLACED, RETIRED))
 
 
-def _beside(certificate: Path, end: str) -> Path:
+def beside(certificate: Path, end: str) -> Path:
+    """The name of `certificate` with another end."""
     return certificate.with_name(certificate.name.removesuffix(".pem").removesuffix(".crt") + end)
 
 
