@@ -3,11 +3,12 @@ fleet's owner knows when nobody needs a root any more: `twinroot migrate collect
 
 import sys
 
+import uhashlib
 import ujson
 
 import twinroot
 
-from . import clock, stats
+from . import clock, sets, stats, tlslink
 
 _x = None  # newest version that was rolled back; it changes with a restart only
 
@@ -22,9 +23,23 @@ def _refused():
     return _x
 
 
+_c = None  # (set, beginning of the SHA-256 of its certificate)
+
+
+def _certificate(s):
+    global _c
+    n = twinroot.SET
+    if not _c or _c[0] != n:
+        try:
+            _c = n, uhashlib.sha256(tlslink.der(sets.path(n) + s["cert"])).digest()[:4].hex()
+        except (OSError, KeyError, TypeError, ValueError):  # there is none
+            _c = n, None
+    return _c[1]
+
+
 def text(limit=300):
-    """JSON of fewer than `limit` bytes: {"t": unix, "v": version of the set, "s": set, "p": proven set, "x": version rolled back, "m":
-    MicroPython, "o": routes of the set in order, "l": last route, "r": {route: [good, bad, last error, issuer wanted]}, "a": {root:
+    """JSON of fewer than `limit` bytes: {"t": unix, "v": version of the set, "s": set, "p": proven set, "x": version rolled back, "c": the
+    first 8 hex digits of the SHA-256 of the device certificate in use, "m": MicroPython, "o": routes of the set in order, "l": last route, "r": {route: [good, bad, last error, issuer wanted]}, "a": {root:
     connections it anchored}}. What does not fit is left out, issuers first."""
     d = stats.data()
     s = getattr(twinroot, "INFO", None) or {}
@@ -43,9 +58,12 @@ def text(limit=300):
         m["m"] = "%d.%d.%d" % sys.implementation.version[:3]
         if _refused():
             m["x"] = _x
+        c = _certificate(s)
+        if c:
+            m["c"] = c
         if cut >= 0:
             m["a"] = {str(n)[: cut or 12]: d["roots"][n]["good"] for n in d["roots"]}
-            m["o"] = ",".join([x["name"] for x in s.get("routes", ())])
+            m["o"] = ",".join([str(x["name"]) for x in s.get("routes", ())])
         t = ujson.dumps(m, separators=(",", ":"))
         if len(t.encode()) < limit:
             return t

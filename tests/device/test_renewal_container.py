@@ -145,7 +145,7 @@ def test_a_board_without_its_package_takes_the_whole_set_first(fleet: Fleet) -> 
     assert "the whole set first" in said and active == 1
 
 
-@pytest.mark.parametrize("step", [23, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("step", [23, pytest.param(1, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
 def test_power_that_goes_in_any_flash_operation(fleet: Fleet, step: int) -> None:
     """The board has the old certificate or the new one, whole, and takes it in the next attempt."""
     renewal = Renewal(fleet)
