@@ -38,9 +38,10 @@ def _certificate(s):
 
 
 def text(limit=300):
-    """JSON of fewer than `limit` bytes: {"t": unix, "v": version of the set, "s": set, "p": proven set, "x": version rolled back, "c": the
-    first 8 hex digits of the SHA-256 of the device certificate in use, "m": MicroPython, "o": routes of the set in order, "l": last route, "r": {route: [good, bad, last error, issuer wanted]}, "a": {root:
-    connections it anchored}}. What does not fit is left out, issuers first."""
+    """JSON of fewer than `limit` bytes: {"t": unix, "v": version of the set, "s": set, "p": proven set, "x": version rolled back, "m":
+    MicroPython, "c": first 8 hex digits of the SHA-256 of the device certificate in use, "o": routes of the set in order, "l": last route,
+    "r": {route: [good, bad, last error, issuer wanted]}, "a": {root: connections it anchored}}. What does not fit is left out, issuers
+    first."""
     d = stats.data()
     s = getattr(twinroot, "INFO", None) or {}
     for cut in (40, 20, 0, -1):

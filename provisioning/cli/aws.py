@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from provisioning.cli import _aws as aws_option
-from provisioning.cli import _aws_claim, _aws_index, _aws_jitp, _aws_job, _aws_package
+from provisioning.cli import _aws_claim, _aws_index, _aws_jitp, _aws_job, _aws_package, _aws_renewed
 from provisioning.cli import _options as option
 from provisioning.cli._aws import connected_or_not
 from provisioning.cli._options import PATH
@@ -26,6 +26,7 @@ def command() -> None:
 
 for _group in (_aws_job.group, _aws_index.group, _aws_package.group, _aws_claim.group, _aws_jitp.group):
     command.add_command(_group)
+command.add_command(_aws_renewed.retire)
 
 
 @command.command()
@@ -62,6 +63,7 @@ def endpoint(region: str | None, profile: str | None, product: Path | None) -> i
 @aws_option.profile
 @aws_option.rate
 @aws_option.dry_run
+@click.option("--renewed", is_flag=True, help="The certificates that `twinroot identity renew` made, beside those that they replace.")
 def register(
     product: Path,
     device: str | None,
@@ -72,6 +74,7 @@ def register(
     profile: str | None,
     rate: float | None,
     dry_run: bool,
+    renewed: bool,
 ) -> int:
     """Thing, certificate, policy for each device. The keys are made here and stay here.
 
@@ -84,6 +87,12 @@ def register(
     from provisioning.config.unit import choose
 
     loaded = load_product(product)
+    if renewed:
+        if dry_run:
+            raise InputError("bad-arguments", "--renewed has no --dry-run.", "Each of its steps may be repeated: leave it out.")
+        wanted = _aws_renewed.units(loaded, device, devices)
+        client = aws_option.connected(region or region_of(loaded), profile, rate)
+        return _aws_renewed.register_renewed(client, loaded, wanted, policy or f"twinroot-{loaded.name}")
     units = [work.Registration.of(loaded, d) for d in choose(loaded, device, devices)]
     aws = connected_or_not(region or region_of(loaded), profile, rate, dry_run)
     name = policy or f"twinroot-{loaded.name}"

@@ -45,6 +45,7 @@ ELSEWHERE = {
     r"twinroot flash PRODUCT --port PORT --(burn-)?efuses": "tests/flash/test_security.py",
     r"twinroot migrate (collect|retire) |twinroot migrate status product.yaml( --devices?( ws-0001)?)?$": "tests/fleet/test_evidence.py",
     r"twinroot sign (new-key|set|rotate|job)": "tests/device/test_sign.py, with a passphrase",
+    r"twinroot sign renewal": "tests/device/test_sign_renewal.py, with a passphrase",
     r"twinroot render product.yaml --device ID --out DIR": "the same with a device, in examples/weather-station/README.md",
     r"twinroot ledger (seal |verify --seals)": "tests/ledger; a seal is signed with a passphrase",
     r"twinroot dashboard": "tests/dashboard; it runs until it is stopped",

@@ -86,6 +86,7 @@ ROWS = (
         ("no-ca", "The product names no factory CA.", "Give --ca and --ca-key, or write `issue` under `identity`."),
         ("not-registered", "Some devices could not be registered.", "Correct what each says and run it again."),
         ("thing-taken", "The thing has a certificate that is not of this key.", "Detach that certificate, or bring its key."),
+        ("certificate-inactive", "A renewed certificate is not active in AWS.", "Register it with --renewed, or activate it."),
         ("bad-thing-name", "A device's name cannot be a thing's or a certificate's.", "Give the product a client_id that can."),
         ("certificate-differs", "The certificate here is not the one that AWS has.", "Move it away: the next run fetches the right one."),
         ("unknown-certificate", "AWS does not know the certificate, and its key is not here.", "Move it away: a new one is made then."),
