@@ -22,9 +22,9 @@ def units(product: Product, device: str | None, devices: Path | None) -> list[Re
     """Those of the devices meant that have a renewed certificate here. Raises InputError where none has."""
     from provisioning.aws.register import Registration
     from provisioning.config.unit import choose
-    from provisioning.ota import renewed_set
+    from provisioning.job import signed_renewals
 
-    return [Registration.of(product, one) for one in renewed_set.chosen(product, choose(product, device, devices))]
+    return [Registration.of(product, one) for one in signed_renewals.chosen(product, choose(product, device, devices))]
 
 
 def register_renewed(aws: Aws, product: Product, wanted: list[Registration], policy: str) -> int:

@@ -177,18 +177,18 @@ def renewal(
     """
     from provisioning.config.load import load_product
     from provisioning.config.unit import choose
-    from provisioning.ota import renewed_set
+    from provisioning.job import signed_renewals
 
     _one_signer(key, program)
     loaded = load_product(product)
-    wanted = renewed_set.chosen(loaded, choose(loaded, device, devices))
+    wanted = signed_renewals.chosen(loaded, choose(loaded, device, devices))
     if out.exists():
         raise InputError("folder-exists", f"{out} exists", "Name a new folder: sets of two renewals must not mix.")
     signer = signer_of(key, program, passphrase_env)
     expires = int(time.time()) + days * _DAY
     rows, size = [], 0
     for one in wanted:
-        made = renewed_set.made(loaded, one, signer, expires)
+        made = signed_renewals.made(loaded, one, signer, expires)
         _make(out)
         _write(out / f"{made.device}.bin", made.container)
         _write(out / f"{made.device}.job.json", made.document)

@@ -181,7 +181,7 @@ def replaced(certificate: Path, old: der.Certificate) -> Path:
     return beside(certificate, f"{REPLACED}{fingerprint(old)[:_FINGERPRINT]}.pem")
 
 
-def isbeside(name: str) -> bool:
+def is_beside(name: str) -> bool:
     """Whether a file of that name is no device's certificate in use: one that is made or was laid aside."""
     return name.endswith(PENDING) or any(mark in name for mark in (REPLACED, RETIRED))
 

@@ -1,4 +1,4 @@
-"""A renewed certificate over the air (firmware/twinroot/renewal.py): signed by provisioning/ota/renewed_set.py, real TLS afterwards."""
+"""A renewed certificate over the air (firmware/twinroot/renewal.py): signed by provisioning/job/signed_renewals.py, real TLS afterwards."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from provisioning.bundle.bundle import CERTIFICATE_FILE
-from provisioning.ota import job_document, renewed_set, signed_set
+from provisioning.job import signed_renewals
+from provisioning.ota import job_document, signed_set
 from tests.device import sets
 from tests.device.jail import Board
 from tests.device.test_ota import FEED, SOON, Fleet, Key, vendor
@@ -43,7 +44,7 @@ class Renewal:
         files = {n: self.built[n if n.startswith("/") else f"/trust/2/{n}"] for n in info["files"]}
         pem = self.pem
         info["files"][CERTIFICATE_FILE] = hashlib.sha256(pem).hexdigest()
-        text = renewed_set.manifest(info, files, pem, expires=SOON, device=device)
+        text = signed_renewals.manifest(info, files, pem, expires=SOON, device=device)
         text = json.dumps(json.loads(text) | changed).encode()
         signer = signer or vendor()
         return signed_set.sign(text, [pem], signer, signed_set.public_numbers(signer.public))
