@@ -28,21 +28,24 @@ def _renewed(n, s):
     m = stats.data()["proven"]
     if not m:  # or the counters are lost
         m = max([int(d) for d in uos.listdir(sets.ROOT) if d.isdigit() and int(d) < n] + [0])
+        if not m:
+            return False
+    try:
+        with open(sets.path(n) + s["cert"], "rb") as f, open(sets.path(m) + s["cert"], "rb") as g:
+            a = 1
+            while a:
+                a = f.read(256)
+                if a != g.read(256):
+                    break
+            else:
+                return False
+    except (OSError, KeyError):  # there is nothing to compare with
+        return False
     try:
         uos.stat(sets.path(n) + s.get("sum", "proven"))  # the counters say otherwise
         return False
     except (OSError, TypeError):
-        pass
-    try:
-        with open(sets.path(n) + s["cert"], "rb") as f, open(sets.path(m) + s["cert"], "rb") as g:
-            while True:
-                a = f.read(128)
-                if a != g.read(128):
-                    return True
-                if not a:
-                    return False
-    except (OSError, KeyError):  # there is nothing to compare with
-        return False
+        return True
 
 
 def _mark(n, s):

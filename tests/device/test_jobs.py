@@ -50,6 +50,7 @@ print(json.dumps({"set": twinroot.SET, "active": twinroot.slots.active(), "kinds
 
 
 UNUSED = (
+    "renewal",
     "adapter",
     "ntp",
     "telemetry",
