@@ -59,15 +59,31 @@ def product_files(product: Path, phase: str) -> tuple[Path, Path]:
 def draft(ledger: Ledger, name: str, now: Path, wanted: Path, back: Path, file: Path, sets: tuple[str, str], at: int) -> Draft:
     """A plan for the fleet of the product `now`, to be written to `file`; `sets`: names of the signed sets; `at`: unix seconds."""
     offer = Offer(load_product(now), load_product(wanted), load_product(back), {})
-    fleet = FleetStore(ledger)
     jobs = ByJobs()
     terms = Terms(offer.wanted.version, offer.roots if offer.left else frozenset(), offer.now.vendor is not None, jobs, at)
-    waves = first_waves(fleet.devices(offer.now.name), terms)
-    found = resolve(name, waves, fleet.devices(offer.now.name), terms)
+    fleet = [_slim(device) for device in FleetStore(ledger).devices(offer.now.name)]  # read once: that is what takes the time
+    waves = first_waves(fleet, terms)
+    found = resolve(name, waves, fleet, terms)
     waves = tuple(replace(wave, count=len(found.waves[wave.name])) for wave in waves if found.waves[wave.name] or wave.rest)
     found = replace(found, waves={wave.name: found.waves[wave.name] for wave in waves})
     products = [os.path.relpath(path.resolve(), file.resolve().parent).replace(os.sep, "/") for path in (now, wanted, back)]
     return Draft(_text(name, offer.now.name, products, sets, jobs, waves, found, at), waves, found)
+
+
+def _slim(device: Device) -> Device:
+    """Without what decides nothing here."""
+    return Device(
+        device.product,
+        device.device,
+        device.source,
+        device.seen,
+        device.version,
+        device.refused,
+        device.phase,
+        device.firmware,
+        anchored=device.anchored,
+        attributes=device.attributes,
+    )
 
 
 def first_waves(devices: Iterable[Device], terms: Terms) -> tuple[Wave, ...]:

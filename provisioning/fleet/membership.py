@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from provisioning.fleet.device import Device
@@ -88,9 +89,10 @@ def resolve(
         if id_ in started:
             continue
         choices = [own] if own else [wave for wave in waves if _selects(wave, device, terms)] + rest
-        fitting = tuple(wave for wave in choices if not unfit(device, wave.by, terms))
+        why = {by: unfit(device, by, terms) for by in {wave.by for wave in choices}}
+        fitting = tuple(wave for wave in choices if not why[wave.by])
         if not fitting:
-            made.absent[id_] = unfit(device, choices[0].by if choices else JOBS, terms) or "not-selected"
+            made.absent[id_] = (why[choices[0].by] if choices else unfit(device, JOBS, terms)) or "not-selected"
         elif fitting[0].canary:
             row.append(_Ranked(_order(name, id_), id_, device.firmware or "", fitting))
         else:
@@ -149,6 +151,7 @@ def unfit(device: Device, by: str, terms: Terms) -> str:
     return "silent" if device.seen < terms.at - terms.jobs.seen_within else ""
 
 
+@lru_cache(maxsize=1000)
 def numbers(version: str) -> tuple[int, ...]:
     """(1, 22, 0) of v1.22.0-preview."""
     found = re.match(r"[^0-9]*(\d{1,6})(?:\.(\d{1,6}))?(?:\.(\d{1,6}))?", version)

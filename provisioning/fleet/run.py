@@ -76,7 +76,7 @@ class Runner:
         for wave in self._rows.waves(self._plan):
             if only in (None, wave.wave):
                 before = self._rows.counts(self._plan).get(wave.wave, {}), wave
-                wave = self._look(wave, ready and halted is None)
+                wave = self._look(wave, ready)
                 changed |= before != (self._rows.counts(self._plan).get(wave.wave, {}), wave)
             if wave.state in states.HALTED:
                 halted = halted or wave

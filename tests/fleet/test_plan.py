@@ -202,3 +202,26 @@ def test_the_first_plan_says_who_is_not_served(tmp_path: Path, capsys: pytest.Ca
     assert loaded.product == NAME
     code, said, _ = command("migrate", "status", str(plan), "--ledger", ledger)
     assert (code, said["code"]) == (2, "plan-not-started")
+
+
+@pytest.mark.long
+def test_a_hundred_thousand_devices(tmp_path: Path, url: str) -> None:
+    """First plan, plan taken on, status: each command, as a process, in its memory and its processor time."""
+    import resource
+    import subprocess
+
+    from tests.support.command import twinroot_command
+
+    field = Field(tmp_path, url)
+    field.make(devices(100_000, seen=int(time.time())))
+    field.file.unlink()
+    ahead = ("--to", "ats-first", "--waves", field.file, "--forward", "forward.bin", "--back-set", "back.bin")
+    for what in (("plan", tmp_path / "product.yaml", *ahead), ("start", field.file), ("status", field.file)):
+        if what[0] == "start":
+            field.file.write_text(field.file.read_text().replace("jobs:\n", "jobs:\n  topic: updates/move\n"))
+        began = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+        subprocess.run(twinroot_command("migrate", *what, "--ledger", url), check=True, capture_output=True)
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        lasted, most = used.ru_utime + used.ru_stime - began, used.ru_maxrss / 1024
+        print(f"{what[0]}: {lasted:.1f} s, {most:.0f} MB")
+        assert lasted < 10 and most < 500
