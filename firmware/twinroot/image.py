@@ -115,12 +115,10 @@ class Writer:
             self.at = self.first * _BLOCK
 
     def write(self, mv):
-        """The next bytes, any number of them."""
+        """The next bytes, any number of them, up to `size`."""
         while mv:
             i = self.at % _BLOCK
-            d = mv[: min(_BLOCK - i, self.size - self.at)]
-            if not d:
-                raise _no("firmware is longer than it says")
+            d = mv[: _BLOCK - i]
             self.buf[i : i + len(d)] = d
             self.at += len(d)
             if not self.at % _BLOCK or self.at == self.size:

@@ -316,10 +316,11 @@ class Update:
         new["files"] = files
         if self.same:
             twinroot.renewal.check(p + new["cert"], q + new["cert"], new)
-        for k in ("sum", "image"):
-            new.pop(k, None)
+        new.pop("sum", None)
         if firmware:
             new["image"] = twinroot.image.says()
+        elif "image" in new and twinroot.image.running() != new["image"][0]:
+            del new["image"]  # the set in use is not used with its firmware
         with open(q + "set.new", "w+b") as f:
             ujson.dump(new, f)
             seal.end(f)

@@ -1,4 +1,4 @@
-"""The signer that --key or --command names."""
+"""The signer that --key or --command names, and the firmware that --firmware does."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from provisioning.cli._output import say
 from provisioning.errors import InputError
 
 if TYPE_CHECKING:
+    from provisioning.flash.slot_image import SlotImage
     from provisioning.ota.signed_set import Signer
 
 
@@ -43,3 +45,33 @@ def _words(command: str) -> list[str]:
     if not words:
         raise InputError("bad-command", "--command is empty.", "openssl dgst -sha256 -sign KEY is one.")
     return words
+
+
+def firmware_of(image: Path | None, board: str | None, info: dict[str, Any], files: dict[str, bytes]) -> SlotImage | None:
+    """The application in `image` for a slot of the board that the set was rendered for (`info`, `files`: of what is to be signed). Raises
+    InputError."""
+    from provisioning.bundle.compile import SLOTS
+    from provisioning.bundle.pack import unpack
+    from provisioning.config.load import load_board
+    from provisioning.flash import slot_image
+
+    if image is None:
+        return None
+    loaded = load_board(board or info["board"])
+    found = slot_image.load(image, loaded)
+    if loaded.chip != info["chip"] or loaded.name != info["board"]:
+        raise InputError(
+            "no-slots",
+            f"The set was rendered for the board '{info['board']}' with an {info['chip']}, not for '{loaded.name}' with an {loaded.chip}.",
+            "Name the board file of the product with --board.",
+        )
+    package = files.get(f"/lib/twinroot/{info['package']}")
+    if package is None or not {f"{name}.mpy" for name in SLOTS} & set(unpack(package)):
+        raise InputError(
+            "no-slots",
+            "The package in this set cannot bring firmware: it was rendered for a board with one place for it, or with --first-loader.",
+            "Render again with a board that has `slots:`, and sign without --first-loader.",
+        )
+    if found.cut is not None:
+        say(f"{image} is a whole image: its application, {len(found.content):,} bytes from 0x{found.cut:x} on, goes along.")
+    return found

@@ -12,10 +12,11 @@ from provisioning.bundle.pack import in_folder
 from provisioning.cli import _options as option
 from provisioning.cli._options import FILE
 from provisioning.cli._output import emit, say
-from provisioning.cli._signing import passphrase_of, signer_of
+from provisioning.cli._signing import firmware_of, passphrase_of, signer_of
 from provisioning.errors import InputError, StationError
 
 if TYPE_CHECKING:
+    from provisioning.flash.slot_image import SlotImage
     from provisioning.ota.signed_set import Signer
 
 _DAY = 86400  # s
@@ -54,6 +55,14 @@ _WITHOUT_APP = click.option(
 )
 _FIRST = click.option("--first-loader", is_flag=True, help="For boards as the first form left them: code as a folder of modules.")
 
+_FIRMWARE = click.option(
+    "--firmware",
+    type=FILE,
+    metavar="IMAGE",
+    help="Firmware that goes along, for boards with two slots: a MicroPython, .app-bin or whole image.",
+)
+_BOARD = click.option("--board", metavar="BOARD", help="With --firmware: the board file that the set was rendered for, if not in boards/.")
+
 
 @command.command("set")
 @_FOLDER
@@ -63,6 +72,8 @@ _FIRST = click.option("--first-loader", is_flag=True, help="For boards as the fi
 @_DEVICE
 @_WITHOUT_APP
 @_FIRST
+@_FIRMWARE
+@_BOARD
 def sign_set(
     folder: Path,
     key: Path | None,
@@ -72,6 +83,8 @@ def sign_set(
     device: str | None,
     without_app: bool,
     first_loader: bool,
+    firmware: Path | None,
+    board: str | None,
     passphrase_env: str,
 ) -> int:
     """Sign what `twinroot render --out FOLDER` wrote; the identity in it is left out.
@@ -81,8 +94,9 @@ def sign_set(
     from provisioning.ota import signed_set
 
     info, files = _rendered(folder, key, program, without_app, first_loader)
+    image = firmware_of(firmware, board, info, files)
     signer = signer_of(key, program, passphrase_env)
-    return _sign(info, files, signed_set.vendor_of(info), signer, out, days, device)
+    return _sign(info, files, signed_set.vendor_of(info), signer, out, days, device, image)
 
 
 @command.command("rotate")
@@ -94,6 +108,8 @@ def sign_set(
 @_DEVICE
 @_WITHOUT_APP
 @_FIRST
+@_FIRMWARE
+@_BOARD
 def rotate(
     folder: Path,
     old: Path,
@@ -104,6 +120,8 @@ def rotate(
     device: str | None,
     without_app: bool,
     first_loader: bool,
+    firmware: Path | None,
+    board: str | None,
     passphrase_env: str,
 ) -> int:
     """Sign a set that brings another vendor key, with the key that devices have now.
@@ -117,9 +135,10 @@ def rotate(
     before, after = load_public(old), signed_set.vendor_of(info)
     if before == after:
         raise InputError("same-key", f"The set in {folder} brings the key of {old}.", "`twinroot sign set` signs a set that keeps the key.")
+    image = firmware_of(firmware, board, info, files)
     signer = signer_of(key, program, passphrase_env)
     say("Keep the old key until every device has taken this set.")
-    return _sign(info, files, before, signer, out, days, device)
+    return _sign(info, files, before, signer, out, days, device, image)
 
 
 def _rendered(
@@ -139,17 +158,32 @@ def _rendered(
 
 
 def _sign(
-    info: dict[str, Any], files: dict[str, bytes], vendor: dict[str, Any], signer: Signer, out: Path, days: int, device: str | None
+    info: dict[str, Any],
+    files: dict[str, bytes],
+    vendor: dict[str, Any],
+    signer: Signer,
+    out: Path,
+    days: int,
+    device: str | None,
+    firmware: SlotImage | None,
 ) -> int:
     from provisioning.ota import signed_set
 
     expires = int(time.time()) + days * _DAY
-    text, contents = signed_set.manifest(info, files, expires=expires, device=device)
+    text, contents = signed_set.manifest(info, files, expires=expires, device=device, firmware=firmware)
     container = signed_set.sign(text, contents, signer, vendor)
     _write(out, container)
+    brings = f" with MicroPython {firmware.version}" if firmware else ""
     emit(
-        {"file": str(out), "bytes": len(container), "product": info["product"], "version": info["version"], "expires": expires},
-        f"{out}: version {info['version']} of {info['product']}, {len(container):,} bytes, refused after {days} days.",
+        {
+            "file": str(out),
+            "bytes": len(container),
+            "product": info["product"],
+            "version": info["version"],
+            "firmware": firmware.version if firmware else None,
+            "expires": expires,
+        },
+        f"{out}: version {info['version']} of {info['product']}{brings}, {len(container):,} bytes, refused after {days} days.",
     )
     return 0
 

@@ -28,11 +28,12 @@ MAGIC = b"TWSET1\n"
 SIGNATURE_LIMIT = 1024  # bytes, and
 MANIFEST_LIMIT = 8192  # bytes: what ota.py holds in RAM before it knows whom it listens to
 BITS = 3072  # beyond 2030 by NIST SP 800-57
+FIRMWARE = "firmware"  # row of the manifest that is no file of the set
 APPLICATION = "main.py"  # in the set's folder; and what runs it, which set.json does not name:
 RUNNER = "/main.py"
 # Keys of set.json that belong to one device or to a bench: they stay as they are on the device.
 DEVICE_KEYS = frozenset(
-    {"device", "client_id", "cert", "chain", "key", "wifi", "lab", "files", "board", "chip", "product", "format", "sum"}
+    {"device", "client_id", "cert", "chain", "key", "wifi", "lab", "files", "board", "chip", "product", "format", "sum", "image"}
 )
 
 
@@ -102,25 +103,43 @@ def create_key(file: Path, passphrase: bytes, bits: int = BITS) -> RSAPublicKey:
     return key.public_key()
 
 
-def manifest(info: dict[str, Any], files: dict[str, bytes], *, expires: int, device: str | None = None) -> tuple[bytes, list[bytes]]:
+class Firmware(Protocol):
+    """An application for a slot, and which MicroPython it is."""
+
+    @property
+    def content(self) -> bytes: ...
+
+    @property
+    def version(self) -> str: ...
+
+
+def manifest(
+    info: dict[str, Any], files: dict[str, bytes], *, expires: int, device: str | None = None, firmware: Firmware | None = None
+) -> tuple[bytes, list[bytes]]:
     """(manifest, contents in order). `info`: a rendered set.json; `files`: name in the set's folder, or absolute path of a module of
-    its package, -> content, the device's identity left out; `expires`: unix seconds; `device`: for one device only.
-    Raises InputError for a set without the files that it names."""
+    its package, -> content, the device's identity left out; `expires`: unix seconds; `device`: for one device only; `firmware` comes first:
+    a device that cannot take it refuses before anything is written. Raises InputError for a set without the files that it names."""
     identity = {info.get("cert"), info.get("key")}
     hashes = {**info["files"], **{name: hashlib.sha256(files[name]).hexdigest() for name in files.keys() & {RUNNER}}}
     wanted = [name for name in sorted(hashes) if name not in identity]
     for name in wanted:
         if hashlib.sha256(files.get(name, b"")).hexdigest() != hashes[name]:
             raise InputError("set-incomplete", f"{name} is missing, or not what set.json says.", "Render the set again.")
+    rows = [[name, len(files[name]), hashes[name]] for name in wanted]
+    contents = [files[name] for name in wanted]
+    if firmware is not None:
+        rows.insert(0, [FIRMWARE, len(firmware.content), hashlib.sha256(firmware.content).hexdigest()])
+        contents.insert(0, firmware.content)
     body = {
         "product": info["product"],
         "version": info["version"],
         "expires": expires,
         "device": device,
         "set": {key: value for key, value in info.items() if key not in DEVICE_KEYS and key != "version"},
-        "files": [[name, len(files[name]), hashes[name]] for name in wanted],
+        "files": rows,
+        **({"firmware": firmware.version} if firmware is not None else {}),
     }
-    return json.dumps(body, sort_keys=True, separators=(",", ":")).encode(), [files[name] for name in wanted]
+    return json.dumps(body, sort_keys=True, separators=(",", ":")).encode(), contents
 
 
 def sign(text: bytes, contents: list[bytes], signer: Signer, vendor: dict[str, Any]) -> bytes:

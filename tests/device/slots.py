@@ -1,10 +1,10 @@
-"""A board with two slots for firmware whose application installs what lies in its files, and tells what it runs on; firmware to install."""
+"""A board with two slots for firmware whose application takes the signed set that lies in its files, and tells what it runs on; firmware."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from provisioning.chips import CHIPS
@@ -12,6 +12,7 @@ from provisioning.link.port import open_port
 from provisioning.virtual import boot_image
 from provisioning.virtual.client import VirtualBoard
 from tests.device import sets
+from tests.device.test_ota import container
 from tests.device.virtual import Virtual, read
 
 BOARD = "virtual-esp32-ota"
@@ -33,36 +34,29 @@ def more():
     pass
 %s
 def install():
-    from twinroot import image, seal, sets, slots
-    size, digest = json.load(open("/todo"))
-    w = image.Writer(size, digest)
-    say("at", w.at)
+    from twinroot import ota
+    u = ota.Update()
+    u.resume()
     mv = memoryview(bytearray(1000))
-    with open("/fw.bin", "rb") as f:
-        f.seek(w.at)
-        while True:
-            n = f.readinto(mv)
+    begun = True
+    with open("/update", "rb") as f:
+        while not u.done:
+            if u.rows and not u.i and (begun or u.wanted != at):
+                say("at", u.wanted - u.base)
+            begun = not u.rows
+            at = u.wanted
+            f.seek(at)
+            n = f.readinto(mv[: u.stop - at])
             if not n:
-                break
-            w.write(mv[:n])
-    if w.finish():
-        p = sets.path(2) + "set."
-        with open(p + "json") as f:
-            s = json.load(f)
-        s.pop("sum", None)
-        s["image"] = image.says()
-        with open(p + "new", "w+b") as f:
-            json.dump(s, f)
-            seal.end(f)
-        uos.rename(p + "new", p + "json")
-        image.commit()
-        slots.commit(2)
+                raise OSError("incomplete")
+            u.feed(mv[:n], at)
+            at += n
     machine.reset()
 twinroot.core.CONFIRM_MS = 0
 try:
     twinroot.connect().close()
     say("up")
-    if twinroot.slots.active() == 1 and "todo" in uos.listdir("/") and twinroot.guard.read()["refused"] < 2:
+    if twinroot.slots.active() == 1 and "update" in uos.listdir("/") and twinroot.guard.read()["refused"] < 2:
         install()
     more()
     say("end", twinroot.guard.read()["refused"])
@@ -76,9 +70,17 @@ def firmware(version: str = "v2", project: str = "micropython", size: int = 0x20
     return boot_image.application(CHIPS[chip], 4 << 20, size, boot_image.AppDescription(version, project))
 
 
-def todo(image: bytes, size: int | None = None) -> dict[str, bytes]:
-    """Files that make the application install this image as the firmware of set 2."""
-    return {"/fw.bin": image, "/todo": json.dumps([size or len(image), hashlib.sha256(image).hexdigest()]).encode()}
+@dataclass(frozen=True)
+class Brought:
+    """Firmware as signed_set.manifest() takes it."""
+
+    content: bytes
+    version: str = "v2"
+
+
+def update(built: dict[str, bytes], image: bytes | None, **options: Any) -> dict[str, bytes]:
+    """The file that makes the application take set 2 of `built` with this firmware; the first 200 KB of it, which fit the file system."""
+    return {"/update": container(built, 2, firmware=Brought(image) if image is not None else None, **options)[:200_000]}
 
 
 class Slots(Virtual):

@@ -131,6 +131,8 @@ ROWS = (
         ("firmware-hash", "The firmware image does not have the SHA-256 of the board file.", "Take hash and address from the same page."),
         ("firmware-image", "The file is not a firmware image.", "Take the .bin that MicroPython offers for this board."),
         ("firmware-chip", "The firmware image is for another chip.", "Take the image for the board's chip."),
+        ("no-slots", "The board has one place for firmware, or the set was rendered for one that has.", "See `slots` in docs/yaml.md."),
+        ("firmware-slot", "The application in the image is larger than a slot of the board.", "Take a build made for two slots."),
         ("firmware-offset", "The chip does not start from the board file's offset.", "Correct `firmware.offset`."),
         ("needs-littlefs", "The image keeps its files on FAT, where a rename is not atomic.", "Take an image with littlefs."),
         ("no-partition", "The image has no partition of the board file's name.", "Correct `partition.name` in the board file."),
