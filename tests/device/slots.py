@@ -1,4 +1,4 @@
-"""A board with two slots for firmware whose application takes the signed set that lies in its files, and tells what it runs on; firmware."""
+"""A board with two slots for firmware whose application takes the signed set in its files, and tells what it runs on; firmware."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ OTADATA = 0xD000
 STATES = {0: "new", 1: "pending", 2: "valid", 4: "aborted", 0xFFFFFFFF: "blank"}
 LIMIT = 60.0  # s for a story, whose boots take a tenth each
 
-# Tells [word, set, slot, version of the firmware, …]. %s: what a firmware may do before it connects.
+# Tells [word, set, slot, version of the firmware and name of the application, …]. %s: what may be done before it connects.
 APP = """
+NAME = ""
 import json, sys
 import esp32, machine, uos, twinroot
 def say(word, *more):
-    print("@", json.dumps([word, twinroot.SET, esp32.Partition(esp32.Partition.RUNNING).info()[4], VERSION] + list(more)))
+    print("@", json.dumps([word, twinroot.SET, esp32.Partition(esp32.Partition.RUNNING).info()[4], VERSION + NAME] + list(more)))
 VERSION = sys.version.split()[-1] if "v" in sys.version.split()[-1] else ""
 def more():
     pass
@@ -81,6 +82,11 @@ class Brought:
 def update(built: dict[str, bytes], image: bytes | None, **options: Any) -> dict[str, bytes]:
     """The file that makes the application take set 2 of `built` with this firmware; the first 200 KB of it, which fit the file system."""
     return {"/update": container(built, 2, firmware=Brought(image) if image is not None else None, **options)[:200_000]}
+
+
+def application(name: str) -> bytes:
+    """One for a set, which tells its name."""
+    return (APP % "").replace('NAME = ""', f"NAME = {name!r}").encode()
 
 
 class Slots(Virtual):

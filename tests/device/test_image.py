@@ -13,7 +13,8 @@ from provisioning.chips import CHIPS
 from provisioning.ota import signed_set
 from provisioning.virtual import boot_image
 from provisioning.virtual.client import VirtualBoard
-from tests.device.slots import BOARD, SLOT, SLOT_BYTES, Slots, firmware, update
+from tests.device import sets
+from tests.device.slots import BOARD, SLOT, SLOT_BYTES, Slots, application, firmware, update
 from tests.device.test_ota import vendor
 from tests.device.test_sets import PROVEN_1, bad_set
 from tests.device.world import ATS, LEGACY, World
@@ -92,7 +93,6 @@ def test_what_cannot_run_is_refused_before_anything_is_written(bench: Bench, ima
 def test_a_board_with_one_slot_refuses(tmp_path: Path, make_virtual_board: Callable[..., Any]) -> None:
     script = "from twinroot import image\ntry: image.Writer(10, 'x')\nexcept OSError as e: print(e.kind, e)"
     bench = Bench(tmp_path, make_virtual_board(paced=False, clock="host"))
-    from tests.device import sets
     from tests.device.virtual import Virtual
 
     device = Virtual(bench.device.board)
@@ -202,24 +202,66 @@ def test_what_an_interrupted_attempt_left_is_not_believed(bench: Bench) -> None:
     assert told[-1] == ["end", 2, "ota_1", "v2", 0]
 
 
-# Operations of the whole story, of which the last 50 or so are the commits, the first start and the proof.
-@pytest.mark.parametrize("step", [31, pytest.param(1, marks=pytest.mark.long)])
-def test_power_that_goes_in_any_flash_operation(bench: Bench, step: int) -> None:
-    """Torn at random places: the board starts, connects, has one whole set, and ends with the new one on the new firmware."""
-    bench.fresh(firmware())
-    bench.device.board.snapshot()
-    found = set()
-    cuts = 0
-    for operation in range(0, 10_000, step):
-        bench.device.board.power_off()
-        bench.device.board.restore()
-        bench.device.story(operation)
-        if bench.device.board.powered:
-            break
-        cuts += 1
+def whole(bench: Bench) -> dict[str, bytes]:
+    """Set 2 with everything that goes over the air: another root, a package with other modules, an application."""
+    moved = World(bench.device.board.state / "moved")
+    moved.ats, moved.device, moved.devices = bench.world.ats, bench.world.device, bench.world.devices
+    public = signed_set.public_numbers(vendor().public)
+    new = {"extra.mpy": b"extra", "lab.mpy": sets.compiled()["lab"] + b"\0"}
+    return moved.build(2, bench.ats.address, bench.legacy.address, vendor=public, change=new, app=application("app"))
+
+
+BEFORE, NEW = ["up", 1, "ota_0", ""], ["up", 2, "ota_1", "v2app"]
+
+
+def test_application_firmware_and_roots_come_and_go_together(bench: Bench) -> None:
+    """One container, one trial; the pointer alone, as `twinroot rollback` moves it, takes all of it back."""
+    mine = boot_image.application(CHIPS["esp32"], 4 << 20)
+    one = bench.set(1, image=["ota_0", hashlib.sha256(mine).hexdigest(), len(mine)]) | PROVEN_1
+    bench.fresh(firmware(), one=one, two=whole(bench))
+    told = bench.device.story()
+    assert told[0] == BEFORE and told[-2:] == [NEW, ["end", *NEW[1:], 0]]
+    files = bench.device.files()
+    assert files["/trust/2/Legacy.pem"] != files["/trust/1/Legacy.pem"]
+    bench.device.put({path: data for path, data in files.items() if path != "/update"} | {"/trust/active": b"1"})
+    assert bench.device.story() == [BEFORE, ["end", *BEFORE[1:], 0]]
+
+
+def test_all_of_it_is_rolled_back_when_its_application_crashes(bench: Bench) -> None:
+    """After it has connected: the firmware had proven itself, and goes with the set."""
+    two = whole(bench)
+    two = {**two, **bench.set(2, app=application("app").replace(b'say("up")', b'say("up"); 1 / 0'))}
+    mine = boot_image.application(CHIPS["esp32"], 4 << 20)
+    one = bench.set(1, image=["ota_0", hashlib.sha256(mine).hexdigest(), len(mine)]) | PROVEN_1
+    bench.fresh(firmware(), one=one, two=two)
+    told = bench.device.story()
+    assert told[0] == BEFORE and told[2:] == [NEW] * 3 + [BEFORE, ["end", *BEFORE[1:], 2]]
+
+
+# Flash operations before the end of the story at which the power goes. The last 60 are the commits, the first start and the proof.
+FEW = (3, 20, 28, 36, 44, 52, 200, 400)
+
+
+@pytest.mark.parametrize("cuts", [FEW, pytest.param(None, marks=pytest.mark.long)], ids=["few", "all"])
+@pytest.mark.timeout(1800)
+def test_power_that_goes_in_any_flash_operation(bench: Bench, cuts: tuple[int, ...] | None) -> None:
+    """Torn at random places while a set with roots, package, application and firmware comes: the board starts, connects, has one whole
+    set, and ends with the new one, its application, on the new firmware."""
+    board = bench.device.board
+    bench.fresh(firmware(), two=whole(bench))
+    board.snapshot()
+    board.clear_counters()
+    bench.device.story()
+    count = board.counters()["flash_erases"] + board.counters()["flash_programs"]
+    found: dict[tuple[Any, ...], list[int]] = {}
+    for before in cuts or range(count, 0, -1):
+        board.power_off()
+        board.restore()
+        bench.device.story(count - before)
+        assert not board.powered, before
         told = bench.device.story()
-        found.add(tuple(told[0][:3]))
-        assert told[-1] == ["end", 2, "ota_1", "v2", 0], (operation, told)
+        found.setdefault(tuple(told[0]), []).append(before)
+        assert told[-1] == ["end", *NEW[1:], 0], (before, told)
+    print(count, {what: (len(at), min(at), max(at)) for what, at in found.items()})
     # Set 2 is never seen on the old firmware; set 1 on the new one between the two commits.
-    assert {("up", 1, "ota_0"), ("up", 2, "ota_1")} <= found <= {("up", 1, "ota_0"), ("up", 1, "ota_1"), ("up", 2, "ota_1")}
-    print(f"{cuts} cuts")
+    assert {tuple(BEFORE), tuple(NEW)} <= set(found) <= {tuple(BEFORE), ("up", 1, "ota_1", "v2"), tuple(NEW)}
