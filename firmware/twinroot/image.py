@@ -19,7 +19,8 @@ import twinroot
 
 from . import clock, core, errors, guard, policy, sets, stats
 
-_BLOCK = const(4096)  # the flash erases that many bytes
+_BLOCK = const(4096)  # bytes that the flash erases at once
+_PIECE = const(512)  # and that are written or read at once
 _TRIES = const(3)
 _MAGIC = const(0xE9)  # of an image; bytes 12 and 13 say for which chip it is (ESP-IDF, esp_image_header_t)
 _NEW = const(0)  # esp_ota_img_states_t
@@ -67,9 +68,9 @@ def _next():
 def _sha256(p, size, buf):
     h = uhashlib.sha256()
     mv = memoryview(buf)
-    for i in range((size + _BLOCK - 1) // _BLOCK):
-        p.readblocks(i, buf)
-        h.update(mv[: size - i * _BLOCK])
+    for at in range(0, size, _PIECE):
+        p.readblocks(at // _BLOCK, buf, at % _BLOCK)
+        h.update(mv[: size - at])
     return h.digest().hex()
 
 
@@ -85,7 +86,7 @@ class Writer:
         self.size = size
         self.digest = digest
         self.first = self.at = 0
-        self.buf = bytearray(_BLOCK)
+        self.buf = bytearray(_PIECE)
         if boot and size <= run.info()[3] and _sha256(run, size, self.buf) == digest:
             self.to = run
             self.at = size
@@ -105,44 +106,50 @@ class Writer:
             known = False
         if known and not to.info()[5]:  # what is erased cannot be seen in an encrypted slot
             n = 0
-            while n * _BLOCK < size:
-                to.readblocks(n, self.buf)
-                if min(self.buf) == 255:
-                    break
+            while n * _BLOCK < size and not self._erased(n):
                 n += 1
             # Ahead of what was written one block is erased. The one before may be torn.
             self.first = max(n - 1, 0)
             self.at = self.first * _BLOCK
 
+    def _erased(self, i):
+        for at in range(0, _BLOCK, _PIECE):
+            self.to.readblocks(i, self.buf, at)
+            if min(self.buf) < 255:
+                return False
+        return True
+
     def write(self, mv):
         """The next bytes, any number of them, up to `size`."""
         while mv:
-            i = self.at % _BLOCK
-            d = mv[: _BLOCK - i]
+            i = self.at % _PIECE
+            d = mv[: _PIECE - i]
             self.buf[i : i + len(d)] = d
             self.at += len(d)
-            if not self.at % _BLOCK or self.at == self.size:
+            if not self.at % _PIECE or self.at == self.size:
                 self._flush()
             mv = mv[len(d) :]
 
     def _flush(self):
         b = self.buf
-        for i in range((self.at - 1) % _BLOCK + 1, _BLOCK):
+        at = (self.at - 1) // _PIECE * _PIECE
+        for i in range(self.at - at, _PIECE):
             b[i] = 255
-        i = (self.at - 1) // _BLOCK
-        if not i:
+        i = at // _BLOCK
+        if not at:
             head = bytearray(14)
             _running().readblocks(0, head)
             if b[0] != _MAGIC or b[12:14] != head[12:]:
                 raise _no("no firmware for this chip")
         try:
-            if i == self.first:
-                self.to.ioctl(6, i)
-            if not i:
-                sets.replace(_RECORD, self.record)
-            if (i + 1) * _BLOCK < self.to.info()[3]:
-                self.to.ioctl(6, i + 1)
-            self.to.writeblocks(i, b, 0)
+            if not at % _BLOCK:
+                if i == self.first:
+                    self.to.ioctl(6, i)
+                if not i:
+                    sets.replace(_RECORD, self.record)
+                if (i + 1) * _BLOCK < self.to.info()[3]:
+                    self.to.ioctl(6, i + 1)
+            self.to.writeblocks(i, b, at % _BLOCK)
         except OSError as e:
             raise _no("firmware: %r" % e)
 
@@ -239,7 +246,7 @@ def _again(n, label, digest, size):
         i[1:] = 0, None
     p = Partition(label)
     i[1] += 1
-    if i[1] > _TRIES or _sha256(p, size, bytearray(_BLOCK)) != digest:
+    if i[1] > _TRIES or _sha256(p, size, bytearray(_PIECE)) != digest:
         m = trial.before(n)
         if not m or guard.proven(n):  # no trial: it is used with what runs
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from provisioning.ota import signed_set
 from provisioning.virtual import boot_image
 from provisioning.virtual.client import VirtualBoard
 from tests.device import sets
-from tests.device.slots import BOARD, SLOT, SLOT_BYTES, Slots, application, firmware, update
-from tests.device.test_ota import vendor
+from tests.device.aws_jobs import Cloud
+from tests.device.slots import BOARD, SLOT, SLOT_BYTES, Brought, Slots, application, firmware, update
+from tests.device.test_ota import container, vendor
 from tests.device.test_sets import PROVEN_1, bad_set
 from tests.device.world import ATS, LEGACY, World
 
@@ -265,3 +267,47 @@ def test_power_that_goes_in_any_flash_operation(bench: Bench, cuts: tuple[int, .
     print(count, {what: (len(at), min(at), max(at)) for what, at in found.items()})
     # Set 2 is never seen on the old firmware; set 1 on the new one between the two commits.
     assert {tuple(BEFORE), tuple(NEW)} <= set(found) <= {tuple(BEFORE), ("up", 1, "ota_1", "v2"), tuple(NEW)}
+
+
+# Bytes of heap in use beside the connection and the code, at every step that holds something: collected before each is asked.
+HEAP = """
+import gc, json, twinroot
+c = twinroot.mqtt()
+from twinroot import errors, guard, image, incoming, jobs, ota, seal, slots
+tops = {}
+def watch(where, name):
+    f = getattr(where, name)
+    def g(*a):
+        gc.collect()
+        before = gc.mem_alloc()
+        r = f(*a)
+        gc.collect()
+        tops[name] = max(tops.get(name, 0), before - loaded, gc.mem_alloc() - loaded)
+        return r
+    setattr(where, name, g)
+gc.collect()
+loaded = gc.mem_alloc()
+for where, name in ((ota, "verified"), (ota, "tidy"), (ota.Update, "_commit"), (incoming, "begun"), (incoming, "known"), (seal, "whole"),
+                    (image, "_sha256"), (image.Writer, "write"), (ota.Topic, "message")):
+    watch(where, name)
+j = jobs.Jobs(c)
+while not j.done:
+    c.wait_msg()
+print(json.dumps([image.says()[2], tops]))
+"""
+MOST = 12 * 1024
+
+
+@pytest.mark.parametrize("size", [60_000, pytest.param(500_000, marks=pytest.mark.long)])
+def test_it_comes_over_mqtt_in_little_memory(bench: Bench, size: int) -> None:
+    """Through AWS IoT Jobs, 2 KB a message, into the slot, with the client of the package."""
+    image = firmware(size=size)
+    cloud = Cloud(piece=2048, jobs={"j1": {"twinroot": {"version": 2, "topic": "updates/2"}}})
+    cloud.chunks["updates/2"] = container(bench.set(2), 2, firmware=Brought(image))
+    bench.ats.behaviour = cloud.behaviour(bench.world.context(ATS, bench.world.ats))
+    bench.device.put(sets.board(1, bench.one))
+    written, tops = json.loads(bench.device.lines(HEAP)[-1])
+    print(tops)
+    assert written == len(image)
+    assert bench.device.board.read_flash(SLOT["ota_1"], len(image)) == image
+    assert max(tops.values()) <= MOST, tops
