@@ -52,11 +52,17 @@ def firmware_of(image: Path | None, board: str | None, info: dict[str, Any], fil
     InputError."""
     from provisioning.bundle.compile import SLOTS
     from provisioning.bundle.pack import unpack
-    from provisioning.config.load import load_board
+    from provisioning.config.load import list_boards, load_board
     from provisioning.flash import slot_image
 
     if image is None:
         return None
+    if board is None and info["board"] not in list_boards():
+        raise InputError(
+            "unknown-board",
+            f"The set was rendered for the board '{info['board']}', which is a file of yours: its slots are not known.",
+            "Name the file with --board.",
+        )
     loaded = load_board(board or info["board"])
     found = slot_image.load(image, loaded)
     if loaded.chip != info["chip"] or loaded.name != info["board"]:
