@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from provisioning.config.board_type import BoardType
 from provisioning.errors import StationError
-from provisioning.flash import process
+from provisioning.flash import otadata, process
 from provisioning.flash.bridge import Bridge
 from provisioning.flash.firmware import Firmware
 from provisioning.flash.partition import FACTORY_OFFSET
@@ -246,9 +246,15 @@ def _may_hold_files(loader: RomLoader, facts: ChipFacts, place: PartitionKeys, b
 
 
 def _has(loader: RomLoader, facts: ChipFacts, firmware: Firmware) -> bool:
-    """Whether the application's first sector is the firmware's: it holds the build's own hash, so the rest is worth a look, too."""
+    """Whether the application that starts has the firmware's first sector: it holds the build's own hash, so the rest is worth a look."""
     if facts.flash is None or facts.secure_download:
         return False
+    chosen = otadata.place(firmware.table)
+    if chosen is not None:  # it may have taken other firmware over the air
+        entries = [loader.flash_bytes(chosen.offset + at, otadata.ENTRY, facts.flash) for at in (0, otadata.SECTOR)]
+        told = [entry for entry in entries if entry is not None]
+        if len(told) < len(entries) or not otadata.first_starts(told, len(otadata.slots(firmware.table))):
+            return False
     at = next((row.offset for row in firmware.table if row.is_app), FACTORY_OFFSET)
     sector = firmware.content[at - firmware.offset : at - firmware.offset + _SECTOR]
     return loader.md5(at, len(sector), facts.flash) == hashlib.md5(sector, usedforsecurity=False).digest()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provisioning.flash import esptool, partition
+from provisioning.flash import esptool, otadata, partition
 from provisioning.flash.firmware import Firmware
 
 if TYPE_CHECKING:
@@ -29,8 +30,27 @@ def written_parts(own: Firmware, place: PartitionKeys, made: FilesystemImage, fo
 
 
 def firmware_parts(own: Firmware, place: PartitionKeys, folder: Path) -> list[esptool.Part]:
-    """The firmware alone: the file system stays as it is."""
-    return [esptool.Part(own.offset, _with_table(own, place, folder))]
+    """The firmware alone: the file system stays as it is. What the chip writes there itself, which of two applications it starts, is a part
+    of its own, so that the rest may be there already."""
+    cut = _otadata(own)
+    if cut is None:
+        return [esptool.Part(own.offset, _with_table(own, place, folder))]
+    edges = (own.offset, *cut, own.offset + own.size)
+    pieces = [(at, own.content[at - own.offset : end - own.offset]) for at, end in pairwise(edges)]
+    return [esptool.Part(at, esptool.private_file(folder, f"firmware-{at:06x}.bin", content)) for at, content in pieces]
+
+
+def application_part(own: Firmware) -> int:
+    """Offset of the part that holds the application."""
+    cut = _otadata(own)
+    return cut[1] if cut else own.offset
+
+
+def _otadata(own: Firmware) -> tuple[int, int] | None:
+    """Where it begins and ends, when the file goes on behind it."""
+    row = otadata.place(own.table)
+    within = row is not None and own.offset < row.offset and row.offset + row.size < own.offset + own.size
+    return (row.offset, row.offset + row.size) if row is not None and within else None
 
 
 def _with_table(own: Firmware, place: PartitionKeys, folder: Path) -> Path:

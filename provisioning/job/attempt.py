@@ -15,7 +15,7 @@ from provisioning.bundle.filesystem_image import image
 from provisioning.config.device import Device
 from provisioning.errors import TwinrootError
 from provisioning.flash import esptool, work
-from provisioning.flash.parts import firmware_parts, written_parts
+from provisioning.flash.parts import application_part, firmware_parts, written_parts
 from provisioning.identity import factory
 from provisioning.job import after_pass, fingerprints
 from provisioning.job.plan import FlashOptions, FlashPlan
@@ -105,7 +105,7 @@ class Attempt:
         report = self.report
         report.transport = "esptool"
         report.wire |= {"baud": done.baud, "plain": done.plain, "deflated": done.wire, "rates_tried": done.attempts}
-        if self.plan.firmware.offset in done.skipped:
+        if application_part(self.plan.firmware) in done.skipped:
             report.note("The firmware was there already and was not sent again.")
         report.written = [f"0x{part.offset:x}" for part in parts if part.offset not in done.skipped]
 
