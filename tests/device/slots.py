@@ -110,9 +110,11 @@ class Slots(Virtual):
             said = bytearray()
             deadline = time.monotonic() + LIMIT
             while not (out and out[-1][0] in ("end", "error")):
-                said += wire.read(0.2)
+                powered = cut is None or self.board.powered
+                more = wire.read(0.2 if powered else 0)
+                said += more
                 assert time.monotonic() < deadline, (out, self.board.log()[-1000:])
-                if cut is not None and not self.board.powered:
+                if not powered and not more:
                     return out
                 *lines, rest = bytes(said).split(b"\n")
                 said[:] = rest
