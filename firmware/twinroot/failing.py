@@ -52,8 +52,8 @@ def failed(e, timeout):
     p = core._pol
     p.fails += 1
     back_off()
-    # Memory and clock are the board's own affair; silence has to last as it has for a route, but for a set that has lost before.
-    if e.kind not in ("memory", "clock") and (e.kind != "network" or p.any or fallback.silent(p) or "trial" in stats.data()):
+    # Memory is the board's own affair; silence has to last as it has for a route, but for a set that has lost before.
+    if e.kind != "memory" and (e.kind != "network" or p.any or fallback.silent(p) or "trial" in stats.data()):
         try:
             from . import trial
 

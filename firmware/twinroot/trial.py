@@ -17,11 +17,12 @@ _turned = None  # (set, the one before, its counters, its trial): from _instead(
 _whole = None  # files of the set in use are what set.json says; looked at once
 
 
-def _judged():
-    """True when the set in use may be left for the one before."""
+def _judged(e):
+    """True when the set in use, which failed with `e`, may be left for the one before. The clock is the board's own affair, but for a
+    floor that damage has raised above it."""
     global _whole
     n = twinroot.SET
-    if not guard.proven(n):
+    if e.kind != "clock" and not guard.proven(n):
         return True
     if _whole is None:
         _whole = seal.whole(n)
@@ -40,7 +41,7 @@ def other(e, timeout):
     """A Link by another set when that connects where the set in use failed with `e`, else None."""
     t = stats.data().get("trial")
     if t and t[0] != twinroot.SET:  # this one only stands in
-        return again(timeout, False)
+        return None if e.kind == "clock" else again(timeout, False)
     k = instead(e, timeout)
     if k:
         lost()
@@ -52,7 +53,7 @@ def instead(e, timeout):
     back() when that one fails as well."""
     global _turned
     n = twinroot.SET
-    m = _judged() and before(n)
+    m = _judged(e) and before(n)
     if not m:
         return None
     d = stats.data()

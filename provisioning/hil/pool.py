@@ -117,7 +117,7 @@ class Pool:
         board = self._open(number)
         board.log.begin()
         if not board.hardware.instant:
-            board.prepare(leave=files.OURS if provisioned else ())
+            board.prepare(leave=(*files.OURS, *(f"/{name}" for name in provisioned[0].app)) if provisioned else ())
             if provisioned:
                 board.provision(*provisioned)
             return board

@@ -70,6 +70,7 @@ class _Rescue:
         self.report = report
         self.before = before
         self.held: list[str] = []  # sentences: what held the board, as far as is known
+        self.applications: list[str] = []  # paths: what a renamed /main.py ran, in its set
 
     def run(self) -> None:
         with self.line.wire() as wire:
@@ -97,21 +98,25 @@ class _Rescue:
             left = prompt_recovery.clear_leftovers(repl, _BOOT)
             files = _at_prompt(repl, self.report)
             found = programs.programs(files)
-        by_chance = repl.persisted and cause.in_source(found)  # a later interrupt hit a gap
-        if repl.hold is None and not left and not by_chance and not cause.starts_watchdog(found):
+            sources = found | programs.run_by(files, found)
+        by_chance = repl.persisted and cause.in_source(sources)  # a later interrupt hit a gap
+        if repl.hold is None and not left and not by_chance and not cause.starts_watchdog(sources):
             repl.leave()
             return None
         self.held += [board_messages.HOLDS[word] for word in (repl.hold, *left) if word]
-        return self._rename(files, found, lambda: repl.run(_RESTART, follow=False))
+        return self._rename(files, found, sources, lambda: repl.run(_RESTART, follow=False))
 
     def _by_loader(self, wire: Wire, refusal: BoardError) -> Renamed:
         """Through the ROM loader; `refusal`: why the prompt could not be had."""
         with _loader(self.line, wire, self.report, refusal) as held:
             files = blocks.mount(held.flash, held.partition)
-            return self._rename(files, programs.programs(files), lambda: None)
+            found = programs.programs(files)
+            return self._rename(files, found, found | programs.run_by(files, found), lambda: None)
 
-    def _rename(self, files: Files, found: dict[str, bytes], restart: Callable[[], object]) -> Renamed:
-        self.held += cause.in_source(found)
+    def _rename(self, files: Files, found: dict[str, bytes], sources: dict[str, bytes], restart: Callable[[], object]) -> Renamed:
+        """`sources`: of what is `found`, and of what that runs."""
+        self.held += cause.in_source(sources)
+        self.applications = sorted(sources.keys() - found.keys())
         if found:
             self.before(self.report)
         with self.report.step("rename"):
@@ -138,6 +143,10 @@ class _Rescue:
     def _pass(self, renamed: Renamed) -> None:
         moved = ", ".join(f"{old} is {new} now" for old, new in renamed.items()) or "it had no program of its own"
         why = f" What held it: {' '.join(_sentence(text) for text in dict.fromkeys(self.held))}" if self.held else ""
+        for path in self.applications:
+            self.report.note(
+                f"/main.py ran {path}, which stays in its set; `twinroot update` of a product with an application puts it back."
+            )
         self.report.passed(f"{self.report.mac or self.line.name} is at its prompt; {moved}.{why}")
 
 

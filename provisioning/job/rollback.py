@@ -7,8 +7,18 @@ from provisioning.job import active
 from provisioning.job.evidence import Before, unrecorded
 from provisioning.job.prompt_session import board, reported
 from provisioning.job.report import Report
-from provisioning.job.selftest import check_file_system, check_selftest, chip_of, mac_text, selftest, take_selftest, with_repeats
+from provisioning.job.selftest import (
+    check_file_system,
+    check_selftest,
+    chip_of,
+    mac_text,
+    note_application,
+    selftest,
+    take_selftest,
+    with_repeats,
+)
 from provisioning.link.events import Listener, silent
+from provisioning.link.repl import LinkBroken
 from provisioning.link.transport.choose import choose
 
 
@@ -48,5 +58,6 @@ def rollback(port: str | None, *, transport: str = "auto", events: Listener = si
             found = with_repeats(repl, lambda: selftest(repl))
         take_selftest(report, found)
         check_selftest(found, None, now, repl.wire.name)
+        with_repeats(repl, lambda: note_application(repl, report, now), LinkBroken)
         report.passed(f"Set {now} is active again instead of set {was}.")
     return report

@@ -85,6 +85,20 @@ def _other_bytecode(name: str) -> BoardError:
     )
 
 
+_NO_RUNNER = (
+    "There is no /main.py on the board, so the application of set {} does not run: `twinroot update` of a product with an application "
+    "puts back what runs it."
+)
+_OTHER_MAIN = "/main.py is a program that no set has brought: it runs instead of the application of set {} until the next update."
+
+
+def note_application(repl: RawRepl, report: Report, number: int) -> None:
+    """A note in the report where the application of the set `number` does not run: after a `rescue`, or a /main.py written by hand."""
+    found = checked(repl.value(f"runs({number})", first=agent.small("runs")), int, repl.wire.name)
+    if found:
+        report.note((_NO_RUNNER if found == 1 else _OTHER_MAIN).format(number))
+
+
 def with_repeats(repl: RawRepl, question: Callable[[], T], again: type[BoardError] = BoardError) -> T:
     """The answer to a question that writes nothing, asked again when the line swallows or changes it or the answer.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from provisioning.bundle.bundle import Bundle, Interpreter
+from provisioning.bundle.bundle import Bundle, Interpreter, in_set
 from provisioning.config.device import Device
 from provisioning.config.product import Product
 from provisioning.errors import BoardError
@@ -16,7 +16,16 @@ from provisioning.job.assign import NotThatDevice
 from provisioning.job.evidence import Before, unrecorded
 from provisioning.job.prompt_session import board, reported, wiring_of
 from provisioning.job.report import Report
-from provisioning.job.selftest import check, check_file_system, check_selftest, mac_text, selftest, take_selftest, with_repeats
+from provisioning.job.selftest import (
+    check,
+    check_file_system,
+    check_selftest,
+    mac_text,
+    note_application,
+    selftest,
+    take_selftest,
+    with_repeats,
+)
 from provisioning.link import board_messages, firmware_kind, prompt_recovery, question, rates
 from provisioning.link.events import Event, Listener, silent
 from provisioning.link.payload import Payload
@@ -169,6 +178,8 @@ class Update:
             found = with_repeats(self.repl, lambda: selftest(self.repl))
         take_selftest(self.report, found)
         check_selftest(found, payload.set_sha256, number, self.repl.wire.name)
+        if self.product.vendor is not None and not in_set(self.product):  # one that is on the board goes along
+            with_repeats(self.repl, lambda: note_application(self.repl, self.report, number), LinkBroken)
         self.report.passed(f"Set {number} is active on {self.report.mac or self.repl.wire.name}; the board reads it back whole.")
 
     def _as_it_holds(self, refusal: NotThatDevice) -> Bundle:

@@ -15,7 +15,17 @@ from provisioning.job import board_identity, certificate_there
 from provisioning.job.assign import NotThatDevice
 from provisioning.job.prompt_session import board, reported, wiring_of
 from provisioning.job.report import Report
-from provisioning.job.selftest import OtherSet, check, check_selftest, chip_of, mac_text, selftest, take_selftest, with_repeats
+from provisioning.job.selftest import (
+    OtherSet,
+    check,
+    check_selftest,
+    chip_of,
+    mac_text,
+    note_application,
+    selftest,
+    take_selftest,
+    with_repeats,
+)
 from provisioning.link import question
 from provisioning.link.events import Listener, silent
 from provisioning.link.payload import Payload
@@ -49,6 +59,7 @@ def verify(
         with report.step("selftest"):
             found = with_repeats(repl, lambda: selftest(repl, connect), LinkBroken)
         take_selftest(report, found)
+        with_repeats(repl, lambda: note_application(repl, report, found["set"]), LinkBroken)
         if product is None:
             check_selftest(found, None, None, repl.wire.name)
             held = _held(repl, report, None)

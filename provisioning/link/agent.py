@@ -13,7 +13,7 @@ from provisioning.link import rates
 from provisioning.resources import folder
 
 FILES = ("core", "rate", "hello", "write", "first", "sets", "store", "extra")  # they run in one name space
-ALONE = ("held", "who", "left", "beats", "head", "files", "tree", "marks")  # each of these is complete
+ALONE = ("held", "who", "left", "beats", "head", "files", "tree", "marks", "runs")  # each of these is complete
 PLAIN = frozenset(["rate", *ALONE])  # what is sent as it is, not deflated
 
 _MAKERS = (Path(__file__), Path(__file__).with_name("minify.py"))
@@ -25,7 +25,7 @@ KEEP = frozenset(
         *("hello", "prepare", "begin", "target", "settle", "commit", "tidy", "look", "audit", "lies", "back", "take", "say", "number"),
         *("proved", "got", "files"),
         *("stream", "leave", "beat", "r", "p", "s", "HIGH", "HOME"),
-        *("WANTED", "PATHS", "who", "head", "lines", "sha", "remove", "m", "of"),
+        *("WANTED", "PATHS", "who", "head", "lines", "sha", "remove", "m", "of", "runs"),
     ]
 )
 

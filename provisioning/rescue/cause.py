@@ -11,7 +11,7 @@ class Sign(NamedTuple):
     sentence: str
 
 
-# In boot.py or main.py; the first group is where the line is counted to.
+# In boot.py, main.py, or the application that this runs; the first group is where the line is counted to.
 SOURCE = (
     Sign(rb"kbd_intr\s*\(\s*-\s*1", "switches control-C off (kbd_intr(-1))"),
     Sign(rb"dupterm\s*\(\s*None", "takes the terminal away (dupterm(None))"),

@@ -9,6 +9,8 @@ from provisioning.rescue import cause
 
 PROGRAMS = ("/boot.py", "/main.py")  # what MicroPython runs by itself, in this order
 SUFFIX = ".rescued"
+_RUNNER = b"# twinroot"  # how firmware/runner.py begins, which runs main.py of the set in use
+_POINTER = "/trust/active"
 
 
 class Files(Protocol):
@@ -29,6 +31,15 @@ Renamed = dict[str, str]  # old path -> new path
 def programs(files: Files) -> dict[str, bytes]:
     """The board's own programs, path -> content."""
     return {path: files.read(path) for path in PROGRAMS if files.exists(path)}
+
+
+def run_by(files: Files, found: dict[str, bytes]) -> dict[str, bytes]:
+    """What these programs run: where /main.py runs the application of the set in use, path -> content of that. It stays in its place: a set
+    without it would not be whole."""
+    if not found.get(PROGRAMS[1], b"").startswith(_RUNNER) or not files.exists(_POINTER):
+        return {}
+    path = f"/trust/{files.read(_POINTER).strip().decode('ascii', 'replace')}/main.py"
+    return {path: files.read(path)} if files.exists(path) else {}
 
 
 def rename(files: Files, found: dict[str, bytes]) -> Renamed:

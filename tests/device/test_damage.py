@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from provisioning.bundle.bundle import sealed
 from tests.device import sets
 from tests.device.behaviours import at_once
 from tests.device.jail import Board
@@ -182,6 +183,24 @@ def test_set(tmp_path: Path) -> None:
     cases, out = run(tmp_path, choose)
     judge(cases, out, 3)
     assert {row[2] for row in out} == {1, 2}
+
+
+@pytest.mark.parametrize("damaged", [True, False])
+def test_a_floor_above_the_clock(tmp_path: Path, damaged: bool) -> None:
+    """Written by damage: the set before stands in. Committed so: a clock error like any other, which is no reason for another set."""
+    world = World(tmp_path)
+    with world.server(ATS, world.ats) as ats, world.server(LEGACY, world.legacy) as legacy:
+        tree = sets.board(2, world.build(1, ats.address, legacy.address), world.build(2, ats.address, legacy.address)) | PROVEN_1
+        text = tree["/trust/2/set.json"]
+        raised = text.replace(b'"floor":1704067200', b'"floor":9704067200')
+        assert raised != text
+        if not damaged:
+            info = json.loads(raised)
+            del info["sum"]
+            raised = sealed(info)
+        d = Board(tmp_path / "board", tree | {"/trust/2/set.json": raised}).run(HOURLY % 6).json
+        assert [(o[0], o[3]) for o in d["out"]] == [("ok", 1) if damaged else ("clock", 2)] * 6
+        assert d["active"] == (1 if damaged else 2)
 
 
 @pytest.mark.parametrize("health", [None, b"{}", PROVEN_1["/trust/health.json"]])
