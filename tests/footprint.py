@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,6 +27,8 @@ sys.path.insert(0, str(ROOT))
 from tests.device import sets  # noqa: E402
 from tests.device.broker import Broker  # noqa: E402
 from tests.device.jail import MICROPYTHON, Board  # noqa: E402
+from tests.device.test_jobs import Jobs, stream, topic  # noqa: E402
+from tests.device.test_ota import Fleet, container  # noqa: E402
 from tests.device.world import ATS, LEGACY, World  # noqa: E402
 
 CORE = ("__init__", "core", "policy", "sets", "slots", "stats", "clock", "tlslink")
@@ -46,6 +50,11 @@ LIMITS = {
     "heap_per_loop": 0,
     "smallest_heap": 48 * 1024,
     "smallest_heap_mqtt": 48 * 1024,
+    "heap_topic": 11_500,
+    "heap_stream": 12 * 1024,
+    "heap_commit": 17_000,
+    "smallest_heap_topic": 92 * 1024,
+    "smallest_heap_stream": 100 * 1024,
 }
 MEANING = {
     "mpy_core": "loader, connect, policy, slots, health: .mpy bytes",
@@ -60,6 +69,11 @@ MEANING = {
     "heap_per_loop": "heap that publishing and pinging 200 times allocates, on either route",
     "smallest_heap": "smallest heap in which connect() works (steps of 2 KB)",
     "smallest_heap_mqtt": "smallest heap in which mqtt() connects, publishes with QoS 1 and connects again",
+    "heap_topic": "heap that an update takes at its peak while it comes from a topic, beside connection and modules",
+    "heap_stream": "the same from an AWS IoT stream",
+    "heap_commit": "and for the moment of its commit",
+    "smallest_heap_topic": "smallest heap in which an update over a topic comes, is committed, and connects (steps of 4 KB)",
+    "smallest_heap_stream": "the same over a stream",
 }
 
 _MEASURE = """
@@ -157,19 +171,106 @@ print("works")
 }
 
 
-def smallest(board: Board, script: str) -> int:
-    """Bytes of the smallest heap in which `script` works, a huge number when it does not work in 52 KB: steps of 2 KB down to the first in
-    which it does not."""
+# Listening for a job with every module of an update loaded; then live heap, collected first, around whatever holds something.
+_UPDATE = """
+import gc, json, twinroot
+c = twinroot.mqtt()
+from twinroot import errors, guard, incoming, jobs, ota, seal, slots, streams
+coming = commit = 0
+def watch(where, name):
+    f = getattr(where, name)
+    def g(*a):
+        global coming, commit
+        gc.collect()
+        top = gc.mem_alloc()
+        r = f(*a)
+        gc.collect()
+        top = max(top, gc.mem_alloc()) - listening
+        if begun:
+            commit = max(commit, top)
+        else:
+            coming = max(coming, top)
+        return r
+    setattr(where, name, g)
+def ends(f):
+    def g(*a):
+        global begun
+        begun = True
+        f(*a)
+    return g
+j = jobs.Jobs(c)
+begun = False
+for where, name in ((ota, "verified"), (ota, "tidy"), (ota.Update, "_feed"), (incoming, "begun"), (incoming, "known"), (incoming, "copy"),
+                    (incoming.File, "need"), (incoming.File, "write"), (seal, "parsed"), (seal, "sha256"), (seal, "whole"),
+                    (ota.Topic, "message"), (streams.Stream, "message")):
+    watch(where, name)
+ota.Update._commit = ends(ota.Update._commit)
+gc.collect()
+listening = gc.mem_alloc()
+while not j.done:
+    c.wait_msg()
+print(json.dumps([coming, commit]))
+"""
+_WHOLE_UPDATE = """
+import twinroot
+ended = []
+def listen():
+    c = twinroot.mqtt()
+    j = twinroot.jobs.Jobs(c, lambda t, m: ended.append(t))
+    while not ended and not j.done:
+        c.wait_msg()
+listen()
+twinroot.ota.restart()
+listen()
+print("works", twinroot.SET)
+"""
+_CARRIERS = {"topic": topic, "stream": stream}
+_LITTLE = 20_000  # bytes that come; no number depends on how many
+_MUCH = 500_000
+_BLOCKS = 512  # of flash: 2 MB
+
+
+def updates(folder: Path, interpreter: Path, brief: bool) -> dict[str, int]:
+    """Of updates over the air. `brief`: few bytes come, and of the smallest heaps it is only asked whether they are below their limits."""
+    out: dict[str, int] = {"heap_commit": 0}
+    with Fleet(folder) as fleet:
+        jobs = Jobs(fleet)
+        jobs.cloud.piece = 2048
+
+        def run(script: str, carrier: str, size: int, heap: str) -> str:
+            files = fleet.world.build(2, fleet.ats.address, fleet.legacy.address, change={"extra.mpy": random.Random(7).randbytes(size)})
+            jobs.cloud.status.clear()
+            jobs.cloud.jobs = {"j1": _CARRIERS[carrier](container(files, 2), jobs.cloud)}
+            board = Board(fleet.folder, jobs.tree(), _BLOCKS)
+            board.interpreter = interpreter
+            return board.run(script, heap=heap, timeout=300).out.strip()
+
+        for name in _CARRIERS:
+            coming, commit = json.loads(run(_UPDATE, name, _LITTLE if brief else _MUCH, "2M"))
+            out[f"heap_{name}"] = coming
+            out["heap_commit"] = max(out["heap_commit"], commit)
+
+            def works(heap: str, name: str = name) -> bool:
+                return run(_WHOLE_UPDATE, name, _LITTLE, heap) == "works 2"
+
+            limit = LIMITS[key := f"smallest_heap_{name}"]
+            out[key] = (limit if works(f"{limit // 1024}K") else sys.maxsize) if brief else smallest(works, limit, 4)
+    return out
+
+
+def smallest(works: Callable[[str], bool], limit: int, step: int = 2) -> int:
+    """Bytes of the smallest heap in which `works("…K")`, a huge number when it does not in 4 KB more than `limit` bytes: steps of `step` KB
+    down to the first in which it does not."""
     found = sys.maxsize
-    for size in range(LIMITS["smallest_heap"] // 1024 + 4, 15, -2):
-        if board.run(script, heap=f"{size}K").out.strip() != "works":
+    for size in range(limit // 1024 + 4, 15, -step):
+        if not works(f"{size}K"):
             break
         found = size * 1024
     return found
 
 
-def measure(folder: Path, interpreter: Path = MICROPYTHON) -> dict[str, int]:
-    """All numbers of LIMITS."""
+def measure(folder: Path, interpreter: Path = MICROPYTHON, brief: bool = False) -> dict[str, int]:
+    """All numbers of LIMITS; `brief`: as updates() has it."""
     mpy = {name: len(data) for name, data in sets.compiled().items()}
     out: dict[str, int] = {
         "mpy_core": sum(mpy[n] for n in CORE),
@@ -184,8 +285,9 @@ def measure(folder: Path, interpreter: Path = MICROPYTHON) -> dict[str, int]:
         board = world.board(ats, legacy)
         board.interpreter = interpreter
         out |= board.run(_MEASURE).json
-        out |= {name: smallest(board, script) for name, script in _SMALL.items()}
-    return out
+        for name, script in _SMALL.items():
+            out[name] = smallest(lambda heap, script=script: board.run(script, heap=heap).out.strip() == "works", LIMITS[name])
+    return out | updates(folder / "updates", interpreter, brief)
 
 
 def table(numbers: dict[str, int], other: dict[str, int] | None = None) -> str:

@@ -131,11 +131,6 @@ class File:
                     if not self.local:
                         raise ValueError(self.path)
                     break
-                try:
-                    with open(self.pack, "rb") as f:
-                        self.old = f.read(int.from_bytes(f.read(2), "big"))
-                except OSError:  # a folder of modules
-                    break
             # Rows as the loader reads them, twinroot._row(): the next one whose module is not there.
             i = self.index.find(b"\0", self.row + 1) + 1
             r = self.index[i : i + 14]
@@ -144,10 +139,16 @@ class File:
             begin = int.from_bytes(r[:3], "big")
             n = int.from_bytes(r[3:6], "big")
             if begin == self.at and n:
+                try:
+                    with open(self.pack, "rb") as f:
+                        old = f.read(int.from_bytes(f.read(2), "big"))
+                except OSError:  # a folder of modules
+                    break
                 name = self.index[self.row : i]
-                j = self.old.find(name) + len(name)
-                if j >= len(name) and self.old[j + 3 : j + 14] == r[3:]:
-                    self._copy(self.pack, int.from_bytes(self.old[j : j + 3], "big"), n)
+                j = old.find(name) + len(name)
+                old = old[j : j + 14] if j >= len(name) else b""  # not held while it is copied
+                if old[3:] == r[3:]:
+                    self._copy(self.pack, int.from_bytes(old[:3], "big"), n)
             if begin + n > self.at:
                 return min(begin + n, self.size)
             self.row = i + 14

@@ -48,10 +48,11 @@ def sha256(path):
 def text(n):
     """The set.json of the set `n`. An exception when there is none that could be one."""
     with open(sets.path(n) + "set.json", "rb") as f:
-        if f.seek(0, 2) > _LONGEST:
+        n = f.seek(0, 2)
+        if n > _LONGEST:
             raise ValueError
         f.seek(0)
-        t = f.read()  # with a number that many bytes would be laid out first
+        t = f.read(n)  # without a number it would be laid out twice
     if t.count(b"[") + t.count(b"{") > 500:  # brackets without end would fill the heap
         raise ValueError
     return t
@@ -72,10 +73,12 @@ def whole(n, package=False):
         if i > 0 and _tail(memoryview(t)[:i]) != t[i:]:
             return False
         files = d["files"]
+        t = d = None
         for name in files:
             if name[0] != "/" or package:
                 if sha256(name if name[0] == "/" else p + name) != files[name]:
                     return False
+        files = None  # set.json is read once more
         sets.read(n)
         return True
     except MemoryError:

@@ -51,7 +51,7 @@ class _Flash:
         _f.flush()
     def ioctl(self, op, arg):
         if op == 4:
-            return 128
+            return _o["blocks"]
         if op == 5:
             return 4096
         if op == 6:
@@ -89,12 +89,13 @@ class Run:
 class Board:
     """A littlefs image and the interpreter that runs on it; every `run` is a power-on."""
 
-    def __init__(self, folder: Path, tree: dict[str, bytes] | None = None) -> None:
+    def __init__(self, folder: Path, tree: dict[str, bytes] | None = None, blocks: int = BLOCKS) -> None:
         self.folder = folder
+        self.blocks = blocks
         self.interpreter = MICROPYTHON
         self.image = folder / "flash.img"
         folder.mkdir(parents=True, exist_ok=True)
-        self.image.write_bytes(littlefs_image.made(tree or {}, BLOCKS))
+        self.image.write_bytes(littlefs_image.made(tree or {}, blocks))
 
     def put(self, tree: dict[str, bytes]) -> None:
         self.image.write_bytes(littlefs_image.added(self.image.read_bytes(), tree))
@@ -104,7 +105,7 @@ class Board:
         return littlefs_image.files(self.image.read_bytes())
 
     def run(self, script: str, *, heap: str = "2M", cut: int = -1, timeout: float = 60, env: dict[str, str] | None = None) -> Run:
-        options = json.dumps({"cut": cut})
+        options = json.dumps({"cut": cut, "blocks": self.blocks})
         done = subprocess.run(
             [str(self.interpreter), "-X", f"heapsize={heap}", "-c", _BOOT],
             input=f"{options}\n{script}",

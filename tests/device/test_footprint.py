@@ -8,7 +8,7 @@ from tests import footprint
 
 
 def test_within_limits(tmp_path: Path) -> None:
-    numbers = footprint.measure(tmp_path)
+    numbers = footprint.measure(tmp_path, brief=True)
     print(footprint.table(numbers))
     assert set(numbers) == set(footprint.LIMITS)
     assert not footprint.exceeded(numbers)
