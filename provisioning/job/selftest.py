@@ -89,7 +89,10 @@ _NO_RUNNER = (
     "There is no /main.py on the board, so the application of set {} does not run: `twinroot update` of a product with an application "
     "puts back what runs it."
 )
-_OTHER_MAIN = "/main.py is a program that no set has brought: it runs instead of the application of set {} until the next update."
+_OTHER_MAIN = (
+    "/main.py is a program that no set has brought, and runs instead of the application of set {}: `twinroot update` of a product with an "
+    "application puts back what runs that."
+)
 
 
 def note_application(repl: RawRepl, report: Report, number: int) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from provisioning.bundle.bundle import runner
+from provisioning.link.port import open_port
 from provisioning.ota import signed_set
+from provisioning.virtual import VirtualBoard
 from tests.device import sets
 from tests.device.jail import Board, Run
 from tests.device.test_ota import FEED, Fleet, container, vendor
 from tests.device.test_power_cut import CUT
 from tests.device.test_sets import PROVEN_1
+from tests.device.virtual import Virtual
 
 # What MicroPython does at power-on, without the prompt that follows; resets are counted, and end the run.
 BOOT = """
@@ -197,3 +202,42 @@ def test_power_cut_at_every_operation(bench: Bench) -> None:
     cuts, seen = cut_everywhere(bench, 1)
     print(cuts, "cuts")
     assert cuts >= 50 and seen == {"one", "two"}
+
+
+def started(board: VirtualBoard) -> list[Any]:
+    """Power on, no prompt asked for: what the application says before the board gives one."""
+    board.power_off()
+    with open_port(board.pty) as wire:
+        wire.discard()
+        board.power_on()
+        said = wire.until(b">>> ", 20.0).decode(errors="replace")
+    lines = [line for line in said.splitlines() if line.startswith("[")]
+    assert len(lines) == 1, said
+    found: list[Any] = json.loads(lines[0])
+    return found
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("step", [17, pytest.param(1, marks=pytest.mark.long)])
+def test_power_cut_on_the_virtual_board(bench: Bench, make_virtual_board: Callable[..., VirtualBoard], step: int) -> None:
+    """The same on NOR flash whose programs and erases are torn at random places, and from power-on by MicroPython's own start."""
+    board = make_virtual_board(paced=False, clock="host", flash_timing="none")
+    device = Virtual(board)
+    device.put(bench.board.tree())
+    board.snapshot()
+    seen, at = set(), step // 2
+    while True:
+        board.power_off()
+        board.restore()
+        if not device.cut(FEED % 4096, at):
+            break
+        name, number, _, route = started(board)
+        assert (name, number, route) in (("one", 1, "ats"), ("two", 2, "ats")), (at, name, number, route)
+        seen.add(name)
+        if at // step % 4 == 0 and number == 1:
+            assert json.loads(device.lines(FEED % 4096)[-1])[0] == "done", at
+            assert started(board)[:2] == ["two", 2]
+        at += step
+    print(at // step, "cuts:", seen)
+    assert at // step >= 5 and "one" in seen and (step > 1 or seen == {"one", "two"})
+    assert started(board)[:2] == ["two", 2], "without a cut"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.silicon import peers
-from tests.silicon.application import application, application_by_cable, application_crashes
+from tests.silicon.application import by_cable, crashes, over_the_air
 from tests.silicon.basics import another, rollback, unchanged, update, verify
 from tests.silicon.cuts import crash, cuts
 from tests.silicon.held import REACHED, RESCUED, reach, rescue
@@ -47,9 +47,9 @@ ROWS = {
     **{f"reach-{name}": Row(f"update, held by {name}", reach(name), None) for name in REACHED},
     **{f"rescue-{name}": Row(f"rescue, held by {name}", rescue(name), None) for name in RESCUED},
     "slots": Row("two slots: 22 steps of set_boot, mark valid, resets, damage", steps, None),
-    "application": Row("application", application, None),
-    "application-crashes": Row("application crashes", application_crashes, None),
-    "application-cable": Row("application by cable", application_by_cable, None),
+    "application": Row("an application in the set: by cable, over the air, back", over_the_air, None),
+    "application-crashes": Row("one over the air that crashes: rolled back, refused", crashes, None),
+    "application-cable": Row("with and without one by cable, rescue, update", by_cable, None),
     "tests": Row("the ten tests of init --tests", own_tests, None),
     "flash": Row("flash, blank chip to PASS", flash, None),
 }
