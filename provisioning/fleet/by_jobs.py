@@ -6,6 +6,7 @@ so stops at the earliest when the plan's own rule would.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -70,14 +71,25 @@ class Names:
 
 
 class JobsCarrier:
-    """`container`: the signed set; `check`: called before each request, raises when this program may not go on."""
+    """`container`: the signed set; `members`: the devices of the wave; `check`: called before each request, raises when this program may
+    not go on."""
 
-    def __init__(self, aws: Aws, container: bytes, how: ByJobs, rules: Rules, names: Names, check: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        aws: Aws,
+        container: bytes,
+        how: ByJobs,
+        rules: Rules,
+        names: Names,
+        members: Callable[[], Iterable[str]],
+        check: Callable[[], None],
+    ) -> None:
         self._aws = cast("Aws", _Checked(aws, check))
         self._container = container
         self._how = how
         self._rules = rules
         self._names = names
+        self._members = members
         self._why: dict[str, str] = {}  # thing -> what it said of its failure
 
     def start(self, key: str, devices: Sequence[str]) -> None:
@@ -102,15 +114,22 @@ class JobsCarrier:
             raise
 
     def progress(self, key: str) -> Iterator[Progress]:
+        begun: set[str] = set()
         try:
             for one in jobs.executions(self._aws, key):
                 device = self._names.device_of(one.thing)
                 if device is not None:
+                    begun.add(device)
                     why = self._said(key, one) if one.status in _SAID_WHY else ""
                     rolled_back = one.status == "FAILED" and _ROLLED_BACK in why
                     yield Progress(device, ROLLED_BACK if rolled_back else STATES.get(one.status, OFFERED), why, one.at)
+            # A rollout tells devices at its pace: those it had not come to when the job was cancelled have no execution, and get none.
+            cancelled = jobs.state(self._aws, key) == "CANCELED"
         except jobs.NoJob:
             return  # it was never made
+        if cancelled:
+            now = int(time.time())
+            yield from (Progress(device, WITHDRAWN, "", now) for device in self._members() if device not in begun)
 
     def stop(self, key: str, reason: str) -> None:
         try:

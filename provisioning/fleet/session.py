@@ -20,6 +20,7 @@ from provisioning.fleet.plan_rows import PlanRows, Taken, Turn
 from provisioning.fleet.records import Wave
 from provisioning.fleet.run import Runner
 from provisioning.fleet.turn import HeldTurn
+from provisioning.fleet.wave import BACK_STEPS
 from provisioning.ledger.store import Ledger
 
 if TYPE_CHECKING:
@@ -110,4 +111,9 @@ def _carrier(session: Session, wave: Wave, direction: str, turn: Turn) -> Carrie
 
     names = Names(session.offer.product(direction), lambda: FleetStore(session.ledger).devices(session.plan.product))
     container = session.offer.sets[direction].container
-    return JobsCarrier(session.aws, container, session.plan.jobs, session.plan.rules, names, turn.check)
+
+    def members() -> list[str]:
+        among = None if direction == plans.FORWARD else tuple(BACK_STEPS)
+        return [member.device for member in session.rows.members(wave.plan, wave.wave, among)]
+
+    return JobsCarrier(session.aws, container, session.plan.jobs, session.plan.rules, names, members, turn.check)

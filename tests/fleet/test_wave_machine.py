@@ -273,5 +273,7 @@ def test_whatever_happens(examples: int) -> None:
             waves.close()
 
     stories()
-    # A story that never gets anywhere proves nothing.
-    assert reached >= {"running", "done", "stopped", "back-running", "taken-back", "rolled-back", "failed"}, reached
+    # Stories that never get anywhere prove nothing.
+    few = {"running", "done", "stopped"}
+    many = few | {"back-running", "taken-back", "back-failed", "rolled-back", "failed", "silent", "withdrawn"}
+    assert reached >= (few if examples < 100 else many), reached
