@@ -248,7 +248,7 @@ class Waves:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-@pytest.mark.parametrize("examples", [10, pytest.param(600, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
+@pytest.mark.parametrize("examples", [10, pytest.param(300, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
 def test_whatever_happens(examples: int) -> None:
     reached: set[str] = set()
 
