@@ -22,7 +22,7 @@ def _judged(e):
     floor that damage has raised above it."""
     global _whole
     n = twinroot.SET
-    if e.kind != "clock" and not guard.proven(n):
+    if getattr(e, "kind", None) != "clock" and not guard.proven(n):
         return True
     if _whole is None:
         _whole = seal.whole(n)
@@ -41,7 +41,7 @@ def other(e, timeout):
     """A Link by another set when that connects where the set in use failed with `e`, else None."""
     t = stats.data().get("trial")
     if t and t[0] != twinroot.SET:  # this one only stands in
-        return None if e.kind == "clock" else again(timeout, False)
+        return None if getattr(e, "kind", None) == "clock" else again(timeout, False)
     k = instead(e, timeout)
     if k:
         lost()

@@ -59,7 +59,8 @@ def verify(
         with report.step("selftest"):
             found = with_repeats(repl, lambda: selftest(repl, connect), LinkBroken)
         take_selftest(report, found)
-        with_repeats(repl, lambda: note_application(repl, report, found["set"]), LinkBroken)
+        if product is None or product.vendor is not None:  # others' applications are files in the root folder
+            with_repeats(repl, lambda: note_application(repl, report, found["set"]), LinkBroken)
         if product is None:
             check_selftest(found, None, None, repl.wire.name)
             held = _held(repl, report, None)
