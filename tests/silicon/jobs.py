@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.silicon import peers
+from tests.silicon.air import air
 from tests.silicon.application import by_cable, crashes, over_the_air
 from tests.silicon.basics import another, rollback, unchanged, update, verify
 from tests.silicon.cuts import crash, cuts
@@ -47,6 +48,7 @@ ROWS = {
     **{f"reach-{name}": Row(f"update, held by {name}", reach(name), None) for name in REACHED},
     **{f"rescue-{name}": Row(f"rescue, held by {name}", rescue(name), None) for name in RESCUED},
     "slots": Row("two slots: 22 steps of set_boot, mark valid, resets, damage", steps, None),
+    "air": Row("firmware over the air, and back", air, None, needs_wifi=True),
     "application": Row("an application in the set: by cable, over the air, back", over_the_air, None),
     "application-crashes": Row("one over the air that crashes: rolled back, refused", crashes, None),
     "application-cable": Row("with and without one by cable, rescue, update", by_cable, None),
