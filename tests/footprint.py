@@ -171,16 +171,18 @@ print("works")
 }
 
 
-# Listening for a job with every module of an update loaded; then live heap, collected first, around whatever holds something.
-_UPDATE = """
-import gc, json, twinroot
-c = twinroot.mqtt()
+# Live heap, collected first, around whatever in an update holds something: `coming` and `commit`, bytes above `listening`.
+WATCH = """
+import gc
 from twinroot import errors, guard, incoming, jobs, ota, seal, slots, streams
 coming = commit = 0
+begun = False
 def watch(where, name):
     f = getattr(where, name)
     def g(*a):
-        global coming, commit
+        global coming, commit, begun
+        if name == "_commit":
+            begun = True
         gc.collect()
         top = gc.mem_alloc()
         r = f(*a)
@@ -192,21 +194,19 @@ def watch(where, name):
             coming = max(coming, top)
         return r
     setattr(where, name, g)
-def ends(f):
-    def g(*a):
-        global begun
-        begun = True
-        f(*a)
-    return g
-j = jobs.Jobs(c)
-begun = False
-for where, name in ((ota, "verified"), (ota, "tidy"), (ota.Update, "_feed"), (incoming, "begun"), (incoming, "known"), (incoming, "copy"),
-                    (incoming.File, "need"), (incoming.File, "write"), (seal, "parsed"), (seal, "sha256"), (seal, "whole"),
-                    (ota.Topic, "message"), (streams.Stream, "message")):
+for where, name in ((ota, "verified"), (ota, "tidy"), (ota.Update, "_feed"), (ota.Update, "_commit"), (incoming, "begun"),
+                    (incoming, "known"), (incoming, "copy"), (incoming.File, "need"), (incoming.File, "write"), (seal, "parsed"),
+                    (seal, "sha256"), (seal, "whole"), (ota.Topic, "message"), (streams.Stream, "message")):
     watch(where, name)
-ota.Update._commit = ends(ota.Update._commit)
 gc.collect()
 listening = gc.mem_alloc()
+"""
+# Listening for a job with every module of an update loaded.
+_UPDATE = f"""
+import json, twinroot
+c = twinroot.mqtt()
+j = twinroot.jobs.Jobs(c)
+{WATCH}
 while not j.done:
     c.wait_msg()
 print(json.dumps([coming, commit]))

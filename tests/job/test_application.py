@@ -90,7 +90,7 @@ def test_a_board_whose_main_py_was_an_application(line: Line) -> None:
     assert line.runs() == "old 1"
 
 
-@pytest.mark.parametrize("hand", [False, True])
+@pytest.mark.parametrize("hand", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_a_board_that_does_not_run_it(line: Line, hand: bool) -> None:
     """Its /main.py is gone, or another one was written by hand: who asks hears so, and an update puts it right."""
     line.update(1, APP % "one")

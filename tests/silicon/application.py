@@ -10,6 +10,7 @@ from pathlib import Path
 from provisioning.errors import BoardError
 from provisioning.link.port import open_port
 from provisioning.link.repl import RawRepl
+from tests.footprint import WATCH
 from tests.silicon import peers
 from tests.silicon.product import DEVICE, Products
 from tests.silicon.rig import BOOT, LIMIT, PROMPT, Rig, RowFailedError, Took, run
@@ -26,17 +27,18 @@ _HOLDS = _APP + "import micropython, time\ntime.sleep(8)\nmicropython.kbd_intr(-
 _FEED = """
 import umachine
 umachine.RTC().datetime(%r)
-from twinroot import ota
+import twinroot
+%s
 u = ota.Update()
 with open('/update.bin', 'rb') as f:
     while not u.done:
-        d = f.read(512)
+        d = f.read(2048)
         if not d:
             break
         u.feed(d)
 import uos
 uos.remove('/update.bin')
-print(u.done, u.number)
+print(u.done, u.number, max(coming, commit))
 """
 
 
@@ -77,12 +79,12 @@ class _Bench:
             repl = RawRepl(wire)
             repl.enter()
             try:
-                said = repl.run(_FEED % (_now(),), _TAKEN).decode().split()
+                said = repl.run(_FEED % (_now(), WATCH), _TAKEN).decode().split()
             except BoardError as error:
                 raise RowFailedError(f"the container of {product.name}: {error.message}") from error
         if said[:1] != ["True"]:
             raise RowFailedError(f"the container of {product.name} was not taken: {said}")
-        return said[1]
+        return f"set {said[1]} in {int(said[2]):,} bytes of heap, 2 KB at a time"
 
     def starts(self, *names: str) -> None:
         """After power-on the applications of these names start one after the other, the last of them for good. Raises RowFailedError."""
@@ -123,7 +125,7 @@ def over_the_air(rig: Rig, products: Products) -> Took:
     bench.starts("two")
     rig.twinroot("rollback").must(generation=1)
     bench.starts("one")
-    return Took(time.perf_counter() - began, f"set {taken} over the air, {_SEEN}")
+    return Took(time.perf_counter() - began, f"{taken}; {_SEEN}")
 
 
 def crashes(rig: Rig, products: Products) -> Took:
