@@ -41,7 +41,7 @@ def text(limit=300):
     """JSON of fewer than `limit` bytes: {"t": unix, "v": version of the set, "s": set, "p": proven set, "x": version rolled back, "m":
     MicroPython, "c": first 8 hex digits of the SHA-256 of the device certificate in use, "o": routes of the set in order, "l": last route,
     "r": {route: [good, bad, last error, issuer wanted]}, "a": {root: connections it anchored}}. What does not fit is left out, issuers
-    first."""
+    first; names are cut to 20 bytes, roots that would then be alike are left out."""
     d = stats.data()
     s = getattr(twinroot, "INFO", None) or {}
     for cut in (40, 20, 0, -1):
@@ -53,7 +53,8 @@ def text(limit=300):
                 row.append(v["err"])
                 if cut > 0 and "iss" in v:
                     row.append(v["iss"][:cut])
-            r[str(name)[:20]] = row
+            k = str(name)[:20]
+            r[k if k not in r else str(name)] = row
         m = {"t": clock.now(), "s": twinroot.SET, "p": d["proven"], "l": d["last"], "r": r}
         m["v"] = s.get("version")
         m["m"] = "%d.%d.%d" % sys.implementation.version[:3]
@@ -63,7 +64,9 @@ def text(limit=300):
         if c:
             m["c"] = c
         if cut >= 0:
-            m["a"] = {str(n)[: cut or 12]: d["roots"][n]["good"] for n in d["roots"]}
+            a = {str(n)[: cut or 20]: d["roots"][n]["good"] for n in d["roots"]}
+            if len(a) == len(d["roots"]):  # two that are cut alike say nothing
+                m["a"] = a
             m["o"] = ",".join([str(x["name"]) for x in s.get("routes", ())])
         t = ujson.dumps(m, separators=(",", ":"))
         if len(t.encode()) < limit:

@@ -295,7 +295,10 @@ def _one(store: FleetStore, loaded: Product, questions: Questions, name: str) ->
         f"  connected last by {_or(device.route)}, anchored by {_or(said['root'])}",
     ]
     lines += [f"  root {root}: {_record(anchor)}" for root, anchor in device.anchored.items()]
-    lines += [f"  route {route}: {_record(anchor)}" for route, anchor in device.reached.items()]
+    elsewhere = "; none is known to have gone where it leads now"
+    for route, anchor in device.reached.items():
+        there = questions.sets.places.proven(device, has, route) or route not in questions.sets.places.moved
+        lines.append(f"  route {route}: {_record(anchor)}{'' if there else elsewhere}")
     lines += [f"  last error on {route}: {kind}" for route, kind in device.errors.items()]
     if device.refused is not None:
         lines.append(f"  rolled back version {device.refused}")
@@ -324,7 +327,7 @@ def _plain(device: Device, fates: tuple[Fate, ...], questions: Questions) -> dic
 
     has = questions.sets.of(device)
     return {
-        **{name: value for name, value in vars(device).items() if name not in ("anchored", "reached")},
+        **{name: value for name, value in vars(device).items() if name not in ("anchored", "reached", "spans")},
         "phase": figures.phase_of(device, has),
         "root": figures.root_of(device, has),
         "trusts": list(figures.trusts_of(device, has)),

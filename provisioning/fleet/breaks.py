@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from provisioning.fleet.device import Device
-from provisioning.fleet.sets import Configuration, KnownSets
+from provisioning.fleet.sets import UPWARD, Configuration, KnownSets
 from provisioning.migration import phases
 from provisioning.trust.routes import Route
 
@@ -90,11 +90,12 @@ class Breaks:
 
     def of(self, device: Device) -> tuple[Fate, ...]:
         """The fate of `device` at each event."""
+        has, places = self._sets.of(device), self._sets.places
         key = _Proofs(
-            self._sets.of(device),
+            has,
             device.route,
             device.root,
-            frozenset(name for name, anchor in device.reached.items() if anchor.good),
+            frozenset(name for name in device.reached if places.proven(device, has, name)),
             frozenset(name for name, anchor in device.anchored.items() if anchor.good),
         )
         fates = self._asked.get(key)
@@ -120,11 +121,11 @@ class Breaks:
             if anchors is not None and not anchors:
                 broken.setdefault(index, "network")
         last = has.names.index(key.route) if key.route in has.names else 0
-        index_, after = phases.reached(bytes(has.standing), has.silence, last, broken)
+        index_, after = phases.reached(bytes(has.standing), has.silence or UPWARD, last, broken, has.back)
         if index_ is None:
             return Fate(LOST)
         route = has.routes[index_]
-        return Fate(SAFE if _proven(key, has, route, event) else UNPROVEN, route.name, after)
+        return Fate(SAFE if self._proven(key, has, route, event) else UNPROVEN, route.name, after)
 
     def _broken(self, key: _Proofs, has: Configuration, event: Event) -> dict[int, str] | None:
         """Number of a route that ends -> kind of the device's error; None where the set does not name what goes."""
@@ -144,17 +145,25 @@ class Breaks:
     def _moved(self, key: _Proofs, routes: tuple[Route, ...]) -> Fate:
         for route in routes:
             anchors = self._today.of(route)
-            if set(route.roots) & key.anchored and (anchors is None or anchors):
+            there = route.name not in self._sets.places.moved or self._was_there(key, route)
+            if there and set(route.roots) & key.anchored and (anchors is None or anchors):
                 return Fate(SAFE, route.name)
         return Fate(UNPROVEN if key.configuration or key.anchored or key.reached else UNKNOWN, routes[0].name)
 
+    def _was_there(self, key: _Proofs, route: Route) -> bool:
+        """Whether it has connected by its own route of that name, to the same endpoint."""
+        own = key.configuration.routes if key.configuration is not None else ()
+        same = any((one.name, one.host, one.port) == (route.name, route.host, route.port) for one in own)
+        return same and route.name in key.reached
 
-def _proven(key: _Proofs, has: Configuration, route: Route, event: Event) -> bool:
-    """Whether this device has connected by `route`, and by a root of it that stays."""
-    gone = {event.name} if event.kind == ROOT else set()
-    by_root = bool((set(route.roots) - gone) & key.anchored)
-    if route.name in key.reached:
-        return by_root or not gone & set(route.roots)
-    # Reports that count no routes: a root that belongs to this route alone.
-    shared = {root for other in has.routes if other is not route for root in other.roots}
-    return by_root and not key.reached and bool((set(route.roots) - gone - shared) & key.anchored)
+    def _proven(self, key: _Proofs, has: Configuration, route: Route, event: Event) -> bool:
+        """Whether this device has connected by `route`, and by a root of it that stays."""
+        gone = {event.name} if event.kind == ROOT else set()
+        by_root = bool((set(route.roots) - gone) & key.anchored)
+        if route.name in key.reached:
+            return by_root or not gone & set(route.roots)
+        if route.name in self._sets.places.moved:
+            return False
+        # Reports that count no routes: a root that belongs to this route alone.
+        shared = {root for other in has.routes if other is not route for root in other.roots}
+        return by_root and not key.reached and bool((set(route.roots) - gone - shared) & key.anchored)

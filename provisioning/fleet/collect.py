@@ -19,9 +19,11 @@ from provisioning.fleet import reports, sets
 from provisioning.fleet.broker import Message
 from provisioning.fleet.delivered import Delivered
 from provisioning.fleet.device import Device
+from provisioning.fleet.places import Places
 from provisioning.fleet.reports import BadReport, Names
 from provisioning.fleet.store import PAGE, FleetStore
 from provisioning.parsed import from_json
+from provisioning.trust.roots import load_roots
 
 if TYPE_CHECKING:
     from provisioning.config.product import Product
@@ -51,7 +53,7 @@ class Collector:
         self._product = product
         self.done = Collected()
         note_sets(store, product.name, [sets.of_product(product)])
-        self._names: Names | None = None
+        self._known: tuple[Names, Places] | None = None
 
     def listed(self) -> None:
         """The devices of the product's list: whoever never reported is known by it, and by which site."""
@@ -62,10 +64,15 @@ class Collector:
 
     def delivered(self, ledger: Ledger) -> None:
         """Boards that passed, by the ledger's rows."""
-        rows = Delivered(ledger, self._product.name)
-        self._put("ledger", rows.devices())
+        rows, places = Delivered(ledger, self._product.name), self._places
+        self._put("ledger", (places.noted(device, device.seen) for device in rows.devices()))
         note_sets(self._store, self._product.name, rows.sets)
-        self._names = None
+        self._known, known = None, places.moved
+        if self._places.moved - known:  # only now it is known of what versions the time matters
+            places = self._places
+            self.done.changed += self._store.put(
+                places.noted(device, device.seen) for device in Delivered(ledger, self._product.name).devices()
+            )
 
     def file(self, path: Path) -> None:
         """Reports in a file, one JSON object a line, or on standard input for "-". Raises InputError, with the line, for one that is none:
@@ -122,10 +129,27 @@ class Collector:
                 self._bad(f"{device[:64]}: not a JSON object")
 
     def _read(self, source: str, value: Any, arrived: int | None = None, device: str | None = None) -> Device:
-        if self._names is None:
+        now = int(time.time())
+        made = reports.read(self._product.name, source, value, now, arrived, device)
+        names, places = self._sets
+        # That a thing is connected is newer than what its shadow says.
+        return places.noted(
+            names.whole(made) if reports.is_cut(value) else made, reports.told_at(value, now) if "connected" in value else made.seen
+        )
+
+    @property
+    def _places(self) -> Places:
+        return self._sets[1]
+
+    @property
+    def _sets(self) -> tuple[Names, Places]:
+        """By the sets that are known now."""
+        if self._known is None:
             known = [sets.of_body(body) for _, body in self._store.sets(self._product.name)]
-            self._names = Names(name for one in known for name in (*one.names, *one.trusts))
-        return self._names.whole(reports.read(self._product.name, source, value, int(time.time()), arrived, device))
+            # A cut name may be that of any root, not only of those that sets are known to have.
+            names = Names([*load_roots(), *(name for one in known for name in (*one.names, *one.trusts))])
+            self._known = names, Places(known)
+        return self._known
 
     def _bad(self, what: str) -> None:
         if len(self.done.bad) < 20:

@@ -15,11 +15,33 @@ class Anchor:
 
 
 @dataclass(frozen=True)
+class Span:
+    """A version on one device. `since`: the earliest time at which it is known to have had it, unix seconds; `counters`: of routes whose
+    name moved to another endpoint (places.py): lowest counter, time of that report, highest, time of that."""
+
+    since: int
+    counters: Mapping[str, tuple[int, int, int, int]] = field(default_factory=dict)
+
+    @property
+    def until(self) -> int:
+        """The latest time at which the device is known to have had the version."""
+        return max(self.since, *(row[3] for row in self.counters.values()), 0)
+
+    def with_(self, other: Span) -> Span:
+        """What both know."""
+        counters = dict(self.counters)
+        for name, row in other.counters.items():
+            had = counters.get(name, row)
+            counters[name] = (*min(had[:2], row[:2]), *max(had[2:], row[2:]))
+        return Span(min(self.since, other.since), counters)
+
+
+@dataclass(frozen=True)
 class Device:
     """`seen`: last sign of life, unix seconds, None: never. `trusts`: names of the roots in its set, empty where not known;
     `anchored`: what roots have proven; `reached`: the same of routes; `errors`: route -> kind of its last error; `attributes`: its row of
     the list of devices. `began`: when this board began as this device (flashed, or given to another board), unix seconds: what was
-    reported before that says nothing of it."""
+    reported before that says nothing of it. `spans`: version -> what is remembered of it, where a route's name moved."""
 
     product: str
     device: str
@@ -38,3 +60,4 @@ class Device:
     attributes: Mapping[str, str] = field(default_factory=dict)
     reached: Mapping[str, Anchor] = field(default_factory=dict)
     began: int | None = None
+    spans: Mapping[int, Span] = field(default_factory=dict)

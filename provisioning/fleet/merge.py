@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from provisioning.fleet.device import Anchor, Device
+from provisioning.fleet.device import Anchor, Device, Span
 
 # Part of a row -> the fields that a report says together.
 _PARTS = {
@@ -22,6 +22,7 @@ _PARTS = {
     "attributes": ("attributes",),
 }
 _SET = ("version", "phase", "trusts", "routes")
+_VERSIONS = 8  # of a device, of which it is remembered when it had them
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def merged(old: Known | None, new: Device) -> Known:
         "anchored": _higher(had.anchored, new.anchored),
         "reached": _higher(had.reached, new.reached),
         "began": max(filter(None, (had.began, new.began)), default=None),
+        "spans": _together(had.spans, new.spans),
     }
     made = replace(had, **values)
     spoken = {part: names for part, names in {**_PARTS, "set": _SET}.items() if times[part] != (made.seen or 0)}
@@ -85,8 +87,20 @@ def _restarted(had: Device, began: int) -> Device:
     def later(rows: Mapping[str, Anchor]) -> dict[str, Anchor]:
         return {name: anchor for name, anchor in rows.items() if (anchor.at or 0) >= began}
 
-    had = replace(had, anchored=later(had.anchored), reached=later(had.reached))
+    had = replace(had, anchored=later(had.anchored), reached=later(had.reached), spans=_after(had.spans, began))
     return had if (had.seen or 0) >= began else replace(had, route=None, root=None, errors={}, refused=None)
+
+
+def _after(spans: Mapping[int, Span], began: int) -> dict[int, Span]:
+    """Those of this board alone: with counters of before, it would be known to have had a version too early."""
+    return {version: span for version, span in spans.items() if span.since >= began}
+
+
+def _together(one: Mapping[int, Span], other: Mapping[int, Span]) -> Mapping[int, Span]:
+    if not other:
+        return one
+    made = {version: one[version].with_(span) if version in one else span for version, span in {**one, **other}.items()}
+    return {version: made[version] for version in sorted(made)[-_VERSIONS:]}
 
 
 def _higher(one: Mapping[str, Anchor], other: Mapping[str, Anchor]) -> dict[str, Anchor]:
@@ -113,6 +127,7 @@ def as_row(known: Known) -> dict[str, Any]:
         "reached": {name: [anchor.good, anchor.at] for name, anchor in device.reached.items()},
         "errors": dict(device.errors),
         "began": device.began,
+        "spans": {str(version): [span.since, span.counters] for version, span in device.spans.items()},
         "when": dict(known.when),
     }
     return {
@@ -147,8 +162,13 @@ def of_row(row: Any) -> Known:
         errors=evidence.get("errors", {}),
         attributes=json.loads(attributes) if attributes != "{}" else {},
         began=evidence.get("began"),
+        spans={int(version): _span(*row) for version, row in evidence["spans"].items()} if "spans" in evidence else {},
     )
     return Known(made, evidence.get("when", {}))
+
+
+def _span(since: int, counters: dict[str, list[int]]) -> Span:
+    return Span(since, {name: (row[0], row[1], row[2], row[3]) for name, row in counters.items()})
 
 
 _json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, sort_keys=True).encode

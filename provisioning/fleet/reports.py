@@ -78,6 +78,18 @@ def _read(product: str, source: str, value: Any, now: int, arrived: int | None, 
     )
 
 
+def told_at(value: Any, now: int) -> int | None:
+    """When a report that `read` took was made, by its own words alone; unix seconds."""
+    health = value.get("health", value)
+    return _moment(_time_of(value), now) or (_moment(health.get("t"), now) if isinstance(health, dict) else None)
+
+
+def is_cut(value: Any) -> bool:
+    """Whether it is telemetry.text(), in which names may be cut."""
+    health = value.get("health", value)
+    return isinstance(health, dict) and "r" in health
+
+
 def _full(health: Mapping[str, Any], now: int) -> tuple[dict[str, Anchor], dict[str, Anchor]]:
     """health(): {"routes": {name: {"good", "bad", "at", "err"}}, "roots": {name: {"good", "at"}}}."""
 
@@ -181,35 +193,31 @@ def _moment(value: Any, now: int) -> int | None:
     return seconds if _EARLIEST <= seconds <= now + _AHEAD else None
 
 
-_CUT = (12, 20, 40)  # characters to which telemetry.text() cuts a name
+_CUT = (12, 20, 40)  # characters to which telemetry.text() cuts a name; 12 in packages of before
 
 
 class Names:
-    """The names of routes and roots that sets of the product have: what telemetry cut is made whole, where one name alone begins so."""
+    """The names of routes and roots that there may be: what telemetry cut is made whole where one name alone begins so. Where several do it
+    may be any of them: such a root or route proves nothing and is left out."""
 
     def __init__(self, known: Iterable[str]) -> None:
-        self._known = set(known)
-        self._found: dict[str, str] = {}
+        self._known = frozenset(known)
+        self._found: dict[str, str | None] = {}
 
     def whole(self, device: Device) -> Device:
-        """`device` with whole names."""
-        if not any(self._of(name) != name for name in (*device.anchored, *device.reached, *device.errors, *device.routes)):
+        """`device`, of a report whose names may be cut, with whole names."""
+        if all(self._of(name) == name for name in (*device.anchored, *device.reached, *device.errors)):
             return device
+        anchored = self._table(device.anchored)
+        root = device.root and self._of(device.root)
+        reached, errors = self._table(device.reached), self._table(device.errors)
+        return replace(device, anchored=anchored, reached=reached, errors=errors, root=root)
 
-        def table(rows: Mapping[str, Any]) -> dict[str, Any]:
-            return {self._of(name): value for name, value in rows.items()}
+    def _table(self, rows: Mapping[str, Any]) -> dict[str, Any]:
+        return {whole: value for name, value in rows.items() if (whole := self._of(name)) is not None}
 
-        return replace(
-            device,
-            anchored=table(device.anchored),
-            reached=table(device.reached),
-            errors=table(device.errors),
-            routes=tuple(map(self._of, device.routes)),
-            root=device.root and self._of(device.root),
-        )
-
-    def _of(self, name: str) -> str:
+    def _of(self, name: str) -> str | None:
         if name not in self._found:
-            longer = [one for one in self._known if one.startswith(name)] if len(name) in _CUT and name not in self._known else []
-            self._found[name] = longer[0] if len(longer) == 1 else name
+            begin = [one for one in self._known if one.startswith(name)] if len(name) in _CUT else []
+            self._found[name] = name if not begin else begin[0] if len(begin) == 1 else None
         return self._found[name]

@@ -6,11 +6,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from provisioning.fleet.device import Device
+from provisioning.fleet.places import Places
 from provisioning.migration.phases import phase_of
 from provisioning.trust.endpoint import classify
 from provisioning.trust.roots import STANDINGS, load_roots
@@ -20,17 +21,20 @@ if TYPE_CHECKING:
     from provisioning.config.product import Product
 
 _CURRENT = STANDINGS.index("current")
-UPWARD = "upward"  # what a set says of silence that says nothing
+UPWARD = "upward"  # what a set does about silence that says nothing of it
+UNSAID = ""  # by a row of the ledger, which has no word about silence and about the time of return
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """`standing`: of each route, an index in STANDINGS; `silence`: which routes the silence of one opens."""
+    """`standing`: of each route, an index in STANDINGS; `silence`: which routes the silence of one opens; `back`: s until the preferred
+    route is tried again, None: the device's default."""
 
     version: int
     routes: tuple[Route, ...]
     standing: tuple[int, ...]
     silence: str
+    back: int | None = None
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -51,7 +55,8 @@ class Configuration:
     def body(self) -> str:
         """As the store has it."""
         routes = [[route.name, route.host, route.port, list(route.roots), standing] for route, standing in zip(self.routes, self.standing)]  # noqa: B905
-        return json.dumps({"version": self.version, "routes": routes, "silence": self.silence}, separators=(",", ":"), sort_keys=True)
+        body = {"version": self.version, "routes": routes, "silence": self.silence, **({"back": self.back} if self.back else {})}
+        return json.dumps(body, separators=(",", ":"), sort_keys=True)
 
     @property
     def sha256(self) -> str:
@@ -63,17 +68,19 @@ def of_body(body: str) -> Configuration:
     """The configuration that the store has."""
     data = json.loads(body)
     routes = tuple(Route(name, host, port, tuple(roots)) for name, host, port, roots, _ in data["routes"])
-    return Configuration(data["version"], routes, tuple(row[4] for row in data["routes"]), data["silence"])
+    return Configuration(data["version"], routes, tuple(row[4] for row in data["routes"]), data["silence"], data.get("back"))
 
 
 def of_product(product: Product) -> Configuration:
     """What a board gets of this file."""
-    return Configuration(product.version, product.routes, tuple(map(product.standing, product.routes)), product.on_silence)
+    return Configuration(
+        product.version, product.routes, tuple(map(product.standing, product.routes)), product.on_silence, product.return_after
+    )
 
 
 def of_row(fields: Mapping[str, Any]) -> Configuration | None:
     """What the ledger's row of an attempt says: version, endpoints in order, roots. None where it is too little to tell which root
-    anchors which of several endpoints. A row has no word about silence: it is what a product is that says none."""
+    anchors which of several endpoints."""
     version, endpoints, roots = fields.get("version"), fields.get("endpoints"), fields.get("roots")
     if type(version) is not int or not isinstance(endpoints, list) or not isinstance(roots, dict) or not endpoints:
         return None
@@ -89,7 +96,7 @@ def of_row(fields: Mapping[str, Any]) -> Configuration | None:
             return None
         routes.append(Route("main" if found.cls == "custom" else found.cls, host, int(port), anchors))
     standing = tuple(min(STANDINGS.index(known[name].standing) if name in known else _CURRENT for name in route.roots) for route in routes)
-    return Configuration(version, tuple(routes), standing, UPWARD)
+    return Configuration(version, tuple(routes), standing, UNSAID)
 
 
 class KnownSets:
@@ -97,6 +104,7 @@ class KnownSets:
 
     def __init__(self, configurations: Iterable[Configuration]) -> None:
         self._all = list(dict.fromkeys(configurations))
+        self.places = Places(self._all)
         self._found: dict[tuple[object, ...], Configuration | None] = {}
 
     def __iter__(self) -> Any:
@@ -122,4 +130,7 @@ class KnownSets:
             and (device.route is None or device.route in one.names)
             and (device.root is None or device.root in one.trusts)
         ]
-        return fit[0] if len({(one.routes, one.standing, one.silence) for one in fit}) == 1 else None
+        # Of the same set, a product's file says more than a row of the ledger.
+        whole = {(one.routes, one.standing) for one in fit if one.silence != UNSAID}
+        fit = [one for one in fit if one.silence != UNSAID or (one.routes, one.standing) not in whole]
+        return fit[0] if len({replace(one, version=0) for one in fit}) == 1 else None

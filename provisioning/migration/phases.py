@@ -118,35 +118,37 @@ def change(old: Sequence[Route], new: Sequence[Route], source: str, target: str,
     )
 
 
-def consequences(routes: Sequence[Route], roots: Mapping[str, Root], on_silence: str = "upward") -> list[Consequence]:
-    """For each route and event: what the device's own policy makes of it. `roots`: those of the routes; `on_silence`: the product's."""
+def consequences(
+    routes: Sequence[Route], roots: Mapping[str, Root], on_silence: str = "upward", return_after: int | None = None
+) -> list[Consequence]:
+    """For each route and event: what the device's own policy makes of it. `roots`: those of the routes; `on_silence`, `return_after`: the
+    product's."""
     standing = bytes(min(STANDINGS.index(roots[name].standing) for name in route.roots) for route in routes)
     found = []
     for index, route in enumerate(routes):
         for event, kind in _EVENTS:
-            reached, after = _reached(standing, on_silence, index, kind)
+            reached_, after = reached(standing, on_silence, 0, {index: kind}, return_after)
             found.append(
                 Consequence(
                     f"route {route.name}: {event}",
-                    routes[reached].name if reached is not None else None,
-                    None if reached is not None else error_class(kind)[0],
+                    routes[reached_].name if reached_ is not None else None,
+                    None if reached_ is not None else error_class(kind)[0],
                     after,
                 )
             )
     return found
 
 
-def _reached(standing: bytes, on_silence: str, broken: int, kind: str) -> tuple[int | None, int]:
-    return reached(standing, on_silence, 0, {broken: kind})
-
-
-def reached(standing: bytes, on_silence: str, last: int, broken: Mapping[int, str]) -> tuple[int | None, int]:
+def reached(
+    standing: bytes, on_silence: str, last: int, broken: Mapping[int, str], return_after: int | None = None
+) -> tuple[int | None, int]:
     """The route by which a device connects that connected by `last` before, when those in `broken` (number -> kind of the error) fail, None
-    when by none; and seconds until then."""
+    when by none; and seconds until then. `return_after`: seconds, the product's; None: the device's default."""
     fallback, code = device_module("fallback"), device_module("policy")
-    policy = code.Policy(len(standing), last=last, standing=standing, silence=on_silence)
+    back = return_after or code.RETURN_S
+    policy = code.Policy(len(standing), last=last, ret=back, standing=standing, silence=on_silence)
     # On another route than the preferred one, that gets its chance again after a time.
-    for now in (0, fallback.QUIET_S, *((code.RETURN_S,) if last else ())):
+    for now in sorted({0, fallback.QUIET_S, *((back,) if last else ())}):
         route: int = policy.begin(now)
         while route in broken:
             route = fallback.failed(policy, broken[route])
@@ -163,6 +165,7 @@ class Position:
     port: int
     phase: str
     on_silence: str
+    return_after: int | None = None
     bench: Mapping[str, tuple[Root, ...]] = field(default_factory=dict)  # class of an endpoint -> the roots that it has on a bench
 
     def routes(self, phase: str) -> tuple[Route, ...]:
@@ -179,7 +182,7 @@ class Position:
             there,
             [change(self.routes(a), self.routes(b), a, b, roots) for a, b in pairs],
             [change(self.routes(b), self.routes(a), b, a, roots) for a, b in pairs],
-            {p: [str(c) for c in consequences(self.routes(p), roots, self.on_silence)] for p in there},
+            {p: [str(c) for c in consequences(self.routes(p), roots, self.on_silence, self.return_after)] for p in there},
         )
 
 
@@ -203,4 +206,4 @@ def position(product: Product) -> Position:
             f"{product.source}: its routes are written by hand, so no phase derives them.",
             f"Replace `routes:` by `endpoint: {first.host}`" + (f" and `phase: {phase}`." if phase else "."),
         )
-    return Position(first.host, first.port, phase, product.on_silence, product.lab_roots)
+    return Position(first.host, first.port, phase, product.on_silence, product.return_after, product.lab_roots)

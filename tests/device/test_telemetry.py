@@ -68,3 +68,22 @@ def test_what_a_fleet_is_moved_by(tmp_path: Path) -> None:
     assert json.loads(said[2])["state"]["reported"] | {"t": 0} == told | {"t": 0}
     assert said[3] == "False", "what was read once leaves the heap"
     assert iot_policy.allows(policy_document("us-east-1", "aws"), "iot:Publish", f"topic/{said[1]}", "ws-1")
+
+
+@pytest.mark.parametrize(
+    ("roots", "issuer", "wanted"),
+    [
+        ({"AmazonRootCA1": 7, "AmazonRootCA3": 2}, LONG, {"AmazonRootCA1": 7, "AmazonRootCA3": 2}),
+        ({"VeriSign-Class3-Public-Primary-G5": 7, "AmazonRootCA1": 2}, LONG, {"VeriSign-Class3-Publ": 7, "AmazonRootCA1": 2}),
+        ({"A-factory-of-our-own-root-2024": 7, "A-factory-of-our-own-root-2034": 2}, LONG, None),
+    ],
+)
+def test_names_are_never_cut_alike(tmp_path: Path, roots: dict[str, int], issuer: str, wanted: dict[str, int] | None) -> None:
+    """Whose connections a counter counts is told, or the counter is not: a root would be taken for another one."""
+    routes = {name: {**ROUTE, "iss": issuer * 2} for name in ("the-house-in-the-north-1", "the-house-in-the-north-2")}
+    data = json.loads(health(0, 0, None)) | {"routes": routes, "roots": {name: {"good": good, "at": 1} for name, good in roots.items()}}
+    one = sets.build(1, [sets.route("ats", "h", ["R"])], {"R": root("R")})
+    board = Board(tmp_path, sets.board(1, one) | {"/trust/health.json": json.dumps(data).encode()})
+    told = json.loads(board.run("import twinroot; print(twinroot.telemetry.text())").out)
+    assert told.get("a") == wanted
+    assert len(told["r"]) == 2

@@ -8,7 +8,7 @@ import pytest
 
 from provisioning.fleet.breaks import ENDPOINT, PHASE, ROOT, Breaks, Event, Fate, Today
 from provisioning.fleet.device import Anchor, Device
-from provisioning.fleet.sets import Configuration, KnownSets
+from provisioning.fleet.sets import UNSAID, Configuration, KnownSets, of_body
 from provisioning.trust.routes import Route, derive
 from tests.support.fleet_lines import A1, A3, ATS, G5, LEGACY
 
@@ -72,6 +72,17 @@ def test_a_silent_preferred_route_comes_back_to_one_that_left_it() -> None:
     """A device that left the legacy route tries it again after an hour: should ats fall silent then, it connects by that."""
     device = replace(BY_BOTH, version=LEGACY_FIRST)
     assert fate(device, Event(ENDPOINT, ATS)) == Fate("safe", "legacy", 3600)
+
+
+@pytest.mark.parametrize(("back", "after"), [(600, 600), (30, 30), (None, 3600)])
+def test_the_time_of_return_is_the_set_s_own(back: int | None, after: int) -> None:
+    """Also of a set that the store has, and where a row of the ledger, which does not know it, says the same version."""
+    has = replace(next(one for one in SETS if one.version == LEGACY_FIRST), back=back)
+    row = replace(has, silence=UNSAID, back=None)
+    sets = KnownSets([of_body(has.body), of_body(row.body)])
+    device = replace(BY_BOTH, version=LEGACY_FIRST)
+    assert sets.of(device) == has
+    assert Breaks([Event(ENDPOINT, ATS)], sets, {}, 0).of(device)[0] == Fate("safe", "legacy", after)
 
 
 def test_a_phase_needs_a_root_of_it_to_be_proven() -> None:
