@@ -61,9 +61,10 @@ class Today:
 
 @dataclass(frozen=True)
 class _Proofs:
-    """What of a device decides its fate."""
+    """What of a device decides its fate. `number`: stands for the configuration, whose routes would be hashed for each device."""
 
-    configuration: Configuration | None
+    number: int
+    configuration: Configuration | None = field(compare=False)
     route: str | None
     root: str | None
     reached: frozenset[str]
@@ -92,6 +93,7 @@ class Breaks:
         """The fate of `device` at each event."""
         has, places = self._sets.of(device), self._sets.places
         key = _Proofs(
+            id(has),
             has,
             device.route,
             device.root,

@@ -73,7 +73,7 @@ def _by_hand(product: Product, root: str) -> Edit:
     raise InputError(
         "routes-by-hand",
         f"{product.source}: {root} is a root of the route {names}, which is written by hand.",
-        f"Take it out of `routes:`, write `retired: [{root}]` under `cloud:`, and run this again to see that nobody needs it.",
+        f"Take it out of `routes:`, raise `version`, and run this again: it sees that nobody needs it, and writes `retired: [{root}]`.",
     )
 
 

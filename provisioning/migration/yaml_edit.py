@@ -133,7 +133,9 @@ def _appended(text: str, node: yaml.SequenceNode, value: str) -> str:
     start = node.value[-1].start_mark.index
     line = text.rfind("\n", 0, start) + 1
     newline = "\r\n" if "\r\n" in text else "\n"
-    return f"{text[:end]}{newline}{text[line:start]}{value}{text[end:]}"
+    after = text.find(newline, end)  # the comment behind the last item is that item's
+    after = len(text) if after < 0 else after
+    return f"{text[:after]}{newline}{text[line:start]}{value}{text[after:]}"
 
 
 def _added(text: str, parent: yaml.MappingNode, key: str, value: str) -> str:

@@ -1,0 +1,68 @@
+"""A root of one's own is left by evidence, too: a broker of one's own, routes that are written by hand."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import ssl
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioning.cli.main import run
+from provisioning.config.load import load_product
+from tests.support import pki
+
+HOST = "broker.lan"
+ROUTES = "\n    - {name: main, endpoint: broker.lan, roots: [home-2036, home-2026]}   # the next one first\n"
+
+
+@pytest.fixture
+def product(tmp_path: Path) -> Path:
+    pins = ""
+    for name in ("home-2026", "home-2036"):
+        pem = pki.root(name).pem
+        (tmp_path / f"{name}.pem").write_bytes(pem)
+        pins += f'  {name}: {{file: {name}.pem, sha256: "{hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.decode())).hexdigest()}"}}\n'
+    file = tmp_path / "product.yaml"
+    file.write_text(
+        f"product: home\nversion: 4\nboard: esp32-generic\ncloud:\n  provider: mosquitto\n  routes:{ROUTES}roots:\n{pins}"
+        'identity: {certificate: "devices/{device}.crt.pem", key: "devices/{device}.key.pem"}\ndevices: devices.csv\n'
+    )
+    (tmp_path / "devices.csv").write_text("device\nlamp-1\n")
+    return file
+
+
+def report(folder: Path, **roots: int) -> Path:
+    file = folder / "health.jsonl"
+    named = {name.replace("_", "-"): good for name, good in roots.items()}
+    told = {"t": int(time.time()), "s": 1, "p": 1, "v": 4, "m": "1.26.1", "o": "main", "l": "main", "r": {"main": [9, 0]}, "a": named}
+    file.write_text(json.dumps({"device": "lamp-1", "health": told}) + "\n")
+    return file
+
+
+def test_routes_by_hand(product: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def migrate(*words: str | Path) -> tuple[int, dict[str, Any]]:
+        code = run(["migrate", *map(str, words), "--ledger", str(tmp_path / "ledger.sqlite"), "--json"])
+        return code, json.loads(capsys.readouterr().out)
+
+    migrate("collect", product, "--health", report(tmp_path, home_2026=9))
+    before = product.read_bytes()
+    code, data = migrate("retire", "home-2026", product)
+    assert (code, data["code"]) == (1, "still-needed") and "lamp-1" in data["message"]
+
+    migrate("collect", product, "--health", report(tmp_path, home_2026=9, home_2036=1))
+    code, data = migrate("retire", "home-2026", product)
+    assert (code, data["code"]) == (2, "routes-by-hand") and "main" in data["message"] and "home-2026" in data["hint"]
+    assert product.read_bytes() == before and sorted(tmp_path.glob(".*")) == [], "nothing is written, nothing is left"
+
+    # As the hint says; its own list is written by the command.
+    product.write_text(before.decode().replace("[home-2036, home-2026]", "[home-2036]").replace("version: 4", "version: 5"))
+    code, data = migrate("retire", "home-2026", product)
+    assert (code, data["written"], data["phase"]) == (0, True, None)
+    made = load_product(product)
+    assert list(made.retired) == ["home-2026"] and made.routes[0].roots == ("home-2036",)
+    assert "# the next one first" in product.read_text()
+    assert migrate("retire", "home-2026", product)[1]["written"] is False
