@@ -134,7 +134,7 @@ class Collector:
         names, places = self._sets
         # That a thing is connected is newer than what its shadow says.
         return places.noted(
-            names.whole(made) if reports.is_cut(value) else made, reports.told_at(value, now) if "connected" in value else made.seen
+            names.whole(made) if reports.is_cut(value) else made, reports.said_at(value, now) if "connected" in value else made.seen
         )
 
     @property

@@ -9,20 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from provisioning.fleet.device import Device, Span
-
-if TYPE_CHECKING:
-    from provisioning.fleet.sets import Configuration
+from provisioning.trust.routes import Route
 
 _Endpoint = tuple[str, int]  # host, port
+
+
+class Routed(Protocol):
+    """What is asked of a set here (sets.Configuration)."""
+
+    @property
+    def version(self) -> int:
+        """Of the set."""
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """In order of preference."""
 
 
 class Places:
     """`moved`: names of routes that lead to different endpoints in different sets."""
 
-    def __init__(self, configurations: Iterable[Configuration]) -> None:
+    def __init__(self, configurations: Iterable[Routed]) -> None:
         self._led: dict[str, dict[int, set[_Endpoint]]] = {}  # route -> version -> endpoints
         for one in configurations:
             for route in one.routes:
@@ -36,15 +46,16 @@ class Places:
         counters = {name: (row.good, at, row.good, at) for name, row in device.reached.items() if name in self.moved}
         return replace(device, spans={device.version: Span(at, counters)})
 
-    def proven(self, device: Device, has: Configuration | None, name: str) -> bool:
+    def proven(self, device: Device, has: Routed | None, name: str) -> bool:
         """Whether this device, whose set is `has`, connected by the route `name` to where that leads now."""
         if name not in device.reached or not device.reached[name].good:
             return False
         if name not in self.moved:
             return True
-        if has is None or name not in has.names:
+        route = next((one for one in has.routes if one.name == name), None) if has is not None else None
+        if has is None or route is None:
             return False
-        first = self._first(has, name)
+        first = self._first(has.version, route)
         if first is None:
             return False
         mine = [span for version, span in device.spans.items() if first <= version <= has.version]
@@ -59,15 +70,14 @@ class Places:
         rows = [span.counters[name] for span in mine if name in span.counters]
         return (at is not None and at >= since) or _grew(rows)
 
-    def _first(self, has: Configuration, name: str) -> int | None:
-        """The first version of those in a row, up to that of `has`, in which the name leads where it does there; 0: every older one does.
-        None where sets of this very version differ."""
-        route = has.routes[has.names.index(name)]
+    def _first(self, version: int, route: Route) -> int | None:
+        """The first version of those in a row, up to this one, in which the name leads where `route` does; 0: every older one does. None
+        where sets of this very version differ."""
         wanted = {(route.host, route.port)}
-        led = self._led[name]
-        if led.get(has.version) != wanted:
+        led = self._led[route.name]
+        if led.get(version) != wanted:
             return None
-        return max((version + 1 for version, places in led.items() if version < has.version and places != wanted), default=0)
+        return max((older + 1 for older, places in led.items() if older < version and places != wanted), default=0)
 
 
 def _grew(rows: list[tuple[int, int, int, int]]) -> bool:

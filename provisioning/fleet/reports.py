@@ -78,7 +78,7 @@ def _read(product: str, source: str, value: Any, now: int, arrived: int | None, 
     )
 
 
-def told_at(value: Any, now: int) -> int | None:
+def said_at(value: Any, now: int) -> int | None:
     """When a report that `read` took was made, by its own words alone; unix seconds."""
     health = value.get("health", value)
     return _moment(_time_of(value), now) or (_moment(health.get("t"), now) if isinstance(health, dict) else None)

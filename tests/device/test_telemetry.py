@@ -79,11 +79,11 @@ def test_what_a_fleet_is_moved_by(tmp_path: Path) -> None:
     ],
 )
 def test_names_are_never_cut_alike(tmp_path: Path, roots: dict[str, int], issuer: str, wanted: dict[str, int] | None) -> None:
-    """Whose connections a counter counts is told, or the counter is not: a root would be taken for another one."""
-    routes = {name: {**ROUTE, "iss": issuer * 2} for name in ("the-house-in-the-north-1", "the-house-in-the-north-2")}
+    """Whose connections a counter counts is clear, or it is left out: a root would be taken for another one."""
+    routes = {name: {**ROUTE, "iss": issuer * 2} for name in ("the-site-in-the-north-1", "the-site-in-the-north-2")}
     data = json.loads(health(0, 0, None)) | {"routes": routes, "roots": {name: {"good": good, "at": 1} for name, good in roots.items()}}
     one = sets.build(1, [sets.route("ats", "h", ["R"])], {"R": root("R")})
     board = Board(tmp_path, sets.board(1, one) | {"/trust/health.json": json.dumps(data).encode()})
-    told = json.loads(board.run("import twinroot; print(twinroot.telemetry.text())").out)
-    assert told.get("a") == wanted
-    assert len(told["r"]) == 2
+    found = json.loads(board.run("import twinroot; print(twinroot.telemetry.text())").out)
+    assert found.get("a") == wanted
+    assert len(found["r"]) == 2

@@ -38,8 +38,8 @@ def product(tmp_path: Path) -> Path:
 def report(folder: Path, **roots: int) -> Path:
     file = folder / "health.jsonl"
     named = {name.replace("_", "-"): good for name, good in roots.items()}
-    told = {"t": int(time.time()), "s": 1, "p": 1, "v": 4, "m": "1.26.1", "o": "main", "l": "main", "r": {"main": [9, 0]}, "a": named}
-    file.write_text(json.dumps({"device": "lamp-1", "health": told}) + "\n")
+    said = {"t": int(time.time()), "s": 1, "p": 1, "v": 4, "m": "1.26.1", "o": "main", "l": "main", "r": {"main": [9, 0]}, "a": named}
+    file.write_text(json.dumps({"device": "lamp-1", "health": said}) + "\n")
     return file
 
 

@@ -29,8 +29,8 @@ SETS = KnownSets(configuration(version, host) for version, host in ((3, ATS), (4
 
 def report(version: int, seen: int, good: int, at: int | None = None) -> Device:
     """As the collector makes it: telemetry, or health with the time of the last connection."""
-    told = {"legacy": Anchor(9), "ats": Anchor(good, at)}
-    made = Device("p", "ws-1", "file", seen, version, route="legacy", anchored={G5: Anchor(9), A1: Anchor(good, at)}, reached=told)
+    counted = {"legacy": Anchor(9), "ats": Anchor(good, at)}
+    made = Device("p", "ws-1", "file", seen, version, route="legacy", anchored={G5: Anchor(9), A1: Anchor(good, at)}, reached=counted)
     return SETS.places.noted(made, seen)
 
 

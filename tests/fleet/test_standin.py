@@ -65,7 +65,7 @@ def migrate(cloud: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cap
     return command
 
 
-def told(cloud: StandIn) -> dict[str, Any]:
+def said_by_a_device(cloud: StandIn) -> dict[str, Any]:
     """What telemetry.text() says on a device that has connected by both routes, by the preferred one last."""
     good = {row["name"]: (5 if row["name"] == "legacy" else 2, row["root"]) for row in cloud.routes}
     roots = {root: count for count, root in good.values()}
@@ -86,7 +86,7 @@ def test_the_index_of_the_account(cloud: StandIn, product: Path, migrate: Comman
     root = cloud.route("ats")["root"]
     cloud.issue("ws-2")
     assert run(["aws", "index", "prepare"]) == 0
-    payload = json.dumps({"state": {"reported": told(cloud)}})
+    payload = json.dumps({"state": {"reported": said_by_a_device(cloud)}})
     client(cloud, "iot-data").update_thing_shadow(thingName="ws-1", shadowName="twinroot", payload=payload)
     stream, _ = Client(cloud, device="ws-1").mqtt()
     with stream:
@@ -102,7 +102,7 @@ def test_the_index_of_the_account(cloud: StandIn, product: Path, migrate: Comman
 def test_what_the_endpoints_show_now(cloud: StandIn, product: Path, migrate: Command, tmp_path: Path) -> None:
     """An endpoint that ends in another root today saves nobody, whatever was proven before."""
     health = tmp_path / "health.jsonl"
-    health.write_text(json.dumps({"device": "ws-1", "health": {**told(cloud), "t": int(time.time())}}) + "\n")
+    health.write_text(json.dumps({"device": "ws-1", "health": {**said_by_a_device(cloud), "t": int(time.time())}}) + "\n")
     assert migrate("collect", product, "--health", health)[0] == 0
     root, ats = cloud.route("legacy")["root"], cloud.route("ats")
     before = product.read_text()
@@ -116,7 +116,7 @@ def test_what_the_endpoints_show_now(cloud: StandIn, product: Path, migrate: Com
         code, data, _ = migrate("retire", root, product, "--probe")
         assert (code, data["code"], data["written"]) == (1, "still-needed", False) and "ws-1" in data["message"]
         assert product.read_text() == before
-        assert migrate("retire", root, product, "--dry-run")[0] == 0, "who does not ask is not told"
+        assert migrate("retire", root, product, "--dry-run")[0] == 0, "who does not ask does not know"
     finally:
         cloud.scenario("ats", "ok", drop=True)
     code, data, _ = migrate("retire", root, product, "--probe")
