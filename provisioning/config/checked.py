@@ -28,6 +28,7 @@ Kind = Literal["board", "product", "station"]
 # Where a model takes a text that is never shown; "*" is any key.
 SECRETS: dict[Kind, tuple[Loc, ...]] = {
     "board": (),
+    "plan": (),
     "station": (),
     "product": (
         ("wifi", "ssid"),
