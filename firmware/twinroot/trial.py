@@ -13,7 +13,7 @@ from . import clock, core, errors, guard, policy, seal, sets, slots, stats
 
 _HOURS = const(4)  # comparisons, an hour or more apart, that a set has to lose; no portal lasts that long
 
-_turned = None  # (set, the one before, its counters, its trial): from _instead() to lost() or back()
+_turned = None  # (set, the one before, its counters, its trial): from instead() to lost() or back()
 _whole = None  # files of the set in use are what set.json says; looked at once
 
 
