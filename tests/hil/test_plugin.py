@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from provisioning.hil.options import Wanted
+from provisioning.virtual import VirtualBoard
+from tests.support.product_files import PRODUCT, write_identity, write_product
 
 EMBEDDED = """
 def pytest_addoption(parser):
@@ -128,3 +132,27 @@ def test_an_engine_that_is_not_there_is_a_sentence(pytester: pytest.Pytester, mo
     monkeypatch.setenv("TWINROOT_ENGINE", "qemu")
     pytester.makepyfile("def test_it(board): pass")
     pytester.runpytest_inprocess().stdout.fnmatch_lines(["*The engine qemu needs a QEMU and a firmware image*"])
+
+
+def test_an_application_of_the_product_stays_between_tests_on_a_board(pytester: pytest.Pytester) -> None:
+    """A port is a board whose files are put back one by one: what the product brings is not taken off it, to be written for each test."""
+    write_identity(pytester.path, "ws-0001")
+    public = rsa.generate_private_key(65537, 2048).public_key()
+    (pytester.path / "vendor.pub.pem").write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    (pytester.path / "app.py").write_text("print('at work')\n", "utf-8")
+    more = "updates: {key: vendor.pub.pem}\napp: {main: app.py}\n"
+    write_product(pytester.path, PRODUCT.replace("esp32-generic", "virtual-esp32"), more)
+    pytester.makepyfile("""
+        import pytest
+
+        @pytest.mark.provisioned(product="product.yaml", device="ws-0001")
+        @pytest.mark.parametrize("n", range(3))
+        def test_it(board, n):
+            assert (board.fs / "trust" / "active").read_text() == "1"
+            assert (board.fs / "main.py").read_text().startswith("# twinroot")
+            assert not (board.fs / "left").exists()
+            (board.fs / "left").touch()
+    """)
+    with VirtualBoard(paced=False, latency_ms=0) as board:
+        result = pytester.runpytest_subprocess("--port", board.pty, "--replace")
+    result.assert_outcomes(passed=3)
