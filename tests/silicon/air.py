@@ -36,7 +36,7 @@ _STATES = {0: "new", 1: "pending", 2: "valid", 4: "aborted", 0xFFFFFFFF: "blank"
 _STALL = 25.0  # s without a block: the emulated chip has stopped receiving
 _ATTEMPTS = 40
 
-# At the prompt: work() takes the job at hand and ends with the commit; later() moves the clock of the chip.
+# At the prompt: work() takes the job at hand and ends with the commit.
 _BOARD = """
 import gc,machine,sys,time,twinroot
 from esp32 import Partition
@@ -66,17 +66,19 @@ def attempt():
   k.close()
   return [k.route]
  except OSError as e:return [getattr(e,'kind',None),str(e)]
-def later(s):
- t=time.gmtime(time.time()+s)
+def clock(s):
+ t=time.gmtime(s)
  machine.RTC().datetime(t[:3]+(0,)+t[3:6]+(0,))
 """
 
 
-def another(application: bytes, version: str) -> bytes:
-    """The same firmware that calls itself by another version of as many letters: whole in every byte that a boot loader looks at."""
+def another(application: bytes, version: str, boot: bytes = b"boot.py") -> bytes:
+    """The same firmware that calls itself by another version of as many letters, and runs another file first: whole in every byte that a
+    boot loader looks at."""
     found = _VERSION.search(application)
-    assert found is not None and len(found[1]) == len(version)
+    assert found is not None and len(found[1]) == len(version) and b"boot.py\0" in application
     made = bytearray(application.replace(b"MicroPython v" + found[1], b"MicroPython v" + version.encode()))
+    made = made.replace(b"boot.py\0", boot + b"\0")
     size = app_image.parse(application).size
     for old, new in zip(application, bytes(made), strict=True):
         made[size - 33] ^= old ^ new if old != new else 0
@@ -139,8 +141,10 @@ class Line:
 
     def ended(self, version: int) -> str:
         """Status of the board's execution of that job."""
-        found = self.command("aws", "job", "status", f"v{version}", "--details")
-        return json.dumps(found)
+        environment = self.cloud.account.variables
+        out = run([*twinroot_command("aws", "job", "status", f"v{version}", "--details"), "--json"], _LIMIT, environment)[2]
+        status: str = json.loads(out)["executions"][0]["status"]
+        return status
 
 
 class Chip:
@@ -164,19 +168,26 @@ class Chip:
         except BoardError as error:
             raise RowFailedError(f"{expression}: {error.message}") from error
 
-    def resets(self, code: str) -> None:
-        """What ends in a reset of the package's; returns at the prompt that follows."""
+    def go(self, code: str) -> bool:
+        """Code that may end in a reset of the package's; returns at a prompt, and whether there was one."""
         try:
             with open_port(self.rig.board.pty) as wire:
                 repl = RawRepl(wire)
                 repl.enter()
                 repl.run(_BOARD)
                 repl.start(code)
-                said = wire.until(PROMPT, BOOT + 60)
+                said, end = b"", time.monotonic() + 2 * BOOT
+                while not said.endswith((PROMPT, b"\x04>")) and time.monotonic() < end:
+                    said += wire.read(1.0)
         except StationError as error:
             raise RowFailedError(f"{code}: {error.message}") from error
-        if not said.endswith(PROMPT):
-            raise RowFailedError(f"{code}: no reset: {said[-300:]!r}")
+        if not said.endswith((PROMPT, b"\x04>")):
+            raise EmulatorFailedError(f"{code}: no prompt: {self.rig.evidence()}")
+        return said.endswith(PROMPT)
+
+    def resets(self, code: str) -> None:
+        if not self.go(code):
+            raise RowFailedError(f"{code}: no reset")
 
     def work(self, told: Callable[[int], None]) -> int:
         """The job at hand, to its commit. The emulated chip stands still now and then while it receives and writes flash: then its power
@@ -236,7 +247,7 @@ def _story(line: Line, chip: Chip, products: Products) -> Took:
     rig.twinroot("update", line.product(1), "--device", DEVICE).must()
     peers.put(rig, products.boot)
     rig.settle()
-    first, second, _third = chip.value("at()")[1], "v1.98.2", "v1.98.3"
+    first, second, third = chip.value("at()")[1], "v1.98.2", "v1.98.3"
     chip.must("version 1", ["ota_0", first, 1, 0], ["valid", "blank"])
 
     began = time.monotonic()
@@ -259,4 +270,32 @@ def _story(line: Line, chip: Chip, products: Products) -> Took:
     told.append(f"job {line.ended(2)}")
     rig.settle()
     chip.must("they stay", ["ota_1", second, 2, 0], ["valid", "valid"])
+    told.append(_back(line, chip, third))
     return Took(seconds, ", ".join(told))
+
+
+def _back(line: Line, chip: Chip, version: str) -> str:
+    """Firmware that runs no boot.py, so that it is on no network. Its hours pass by the clock alone; everything else happens."""
+    second = chip.value("at()")[:2]
+    line.send(3, another(line.application, version[1:], b"toob.py"))
+    chip.work(lambda at: None)
+    chip.resets("twinroot.ota.restart();twinroot.connect(wait=False)")
+    chip.must("version 3 is on trial", ["ota_0", version, 3, 0], ["pending", "valid"])
+    hours = comparisons = 0
+    for _ in range(_ATTEMPTS):
+        slot, _, _, refused = chip.value("at()")
+        if refused == 3:
+            break
+        now = f"clock({int(time.time()) + 3700 * hours});"
+        if slot == "ota_0":
+            chip.resets(f"{now}attempt();twinroot._since=time.ticks_add(time.ticks_ms(),-3600000);attempt()")
+            if chip.states() != ["aborted", "valid"]:
+                raise RowFailedError(f"firmware that connects with nobody has stepped back: {chip.states()}")
+        elif not chip.go(f"{now}attempt()"):
+            comparisons += 1
+            hours += 1
+            chip.resets("machine.reset()")
+    chip.rig.settle()
+    chip.must("version 3 is rolled back and refused", [*second, 2, 3], ["aborted", "valid"])
+    chip.value("report()")
+    return f"firmware without a network: {comparisons} comparisons lost, rolled back, job {line.ended(3)}"
