@@ -28,7 +28,6 @@ Kind = Literal["board", "product", "station"]
 # Where a model takes a text that is never shown; "*" is any key.
 SECRETS: dict[Kind, tuple[Loc, ...]] = {
     "board": (),
-    "plan": (),
     "station": (),
     "product": (
         ("wifi", "ssid"),

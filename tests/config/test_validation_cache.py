@@ -126,7 +126,7 @@ def test_every_secret_of_the_models_is_known() -> None:
         return [found for part in inside for found in secrets(part, loc)]
 
     for kind in SCHEMAS:
-        assert tuple(dict.fromkeys(secrets(MODELS[kind], ()))) == checked.SECRETS[kind]  # type: ignore[index]
+        assert tuple(dict.fromkeys(secrets(MODELS[kind], ()))) == checked.SECRETS.get(kind, ())  # type: ignore[call-overload]  # a plan is not cached
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-3], lambda b: b"", lambda b: b.replace(b"same", b"keys"), lambda b: b"x" + b])
