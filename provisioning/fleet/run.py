@@ -14,8 +14,8 @@ from typing import Protocol
 
 from provisioning.errors import BoardError, InputError
 from provisioning.fleet import wave as states
-from provisioning.fleet.carrier import DONE, OFFERED, ROLLED_BACK, WAITING, Carrier, Progress
-from provisioning.fleet.plan import BACK, FORWARD, Rules
+from provisioning.fleet.carrier import DONE, OFFERED, ROLLED_BACK, WAITING, WITHDRAWN, Carrier, Progress
+from provisioning.fleet.plan import BACK, FORWARD, JOBS, Rules
 from provisioning.fleet.plan_rows import PlanRows, Turn
 from provisioning.fleet.records import Wave
 
@@ -168,7 +168,9 @@ class Runner:
     def _stopping(self, wave: Wave) -> Wave:
         self._carriers(wave, FORWARD).stop(key_of(wave, FORWARD), wave.reason or "")
         self._take_over(wave)
-        return self._move(wave, states.STOPPED, ended=self._now())
+        # Jobs that the rollout has not come to: they were told of nothing, and nothing has to be taken back.
+        untold = {WITHDRAWN: (OFFERED,)} if wave.carrier == JOBS else None
+        return self._move(wave, states.STOPPED, untold, ended=self._now())
 
     def _going_back(self, wave: Wave) -> Wave:
         if wave.state == states.BACK_STARTING:

@@ -3,10 +3,8 @@
 # Runs on the board, on MicroPython: the application of the drill's devices.
 """Connect, report health, take what jobs bring, and go on until the plug is pulled."""
 
-import json
-
 import twinroot
-from twinroot import jobs, ota
+from twinroot import jobs, ota, telemetry
 
 
 def run():
@@ -15,7 +13,8 @@ def run():
         try:
             if client is None:
                 client = twinroot.mqtt(keepalive=30)
-                client.publish("devices/%s/health" % client.client_id, json.dumps(twinroot.health()), qos=1)
+                telemetry.shadow(client)
+                client.publish("devices/%s/health" % client.client_id, telemetry.text(), qos=1)
                 job = jobs.Jobs(client)
             client.wait_msg()
             if job.done:
