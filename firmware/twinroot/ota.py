@@ -133,7 +133,7 @@ class Update:
             if isinstance(e, MemoryError):
                 raise errors.make("memory", e, None, None, "update")
             if not isinstance(e, errors.TwinrootError):
-                e = _no(repr(e))
+                e = _no("flash full" if 28 in e.args else repr(e))
             if n and e.kind == "set":  # what is there of it is of no use
                 try:
                     tidy()
@@ -240,10 +240,8 @@ class Update:
         if [1 for f in self.rows if f[0].startswith(self.code + "/")]:  # a package for the loader of an earlier release
             folders.append(self.code)
         for d in folders:
-            try:
+            if not incoming.there(d):
                 uos.mkdir(d)
-            except OSError:  # it is there
-                pass
         if not n:
             uos.rename(_HEAD, p + incoming.HEAD)
         self.base = self.size

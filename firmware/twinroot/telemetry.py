@@ -8,7 +8,7 @@ import ujson
 
 import twinroot
 
-from . import clock, sets, stats, tlslink
+from . import sets, tlslink  # stats and clock are looked up there: after an update they are those of another package
 
 _x = None  # newest version that was rolled back; it changes with a restart only
 
@@ -42,7 +42,7 @@ def text(limit=300):
     MicroPython, "c": first 8 hex digits of the SHA-256 of the device certificate in use, "o": routes of the set in order, "l": last route,
     "r": {route: [good, bad, last error, issuer wanted]}, "a": {root: connections it anchored}}. What does not fit is left out, issuers
     first; names are cut to 20 bytes, roots that would then be alike are left out."""
-    d = stats.data()
+    d = twinroot.stats.data()
     s = getattr(twinroot, "INFO", None) or {}
     for cut in (40, 20, 0, -1):
         r = {}
@@ -55,7 +55,7 @@ def text(limit=300):
                     row.append(v["iss"][:cut])
             k = str(name)[:20]
             r[k if k not in r else str(name)] = row
-        m = {"t": clock.now(), "s": twinroot.SET, "p": d["proven"], "l": d["last"], "r": r}
+        m = {"t": twinroot.clock.now(), "s": twinroot.SET, "p": d["proven"], "l": d["last"], "r": r}
         m["v"] = s.get("version")
         m["m"] = "%d.%d.%d" % sys.implementation.version[:3]
         if _refused():

@@ -57,7 +57,7 @@ class Delivered:
             name,
             SOURCE,
             seen=at,
-            version=found.version if found else None,
+            version=found.version if found else _number(fields.get("version")),  # of the routes a bench of one's own may not tell
             phase=found.phase if found else None,
             firmware=fields.get("firmware_version"),
             trusts=found.trusts if found else (),
@@ -88,6 +88,10 @@ class Delivered:
             if len(rows) < _PAGE:
                 return
             after = rows[-1].seq
+
+
+def _number(value: Any) -> int | None:
+    return value if type(value) is int else None
 
 
 def _unix(at: str) -> int:

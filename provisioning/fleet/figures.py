@@ -104,7 +104,8 @@ def phases_of(product: Product) -> dict[str, tuple[Route, ...]]:
     first = product.routes[0]
     if phases.phase_of(product.routes) is None or classify(first.host).cls not in ("ats", "legacy"):
         return {}
-    return {phase: derive(first.host, first.port, phase) for phase in phases.possible(first.host)}
+    bench = {cls: tuple(root.name for root in roots) for cls, roots in product.lab_roots.items()}
+    return {phase: derive(first.host, first.port, phase, bench=bench) for phase in phases.possible(first.host)}
 
 
 def add_up(devices: Iterable[Device], asked: Questions, each: Callable[[Device, tuple[Fate, ...]], None] | None = None) -> Figures:

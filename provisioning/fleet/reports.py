@@ -66,7 +66,7 @@ def _read(product: str, source: str, value: Any, now: int, arrived: int | None, 
         name,
         source,
         seen=said or latest if arrived is None else max(arrived, said or 0),
-        version=_number(value.get("version", health.get("v"))),
+        version=_number(value.get("version", health.get("v") if "r" in health else None)),  # health()'s own "v" is its form
         refused=_number(health.get("x")) or None,
         firmware=_text(firmware, "firmware") if firmware else None,
         route=_text(last, "route") if last else None,

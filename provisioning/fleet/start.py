@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from provisioning.config.document import shown
 from provisioning.errors import InputError
+from provisioning.fleet import collect, sets
 from provisioning.fleet import wave as states
 from provisioning.fleet.membership import Membership, Terms, resolve
 from provisioning.fleet.offer import Offer
@@ -92,6 +93,8 @@ def take_on(
     if found.sha256 != plan.members and not as_now:
         raise _changed(plan, found)
     waves = [Wave(plan.name, wave.name, number, wave.by, None, states.PENDING) for number, wave in enumerate(plan.waves)]
+    # Devices will report their versions: what those have is known from here on, whichever product file `migrate status` gets.
+    collect.note_sets(FleetStore(ledger), plan.product, map(sets.of_product, (offer.now, offer.wanted, offer.back)))
     rows.take_on(Taken(plan.name, plan.product, plan.sha256, body.json(), int(clock())), waves, found.waves, found.absent)
     return found
 
