@@ -159,6 +159,14 @@ def _tell(event: dict[str, Any]) -> None:
         say(f"{event['at']:9.3f}s  {event['route']:<7} {who}: {event['outcome']} {event['reason']} ({event['scenario']})")
 
 
+def _identity(devices: dict[str, dict[str, str]]) -> str:
+    """Where the files of one device are, or of each of several."""
+    name, files = next(iter(devices.items()))
+    if len(devices) > 1:
+        files = {what: str(Path(path).with_name(Path(path).name.replace(name, "{device}", 1))) for what, path in files.items()}
+    return f'identity: {{certificate: "{files["certificate"]}", key: "{files["key"]}"}}'
+
+
 def _text(info: dict[str, Any]) -> str:
     """What to put into a product file."""
     lines = ["# The cloud stand-in is ready; control-C stops it. For a product file:", "", "cloud:", f"  region: {info['region']}"]
@@ -173,6 +181,6 @@ def _text(info: dict[str, Any]) -> str:
     lines += [f'    "{name}": "{address}"' for name, address in info["resolve"].items()]
     if info["account"]:
         lines += [f"# The account, for `twinroot aws` and AWS's own tools: . {shlex.quote(info['account']['environment'])}"]
-    for name, files in info["devices"].items():
-        lines += [f"# {name}", f'identity: {{certificate: "{files["certificate"]}", key: "{files["key"]}"}}']
+    if info["devices"]:
+        lines += [f"# {', '.join(info['devices'])}", _identity(info["devices"])]
     return "\n".join(lines)

@@ -199,7 +199,7 @@ class Fleet:
         with ThreadPoolExecutor(together) as pool:
             return dict(zip(names, pool.map(one, names), strict=True))
 
-    def reports_health(self, timeout: float = 20) -> Callable[[Device], dict[str, Any]]:
+    def reports_health(self, timeout: float = 60) -> Callable[[Device], dict[str, Any]]:
         """For `visit`: the device publishes its health, from now on; the message."""
         after = len(self.cloud.messages())
 
@@ -208,7 +208,7 @@ class Fleet:
 
         return wait
 
-    def ends_job(self, job: str, timeout: float = 60) -> Callable[[Device], dict[str, Any]]:
+    def ends_job(self, job: str, timeout: float = 120) -> Callable[[Device], dict[str, Any]]:
         """For `visit`: the device has come to the end of this job; the words of that end, with a status."""
 
         def wait(device: Device) -> dict[str, Any]:
