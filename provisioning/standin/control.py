@@ -124,6 +124,7 @@ class Socket:
 
     def __init__(self, service: Service, state: Path) -> None:
         self._service = service
+        state = state.absolute()  # who asks may be in another folder
         self._pointer = state / "control"
         self._folder = socket_folder(state, "listening")
         self._server: asyncio.AbstractServer | None = None

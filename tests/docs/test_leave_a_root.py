@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +18,7 @@ import pytest
 from provisioning.resources import folder
 
 PAGE = folder("firmware").parent / "docs" / "leave-a-root.md"
+_LIMIT = 100  # seconds of a block
 _PASSED = ("LANG", "PYTHONPATH", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
 _BLOCK = re.compile(r"^```sh\n(?P<commands>.*?)^```\n(?:\n*```text\n(?P<seen>.*?)^```\n)?", re.M | re.S)
 
@@ -33,28 +37,40 @@ class Shell:
             cwd=home,
             env={**passed, "PATH": path, "HOME": str(home), "LC_ALL": "C.UTF-8"},
             text=True,
+            start_new_session=True,
         )
 
     def paste(self, commands: str) -> tuple[int, str]:
         """Exit code of the last command, and what was printed."""
         assert self._process.stdin is not None and self._process.stdout is not None
         end = secrets.token_hex(8)
+        late = threading.Timer(_LIMIT, self._kill)
+        late.start()
         self._process.stdin.write(f"{commands}\necho {end} $?\n")
         self._process.stdin.flush()
         lines = []
         for line in self._process.stdout:
             if end in line:
+                late.cancel()
                 before, _, code = line.rpartition(end)
                 return int(code), "".join([*lines, before])
             lines.append(line)
-        raise AssertionError("the shell ended:\n" + "".join(lines))
+        raise AssertionError(f"the shell ended, or took longer than {_LIMIT} s:\n{''.join(lines)}")
+
+    def _kill(self) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
-        self.paste("kill $(jobs -p); wait")
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGTERM)  # the shell's own way is the last block of the page
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(10)
+        with contextlib.suppress(ProcessLookupError):
+            self._kill()
         self._process.wait(10)
-        self._process.stdout.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()
 
 
 @pytest.fixture
