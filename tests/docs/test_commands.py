@@ -23,7 +23,9 @@ from tests.support.ledger_rows import MACS
 from tests.support.ledger_rows import run as bind
 
 ROOT = folder("firmware").parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "weather-station" / "README.md"]
+_PASTED = "leave-a-root.md"  # whole, into a shell: test_leave_a_root.py
+_DOCS = [page for page in sorted((ROOT / "docs").glob("*.md")) if page.name != _PASTED]
+PAGES = [ROOT / "README.md", *_DOCS, ROOT / "examples" / "weather-station" / "README.md"]
 _COMMAND = re.compile(r"(\.venv/bin/)?(twinroot|make|pipx?|cp|python|aws|while)(?= )")
 _PROGRAM = re.compile(r"(?:\.venv/bin/)?twinroot ")
 

@@ -28,7 +28,6 @@ from tests.drill.fleet import Fleet, Run
 OLD_ROOT, NEW_ROOT = "StandInVeriSign", "StandInATS"
 SIGNING = ("--key", "vendor.key.pem", "--passphrase-env", "DRILL_PASSPHRASE")
 BUCKET = "updates"
-NEVER, OLD, FULL, CLOCK, WALLED = "never seen", "sold first", "full flash", "wrong clock", "firewall"
 
 
 @dataclass(frozen=True)
@@ -118,12 +117,14 @@ class Drill:
         assert done.code == 0, done.err
 
     def fates(self) -> dict[str, set[str]]:
-        """What becomes of whom when the old root goes, by `migrate status`."""
+        """What becomes of whom when the old root goes, by `migrate status`. Who needs nothing of it is safe with the new root alone."""
         done = self.fleet.run("migrate", "status", self.product, "--devices", "--json")
         found: dict[str, set[str]] = {}
         for line in done.out.splitlines():
             row = json.loads(line)
-            found.setdefault(row["breaks"][f"root {OLD_ROOT} goes"]["word"], set()).add(row["device"])
+            word = row["breaks"][f"root {OLD_ROOT} goes"]["word"]
+            assert (word == "safe") == (row["breaks"]["phase ats-only"]["word"] == "safe"), row
+            found.setdefault(word, set()).add(row["device"])
         return found
 
     def refused(self, *words: str | Path) -> Run:
@@ -187,14 +188,14 @@ class Drill:
         assert {event["route"] for event in seen.values()} == {"ats"}
 
     def pilot_is_stopped(self) -> None:
-        """One device rolls the set back; the rule allows none. Half of the wave was never told of it."""
+        """One device rolls the set back; the rule allows none. The rollout never came to half of the wave."""
         fleet, job = self.fleet, "first_pilot_forward"
         done = self.migrate("run", "first", "--once")
         assert done.code == 0 and self.wave(done, "pilot")["state"] == "running", done
-        told = {name for name, status in self.executions(job).items() if status == "QUEUED"}
-        assert self.odd in told and len(told) == self.size.pilot // 2
-        ends = fleet.visit(sorted(told), fleet.ends_job(job))
-        assert {name for name, end in ends.items() if end["status"] == "SUCCEEDED" and end["route"] == "ats"} == told - {self.odd}
+        offered = {name for name, status in self.executions(job).items() if status == "QUEUED"}
+        assert self.odd in offered and len(offered) == self.size.pilot // 2
+        ends = fleet.visit(sorted(offered), fleet.ends_job(job))
+        assert {name for name, end in ends.items() if end["status"] == "SUCCEEDED" and end["route"] == "ats"} == offered - {self.odd}
         assert ends[self.odd]["status"] == "FAILED" and "was rolled back" in ends[self.odd]["statusDetails"]["why"]
         assert ends[self.odd]["route"] == "legacy"
         done = self.migrate("run", "first", "--once")
@@ -204,10 +205,10 @@ class Drill:
         # From here on it is offered to nobody: minutes pass, the others come, and nothing happens.
         fleet.cloud.account.advance(600)
         after = len(fleet.cloud.messages())
-        others = [name for name in self.pilot if name not in told]
+        others = [name for name in self.pilot if name not in offered]
         seen = fleet.visit(others, fleet.reports_health())
         assert {event["route"] for event in seen.values()} == {"legacy"}
-        assert {name for name, status in self.executions(job).items() if status != "CANCELED"} == told
+        assert {name for name, status in self.executions(job).items() if status != "CANCELED"} == offered
         assert not [event for event in fleet.cloud.messages()[after:] if job in event["topic"] or "/streams/" in event["topic"]]
         assert fleet.boto("iot").describe_job(jobId=job)["job"]["status"] == "CANCELED"
 
@@ -322,6 +323,7 @@ class Drill:
         fates = self.fates()
         assert fates["lost"] == {self.old[1]} and fates["unknown"] == {self.never}
         assert fates["unproven"] == {self.full, self.clock, self.walled}
+        assert fates["safe"] == set(self.alive) - fates["lost"] - fates["unproven"]
         self.refused()
 
     def seen_to(self) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from provisioning.link.port import open_port
 from provisioning.standin import StandIn
 from tests.drill.boards import Boards
 from tests.drill.fleet import Fleet
@@ -16,7 +15,7 @@ from tests.drill.fleet import Fleet
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     folder = tmp_path_factory.mktemp("drill")
-    with StandIn(folder / "cloud", broker="amqtt") as cloud, Boards(folder / "boards", 4) as boards:
+    with StandIn(folder / "cloud", broker="amqtt") as cloud, Boards(folder / "boards", 3) as boards:
         fleet = Fleet(folder, cloud, boards.all)
         product = fleet.write_product("one.yaml", 1, "legacy-first", app="first.py")
         reports = fleet.cable(product, fleet.devices)
@@ -27,8 +26,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 
 def test_each_connects_as_itself(fleet: Fleet) -> None:
-    told = fleet.visit(fleet.devices, fleet.reports_health())
-    assert {name: (message["route"], message["certificate"]) for name, message in told.items()} == {
+    seen = fleet.visit(fleet.devices, fleet.reports_health())
+    assert {name: (message["route"], message["certificate"]) for name, message in seen.items()} == {
         name: ("legacy", name) for name in fleet.devices
     }
 
@@ -61,15 +60,3 @@ def test_a_full_flash_takes_no_set(fleet: Fleet) -> None:
         assert fleet.visit(["pump-002"], fleet.reports_health())["pump-002"]["route"] == "legacy"
     finally:
         board.clone(before)
-
-
-def test_without_time_a_device_is_silent(fleet: Fleet) -> None:
-    fleet.cloud.clock(silent=True)
-    try:
-        device = fleet.devices["pump-003"]
-        attempts = len(fleet.cloud.connections())
-        with open_port(device.board.port) as wire, device.board.powered("2000"):
-            wire.until(b"no time server answered", 20)
-        assert len(fleet.cloud.connections()) == attempts
-    finally:
-        fleet.cloud.clock()

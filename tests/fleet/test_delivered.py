@@ -26,13 +26,15 @@ def test_boards_that_passed(tmp_path: Path) -> None:
         passed(ledger, "b", "ws-2", "m2", "flash", "fail")
         passed(ledger, "c", "ws-1", "m1", "update", version=3, endpoints=[f"{ATS}:8883"], roots={A1: "1", A3: "3"})
         passed(ledger, "d", "ws-1", "m9", "update")
+        passed(ledger, "e", "ws-3", "m3", "update", version=4, roots={"OfABench": "1", "OfAnotherBench": "2"})
         rows = Delivered(ledger, "fleet")
-        first, second, third = rows.devices()
+        first, second, third, bench = rows.devices()
     assert (first.device, first.phase, first.version, first.firmware) == ("ws-1", "legacy-first", 2, "1.26.1")
     assert first.trusts == (G5, A1, A3) and first.routes == ("legacy", "ats")
     assert first.began == first.seen, "a flash begins anew"
     assert (second.phase, second.began) == ("ats-only", None), "an update leaves what was counted"
     assert third.began == third.seen, "another board has proven nothing"
+    assert (bench.version, bench.routes) == (4, ()), "which root anchors which route is not in the row"
     assert {one.version for one in rows.sets} == {2, 3}
 
 

@@ -46,6 +46,7 @@ def test_health_and_telemetry_say_the_same() -> None:
     for name in ("version", "firmware", "route", "root", "errors"):
         assert getattr(full, name) == getattr(short, name)
     assert of({"device": "ws-1", **TOLD}) == short, "with the device's name in it"
+    assert of({"device": "ws-1", "health": HEALTH}).version is None, "health()'s own v is its form"
 
 
 def test_what_verify_reports() -> None:

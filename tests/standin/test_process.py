@@ -141,8 +141,11 @@ def test_command_prints_one_object_and_ends_cleanly(tmp_path: Path, how: signal.
     assert not (tmp_path / "control").exists()
 
 
-def test_command_changes_a_running_stand_in(tmp_path: Path) -> None:
-    with StandIn(tmp_path) as cloud:
+def test_command_changes_a_running_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From whichever folder either was started."""
+    monkeypatch.chdir(tmp_path.parent)
+    with StandIn(Path(tmp_path.name)) as cloud:
+        monkeypatch.chdir("/")
         Client(cloud).publish("seen", b"1")
         cloud.wait_message(topic="seen")
         command = [*TWINROOT, "cloud", "--state", str(tmp_path), "--json"]
