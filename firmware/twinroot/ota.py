@@ -14,6 +14,8 @@ set's files (roots, main.py), the package's path, /main.py for the program that 
 A container with "same" brings a renewed certificate to one device: renewal.py.
 """
 
+import gc
+
 import uhashlib
 import ujson
 import uos
@@ -188,6 +190,7 @@ class Update:
         self.man = n
         self.floor = old["time"]["floor"]
         self.digest = uhashlib.sha256(b).digest().hex()
+        gc.collect()  # what is loaded now stays until the commit, and is packed at the bottom of the heap
         self.number = twinroot.incoming.begun(self.digest)
         if not self.number:
             with open(_HEAD, "wb") as f:
@@ -240,8 +243,7 @@ class Update:
         if [1 for f in self.rows if f[0].startswith(self.code + "/")]:  # a package for the loader of an earlier release
             folders.append(self.code)
         for d in folders:
-            if not incoming.there(d):
-                uos.mkdir(d)
+            incoming.there(d) or uos.mkdir(d)
         if not n:
             uos.rename(_HEAD, p + incoming.HEAD)
         self.base = self.size
