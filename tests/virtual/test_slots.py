@@ -17,9 +17,22 @@ RUNNING = "import sys, esp32; print(esp32.Partition(esp32.Partition.RUNNING).inf
 SET_BOOT = "import esp32; esp32.Partition('ota_1').set_boot()"
 
 
+@pytest.fixture(scope="module")
+def shared():
+    with VirtualBoard(board=BOARD, paced=False) as board:
+        board.power_off()
+        board.snapshot("clean")
+        yield board
+
+
 @pytest.fixture
-def board(make_virtual_board):
-    return make_virtual_board(board=BOARD, paced=False)
+def board(shared):
+    """One board, whose whole flash each test begins anew."""
+    shared.power_off()
+    shared.call("uncut")
+    shared.restore("clean")
+    shared.power_on()
+    return shared
 
 
 def image(version: str, project: str = "micropython") -> bytes:
@@ -52,8 +65,7 @@ class Chip:
         self._board.load_flash(address, data)
 
 
-def test_every_step_leaves_the_bytes_of_a_stock_boot_loader(make_virtual_board):
-    board = make_virtual_board(board=BOARD, paced=False)
+def test_every_step_leaves_the_bytes_of_a_stock_boot_loader(board):
     board.power_off()
     board.load_flash(slot_steps.OTADATA, b"\xff" * 0x2000)  # it has never started
     assert slot_steps.play(Chip(board)) == []
