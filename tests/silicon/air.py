@@ -296,7 +296,9 @@ def _back(line: Line, chip: Chip, version: str) -> str:
             break
         now = f"clock({int(time.time()) + 3700 * hours});"
         if slot == "ota_0":
-            chip.go(f"{now}attempt();twinroot._since=time.ticks_add(time.ticks_ms(),-3600000);attempt()")
+            hours += 1
+            now += f"attempt();clock({int(time.time()) + 3700 * hours});"
+            chip.go(f"{now}twinroot._since=time.ticks_add(time.ticks_ms(),-3600000);attempt()")
         elif chip.go(f"{now}attempt()") == "ended":
             comparisons += 1  # with the set before; an hour later the firmware is started again
             hours += 1
