@@ -9,9 +9,8 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -201,7 +200,7 @@ class Chip:
                 break
         self.must(what, at, states)
 
-    def work(self, told: Callable[[int], None]) -> None:
+    def work(self) -> None:
         """The job at hand, to its commit. Where the chip stands still its power goes, and the update goes on where it was."""
         for _ in range(_ATTEMPTS):
             with self.prompt() as repl:
@@ -209,9 +208,6 @@ class Chip:
                 said = b""
                 while more := repl.wire.read(_STALL):
                     *lines, said = (said + more).split(b"\r\n")
-                    for line in lines:
-                        if line.startswith(b"at "):
-                            told(int(line[3:]))
                     if b"done" in lines:
                         return
             self.stood_still += 1
@@ -264,11 +260,9 @@ def _story(line: Line, chip: Chip, products: Products) -> Took:
     began = time.monotonic()
     size = line.send(2, another(line.application, second[1:]))
     told = [f"container of {size:,} bytes"]
-    reached: list[int] = []
-    chip.work(reached.append)
+    chip.work()
     seconds = time.monotonic() - began
-    again = sum(max(a - b, 0) for a, b in pairwise(reached))
-    told.append(f"{chip.stood_still} power cuts on the way, after which {again:,} bytes came again")
+    told.append(f"it stood still {chip.stood_still} times while that came, lost its power and went on")
     slot = line.slots["ota_1"]
     written = rig.board.read_flash(slot.offset, len(line.application))
     if written != another(line.application, second[1:]):
@@ -287,7 +281,7 @@ def _back(line: Line, chip: Chip, version: str) -> str:
     """Firmware that runs no boot.py, so that it is on no network. Its hours pass by the clock alone; everything else happens."""
     second = chip.value("at()")[:2]
     line.send(3, another(line.application, version[1:], b"toob.py"))
-    chip.work(lambda at: None)
+    chip.work()
     chip.until("twinroot.ota.restart();twinroot.connect(wait=False)", "on trial", ["ota_0", version, 3, 0], ["pending", "valid"])
     hours = comparisons = 0
     for _ in range(_ATTEMPTS):
