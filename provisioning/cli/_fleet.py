@@ -374,7 +374,8 @@ def lack(store: FleetStore, loaded: Product, phase: str, days: int) -> str:
 @gone
 @click.option("--dry-run", is_flag=True, help="Only say who needs it.")
 def retire_command(root: str, product: Path, location: str | None, days: int, probe: bool, gone: Path | None, dry_run: bool) -> int:
-    """Leave ROOT for good, when the evidence says that nobody needs it: writes the last phase and `cloud.retired` into PRODUCT.
+    """Leave ROOT for good, when the evidence says that nobody needs it: writes the last phase, `cloud.retired` and the next `version`
+    into PRODUCT.
 
     Exit code 1 while somebody needs it, or may: devices with no other way, with one that they never used, without evidence.
     """
@@ -404,9 +405,10 @@ def retire_command(root: str, product: Path, location: str | None, days: int, pr
         edit = retire.edit_for(loaded, root)
         data["written"] = retire.apply(loaded, edit)
         data["phase"] = edit.phase
-        what = (f"phase {edit.phase} and " if edit.phase else "") + f"retired: {root}"
+        what = f"version {loaded.version + 1}, " + (f"phase {edit.phase}, " if edit.phase else "") + f"retired: {root}"
         lines.append(f"{product}: {what}" if data["written"] else f"{product} says so already")
         lines.append(
-            "  next: raise its `version`, and give the set to every device; what they have had before can lead back there no more."
+            f"  next: give the set to every device, by `twinroot update` or in waves (`twinroot migrate plan {product} --waves FILE`); "
+            "who has taken it can go back to that root no more."
         )
     return conclude(data, "\n".join(map(one_line, lines)), refusal)

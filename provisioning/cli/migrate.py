@@ -42,7 +42,12 @@ def command() -> None:
 @option.one_device("Reckon the cost with this device's files.")
 @option.health
 @click.option("--yes", is_flag=True, help="Go to ats-only without evidence that every device has connected by an ATS root.")
-@click.option("--to", "phase_wanted", metavar="PHASE", help="With --waves: the phase that the fleet is to be in.")
+@click.option(
+    "--to",
+    "phase_wanted",
+    metavar="PHASE",
+    help="With --waves: the phase that the fleet is to be in; by default the one that PRODUCT has, with a set of the next version.",
+)
 @click.option("--waves", type=PATH, metavar="FILE", help="Write a first plan for the whole fleet, in waves, made from its evidence.")
 @click.option("--name", metavar="NAME", help="With --waves: the plan's name; by default the file's.")
 @click.option("--forward", metavar="FILE", help="With --waves: name of the signed set, relative to the plan.")
@@ -68,8 +73,8 @@ def plan(
     its numbers are brought up to date then.
     """
     if waves is not None or phase_wanted is not None:
-        if waves is None or phase_wanted is None:
-            raise InputError("bad-arguments", "--to and --waves go together.", "For example --to ats-first --waves plan.yaml")
+        if waves is None:
+            raise InputError("bad-arguments", "--to is for a plan in waves.", "Add --waves FILE, or use --next or --back.")
         return _waves.plan_waves(product, phase_wanted, location, waves, name, forward, back_set)
     if is_plan(product):
         return _waves.plan_again(product, location)

@@ -37,17 +37,20 @@ class Draft:
     membership: Membership
 
 
-def product_files(product: Path, phase: str) -> tuple[Path, Path]:
+def product_files(product: Path, phase: str | None) -> tuple[Path, Path]:
     """The product of the phase that is wanted, and of the way back: made beside `product` where they are not there, with the next two
-    versions. Raises InputError."""
+    versions. None: the phase stays, another set goes out: a root that was retired, an application. Raises InputError."""
     loaded = load_product(product)
+    if phase is None:
+        return _next_versions(product, loaded.version)
     here = phases.position(loaded)
     if phase not in phases.possible(here.endpoint):
         raise InputError(
             "bad-phase", f"{phase} is not possible with {here.endpoint}.", f"Possible: {', '.join(phases.possible(here.endpoint))}."
         )
     if phase == here.phase:
-        raise InputError("same-phase", f"{shown(product)} is in the phase {phase} already.", "Name another one with --to.")
+        hint = "Name another one with --to, or leave --to out: the fleet then gets the next version in the same phase."
+        raise InputError("same-phase", f"{shown(product)} is in the phase {phase} already.", hint)
     wanted, back = (product.with_name(f"{product.stem}.{name}{product.suffix}") for name in (phase, "back"))
     if not wanted.exists():
         yaml_edit.change_file(product, {("cloud", "phase"): phase, ("version",): str(loaded.version + 1)}, wanted)
@@ -56,11 +59,22 @@ def product_files(product: Path, phase: str) -> tuple[Path, Path]:
     return wanted, back
 
 
+def _next_versions(product: Path, version: int) -> tuple[Path, Path]:
+    """PRODUCT.v4.yaml and PRODUCT.v5.yaml beside a product of version 3: by number, since there will be more of them."""
+    made = []
+    for number in (version + 1, version + 2):
+        path = product.with_name(f"{product.stem}.v{number}{product.suffix}")
+        if not path.exists():
+            yaml_edit.change_file(product, {("version",): str(number)}, path)
+        made.append(path)
+    return made[0], made[1]
+
+
 def draft(ledger: Ledger, name: str, now: Path, wanted: Path, back: Path, file: Path, sets: tuple[str, str], at: int) -> Draft:
     """A plan for the fleet of the product `now`, to be written to `file`; `sets`: names of the signed sets; `at`: unix seconds."""
     offer = Offer(load_product(now), load_product(wanted), load_product(back), {})
     jobs = ByJobs()
-    terms = Terms(offer.wanted.version, offer.roots if offer.left else frozenset(), offer.now.vendor is not None, jobs, at)
+    terms = start.terms_of(offer, jobs, at)
     fleet = [_slim(device) for device in FleetStore(ledger).devices(offer.now.name)]  # read once: that is what takes the time
     waves = first_waves(fleet, terms)
     found = resolve(name, waves, fleet, terms)
@@ -81,6 +95,7 @@ def _slim(device: Device) -> Device:
         device.refused,
         device.phase,
         device.firmware,
+        trusts=device.trusts,
         anchored=device.anchored,
         attributes=device.attributes,
     )

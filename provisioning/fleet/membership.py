@@ -19,7 +19,7 @@ from provisioning.fleet.plan import JOBS, ByJobs, Wave
 REASONS = {
     "has-it": "it has this version already",
     "newer": "it has a newer set, and devices take no older one",
-    "no-evidence": "nothing shows that it ever connected by a root of the phase that is wanted: with that phase it may be lost",
+    "no-evidence": "nothing shows that it ever connected by a root of that set, which leaves one that it has: it may be lost",
     "never-seen": "there is no sign of life of it",
     "silent": "it has been silent for too long",
     "rolled-back": "it rolled this version, or a later one, back before and takes it no more over the air",
@@ -31,11 +31,13 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Terms:
-    """What decides beside the waves. `version`: of the set that is offered; `roots`: by which the phase that is wanted connects, where it
-    leaves some that the phase now has, else empty; `signed`: whether the phase now takes signed sets; `at`: unix seconds."""
+    """What decides beside the waves. `version`: of the set that is offered; `roots`: by which it connects; `leaves`: whether it leaves a
+    root that devices may have, which counts for those of whom it is not known what they trust; `signed`: whether the phase now takes
+    signed sets; `at`: unix seconds."""
 
     version: int
     roots: frozenset[str]
+    leaves: bool
     signed: bool
     jobs: ByJobs
     at: int
@@ -136,7 +138,8 @@ def unfit(device: Device, by: str, terms: Terms) -> str:
         return "has-it"
     if device.version is not None and device.version > terms.version:
         return "newer"
-    if terms.roots and not any(device.anchored[root].good for root in terms.roots if root in device.anchored):
+    leaves = not terms.roots.issuperset(device.trusts) if device.trusts else terms.leaves
+    if leaves and not any(device.anchored[root].good for root in terms.roots if root in device.anchored):
         return "no-evidence"
     if by != JOBS:
         return ""

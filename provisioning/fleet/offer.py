@@ -47,9 +47,9 @@ class Offer:
         return self.product(direction).version
 
     @property
-    def left(self) -> frozenset[str]:
-        """Roots by which the phase now connects, and the one that is wanted does not."""
-        return frozenset(_roots(self.now)) - frozenset(_roots(self.wanted))
+    def leaves(self) -> bool:
+        """Whether there is a root by which the phase now connects, and the one that is wanted does not, or that it names as retired."""
+        return bool(frozenset(_roots(self.now)) - self.roots or self.wanted.retired)
 
     @property
     def roots(self) -> frozenset[str]:

@@ -35,7 +35,7 @@ _WHY = {
 
 @dataclass(frozen=True)
 class Edit:
-    """What retiring changes in a product file: the phase, where it is another one, and `cloud.retired`."""
+    """What retiring changes in a product file: the phase, where it is another one, `cloud.retired` and `version`."""
 
     root: str
     phase: str | None
@@ -80,7 +80,11 @@ def _by_hand(product: Product, root: str) -> Edit:
 def apply(product: Product, edit: Edit) -> bool:
     """Write it, when the file that it makes is a product without the root; False where it is one already. Raises InputError, and then
     nothing is written."""
-    changes: dict[yaml_edit.Path_, str] = {("cloud", "phase"): edit.phase} if edit.phase else {}
+    if edit.root in product.retired:
+        return False
+    changes: dict[yaml_edit.Path_, str] = {("version",): str(product.version + 1)}  # devices take no other set of the same version
+    if edit.phase:
+        changes["cloud", "phase"] = edit.phase
     more: dict[yaml_edit.Path_, str] = {("cloud", "retired"): edit.root}
     trial = product.source.with_name(f".{product.source.name}.trial.yaml")
     try:

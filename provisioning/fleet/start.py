@@ -17,7 +17,7 @@ from provisioning.fleet import collect, sets
 from provisioning.fleet import wave as states
 from provisioning.fleet.membership import Membership, Terms, resolve
 from provisioning.fleet.offer import Offer
-from provisioning.fleet.plan import BACK, FORWARD, JOBS, Plan
+from provisioning.fleet.plan import BACK, FORWARD, JOBS, ByJobs, Plan
 from provisioning.fleet.plan import Wave as PlanWave
 from provisioning.fleet.plan_rows import PlanEdited, PlanRows, Taken, other
 from provisioning.fleet.records import Wave
@@ -49,7 +49,12 @@ class Body:
 
 def terms(plan: Plan, offer: Offer) -> Terms:
     """What decides about its devices beside the waves."""
-    return Terms(offer.version(FORWARD), offer.roots if offer.left else frozenset(), offer.now.vendor is not None, plan.jobs, plan.at)
+    return terms_of(offer, plan.jobs, plan.at)
+
+
+def terms_of(offer: Offer, jobs: ByJobs, at: int) -> Terms:
+    """The same for what is offered; `at`: unix seconds."""
+    return Terms(offer.version(FORWARD), offer.roots, offer.leaves, offer.now.vendor is not None, jobs, at)
 
 
 def members(ledger: Ledger, plan: Plan, offer: Offer) -> Membership:

@@ -80,11 +80,12 @@ def test_from_the_first_report_to_the_last_root(product: Path, twinroot: Twinroo
     assert (code, data["code"]) == (2, "no-evidence") and "ws-2" in data["message"]
 
     twinroot("collect", product, "--health", health(tmp_path, report("ws-2", 3, "ats", NOW, legacy=7, ats=1)))
+    version = load_product(product).version
     code, data = twinroot("retire", G5, product)
     assert (code, data["written"], data["phase"]) == (0, True, "ats-only")
     made = load_product(product)
-    assert [route.name for route in made.routes] == ["ats"] and list(made.retired) == [G5]
-    assert twinroot("retire", G5, product)[1]["written"] is False
+    assert [route.name for route in made.routes] == ["ats"] and list(made.retired) == [G5] and made.version == version + 1
+    assert twinroot("retire", G5, product)[1]["written"] is False and load_product(product).version == version + 1
 
 
 def test_who_was_silent_is_named(product: Path, twinroot: Twinroot, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from provisioning.config.load import load_product
 from provisioning.errors import InputError
 from provisioning.fleet import offer as offers
 from provisioning.fleet import plan as plans
@@ -22,8 +23,10 @@ from provisioning.ledger.store import Ledger
 from tests.fleet.field import AT, ATS, LEGACY, NAME, Field, devices, sign, write_product
 from tests.support.command import InProcess
 
-TERMS = Terms(2, frozenset(), True, ByJobs(), AT)
+TERMS = Terms(2, frozenset({LEGACY, ATS}), False, True, ByJobs(), AT)
+LEAVES = replace(TERMS, roots=frozenset({ATS}), leaves=True)
 WELL = next(devices(1))
+UNPROVEN = replace(WELL, anchored={LEGACY: Anchor(9), ATS: Anchor(0)})
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +132,14 @@ def test_sets_that_do_not_belong_to_the_plan(field: Field) -> None:
         (replace(WELL, firmware="v1.19.1"), TERMS, "old-firmware", ""),
         (replace(WELL, firmware="1.22.0-preview"), TERMS, "", ""),
         (WELL, replace(TERMS, signed=False), "no-updates", ""),
-        (WELL, replace(TERMS, roots=frozenset([ATS])), "", ""),
-        (replace(WELL, anchored={LEGACY: Anchor(9), ATS: Anchor(0)}), replace(TERMS, roots=frozenset([ATS])), "no-evidence", "no-evidence"),
+        (WELL, LEAVES, "", ""),
+        (UNPROVEN, LEAVES, "no-evidence", "no-evidence"),
+        (UNPROVEN, replace(LEAVES, leaves=False), "", ""),
+        # What a device is known to trust says more than the phase that the others are in.
+        (replace(UNPROVEN, trusts=(LEGACY, ATS)), replace(LEAVES, leaves=False), "no-evidence", "no-evidence"),
+        (replace(WELL, trusts=(LEGACY, ATS)), LEAVES, "", ""),
+        (replace(UNPROVEN, trusts=(ATS,)), LEAVES, "", ""),
+        (replace(UNPROVEN, trusts=(LEGACY,)), TERMS, "", ""),
     ],
 )
 def test_who_is_not_served(device: Device, terms: Terms, jobs: str, cable: str) -> None:
@@ -157,6 +166,25 @@ def test_every_device_is_in_one_wave_or_in_none_for_a_reason() -> None:
     assert made.reasons() == {"never-seen": 13}
     assert resolve("p", waves, reversed(fleet), TERMS).sha256 == made.sha256
     assert resolve("another", waves, fleet, TERMS).sha256 != made.sha256
+
+
+def test_a_plan_in_the_same_phase_brings_a_retired_root_to_those_alone_who_can_do_without(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    product, ledger, plan = write_product(tmp_path), str(tmp_path / "ledger.sqlite"), tmp_path / "leave.yaml"
+    product.write_text(product.read_text().replace("phase: legacy-first", f"phase: ats-only\n  retired: [{LEGACY}]"))
+    with Ledger.open(ledger) as opened:
+        FleetStore(opened).put(replace(one, seen=int(time.time())) for one in [*devices(3), replace(UNPROVEN, device="ws-firewall")])
+    command = InProcess(capsys)
+    code, said, _ = command("migrate", "plan", str(product), "--waves", str(plan), "--ledger", ledger)
+    assert code == 0 and said["devices"] == 3 and said["not_served_devices"] == {"ws-firewall": "no-evidence"}
+    for version in (2, 3):
+        made = load_product(tmp_path / f"product.v{version}.yaml")
+        assert made.version == version and list(made.retired) == [LEGACY] and [route.name for route in made.routes] == ["ats"]
+    code, said, _ = command("migrate", "plan", str(plan), "--ledger", ledger)
+    assert code == 0 and said["devices"] == 3
+    code, said, _ = command("migrate", "plan", str(product), "--to", "ats-only", "--waves", str(plan), "--ledger", ledger)
+    assert (code, said["code"]) == (2, "same-phase") and "leave --to out" in said["hint"]
 
 
 def test_a_small_wave_counts_all_of_its_answers() -> None:
@@ -191,7 +219,7 @@ def test_the_first_plan_says_who_is_not_served(tmp_path: Path, capsys: pytest.Ca
     assert "2 devices are in no wave" not in plan.read_text() and "40 devices are in no wave: it has been silent" in plan.read_text()
     code, said, _ = command(*asked)
     assert (code, said["code"]) == (2, "file-exists")
-    code, said, _ = command("migrate", "plan", str(product), "--waves", str(plan), "--ledger", ledger)
+    code, said, _ = command("migrate", "plan", str(product), "--to", "ats-only", "--ledger", ledger)
     assert (code, said["code"]) == (2, "bad-arguments")
     with Ledger.open(ledger) as opened:
         FleetStore(opened).put(replace(device, seen=int(time.time())) for device in devices(40))
