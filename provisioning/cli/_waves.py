@@ -170,7 +170,6 @@ def plan_waves(
     product: Path, phase: str | None, location: str | None, file: Path, name: str | None, forward: str | None, back_set: str | None
 ) -> int:
     """`migrate plan PRODUCT [--to PHASE] --waves FILE`: a first plan, made from evidence."""
-    from provisioning.config.load import load_product
     from provisioning.fleet import draft
     from provisioning.ledger.store import Ledger
 
@@ -183,8 +182,11 @@ def plan_waves(
     draft.write(file, made.text)
     for path, made_set in ((wanted, sets[0]), (way_back, sets[1])):
         say(f"{path}: render it, and sign it as {made_set}")
-    if phase is None and load_product(way_back).app:
-        say(f"{way_back} is the way back: where the application changes, let its `app:` name the former files")
+    if phase is None:
+        say(
+            f"{way_back} is the way back: where the application changes, let its `app:` name the former files; "
+            "where firmware goes along, sign it with the former one"
+        )
     _show_membership(file, name, made.waves, made.membership)
     return 0
 
