@@ -24,7 +24,7 @@ _WHY = {
     ),
     breaks.UNPROVEN: (
         "have another route and never connected by it",
-        "Prefer that route for a time (twinroot migrate plan PRODUCT --next), and collect their reports.",
+        "Bring them a set that has both routes and prefers that one (`twinroot update`, or a wave), and collect their reports; or --gone.",
     ),
     breaks.UNKNOWN: (
         "have left no evidence",

@@ -97,7 +97,11 @@ def taken(rows: PlanRows, plan: str, file: str) -> Taken:
     """The plan as it is followed. Raises InputError where it was not taken on."""
     held = rows.plan(plan)
     if held is None:
-        raise InputError("plan-not-started", f"The fleet does not follow a plan {plan}.", f"`twinroot migrate run {file}` starts it.")
+        raise InputError(
+            "plan-not-started",
+            f"The fleet does not follow a plan {plan}.",
+            f"`twinroot migrate start {file}` takes it on, and offers nothing yet.",
+        )
     return held
 
 

@@ -20,8 +20,8 @@ ROWS = (
         ("plan-devices", "The waves select other devices than when the plan was reviewed.", "`twinroot migrate plan PLAN`, and a review."),
         ("plan-edited", "The plan's file is not the one that the fleet follows.", "`twinroot migrate start PLAN` takes it on."),
         ("plan-other", "The fleet follows another plan that is not over.", "Finish it, or `twinroot migrate end`."),
-        ("plan-not-started", "The fleet does not follow this plan.", "`twinroot migrate run PLAN` starts it."),
-        ("same-phase", "The product is in this phase already.", "Name another one with --to."),
+        ("plan-not-started", "The fleet does not follow this plan.", "`twinroot migrate start PLAN` takes it on; it offers nothing yet."),
+        ("same-phase", "The product is in this phase already.", "Name another one with --to, or leave --to out."),
     ),
     *rows(
         INPUT,
