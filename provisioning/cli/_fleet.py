@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -255,25 +255,52 @@ def status(
 
 
 def _behind(found: Figures, loaded: Product) -> BoardError | None:
-    """Who would be lost, or may be, if the worst root of the product went today."""
+    """Who would be lost, or may be, if the worst root of the product went today, or if the product's own set came."""
+    from provisioning.config.document import shown
     from provisioning.fleet import breaks
+    from provisioning.migration.phases import phase_of
+
+    root = worst_root(loaded, [event.name for event in found.fates if event.kind == breaks.ROOT])
+    if root is not None:
+        standing = loaded.roots[root].standing
+        for event in (event for event in found.fates if event.kind == breaks.ROOT and event.name in loaded.roots):
+            group = found.of(event, *breaks.NEED)
+            if loaded.roots[event.name].standing == standing and group.count:
+                return BoardError(
+                    "devices-behind",
+                    f"{group.count} devices need {event.name}, which is {standing}, or may: {group.text}.",
+                    "Stay in a phase with both routes until these devices have connected by the other one.",
+                )
+    phase = phase_of(loaded.routes)
+    group = found.of(breaks.Event(breaks.PHASE, phase or ""), *breaks.NEED)
+    if group.count:
+        return BoardError(
+            "devices-behind",
+            f"{group.count} devices have never connected by what {shown(loaded.source)} has ({phase}): {group.text}.",
+            "Bring them a set with both routes first, and collect their reports.",
+        )
+    return None
+
+
+def worst_root(loaded: Product, among: Iterable[str]) -> str | None:
+    """The root of the product that stands worst of these; None where all are current."""
     from provisioning.trust.roots import STANDINGS
 
-    events = [event for event in found.fates if event.kind == breaks.ROOT]
-    worst = min(
-        (loaded.roots[event.name].standing for event in events if event.name in loaded.roots), key=STANDINGS.index, default="current"
-    )
-    if worst == STANDINGS[-1]:
+    standing = {name: STANDINGS.index(loaded.roots[name].standing) for name in among if name in loaded.roots}
+    worst = min(standing, key=standing.__getitem__, default=None)
+    return None if worst is None or standing[worst] == len(STANDINGS) - 1 else worst
+
+
+def nothing_known(loaded: Product) -> BoardError | None:
+    """Of a product with a list of devices: they may need its worst root."""
+    root = worst_root(loaded, (name for route in loaded.routes for name in route.roots))
+    if loaded.devices is None or root is None:
         return None
-    for event in events:
-        group = found.of(event, *breaks.NEED)
-        if event.name in loaded.roots and loaded.roots[event.name].standing == worst and group.count:
-            return BoardError(
-                "devices-behind",
-                f"{group.count} devices need {event.name}, which is {worst}, or may: {group.text}.",
-                "Stay in a phase with both routes until these devices have connected by the other one.",
-            )
-    return None
+    return BoardError(
+        "devices-behind",
+        f"Nothing is known of the devices of {loaded.name}: they may need {root}, which is {loaded.roots[root].standing}.",
+        "Collect evidence (twinroot migrate collect), or name the ledger that has it with --ledger.",
+    )
 
 
 def _one(store: FleetStore, loaded: Product, questions: Questions, name: str) -> int:
@@ -373,7 +400,10 @@ def lack(store: FleetStore, loaded: Product, phase: str, days: int) -> str:
 @probe
 @gone
 @click.option("--dry-run", is_flag=True, help="Only say who needs it.")
-def retire_command(root: str, product: Path, location: str | None, days: int, probe: bool, gone: Path | None, dry_run: bool) -> int:
+@click.option("--yes", is_flag=True, help="With --gone: out of service, although it was seen not long ago.")
+def retire_command(
+    root: str, product: Path, location: str | None, days: int, probe: bool, gone: Path | None, dry_run: bool, yes: bool
+) -> int:
     """Leave ROOT for good, when the evidence says that nobody needs it: writes the last phase, `cloud.retired` and the next `version`
     into PRODUCT.
 
@@ -391,21 +421,24 @@ def retire_command(root: str, product: Path, location: str | None, days: int, pr
         if event not in questions.events:
             names = ", ".join(one.name for one in questions.events if one.kind == breaks.ROOT)
             raise InputError("not-in-fleet", f"No set of {loaded.name} that is known has a root {root[:60]!r}.", f"They have {names}.")
+        retire.worse(loaded, root)
+        if gone is not None:
+            retire.check_gone(gone, out_of_service, store.devices(loaded.name), questions.now - days * figures.DAY, yes)
+        newest = store.newest(loaded.name)
         found = figures.add_up((one for one in store.devices(loaded.name) if one.device not in out_of_service), questions)
     groups = {word: vars(group) for word, group in found.fates[event].items()}
     silent = found.of(event, breaks.SILENT)
-    lines = [
-        f"{root} goes: " + "; ".join(f"{found.fates[event][word].count} {word}" for word in breaks.FATES if word in found.fates[event])
-    ]
+    counted = "; ".join(f"{found.fates[event][word].count} {word}" for word in breaks.FATES if word in found.fates[event])
+    lines = [f"{root} goes: {counted or 'no device is left that is in service'}"]
     if silent.count:
         lines.append(f"  {silent.count} were not seen for {days} days; they had connected by another root before: {silent.text}")
     refusal = retire.refusal(found, event)
     data: dict[str, Any] = {"product": str(product), "root": root, "devices": found.devices, "fates": groups, "written": False}
     if refusal is None and not dry_run:
         edit = retire.edit_for(loaded, root)
-        data["written"] = retire.apply(loaded, edit)
-        data["phase"] = edit.phase
-        what = f"version {loaded.version + 1}, " + (f"phase {edit.phase}, " if edit.phase else "") + f"retired: {root}"
+        version = retire.apply(loaded, edit, newest)
+        data["written"], data["phase"] = version is not None, edit.phase
+        what = f"version {version}, " + (f"phase {edit.phase}, " if edit.phase else "") + f"retired: {root}"
         lines.append(f"{product}: {what}" if data["written"] else f"{product} says so already")
         lines.append(
             f"  next: give the set to every device, by `twinroot update` or in waves (`twinroot migrate plan {product} --waves FILE`); "

@@ -113,7 +113,7 @@ def back(
 
     Exit code 1 when a device that answered is not back.
     """
-    with _session(plan_file, location, region, profile) as session:
+    with _session(plan_file, location, region, profile, uses=("back",)) as session:
         from provisioning.fleet.plan_rows import other
         from provisioning.fleet.session import taken
 
@@ -138,7 +138,7 @@ def back(
 @_profile
 def end(plan_file: Path, location: str | None, region: str | None, profile: str | None) -> int:
     """End a plan: what runs is stopped, what waits is left out. Another plan may follow."""
-    with _session(plan_file, location, region, profile) as session, session.turn() as turn:
+    with _session(plan_file, location, region, profile, uses=()) as session, session.turn() as turn:
         from provisioning.fleet.session import taken
 
         taken(session.rows, session.plan.name, str(plan_file))
@@ -170,14 +170,18 @@ def plan_waves(
     product: Path, phase: str | None, location: str | None, file: Path, name: str | None, forward: str | None, back_set: str | None
 ) -> int:
     """`migrate plan PRODUCT [--to PHASE] --waves FILE`: a first plan, made from evidence."""
+    from provisioning.config.load import load_product
     from provisioning.fleet import draft
+    from provisioning.fleet.store import FleetStore
     from provisioning.ledger.store import Ledger
 
     name = name or re.sub(r"[^A-Za-z0-9-]+", "-", file.stem)[:30].strip("-") or "plan"
-    wanted, way_back = draft.product_files(product, phase)
+    draft.check_new(file)
     sets = forward or f"{name}.forward.bin", back_set or f"{name}.back.bin"
     with Ledger.open(location, create=False) as ledger:
         ledger.require_form()
+        newest = FleetStore(ledger).newest(load_product(product).name)
+        wanted, way_back = draft.product_files(product, phase, newest)
         made = draft.draft(ledger, name, product, wanted, way_back, file, sets, int(time.time()))
     draft.write(file, made.text)
     for path, made_set in ((wanted, sets[0]), (way_back, sets[1])):
@@ -222,7 +226,13 @@ def _show_membership(file: Path, name: str, waves: Sequence[Any], found: Any) ->
     emit(data, lambda: "\n".join([f"{file}: {found.devices} devices in {len(waves)} waves", *draft.summary(waves, found)]))
 
 
-def _session(plan_file: Path, location: str | None, region: str | None = None, profile: str | None = None) -> Any:
+def _session(
+    plan_file: Path,
+    location: str | None,
+    region: str | None = None,
+    profile: str | None = None,
+    uses: Sequence[str] = ("forward", "back"),
+) -> Any:
     from provisioning.fleet.session import opened
 
     def connect(offer: Offer) -> Aws:
@@ -231,7 +241,7 @@ def _session(plan_file: Path, location: str | None, region: str | None = None, p
 
         return iot_api.connect(region or region_of(offer.wanted), profile)
 
-    return opened(plan_file, location, connect)
+    return opened(plan_file, location, connect, uses)
 
 
 def _known_wave(session: Session, name: str | None) -> None:

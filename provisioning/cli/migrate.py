@@ -187,7 +187,8 @@ def status(product: Path, files: tuple[Path, ...], location: str | None, device:
         with _fleet.if_known(location, loaded.name, location is not None or device is not None or listing) as store:
             if store is not None:
                 return _fleet.status(store, product, loaded, days, probe, device, listing, lines, data)
-    failure = None
+        lines.append("  nothing is known of its devices")
+    failure = None if files else _fleet.nothing_known(loaded)
     if fleet and fleet.behind:
         hint = "Stay in a phase with both routes until these devices have connected by one."
         failure = BoardError("devices-behind", f"{len(fleet.behind)} devices have never connected by an ATS root.", hint)

@@ -11,6 +11,9 @@ from provisioning.config.validate import BlockModel, problem
 # The id of a job has 64 characters (AWS IoT Jobs): PLAN_WAVE_forward.
 PLAN_NAME = r"^[A-Za-z0-9][A-Za-z0-9-]{0,29}$"
 WAVE_NAME = r"^[A-Za-z0-9][A-Za-z0-9-]{0,23}$"
+# Amazon S3, "General purpose bucket naming rules"; AWS IAM, "Identify AWS resources with ARNs".
+BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
+ROLE = r"^arn:aws[a-z-]*:iam::\d{12}:role/[A-Za-z0-9_+=,.@/-]+$"
 _SHARE = "a share such as 5%"
 _TIME = "a time such as 90s, 30m, 12h or 7d"
 Share = Annotated[str, Field(pattern=r"^(100|\d{1,2}(\.\d{1,2})?)%$", description=_SHARE)]
@@ -56,8 +59,8 @@ class RulesFile(BlockModel):
 class StreamFile(BlockModel):
     """Where AWS IoT takes the container of a stream from."""
 
-    bucket: str = Field(min_length=1, description="the name of an S3 bucket")
-    role: str = Field(min_length=1, description="the ARN of a role by which AWS IoT reads it")
+    bucket: str = Field(pattern=BUCKET, description="the name of an S3 bucket: 3 to 63 small letters, digits, '-' and '.'")
+    role: str = Field(pattern=ROLE, description='the ARN of a role by which AWS IoT reads it: "arn:aws:iam::123456789012:role/iot"')
 
 
 class JobsFile(BlockModel):

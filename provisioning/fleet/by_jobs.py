@@ -71,13 +71,13 @@ class Names:
 
 
 class JobsCarrier:
-    """`container`: the signed set; `members`: the devices of the wave; `check`: called before each request, raises when this program may
-    not go on."""
+    """`container`: gives the signed set, when it is offered; `members`: the devices of the wave; `check`: called before each request,
+    raises when this program may not go on."""
 
     def __init__(
         self,
         aws: Aws,
-        container: bytes,
+        container: Callable[[], bytes],
         how: ByJobs,
         rules: Rules,
         names: Names,
@@ -103,14 +103,15 @@ class JobsCarrier:
 
     def _document(self) -> bytes:
         """By a topic or a stream where the plan names one and the set does not fit into a job."""
+        container = self._container()
         try:
-            return job_document.document(self._container)
+            return job_document.document(container)
         except job_document.TooLarge:
             if self._how.stream:
-                stream = streams.create(self._aws, self._container, *self._how.stream)
-                return job_document.document(self._container, stream=stream)
+                stream = streams.create(self._aws, container, *self._how.stream)
+                return job_document.document(container, stream=stream)
             if self._how.topic:
-                return job_document.document(self._container, self._how.topic)
+                return job_document.document(container, self._how.topic)
             raise
 
     def progress(self, key: str) -> Iterator[Progress]:

@@ -16,7 +16,7 @@ from provisioning.errors import InputError, StationError
 from provisioning.fleet import start
 from provisioning.fleet.device import Device
 from provisioning.fleet.membership import REASONS, Membership, Terms, resolve, unfit
-from provisioning.fleet.offer import Offer
+from provisioning.fleet.offer import Offer, of_products
 from provisioning.fleet.plan import CABLE, JOBS, ByJobs, Plan, Wave, moment_text
 from provisioning.fleet.store import FleetStore
 from provisioning.ledger.store import Ledger
@@ -37,51 +37,53 @@ class Draft:
     membership: Membership
 
 
-def product_files(product: Path, phase: str | None) -> tuple[Path, Path]:
-    """The product of the phase that is wanted, and of the way back: made beside `product` where they are not there, with the next two
-    versions. None: the phase stays, another set goes out: a root that was retired, an application. Raises InputError."""
+def product_files(product: Path, phase: str | None, newest: int = 0) -> tuple[Path, Path]:
+    """The product of the phase that is wanted, and of the way back: made beside `product` where they are not there, with two versions
+    that nobody has. `phase` None: the phase stays, another set goes out: a root that was retired, an application. `newest`: the highest
+    version that is known of the fleet. Raises InputError."""
     loaded = load_product(product)
-    if phase is None:
-        return _next_versions(product, loaded.version)
-    here = phases.position(loaded)
-    if phase not in phases.possible(here.endpoint):
+    here = phases.position(loaded) if phase is not None else None
+    if here is not None and phase not in phases.possible(here.endpoint):
         raise InputError(
             "bad-phase", f"{phase} is not possible with {here.endpoint}.", f"Possible: {', '.join(phases.possible(here.endpoint))}."
         )
-    if phase == here.phase:
+    if here is not None and phase == here.phase:
         hint = "Name another one with --to, or leave --to out: the fleet then gets the next version in the same phase."
         raise InputError("same-phase", f"{shown(product)} is in the phase {phase} already.", hint)
-    wanted, back = (product.with_name(f"{product.stem}.{name}{product.suffix}") for name in (phase, "back"))
-    if not wanted.exists():
-        yaml_edit.change_file(product, {("cloud", "phase"): phase, ("version",): str(loaded.version + 1)}, wanted)
-    if not back.exists():
-        yaml_edit.change_file(product, {("version",): str(load_product(wanted).version + 1)}, back)
-    return wanted, back
+    version = max(loaded.version, newest)
+    changes: dict[yaml_edit.Path_, str] = {("cloud", "phase"): phase} if phase is not None else {}
+    wanted = _made(product, {**changes, ("version",): str(version + 1)}, phase)
+    return wanted, _made(product, {("version",): str(version + 2)}, "back" if phase is not None else None)
 
 
-def _next_versions(product: Path, version: int) -> tuple[Path, Path]:
-    """PRODUCT.v4.yaml and PRODUCT.v5.yaml beside a product of version 3: by number, since there will be more of them."""
-    made = []
-    for number in (version + 1, version + 2):
-        path = product.with_name(f"{product.stem}.v{number}{product.suffix}")
+def _made(product: Path, changes: dict[yaml_edit.Path_, str], name: str | None) -> Path:
+    """PRODUCT.NAME.yaml, or PRODUCT.v4.yaml where that is another file, from an earlier plan. Raises InputError where both are."""
+    text = yaml_edit.changed(product, changes)
+    names = [*([name] if name else []), f"v{changes['version',]}"]
+    for each in names:
+        path = product.with_name(f"{product.stem}.{each}{product.suffix}")
         if not path.exists():
-            yaml_edit.change_file(product, {("version",): str(number)}, path)
-        made.append(path)
-    return made[0], made[1]
+            yaml_edit.change_file(product, changes, path)
+            return path
+        if path.read_bytes() == text:
+            return path
+    hint = "Is it of an earlier plan, then move it away; is it what you want, then write it into a plan's `products:` by hand."
+    raise InputError("file-exists", f"{shown(path)} exists and is not what would be written.", hint)
 
 
 def draft(ledger: Ledger, name: str, now: Path, wanted: Path, back: Path, file: Path, sets: tuple[str, str], at: int) -> Draft:
     """A plan for the fleet of the product `now`, to be written to `file`; `sets`: names of the signed sets; `at`: unix seconds."""
-    offer = Offer(load_product(now), load_product(wanted), load_product(back), {})
+    here = load_product(now)
+    offer = of_products(here, load_product(wanted), load_product(back))
     jobs = ByJobs()
     terms = start.terms_of(offer, jobs, at)
-    fleet = [_slim(device) for device in FleetStore(ledger).devices(offer.now.name)]  # read once: that is what takes the time
+    fleet = [_slim(device) for device in FleetStore(ledger).devices(here.name)]  # read once: that is what takes the time
     waves = first_waves(fleet, terms)
     found = resolve(name, waves, fleet, terms)
     waves = tuple(replace(wave, count=len(found.waves[wave.name])) for wave in waves if found.waves[wave.name] or wave.rest)
     found = replace(found, waves={wave.name: found.waves[wave.name] for wave in waves})
     products = [os.path.relpath(path.resolve(), file.resolve().parent).replace(os.sep, "/") for path in (now, wanted, back)]
-    return Draft(_text(name, offer.now.name, products, sets, jobs, waves, found, at), waves, found)
+    return Draft(_text(name, here.name, products, sets, jobs, waves, found, at), waves, found)
 
 
 def _slim(device: Device) -> Device:
@@ -138,12 +140,24 @@ def refresh(ledger: Ledger, plan: Plan, offer: Offer, at: int) -> Membership:
     return found
 
 
+def check_new(file: Path) -> None:
+    """Raises InputError where `write` would: before anything else is made."""
+    if file.exists():
+        raise _exists(file)
+    if not file.parent.is_dir():
+        raise InputError("no-folder", f"There is no folder {shown(file.parent)} for {file.name}.", "Make it, or give --waves another name.")
+
+
+def _exists(file: Path) -> InputError:
+    return InputError("file-exists", f"{shown(file)} exists and is not overwritten.", "Give --waves another name.")
+
+
 def write(file: Path, text: str) -> None:
     """Raises InputError where there is a file already: somebody may have reviewed it."""
     try:
         atomic_files.create(file, text.encode(), 0o644)
     except FileExistsError:
-        raise InputError("file-exists", f"{shown(file)} exists and is not overwritten.", "Give --waves another name.") from None
+        raise _exists(file) from None
     except OSError as error:
         raise StationError(
             "cannot-write", f"{shown(file)} cannot be written: {error.strerror}.", "Check the folder and the disk."

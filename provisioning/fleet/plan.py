@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -79,7 +80,7 @@ class Pinned:
 @dataclass(frozen=True)
 class Plan:
     """`now`, `wanted`, `back`: product files. `at`: unix seconds of the moment when it was made; `members`: SHA-256 over the devices of the
-    waves then. `text`, `sha256`: of the file."""
+    waves then. `text`: of the file; `sha256`: over what it says, without the numbers that `migrate plan` brings up to date."""
 
     name: str
     product: str
@@ -154,9 +155,15 @@ def load(path: Path) -> Plan:
         devices=raw.planned.devices,
         members=raw.planned.members,
         text=text,
-        sha256=hashlib.sha256(text.encode()).hexdigest(),
+        sha256=_digest(document.data),
         document=document,
     )
+
+
+def _digest(data: Mapping[str, Any]) -> str:
+    meaning = {key: value for key, value in data.items() if key != "planned"}
+    meaning["waves"] = [{key: value for key, value in wave.items() if key != "count"} for wave in data["waves"]]
+    return hashlib.sha256(json.dumps(meaning, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def share(text: str) -> float:

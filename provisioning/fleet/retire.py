@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provisioning.config.document import shown
 from provisioning.config.load import load_product
+from provisioning.config.text_file import read_text
 from provisioning.errors import BoardError, InputError
 from provisioning.fleet import breaks
 from provisioning.fleet.breaks import Event
+from provisioning.fleet.device import Device
 from provisioning.fleet.figures import Figures, phases_of
 from provisioning.migration import yaml_edit
+from provisioning.trust.roots import STANDINGS
 
 if TYPE_CHECKING:
     from provisioning.config.product import Product
@@ -60,12 +66,17 @@ def edit_for(product: Product, root: str) -> Edit:
     """The edit that retires `root`. Raises InputError where it takes a person."""
     if all(root not in route.roots for route in product.routes):
         return Edit(root, None)
-    without = [phase for phase, routes in phases_of(product).items() if all(root not in route.roots for route in routes)]
+    without = _without(product, root)
     document = product.document
     derived = ("cloud", "endpoint") in document.values and ("cloud", "routes", 0) not in document.values
     if not without or not derived:
         return Edit(root, None) if derived else _by_hand(product, root)
     return Edit(root, without[-1])
+
+
+def _without(product: Product, root: str) -> list[str]:
+    """The phases that do not have it."""
+    return [phase for phase, routes in phases_of(product).items() if all(root not in route.roots for route in routes)]
 
 
 def _by_hand(product: Product, root: str) -> Edit:
@@ -77,12 +88,29 @@ def _by_hand(product: Product, root: str) -> Edit:
     )
 
 
-def apply(product: Product, edit: Edit) -> bool:
-    """Write it, when the file that it makes is a product without the root; False where it is one already. Raises InputError, and then
-    nothing is written."""
+def worse(product: Product, root: str) -> None:
+    """Raises InputError where a root would go that stands better than all that the product has beside it."""
+    without = _without(product, root)
+    left = {name for route in (phases_of(product)[without[-1]] if without else product.routes) for name in route.roots} - {root}
+    if root not in product.roots or not left:
+        return
+    best = max(left, key=lambda name: STANDINGS.index(product.roots[name].standing))
+    if STANDINGS.index(product.roots[best].standing) < STANDINGS.index(product.roots[root].standing):
+        raise InputError(
+            "better-root",
+            f"{product.source}: {root} is {product.roots[root].standing}, and what would be left, {best}, is "
+            f"{product.roots[best].standing}: a fleet leaves the worse root, not the better one.",
+            f"Retire {best} instead, or give the product another route first.",
+        )
+
+
+def apply(product: Product, edit: Edit, newest: int = 0) -> int | None:
+    """Write it, with a version that nobody has (`newest`: the highest that is known of the fleet), when the file that it makes is a product
+    without the root. Returns that version, None where the root is retired already. Raises InputError, and then nothing is written."""
     if edit.root in product.retired:
-        return False
-    changes: dict[yaml_edit.Path_, str] = {("version",): str(product.version + 1)}  # devices take no other set of the same version
+        return None
+    version = max(product.version, newest) + 1
+    changes: dict[yaml_edit.Path_, str] = {("version",): str(version)}  # devices take no other set of the same version
     if edit.phase:
         changes["cloud", "phase"] = edit.phase
     more: dict[yaml_edit.Path_, str] = {("cloud", "retired"): edit.root}
@@ -94,14 +122,40 @@ def apply(product: Product, edit: Edit) -> bool:
         trial.unlink(missing_ok=True)
     if any(edit.root in route.roots for route in made.routes):
         _by_hand(product, edit.root)
-    return yaml_edit.change_file(product.source, changes, None, more)
+    yaml_edit.change_file(product.source, changes, None, more)
+    return version
 
 
-def gone(file: Path | None) -> frozenset[str]:
-    """Names of devices that are out of service, one a line. Raises InputError."""
+def gone(file: Path | None) -> dict[str, int]:
+    """Device that is out of service -> its line; one a line. Raises InputError."""
     if file is None:
-        return frozenset()
-    try:
-        return frozenset(line.strip() for line in file.read_text("utf-8").splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("file-unreadable", f"{file} cannot be read: {error}.", "Give a text with one device a line.") from None
+        return {}
+    lines = enumerate(read_text(file).splitlines(), 1)
+    return {line.strip(): number for number, line in lines if line.strip()}
+
+
+def check_gone(file: Path, named: Mapping[str, int], devices: Iterable[Device], since: int, sure: bool) -> None:
+    """Raises InputError for a name that no device has, and, unless somebody is `sure`, for a device that was seen after `since` (unix
+    seconds): who is out of service is not seen."""
+    unknown = dict(named)
+    alive: Device | None = None
+    count = 0
+    for device in devices:
+        if unknown.pop(device.device, None) is not None and (device.seen or 0) > since:
+            count += 1
+            alive = alive or device
+    if unknown:
+        name, number = next(iter(unknown.items()))
+        raise InputError(
+            "not-in-fleet",
+            f"{shown(file)}:{number}: nothing is known of a device {name[:60]!r}.",
+            "Correct it, or take the line out.",
+        )
+    if alive is not None and not sure:
+        seen = datetime.fromtimestamp(alive.seen or 0, timezone.utc).strftime("%Y-%m-%d %H:%M")
+        more = f", and {count - 1} more were" if count > 1 else ""
+        raise InputError(
+            "gone-was-seen",
+            f"{shown(file)}:{named[alive.device]}: {alive.device} was seen at {seen} UTC{more}: it may be in service, and would be lost.",
+            "Take it out of the file; where you know that it is out of service since, add --yes.",
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -84,13 +84,22 @@ class Session:
 
 
 @contextmanager
-def opened(plan_file: Path, location: str | None, connect: Callable[[Offer], Aws]) -> Iterator[Session]:
-    """The session of a plan file. Raises InputError, StationError."""
+def opened(
+    plan_file: Path, location: str | None, connect: Callable[[Offer], Aws], uses: Sequence[str] = (plans.FORWARD, plans.BACK)
+) -> Iterator[Session]:
+    """The session of a plan file; `uses`: directions in which something may be offered. Raises InputError, StationError."""
     plan = plans.load(plan_file)
-    offer = offers.load(plan)
     with Ledger.open(location, create=False) as ledger:
         ledger.require_form()
-        yield Session(ledger, plan, offer, connect, partial(Ledger.open, location, create=False))
+        yield Session(ledger, plan, offer_of(PlanRows(ledger), plan, uses), connect, partial(Ledger.open, location, create=False))
+
+
+def offer_of(rows: PlanRows, plan: Plan, uses: Sequence[str], clock: Callable[[], float] = time.time) -> Offer:
+    """What the plan offers: by its files until it is taken on, then by what was written down. Raises InputError."""
+    if rows.plan(plan.name) is None and set(uses) >= {plans.FORWARD, plans.BACK}:
+        return offers.load(plan, clock)
+    held = taken(rows, plan.name, str(plan.source))
+    return offers.load_taken(plan, start.Body.parsed(held.body).terms, uses, clock)
 
 
 def taken(rows: PlanRows, plan: str, file: str) -> Taken:
@@ -99,8 +108,8 @@ def taken(rows: PlanRows, plan: str, file: str) -> Taken:
     if held is None:
         raise InputError(
             "plan-not-started",
-            f"The fleet does not follow a plan {plan}.",
-            f"`twinroot migrate start {file}` takes it on, and offers nothing yet.",
+            f"The fleet of this ledger does not follow a plan {plan}; nothing of it was offered from here.",
+            f"Where it was started name that ledger with --ledger; `twinroot migrate start {file}` takes it on, and offers nothing yet.",
         )
     return held
 
@@ -114,7 +123,9 @@ def _carrier(session: Session, wave: Wave, direction: str, turn: Turn) -> Carrie
     from provisioning.fleet.store import FleetStore
 
     names = Names(session.offer.product(direction), lambda: FleetStore(session.ledger).devices(session.plan.product))
-    container = session.offer.sets[direction].container
+
+    def container() -> bytes:
+        return session.offer.sets[direction].container
 
     def members() -> list[str]:
         among = None if direction == plans.FORWARD else tuple(BACK_STEPS)

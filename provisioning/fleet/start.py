@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from provisioning.config.document import shown
 from provisioning.errors import InputError
 from provisioning.fleet import collect, sets
+from provisioning.fleet import offer as offers
 from provisioning.fleet import wave as states
 from provisioning.fleet.membership import Membership, Terms, resolve
 from provisioning.fleet.offer import Offer
@@ -28,20 +29,26 @@ from provisioning.parsed import from_json
 
 @dataclass(frozen=True)
 class Body:
-    """What is written down of a plan beside its rows: its text, SHA-256 of the signed sets and versions of both directions."""
+    """What is written down of a plan beside its rows: its text, and what it was taken on with (offer.Terms)."""
 
     text: str
     sets: dict[str, str]
     versions: dict[str, int]
+    leaves: bool = True
+    signed: bool = True
 
     @classmethod
     def of(cls, plan: Plan, offer: Offer) -> Body:
         versions = {way: offer.version(way) for way in (FORWARD, BACK)}
-        return cls(plan.text, {way: each.sha256 for way, each in offer.sets.items()}, versions)
+        return cls(plan.text, {way: each.sha256 for way, each in offer.sets.items()}, versions, offer.leaves, offer.signed)
 
     @classmethod
     def parsed(cls, text: str) -> Body:
         return cls(**from_json(text))
+
+    @property
+    def terms(self) -> offers.Terms:
+        return offers.Terms(self.sets, self.versions, self.leaves, self.signed)
 
     def json(self) -> str:
         return json.dumps(vars(self), sort_keys=True)
@@ -54,7 +61,7 @@ def terms(plan: Plan, offer: Offer) -> Terms:
 
 def terms_of(offer: Offer, jobs: ByJobs, at: int) -> Terms:
     """The same for what is offered; `at`: unix seconds."""
-    return Terms(offer.version(FORWARD), offer.roots, offer.leaves, offer.now.vendor is not None, jobs, at)
+    return Terms(offer.version(FORWARD), offer.roots, offer.leaves, offer.signed, jobs, at)
 
 
 def members(ledger: Ledger, plan: Plan, offer: Offer) -> Membership:
@@ -78,10 +85,9 @@ def take_on(
     """Take the plan on; None where that was done before. `again`: an edited file is taken on, too; `as_now`: with the devices that fit it
     now, though they are not those of the review. Raises PlanEdited, InputError."""
     rows = PlanRows(ledger)
-    body = Body.of(plan, offer)
     held = rows.plan(plan.name)
     if held is not None:
-        _same_sets(plan, body, Body.parsed(held.body), held)
+        _same_product(plan, held)
         if held.sha256 == plan.sha256:
             return None
         if not again:
@@ -99,17 +105,19 @@ def take_on(
         raise _changed(plan, found)
     waves = [Wave(plan.name, wave.name, number, wave.by, None, states.PENDING) for number, wave in enumerate(plan.waves)]
     # Devices will report their versions: what those have is known from here on, whichever product file `migrate status` gets.
-    collect.note_sets(FleetStore(ledger), plan.product, map(sets.of_product, (offer.now, offer.wanted, offer.back)))
+    products = [product for product in (offer.now, offer.wanted, offer.back) if product is not None]
+    collect.note_sets(FleetStore(ledger), plan.product, map(sets.of_product, products))
+    body = Body.of(plan, offer) if held is None else replace(Body.parsed(held.body), text=plan.text)
     rows.take_on(Taken(plan.name, plan.product, plan.sha256, body.json(), int(clock())), waves, found.waves, found.absent)
     return found
 
 
-def _same_sets(plan: Plan, new: Body, old: Body, held: Taken) -> None:
-    if held.product != plan.product or (new.sets, new.versions) != (old.sets, old.versions):
+def _same_product(plan: Plan, held: Taken) -> None:
+    if held.product != plan.product:
         raise PlanEdited(
             "plan-edited",
-            f"{shown(plan.source)} offers other sets than those with which the plan {plan.name} was taken on.",
-            "Put those files back; or end it with `twinroot migrate end` and give the new plan a name of its own.",
+            f"{shown(plan.source)} is about {plan.product}; the plan {plan.name} was taken on for {held.product}.",
+            "Give the new plan a name of its own.",
         )
 
 

@@ -98,6 +98,12 @@ class FleetStore:
         query = sa.select(SETS.c.version, SETS.c.body).where(SETS.c.product == product).order_by(SETS.c.version, SETS.c.sha256)
         return self._ledger.read(lambda connection: [(version, body) for version, body in connection.execute(query)])
 
+    def newest(self, product: str) -> int:
+        """The highest version that is known: of a set, or of what a device has. 0 where nothing is known."""
+        columns = ((SETS.c.version, SETS.c.product), (DEVICES.c.version, DEVICES.c.product))
+        queries = [sa.select(sa.func.max(version)).where(of == product) for version, of in columns]
+        return self._ledger.read(lambda connection: max(connection.execute(query).scalar() or 0 for query in queries))
+
     # Plans, waves and their devices.
 
     def save_plan(self, plan: Plan) -> None:

@@ -23,6 +23,22 @@ def change_file(file: Path, changes: dict[Path_, str], out: Path | None = None, 
 
     A key that is not there is added to its block. Raises InputError, and then nothing is written.
     """
+    before, after = _edited(file, changes, more or {})
+    if after == before and out is None:
+        return False
+    try:
+        atomic_files.replace(out or file, after.encode("utf-8"))
+    except OSError as e:
+        raise InputError("not-writable", f"{out or file} cannot be written: {e.strerror}.", "Check the folder and its permissions.") from e
+    return True
+
+
+def changed(file: Path, changes: dict[Path_, str]) -> bytes:
+    """What `change_file` would write. Raises InputError."""
+    return _edited(file, changes, {})[1].encode("utf-8")
+
+
+def _edited(file: Path, changes: dict[Path_, str], more: dict[Path_, str]) -> tuple[str, str]:
     try:
         before = file.read_bytes().decode("utf-8")
     except OSError as e:
@@ -32,15 +48,9 @@ def change_file(file: Path, changes: dict[Path_, str], out: Path | None = None, 
     after = before
     for path, value in changes.items():
         after = change(after, path, value, str(file))
-    for path, value in (more or {}).items():
+    for path, value in more.items():
         after = with_item(after, path, value, str(file))
-    if after == before and out is None:
-        return False
-    try:
-        atomic_files.replace(out or file, after.encode("utf-8"))
-    except OSError as e:
-        raise InputError("not-writable", f"{out or file} cannot be written: {e.strerror}.", "Check the folder and its permissions.") from e
-    return True
+    return before, after
 
 
 def change(text: str, path: Path_, value: str, name: str = "the file") -> str:

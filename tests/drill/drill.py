@@ -341,7 +341,9 @@ class Drill:
         message = self.refused().report["message"]
         assert {name for name in fleet.devices if name in message} == self.lost, "the refusal names them"
         (fleet.folder / "gone.txt").write_text("".join(f"{name}\n" for name in sorted(self.lost)))
-        done = fleet.run("migrate", "retire", OLD_ROOT, self.product, "--gone", "gone.txt", "--json")
+        retire = ("migrate", "retire", OLD_ROOT, self.product, "--gone", "gone.txt", "--json")
+        assert fleet.run(*retire).report["code"] == "gone-was-seen", "one of them was seen before its clock stopped"
+        done = fleet.run(*retire, "--yes")
         assert done.code == 0 and done.report["phase"] == "ats-only", done
         assert fleet.run("check", self.product).code == 0
 

@@ -22,8 +22,8 @@ from provisioning.fleet import offer as offers
 from provisioning.fleet import plan as plans
 from provisioning.fleet.carrier import DONE, FAILED, OFFERED, ROLLED_BACK, WITHDRAWN, WRITING, Progress
 from provisioning.fleet.device import Anchor, Device
-from provisioning.fleet.plan_rows import Turn
-from provisioning.fleet.session import Session
+from provisioning.fleet.plan_rows import PlanRows, Turn
+from provisioning.fleet.session import Session, offer_of
 from provisioning.fleet.store import FleetStore
 from provisioning.ledger.store import Ledger
 from provisioning.ota import signed_set
@@ -194,7 +194,8 @@ class Field:
         def no_aws(_offer: offers.Offer) -> object:
             raise AssertionError("these waves need no AWS")
 
-        return Session(ledger, plan, offers.load(plan, self.clock), no_aws, None, lambda *_: self.carrier, self.clock)  # type: ignore[arg-type]
+        offer = offer_of(PlanRows(ledger), plan, ("forward", "back"), self.clock)
+        return Session(ledger, plan, offer, no_aws, None, lambda *_: self.carrier, self.clock)  # type: ignore[arg-type]
 
 
 class Mine(Turn):

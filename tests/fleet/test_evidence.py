@@ -97,6 +97,50 @@ def test_who_was_silent_is_named(product: Path, twinroot: Twinroot, tmp_path: Pa
     assert twinroot("status", product)[1]["fleet"]["silent"] == {"count": 1, "first": ["ws-2"]}
 
 
+def test_the_better_root_is_not_the_one_that_goes(product: Path, twinroot: Twinroot, tmp_path: Path) -> None:
+    both = (report(name, 3, "legacy", NOW, legacy=7, ats=1) for name in ("ws-1", "ws-2"))
+    twinroot("collect", product, "--health", health(tmp_path, *both))
+    before = product.read_text()
+    code, data = twinroot("retire", A1, product)
+    assert (code, data["code"]) == (2, "better-root") and G5 in data["message"] and product.read_text() == before
+
+
+def test_out_of_service_is_not_who_was_seen(product: Path, twinroot: Twinroot, tmp_path: Path) -> None:
+    twinroot("collect", product, "--health", health(tmp_path, *(report(name, 3, "legacy", NOW, legacy=7) for name in ("ws-1", "ws-2"))))
+    listed = tmp_path / "gone.txt"
+    listed.write_bytes(b"\xef\xbb\xbfws-1\r\nws-2\r\n")
+    before = product.read_text()
+    code, data = twinroot("retire", G5, product, "--gone", listed)
+    assert (code, data["code"]) == (2, "gone-was-seen") and f"{listed.name}:1: ws-1 was seen" in data["message"]
+    assert "and 1 more" in data["message"] and product.read_text() == before
+    assert twinroot("retire", G5, product, "--gone", listed, "--dry-run", "--yes")[0] == 0
+    listed.write_text("ws-1\n\nWS-2\n")
+    code, data = twinroot("retire", G5, product, "--gone", listed)
+    assert (code, data["code"]) == (2, "not-in-fleet") and f"{listed.name}:3: nothing is known of a device 'WS-2'" in data["message"]
+    listed.write_bytes("ws-1\n".encode("utf-16"))
+    assert twinroot("retire", G5, product, "--gone", listed)[1]["code"] == "not-utf-8"
+
+
+def test_status_is_not_green_where_the_set_would_lose_somebody(product: Path, twinroot: Twinroot, tmp_path: Path) -> None:
+    told = report("ws-1", 3, "ats", NOW, ats=2), report("ws-2", 3, "legacy", NOW, legacy=2)
+    twinroot("collect", product, "--health", health(tmp_path, *told))
+    later = product.read_text().replace("version: 3", "version: 4").replace("phase: ats-first", "phase: ats-only")
+    product.write_text(later)
+    code, data = twinroot("status", product)
+    assert (code, data["code"]) == (1, "devices-behind") and "ws-2" in data["message"]
+    twinroot("collect", product, "--health", health(tmp_path, report("ws-2", 3, "ats", NOW, legacy=2, ats=1)))
+    assert twinroot("status", product)[0] == 0
+
+
+def test_status_is_not_green_where_nothing_is_known(
+    product: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TWINROOT_LEDGER", str(tmp_path / "none.sqlite"))
+    assert run(["migrate", "status", str(product), "--json"]) == 1
+    data = json.loads(capsys.readouterr().out)
+    assert data["code"] == "devices-behind" and "Nothing is known of the devices" in data["message"]
+
+
 def test_what_is_out_of_service_needs_nothing(product: Path, twinroot: Twinroot, tmp_path: Path) -> None:
     twinroot("collect", product, "--health", health(tmp_path, report("ws-1", 3, "ats", ats=2)))
     scrapped = tmp_path / "scrapped.txt"

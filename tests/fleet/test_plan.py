@@ -6,6 +6,7 @@ import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,7 +108,7 @@ def test_sets_that_do_not_belong_to_the_plan(field: Field) -> None:
     edit(field, f', sha256: "{"0" * 64}"', "")
     edit(field, "  topic: updates/move\n", "")
     refused("plan-set", "AWS IoT takes 32,768")
-    edit(field, "jobs:\n", "jobs:\n  stream: {bucket: firmware, role: arn}\n")
+    edit(field, "jobs:\n", 'jobs:\n  stream: {bucket: firmware, role: "arn:aws:iam::123456789012:role/iot"}\n')
     text = back.read_text()
     back.write_text(text.replace("version: 3", "version: 2"))
     refused("plan-version", "expected more than 2")
@@ -183,8 +184,37 @@ def test_a_plan_in_the_same_phase_brings_a_retired_root_to_those_alone_who_can_d
         assert made.version == version and list(made.retired) == [LEGACY] and [route.name for route in made.routes] == ["ats"]
     code, said, _ = command("migrate", "plan", str(plan), "--ledger", ledger)
     assert code == 0 and said["devices"] == 3
-    code, said, _ = command("migrate", "plan", str(product), "--to", "ats-only", "--waves", str(plan), "--ledger", ledger)
+    other = str(tmp_path / "other.yaml")
+    code, said, _ = command("migrate", "plan", str(product), "--to", "ats-only", "--waves", other, "--ledger", ledger)
     assert (code, said["code"]) == (2, "same-phase") and "leave --to out" in said["hint"]
+
+
+def test_files_of_an_earlier_plan_are_not_taken_for_new_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    product, ledger = write_product(tmp_path), str(tmp_path / "ledger.sqlite")
+    with Ledger.open(ledger) as opened:
+        FleetStore(opened).put(devices(3))
+    command = InProcess(capsys)
+
+    def plan(name: str) -> tuple[int, Any, list[str]]:
+        argv = ("migrate", "plan", str(product), "--to", "ats-first", "--waves", str(tmp_path / name), "--ledger", ledger)
+        code, said, _ = command(*argv)
+        return code, said, sorted(path.name for path in tmp_path.glob("product.*.yaml"))
+
+    code, said, files = plan("nowhere/a.yaml")
+    assert (code, said["code"], files) == (2, "no-folder", [])
+    assert plan("a.yaml")[2] == ["product.ats-first.yaml", "product.back.yaml"]
+    assert plan("b.yaml")[2] == ["product.ats-first.yaml", "product.back.yaml"]  # they are the same still
+    product.write_text(product.read_text() + "# another application\n")
+    code, _, files = plan("c.yaml")
+    assert code == 0 and files == ["product.ats-first.yaml", "product.back.yaml", "product.v2.yaml", "product.v3.yaml"]
+    assert plans.load(tmp_path / "c.yaml").wanted.name == "product.v2.yaml"
+    # A version that a device has, or that another plan gave away, is nobody's next one.
+    with Ledger.open(ledger) as opened:
+        FleetStore(opened).put([replace(WELL, device="ws-ahead", version=6)])
+    assert plan("d.yaml")[2][-2:] == ["product.v7.yaml", "product.v8.yaml"]
+    (tmp_path / "product.v7.yaml").write_text("product: another\n")
+    code, said, _ = plan("e.yaml")
+    assert (code, said["code"]) == (2, "file-exists") and "product.v7.yaml" in said["message"]
 
 
 def test_a_small_wave_counts_all_of_its_answers() -> None:

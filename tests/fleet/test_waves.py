@@ -9,21 +9,25 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from provisioning.errors import InputError
-from provisioning.fleet import status
+from provisioning.fleet import draft, status
+from provisioning.fleet import offer as offers
+from provisioning.fleet import plan as plans
 from provisioning.fleet import wave as states
 from provisioning.fleet.device import Device
 from provisioning.fleet.plan_rows import PlanBusy, PlanEdited, PlanRows
 from provisioning.fleet.run import Look, Runner
+from provisioning.fleet.session import offer_of
 from provisioning.fleet.store import FleetStore
 from provisioning.fleet.turn import HeldTurn
 from provisioning.ledger.store import Ledger
-from tests.fleet.field import AT, DONE, FAILED, NAME, ROLLED_BACK, WRITING, Field, Mine, devices
+from tests.fleet.field import AT, DONE, FAILED, NAME, ROLLED_BACK, WRITING, Field, Mine, devices, sign
 
 TWO = "  - {name: first, by: jobs, canary: 4}\n  - {name: rest, by: jobs, rest: true}"
 FIRST, BACK, REST = "move_first_forward", "move_first_back", "move_rest_forward"
@@ -249,8 +253,7 @@ def test_a_turn_is_renewed_and_ends_with_its_program(bench_on: Callable[..., Ben
 def test_an_edited_plan_is_refused_until_it_is_taken_on(bench_on: Callable[..., Bench]) -> None:
     b = bench_on()
     b.look()
-    text = b.field.file.read_text()
-    b.field.file.write_text(text.replace("rules:", "rules: # thought again\n ") if "rules: {" not in text else text + "# a note\n")
+    b.field.file.write_text(b.field.file.read_text().replace("per_minute: 100", "per_minute: 50") + "# thought again\n")
     changed = b.field.session(b.ledger)
     with pytest.raises(PlanEdited, match="was edited since"):
         changed.take_on()
@@ -271,13 +274,51 @@ def test_an_edited_plan_is_refused_until_it_is_taken_on(bench_on: Callable[..., 
         b.field.session(b.ledger).take_on(again=True, as_now=True)
 
 
-def test_other_sets_are_another_plan(bench: Callable[..., Bench]) -> None:
-    from tests.fleet.field import sign
+def test_notes_and_newer_numbers_are_no_edit(bench: Callable[..., Bench]) -> None:
+    b = bench()
+    b.look()
+    b.field.file.write_text(b.field.file.read_text() + "# a note\n")
+    draft.refresh(b.ledger, plans.load(b.field.file), offers.load_products(plans.load(b.field.file)), AT + 60)
+    b.field.session(b.ledger).take_on()
 
+
+def test_other_sets_are_another_plan(bench: Callable[..., Bench]) -> None:
     b = bench()
     sign(b.field.folder / "product.ats-first.yaml", b.field.folder / "forward.bin", days=90)
-    with pytest.raises(PlanEdited, match="offers other sets"):
-        b.field.session(b.ledger).take_on(again=True)
+    with pytest.raises(PlanEdited, match=r"forward\.bin is not the signed set with which the plan move was taken on"):
+        b.field.session(b.ledger)
+    wanted = b.field.folder / "product.ats-first.yaml"
+    wanted.write_text(wanted.read_text().replace("version: 2", "version: 5"))
+    with pytest.raises(PlanEdited, match="version 5 of weather-station; the plan move was taken on with version 2"):
+        b.field.session(b.ledger)
+
+
+def test_a_plan_that_runs_needs_no_more_than_it_uses(bench: Callable[..., Bench]) -> None:
+    """The product moves on to what is wanted, as people do it, and files that are not offered any more are gone."""
+    b = bench()
+    b.look()
+    shutil.copy(b.field.folder / "product.ats-first.yaml", b.field.folder / "product.yaml")
+    (b.field.folder / "forward.bin").unlink()
+    session = b.field.session(b.ledger)
+    session.take_on()
+    session.take_on(again=True)
+    with pytest.raises(InputError, match=r"forward\.bin cannot be read") as error:
+        session.offer.sets["forward"]
+    assert "end it with" in error.value.hint
+    assert session.offer.sets["back"].manifest["version"] == 3
+    (b.field.folder / "back.bin").unlink()
+    with pytest.raises(InputError, match=r"back\.bin cannot be read"):
+        session.offer.sets["back"]
+    assert offer_of(b.rows, plans.load(b.field.file), ()).version("back") == 3  # as `end` opens it
+
+
+def test_nothing_is_ended_or_taken_back_that_this_ledger_did_not_start(bench: Callable[..., Bench]) -> None:
+    b = bench()
+    plan = replace(plans.load(b.field.file), name="elsewhere")
+    for uses in ((), ("back",)):
+        with pytest.raises(InputError, match="nothing of it was offered from here") as error:
+            offer_of(b.rows, plan, uses)
+        assert "--ledger" in error.value.hint and "migrate run" not in error.value.hint
 
 
 def test_one_plan_at_a_time_for_a_fleet(bench: Callable[..., Bench]) -> None:
