@@ -442,6 +442,6 @@ def retire_command(
         lines.append(f"{product}: {what}" if data["written"] else f"{product} says so already")
         lines.append(
             f"  next: give the set to every device, by `twinroot update` or in waves (`twinroot migrate plan {product} --waves FILE`); "
-            "who has taken it can go back to that root no more."
+            "the sets that they have had before lead back there no more then."
         )
     return conclude(data, "\n".join(map(one_line, lines)), refusal)

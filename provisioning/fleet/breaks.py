@@ -146,15 +146,10 @@ class Breaks:
 
     def _moved(self, key: _Proofs, routes: tuple[Route, ...]) -> Fate:
         has = key.configuration
-        retired = set(has.retired) if has is not None else set()
-        # A device connects no more by a root that it retired, in whatever set it comes.
-        routes = tuple(route for route in routes if set(route.roots) - retired)
-        if not routes:
-            return Fate(LOST)
         for route in routes:
             anchors = self._today.of(route)
             there = route.name not in self._sets.places.moved or self._was_there(key, route)
-            if there and (set(route.roots) - retired) & key.anchored and (anchors is None or anchors):
+            if there and set(route.roots) & key.anchored and (anchors is None or anchors):
                 return Fate(SAFE, route.name)
         if has is not None and has.routes == routes:
             return Fate(UNTOUCHED)  # it has that set

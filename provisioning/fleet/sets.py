@@ -28,14 +28,13 @@ UNSAID = ""  # by a row of the ledger, which has no word about silence and about
 @dataclass(frozen=True)
 class Configuration:
     """`standing`: of each route, an index in STANDINGS; `silence`: which routes the silence of one opens; `back`: s until the preferred
-    route is tried again, None: the device's default; `retired`: names of roots that a device with this set takes from no set any more."""
+    route is tried again, None: the device's default."""
 
     version: int
     routes: tuple[Route, ...]
     standing: tuple[int, ...]
     silence: str
     back: int | None = None
-    retired: tuple[str, ...] = ()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -57,7 +56,6 @@ class Configuration:
         """As the store has it."""
         routes = [[route.name, route.host, route.port, list(route.roots), standing] for route, standing in zip(self.routes, self.standing)]  # noqa: B905
         body = {"version": self.version, "routes": routes, "silence": self.silence, **({"back": self.back} if self.back else {})}
-        body |= {"retired": list(self.retired)} if self.retired else {}
         return json.dumps(body, separators=(",", ":"), sort_keys=True)
 
     @property
@@ -70,20 +68,13 @@ def of_body(body: str) -> Configuration:
     """The configuration that the store has."""
     data = json.loads(body)
     routes = tuple(Route(name, host, port, tuple(roots)) for name, host, port, roots, _ in data["routes"])
-    return Configuration(
-        data["version"], routes, tuple(row[4] for row in data["routes"]), data["silence"], data.get("back"), tuple(data.get("retired", ()))
-    )
+    return Configuration(data["version"], routes, tuple(row[4] for row in data["routes"]), data["silence"], data.get("back"))
 
 
 def of_product(product: Product) -> Configuration:
     """What a board gets of this file."""
     return Configuration(
-        product.version,
-        product.routes,
-        tuple(map(product.standing, product.routes)),
-        product.on_silence,
-        product.return_after,
-        tuple(product.retired),
+        product.version, product.routes, tuple(map(product.standing, product.routes)), product.on_silence, product.return_after
     )
 
 
