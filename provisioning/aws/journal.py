@@ -37,6 +37,7 @@ class _Known(NamedTuple):
 
 
 _NOTHING = _Known()
+_ROW = b'{"device":'  # how each line begins
 
 
 class Journal:
@@ -137,6 +138,10 @@ class Journal:
                     "Move the file away: the next run finds out from AWS what was done.",
                 ) from e
         if len(whole) < len(data):
+            if not (tail := data[len(whole) :]).startswith(_ROW) and not _ROW.startswith(tail):
+                raise InputError(
+                    "bad-journal", f"{self.file}: its end was not written by a registration.", "Name another file with --state."
+                )
             with self.file.open("r+b") as stream:
                 stream.truncate(len(whole))
 

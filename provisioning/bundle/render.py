@@ -45,7 +45,11 @@ def render(bundle: Bundle, directory: Path) -> list[str]:
 
 def _refuse_foreign(directory: Path) -> None:
     if directory.is_dir():
-        for entry in sorted(directory.rglob("*")):
+        entries = sorted(directory.rglob("*"))
+        if not (directory / "trust" / "active").is_file() and (file := next((one for one in entries if not one.is_dir()), None)):
+            name = file.relative_to(directory).as_posix()  # a main.py, for example: somebody's application
+            raise wrong("folder-in-use", f"{shown(directory)}: holds {name}, and no render", "Give --out an empty or a new folder.")
+        for entry in entries:
             name = entry.relative_to(directory).as_posix()
             if (entry.is_file() or entry.is_symlink()) and not _OURS.fullmatch(name):
                 raise wrong(

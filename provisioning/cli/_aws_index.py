@@ -11,7 +11,6 @@ import click
 from provisioning.cli import _aws as aws_option
 from provisioning.cli._options import FILE
 from provisioning.cli._output import emit, say
-from provisioning.errors import StationError
 
 
 @click.group("index")
@@ -41,16 +40,15 @@ def prepare(region: str | None, profile: str | None) -> int:
 @aws_option.profile
 def reports(query: str, out: Path | None, region: str | None, profile: str | None) -> int:
     """What the index knows of each device: connected, seen, why it was lost, its health."""
-    from provisioning import atomic_files
+    from provisioning import output_file
     from provisioning.aws import fleet_index
 
+    if out:
+        output_file.check(out, output_file.INDEX_REPORTS)
     account = aws_option.connected(region, profile)
     rows = list(fleet_index.reports(account, query))
     if out:
-        try:
-            atomic_files.replace(out, "".join(json.dumps(row) + "\n" for row in rows).encode())
-        except OSError as error:
-            raise StationError("cannot-write", f"{out} cannot be written: {error.strerror}.", "Check the folder and the disk.") from None
+        output_file.write(out, "".join(json.dumps(row) + "\n" for row in rows).encode(), output_file.INDEX_REPORTS)
     counts = {
         "devices": len(rows),
         "connected": sum(row["connected"] is True for row in rows),

@@ -69,7 +69,7 @@ def record(
     passphrase_env: str,
 ) -> None:
     """The build record of a board as one HTML page, signed where a key is given: what went into it, when, where, by whom."""
-    from provisioning import atomic_files
+    from provisioning import output_file
     from provisioning.ledger import page, proof
     from provisioning.ledger.store import Ledger
 
@@ -79,13 +79,15 @@ def record(
     with Ledger.open(location, create=False) as ledger:
         found = proof.pages(ledger, mac, device, every=every, names=names)
     pages = {out / f"{board.replace(':', '')}.html" if board else out: text for board, text in found.items()}
+    for file in pages:
+        output_file.check(file, output_file.BUILD_RECORD)
     try:
         if every:
             out.mkdir(parents=True, exist_ok=True)
-        for file, text in pages.items():
-            atomic_files.replace(file, page.signed(text, *signer) if signer else text.encode())
     except OSError as error:
         raise InputError("cannot-write", f"{out} cannot be written: {error.strerror}.", "Choose another place with --out.") from None
+    for file, text in pages.items():
+        output_file.write(file, page.signed(text, *signer) if signer else text.encode(), output_file.BUILD_RECORD)
     emit({"ledger": ledger.location, "files": [str(file) for file in pages], "signed": signer is not None}, f"{len(pages)} in {out}")
 
 

@@ -127,7 +127,7 @@ def close(location: str | None, mac: str | None, device: str | None, task: str, 
 @click.option("--out", type=PATH, required=True, help="The file to write.")
 def preview(product: Path, out: Path) -> None:
     """The label as it would go to the printer, with the values of an example."""
-    from provisioning import atomic_files
+    from provisioning import output_file
     from provisioning.config.load import load_product
     from provisioning.job import after_pass
     from provisioning.labels import make
@@ -138,10 +138,7 @@ def preview(product: Path, out: Path) -> None:
     if loaded.label is None:
         raise InputError("no-label", f"The product {loaded.name} has no label.", "Add a block `label:` to its file.")
     made = make.render(loaded.label, of_rows({**SAMPLE, "product": loaded.name}))
-    try:
-        atomic_files.replace(out, made)
-    except OSError as error:
-        raise InputError("cannot-write", f"{out} cannot be written: {error.strerror}.", "Choose another file with --out.") from None
+    output_file.write(out, made, output_file.LABEL, loaded.label.sources)
     emit({"file": str(out), "bytes": len(made)}, f"{len(made)} bytes in {out}")
 
 

@@ -119,8 +119,7 @@ def verify(location: str | None, heads: tuple[str, ...], anchor: Path | None, se
 @click.option("--out", type=PATH, help="The file to write; default standard output.")
 def export(location: str | None, form: str, names: bool, out: Path | None) -> None:
     """All rows, for a spreadsheet (csv) or for programs (jsonl)."""
-    from provisioning import atomic_files
-    from provisioning.errors import InputError
+    from provisioning import output_file
     from provisioning.ledger.export import FORMATS
 
     with _open(location) as ledger:
@@ -128,10 +127,7 @@ def export(location: str | None, form: str, names: bool, out: Path | None) -> No
         operators = ledger.operators() if names else None
     lines = list(FORMATS[form](entries, operators))
     if out is not None:
-        try:
-            atomic_files.replace(out, ("\n".join(lines) + "\n").encode())
-        except OSError as error:
-            raise InputError("cannot-write", f"{out} cannot be written: {error.strerror}.", "Choose another file with --out.") from None
+        output_file.write(out, ("\n".join(lines) + "\n").encode(), output_file.LEDGER_ROWS)
         emit({"ledger": ledger.location, "rows": len(entries), "file": str(out)}, f"{len(entries)} rows in {out}")
     elif mode.json:
         emit({"ledger": ledger.location, "rows": len(entries), "format": form, "lines": lines})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from provisioning import output_file
 from provisioning.cli import _fleet, _waves
 from provisioning.cli import _options as option
 from provisioning.cli._options import PATH
@@ -86,6 +87,8 @@ def plan(
     if out and step is None:
         raise InputError("bad-arguments", "--out needs --next or --back.", "Add one of them.")
     loaded = load_product(product)
+    if out:
+        output_file.check(out, output_file.product_file(loaded.name))
     here = phases.position(loaded)
     phase = here.phase
     if step is not None:

@@ -25,10 +25,10 @@ def command(product: Path, device: str | None, form: str, out: Path | None, time
     import json
     import os
 
-    from provisioning import atomic_files
+    from provisioning import output_file
     from provisioning.config.load import load_product
     from provisioning.config.unit import choose
-    from provisioning.errors import BoardError, StationError
+    from provisioning.errors import BoardError
     from provisioning.moment import moment_of
     from provisioning.sbom import advisories as known
     from provisioning.sbom import document
@@ -41,12 +41,7 @@ def command(product: Path, device: str | None, form: str, out: Path | None, time
     text = document.text(made, form, moment)
     findings = known.match(listed, made.versioned())
     if out:
-        try:
-            atomic_files.replace(out, text)
-        except OSError as error:
-            raise StationError(
-                "cannot-write", f"{out} cannot be written: {error.strerror}.", "Check the folder, its permissions and the disk."
-            ) from None
+        output_file.write(out, text, output_file.BILL)
     matched = [each for each in findings if not each.undecided]
     for note in made.notes:
         say(f"note: {note}")

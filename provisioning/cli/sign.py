@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from provisioning import output_file
 from provisioning.bundle.pack import in_folder
 from provisioning.cli import _options as option
 from provisioning.cli._options import FILE
@@ -37,8 +38,10 @@ def new_key(file: Path, passphrase_env: str) -> int:
     from provisioning.ota import signed_set
     from provisioning.pem.public_key import public_numbers
 
-    public = signed_set.create_key(file, passphrase_of(passphrase_env, confirm=True))
     half = file.with_name(file.name.removesuffix(".pem").removesuffix(".key") + ".pub.pem")
+    if half.exists() and not file.exists():
+        raise InputError("key-exists", f"{half} exists and is not overwritten.", "Choose another name; devices trust the old key.")
+    public = signed_set.create_key(file, passphrase_of(passphrase_env, confirm=True))
     _write(half, public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     say("Keep the key offline, and a copy of it: whoever has it commands every device, and devices trust no other.")
     emit({"key": str(file), "public": str(half), "vendor": public_numbers(public)}, f"{file} and {half} written.")
@@ -93,6 +96,7 @@ def sign_set(
     """
     from provisioning.ota import signed_set
 
+    output_file.check(out, output_file.SIGNED_SET)
     info, files = _rendered(folder, key, program, without_app, first_loader)
     image = firmware_of(firmware, board, info, files)
     signer = signer_of(key, program, passphrase_env)
@@ -131,6 +135,7 @@ def rotate(
     from provisioning.ota import signed_set
     from provisioning.pem.public_key import load_public
 
+    output_file.check(out, output_file.SIGNED_SET)
     info, files = _rendered(folder, key, program, without_app, first_loader)
     before, after = load_public(old), signed_set.vendor_of(info)
     if before == after:
@@ -172,7 +177,7 @@ def _sign(
     expires = int(time.time()) + days * _DAY
     text, contents = signed_set.manifest(info, files, expires=expires, device=device, firmware=firmware)
     container = signed_set.sign(text, contents, signer, vendor)
-    _write(out, container)
+    output_file.write(out, container, output_file.SIGNED_SET)
     brings = f" with MicroPython {firmware.version}" if firmware else ""
     emit(
         {

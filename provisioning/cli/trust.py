@@ -95,9 +95,8 @@ def calendar_(products: tuple[Path, ...], ics: Path, timestamp: str | None) -> i
     """
     import os
 
-    from provisioning import atomic_files
+    from provisioning import output_file
     from provisioning.config.load import load_product
-    from provisioning.errors import StationError
     from provisioning.migration import expiry, icalendar
     from provisioning.moment import NO_TIME, moment_of
     from provisioning.trust.roots import load_roots
@@ -107,12 +106,7 @@ def calendar_(products: tuple[Path, ...], ics: Path, timestamp: str | None) -> i
     roots = {root.sha256: root for product in loaded for root in product.roots.values()} if loaded else load_roots()
     plan = expiry.plan(loaded, roots)
     name = ", ".join(dict.fromkeys(product.name for product in loaded)) or "roots"
-    try:
-        atomic_files.replace(ics, icalendar.calendar(f"twinroot: {name}", plan.events, stamp))
-    except OSError as error:
-        raise StationError(
-            "cannot-write", f"{ics} cannot be written: {error.strerror}.", "Check the folder, its permissions and the disk."
-        ) from None
+    output_file.write(ics, icalendar.calendar(f"twinroot: {name}", plan.events, stamp), output_file.CALENDAR)
     if plan.absent:
         say(f"note: devices whose certificate is not on this computer, and so not in the calendar: {plan.absent}.")
     events = sorted(plan.events, key=lambda each: (each.day, each.key))

@@ -82,7 +82,7 @@ class IdentityTemplates:
 @dataclass(frozen=True)
 class Label:
     """What is printed for a board that passed: ZPL from `template` (its text), or `qr`, the text of a QR code. `printer`: see
-    labels/printer.py; None: the station says it."""
+    labels/printer.py; None: the station says it. `sources`: the files that it is made from."""
 
     template: str
     qr: str | None
@@ -91,6 +91,7 @@ class Label:
     copies: int
     timeout: float
     status: bool
+    sources: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -71,16 +71,17 @@ def _label(raw: ProductFile, document: Document) -> Label | None:
             fields_of(str(text or ""))
         except ValueError as error:
             raise document.error(("label", key), "bad-template", str(error), "Write {device}; a literal brace is {{ or }}.") from None
-    text = ""
+    text, sources = "", tuple[Path, ...]()
     if made.template is not None:
         file = document.path.parent / made.template
+        sources = (file,)
         try:
             text = file.read_text("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or "not UTF-8"
             raise document.error(("label", "template"), "file-missing", f"{shown(file)} cannot be read: {why}", kind=FileMissing) from None
     printer = tuple(where) if isinstance(where, list) else where
-    return Label(text, made.qr, made.format, printer, made.copies, made.timeout, made.status)
+    return Label(text, made.qr, made.format, printer, made.copies, made.timeout, made.status, sources)
 
 
 def _vendor(raw: ProductFile, document: Document) -> dict[str, Any] | None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from provisioning import output_file
+from provisioning.errors import TwinrootError
 from provisioning.hil.reporting import BOARD, MEASURE
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 420, 150, 56, 22  # of a plot, in pixels
@@ -65,9 +67,11 @@ class Page:
             return
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            self._file.write_text(self._html(), encoding="utf-8")
+            output_file.write(self._file, self._html().encode(), output_file.BOARD_REPORT)
         except OSError as error:
             raise pytest.UsageError(f"--board-report {self._file} cannot be written: {error.strerror}.") from None
+        except TwinrootError as error:
+            raise pytest.UsageError(f"--board-report: {error.message}") from None
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         terminalreporter.write_sep("-", f"boards: {self._file}")

@@ -75,8 +75,14 @@ def pytest_configure(config: pytest.Config) -> None:
         asked = asked.share(int(worker["workerid"].removeprefix("gw")), int(worker["workercount"]))
     config.stash[WANTED] = asked
     if file := config.getoption("board_report", None):
+        from provisioning import output_file
+        from provisioning.errors import TwinrootError
         from provisioning.hil.page import Page
 
+        try:
+            output_file.check(Path(file), output_file.BOARD_REPORT)
+        except TwinrootError as error:
+            raise pytest.UsageError(f"--board-report: {error.message} {error.hint}") from None
         config.pluginmanager.register(Page(Path(file)), "twinroot-page")
 
 

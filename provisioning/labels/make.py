@@ -35,4 +35,4 @@ def printer(label: Label, folder: Path, where: str | None) -> Printer:
         raise InputError("no-printer", "It is not said where the label is printed.", "Set TWINROOT_PRINTER, or `printer:` in the product.")
     if isinstance(target, str) and not target.startswith("file:"):
         address(target)
-    return Printer(target, folder, label.timeout, label.status and label.qr is None)
+    return Printer(target, folder, label.timeout, label.status and label.qr is None, label.sources)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from provisioning import atomic_files
+from provisioning import output_file
 from provisioning.config.template import fill
 from provisioning.errors import InputError, StationError
 from provisioning.labels import command
@@ -35,9 +35,10 @@ class Printer:
     folder: Path
     seconds: float
     asks: bool
+    sources: tuple[Path, ...] = ()  # no label takes the place of what it is made from
 
     def send(self, label: bytes, fields: Mapping[str, str]) -> None:
-        """Print. Raises StationError, within the time limit and a little more."""
+        """Print. Raises StationError, within the time limit and a little more, and InputError where another file has the label's name."""
         if not isinstance(self.where, str):
             command.run(self.where, label, self.seconds, {}, self.folder)
         elif self.where.startswith("file:"):
@@ -50,9 +51,9 @@ class Printer:
         file = self.folder / fill(str(self.where).removeprefix("file:"), plain)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            atomic_files.replace(file, label)
         except OSError as error:
             raise StationError("printer-failed", f"{file} cannot be written: {error.strerror}.", "Check the folder and the disk.") from None
+        output_file.write(file, label, output_file.LABEL, self.sources)
 
     def _over_tcp(self, label: bytes) -> None:
         host, port = address(str(self.where))

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, TextIO
 
+from provisioning import output_file
 from provisioning.errors import InputError, StationError
 from provisioning.link.tap import RX, SETTINGS, TX
 
@@ -47,9 +48,10 @@ class Recorder:
         self.counts = {RX: 0, TX: 0}
 
     def __enter__(self) -> Recorder:
-        """Raises StationError where the file cannot be written."""
+        """Raises StationError where the file cannot be written, InputError where it is another file than a recording."""
         if not self._file.parent.is_dir():
             raise StationError("cannot-write", f"{self._file} cannot be written: its folder is not there.", "Name another file.")
+        output_file.check(self._file, output_file.RECORDING)
         return self
 
     def _begin(self) -> None:

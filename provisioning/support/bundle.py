@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from provisioning import __version__, atomic_files, doctor, logs
+from provisioning import __version__, doctor, logs, output_file
 from provisioning.errors import InputError, TwinrootError
 from provisioning.scrub import HIDDEN, Scrubber
 from provisioning.support import known, masked
@@ -55,7 +55,8 @@ class Wanted:
 
 
 def write(out: Path, wanted: Wanted) -> list[str]:
-    """Write the bundle; returns the names in it. Raises InputError where it cannot be written."""
+    """Write the bundle; returns the names in it. Raises InputError where another file is there, StationError where it cannot be written."""
+    output_file.check(out, output_file.SUPPORT_BUNDLE)
     product, devices, hidden = _product(wanted)
     secrets = [*known.of_environment()]
     if wanted.product is not None:
@@ -90,10 +91,7 @@ def write(out: Path, wanted: Wanted) -> list[str]:
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for file, text in made.items():
             archive.writestr(file, text)
-    try:
-        atomic_files.replace(out, packed.getvalue(), 0o600)
-    except OSError as error:
-        raise InputError("cannot-write", f"{out} cannot be written: {error.strerror}.", "Choose another place.") from None
+    output_file.write(out, packed.getvalue(), output_file.SUPPORT_BUNDLE, mode=0o600)
     return list(made)
 
 

@@ -130,7 +130,7 @@ def test_the_ledgers_last_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     found = unpacked(tmp_path / "out.zip")
     assert [json.loads(line)["seq"] for line in found["ledger.jsonl"].splitlines()] == [4, 5]
     assert json.loads(found["ledger.json"])["ok"] is True
-    assert run([*arguments[:1], str(tmp_path / "none" / "out.zip"), *arguments[2:]]) == 2
+    assert run([*arguments[:1], str(tmp_path / "none" / "out.zip"), *arguments[2:]]) == 3
 
 
 @pytest.mark.parametrize(

@@ -110,11 +110,11 @@ def test_options_that_do_not_fit(tmp_path: Path) -> None:
 
 def test_a_port_that_is_not_there_leaves_an_earlier_recording_as_it_is(tmp_path: Path) -> None:
     earlier, none = tmp_path / "earlier", tmp_path / "none"
-    earlier.write_text("a session")
+    earlier.write_text('{"session": 1, "port": ""}\n')
     for file in (earlier, none):
         with pytest.raises(StationError), Recorder(file) as tape, listening(tape), open_port("/dev/no-such-port"):
             pass
-    assert earlier.read_text() == "a session" and not none.exists()
+    assert earlier.read_text() == '{"session": 1, "port": ""}\n' and not none.exists()
     with pytest.raises(StationError) as caught, Recorder(tmp_path / "no" / "file"):
         pass
     assert caught.value.code == "cannot-write"

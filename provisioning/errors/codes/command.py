@@ -47,6 +47,12 @@ ROWS = (
     ),
     *rows(
         INPUT,
+        Retry.NO,
+        Who.CALLER,
+        ("file-there", "A file of another kind has the result's name, and stays as it is.", "Name another file."),
+    ),
+    *rows(
+        INPUT,
         Retry.AFTER,
         Who.PRODUCT,
         ("file-unreadable", "A file is there and cannot be read.", "Check its permissions."),

@@ -40,7 +40,6 @@ ROWS = (
         ("bad-date", "A text is not a date.", "Write it as YYYY-MM-DD."),
         ("bad-span", "A text is not a span of time.", "Write a number and y, m, w or d."),
         ("cannot-edit", "A key cannot be changed in place.", "Change it with an editor."),
-        ("file-there", "The file is there already and is another one.", "Name another file with --out, or add --force."),
         ("no-java", "The named Java is not a program.", "Give the path of the java program of the client's JVM."),
     ),
     *rows(
