@@ -32,9 +32,10 @@ def load_board(name_or_path: str | Path, base: Path | None = None) -> BoardType:
     return _board(path)
 
 
-def load_product(path: str | Path) -> Product:
-    """The product in the file `path`, with its board, routes and roots. Raises InputError."""
-    document = yaml_source.load(Path(path))
+def load_product(path: str | Path, text: str | None = None) -> Product:
+    """The product in the file `path`, with its board, routes and roots; what it would be with `text` in it, where that is given. Raises
+    InputError."""
+    document = yaml_source.load(Path(path), text=text)
     raw = checked("product", document)
     return resolve(raw, document, _board(_named(raw.board, document, ("board",))))
 

@@ -101,8 +101,10 @@ def _routes(raw: ProductFile, document: Document, bench: dict[str, tuple[str, ..
     if cloud.routes is None:
         assert cloud.endpoint is not None  # noqa: S101  the model asks for one of the two
         loc: Loc = ("cloud", "phase" if cloud.phase else "endpoint")
+        # Where every pinned root is retired, the error is that of a retired root in use.
+        pinned = tuple(name for name in raw.roots if name not in cloud.retired) or tuple(raw.roots)
         try:
-            return [(route, loc) for route in derive(cloud.endpoint, cloud.port, cloud.phase, cloud.provider, tuple(raw.roots), bench)]
+            return [(route, loc) for route in derive(cloud.endpoint, cloud.port, cloud.phase, cloud.provider, pinned, bench)]
         except InputError as error:
             raise document.placed(error, loc) from None
     made: list[tuple[Route, Loc]] = []
@@ -150,11 +152,17 @@ def _retired(raw: ProductFile, document: Document, known: dict[str, Root], used:
     for index, name in enumerate(raw.cloud.retired):
         loc: Loc = ("cloud", "retired", index)
         if name not in known:
-            raise document.error(loc, "unknown-root", f"found {name[:60]!r}, expected a root of certs/ or one pinned under 'roots'")
-        if name in used:
             raise document.error(
-                loc, "retired-root-used", f"{name} is a root of a route", "Take it out of the route, or do not retire it yet."
+                loc,
+                "unknown-root",
+                f"found {name[:60]!r}, expected a root of certs/ or one pinned under 'roots'",
+                "A retired root stays under `roots:`: devices know it by its SHA-256.",
             )
+        if name in used:
+            without = (
+                "Take it out of the route" if raw.cloud.routes else "Pin its successor" if name in raw.roots else "Write `phase: ats-only`"
+            )
+            raise document.error(loc, "retired-root-used", f"{name} is a root of a route", f"{without}, or do not retire it yet.")
     return {name: known[name].sha256 for name in raw.cloud.retired}
 
 

@@ -58,13 +58,14 @@ _PROBLEMS = (
 )  # fmt: skip
 
 
-def load(path: Path, *, secret_file: bool = False) -> Document:
+def load(path: Path, *, secret_file: bool = False, text: str | None = None) -> Document:
     """Read `path`, whose top level must be keys and values.
 
-    `secret_file`: no text of the file is ever repeated in an error. Raises InputError with file, line and column.
+    `secret_file`: no text of the file is ever repeated in an error. `text`: what it is to have, instead of what it has. Raises InputError
+    with file, line and column.
     """
     name = shown(path)
-    text = read_text(path)
+    text = read_text(path) if text is None else text
     try:
         root = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:

@@ -114,12 +114,7 @@ def apply(product: Product, edit: Edit, newest: int = 0) -> int | None:
     if edit.phase:
         changes["cloud", "phase"] = edit.phase
     more: dict[yaml_edit.Path_, str] = {("cloud", "retired"): edit.root}
-    trial = product.source.with_name(f".{product.source.name}.trial.yaml")
-    try:
-        yaml_edit.change_file(product.source, changes, trial, more)
-        made = load_product(trial)
-    finally:
-        trial.unlink(missing_ok=True)
+    made = load_product(product.source, yaml_edit.changed(product.source, changes, more).decode())
     if any(edit.root in route.roots for route in made.routes):
         _by_hand(product, edit.root)
     yaml_edit.change_file(product.source, changes, None, more)

@@ -33,12 +33,13 @@ def change_file(file: Path, changes: dict[Path_, str], out: Path | None = None, 
     return True
 
 
-def changed(file: Path, changes: dict[Path_, str]) -> bytes:
+def changed(file: Path, changes: dict[Path_, str], more: dict[Path_, str] | None = None) -> bytes:
     """What `change_file` would write. Raises InputError."""
-    return _edited(file, changes, {})[1].encode("utf-8")
+    return _edited(file, changes, more or {})[1].encode("utf-8")
 
 
 def _edited(file: Path, changes: dict[Path_, str], more: dict[Path_, str]) -> tuple[str, str]:
+    """The text of `file`, and what it becomes."""
     try:
         before = file.read_bytes().decode("utf-8")
     except OSError as e:

@@ -13,6 +13,7 @@ import pytest
 
 from provisioning.cli.main import run
 from provisioning.config.load import load_product
+from provisioning.errors import InputError
 from tests.support import pki
 
 HOST = "broker.lan"
@@ -66,3 +67,26 @@ def test_routes_by_hand(product: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert list(made.retired) == ["home-2026"] and made.routes[0].roots == ("home-2036",)
     assert "# the next one first" in product.read_text()
     assert migrate("retire", "home-2026", product)[1]["written"] is False
+
+
+def test_a_derived_route_leaves_a_retired_root_out(product: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """docs/providers.md, "A broker of your own", as it is written there: no `routes:`, two pins."""
+    text = product.read_text().replace(f"  routes:{ROUTES}", "  endpoint: broker.lan\n")
+    product.write_text(text)
+    assert load_product(product).routes[0].roots == ("home-2026", "home-2036")
+    words = ["--ledger", str(tmp_path / "ledger.sqlite"), "--json"]
+    assert run(["migrate", "collect", str(product), "--health", str(report(tmp_path, home_2026=9, home_2036=1)), *words]) == 0
+    capsys.readouterr()
+    assert run(["migrate", "retire", "home-2026", str(product), *words]) == 0, capsys.readouterr().out
+    made = load_product(product)
+    assert made.routes[0].roots == ("home-2036",) and made.version == 5 and list(made.retired) == ["home-2026"]
+    for written, hint in (("[home-2026, home-2036]", "Pin its successor"), ("[home-2016]", "stays under `roots:`")):
+        product.write_text(text.replace("  endpoint:", f"  retired: {written}\n  endpoint:"))
+        with pytest.raises(InputError, match=r"product\.yaml:6: .*retired") as refused:
+            load_product(product)
+        assert hint in refused.value.hint
+    # What is wrong with the file that retiring makes is told with the name of the file that is there.
+    product.write_text(text.replace("  endpoint:", "  retired: [home-2026]\n  endpoint:"))
+    assert run(["migrate", "retire", "home-2036", str(product), *words]) in (1, 2)
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert ".trial" not in said["message"] and list(tmp_path.glob(".*")) == []
