@@ -95,7 +95,10 @@ def plan(
         target = phases.neighbour(here.endpoint, phase, step)
         if target == "ats-only" and not yes:
             _ask_evidence(loaded, files, location, target)
-        yaml_edit.change_file(product, {("cloud", "phase"): target}, out)
+        change: dict[yaml_edit.Path_, str] = {("cloud", "phase"): target}
+        phases.refuse_retired(loaded, target, here.routes(target))
+        load_product(product, yaml_edit.changed(product, change).decode())  # a phase that this product cannot have is not written
+        yaml_edit.change_file(product, change, out)
         say(f"{out or product}: phase {phase} -> {target}")
         phase = target
     way = here.plan()

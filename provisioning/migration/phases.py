@@ -101,6 +101,17 @@ def neighbour(endpoint: str, phase: str, step: int) -> str:
     return there[index]
 
 
+def refuse_retired(product: Product, phase: str, routes: Sequence[Route]) -> None:
+    """Raises InputError where `routes`, those of `phase`, have roots that the product has retired."""
+    names = [name for name in dict.fromkeys(name for route in routes for name in route.roots) if name in product.retired]
+    if names:
+        raise InputError(
+            "retired-root-used",
+            f"{product.source} stays as it is: {phase} connects by {', '.join(names)} as well, which `cloud.retired` names.",
+            "For a way back, take it out of `cloud.retired` and raise `version` first: devices take no older set that has a retired root.",
+        )
+
+
 def change(old: Sequence[Route], new: Sequence[Route], source: str, target: str, roots: Mapping[str, Root]) -> Change:
     """What going from one phase to the other changes on a device. `old`, `new`: the routes of the two; `roots`: theirs."""
     had = list(dict.fromkeys(name for r in old for name in r.roots))

@@ -21,6 +21,7 @@ from provisioning.trust.routes import derive
 from tests.support import pki
 
 ATS, LEGACY = "abc-ats.iot.us-east-1.amazonaws.com", "abc.iot.us-east-1.amazonaws.com"
+G5 = "VeriSign-Class3-Public-Primary-G5"
 MUMBAI = "abc-ats.iot.ap-south-1.amazonaws.com"
 
 PRODUCT = f"""\
@@ -62,6 +63,20 @@ def test_there_is_nothing_beyond_the_last_phase(product: Path, capsys: pytest.Ca
     before = product.read_bytes()
     assert run(["migrate", "plan", str(product), "--next"]) == 2
     assert product.read_bytes() == before and "last phase" in capsys.readouterr().err
+
+
+def test_a_step_that_makes_no_product_writes_nothing(product: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The way back to a root that is retired."""
+    text = PRODUCT.replace("    region:", f"    phase: ats-only\r\n    retired: [{G5}]\r\n    region:")
+    product.write_bytes(text.encode())
+    for more in ([], ["--out", str(tmp_path / "back.yaml")]):
+        assert run(["migrate", "plan", str(product), "--back", *more, "--json"]) == 2
+        said = json.loads(capsys.readouterr().out)
+        assert said["code"] == "retired-root-used" and "stays as it is: ats-first" in said["message"] and G5 in said["message"]
+        assert product.read_bytes() == text.encode() and not (tmp_path / "back.yaml").exists()
+    # As the hint says.
+    product.write_bytes(text.replace(f"    retired: [{G5}]\r\n", "").encode())
+    assert run(["migrate", "plan", str(product), "--back"]) == 0 and phases.phase_of(load_product(product).routes) == "ats-first"
 
 
 def test_the_next_product_can_go_elsewhere(product: Path, tmp_path: Path) -> None:
