@@ -16,6 +16,7 @@ from provisioning.config.text_file import read_text
 from provisioning.errors import InputError, StationError
 from provisioning.migration import yaml_edit
 from provisioning.trust.endpoint import classify
+from provisioning.trust.providers import PROVIDERS
 from provisioning.trust.regions import region as known_region
 
 # Type as DescribeEndpoint takes it -> class of the answer.
@@ -106,6 +107,21 @@ def region_in(file: Path) -> str | None:
         text, ("cloud", "routes", 0, "endpoint"), str(file)
     )
     return yaml_edit.value_at(text, ("cloud", "region"), str(file)) or (classify(endpoint).region if endpoint else None)
+
+
+def refuse_other_provider(file: Path) -> None:
+    """Raises InputError for a product file that says, or whose endpoint does, that it connects to another provider than AWS."""
+    text = read_text(file)
+    places: tuple[tuple[str | int, ...], ...] = (("cloud", "endpoint"), ("cloud", "routes", 0, "endpoint"))
+    hosts = [host for place in places if (host := yaml_edit.value_at(text, place, str(file)))]
+    provider = yaml_edit.value_at(text, ("cloud", "provider"), str(file)) or next((classify(host).provider for host in hosts), None)
+    if provider not in (None, "aws"):
+        title = PROVIDERS[provider].title if provider in PROVIDERS else repr(provider)
+        raise InputError(
+            "other-provider",
+            f"{file} is a product for {title}: it takes no endpoint of AWS.",
+            "For a product that moves to AWS, take `provider`, its roots and its endpoint out first; docs/providers.md.",
+        )
 
 
 def region_of(product: Product) -> str | None:

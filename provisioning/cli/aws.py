@@ -37,6 +37,8 @@ def endpoint(region: str | None, profile: str | None, product: Path | None) -> i
     """Every endpoint of the account in a region, each asked for by its type and checked. Nothing is cached."""
     from provisioning.aws import endpoints, iot_api
 
+    if product:
+        endpoints.refuse_other_provider(product)
     aws = iot_api.connect(region or (endpoints.region_in(product) if product else None), profile)
     found = endpoints.describe(aws)
     said = endpoints.notes(found, aws.region)

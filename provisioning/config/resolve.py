@@ -193,12 +193,13 @@ def _check_endpoint(route: Route, loc: Loc, raw: ProductFile, document: Document
             f"{route.host} is in region {endpoint.region}, and 'cloud.region' says {raw.cloud.region}",
             "Correct the one that is wrong.",
         )
-    if route.port == _HTTPS_PORT and provider and provider.port_443 and not raw.cloud.without_alpn:
+    if route.port == _HTTPS_PORT and provider and provider.port_443 and not (provider.without_alpn and raw.cloud.without_alpn):
         raise document.error(
             (*loc, "port") if (*loc, "port") in document.values else ("cloud", "port"),
             "needs-alpn",
             f"port 443 of {route.host} {provider.port_443}",
-            "Write `port: 8883`; `without_alpn: true` where a domain configuration of yours goes without.",
+            "Write `port: 8883`"
+            + ("; `without_alpn: true` where a domain configuration of yours goes without." if provider.without_alpn else "."),
         )
     try:
         check(route)

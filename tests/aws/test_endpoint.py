@@ -176,3 +176,23 @@ def test_without_boto3_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(__import__("sys").modules, "boto3", None)
     assert run(["aws", "endpoint", "--json"]) == 3
     assert "twinroot[aws]" in json.loads(capsys.readouterr().out)["hint"]
+
+
+@pytest.mark.parametrize(
+    ("cloud", "whose"),
+    [
+        ("endpoint: hub1.azure-devices.net", "Azure IoT Hub"),
+        ("routes: [{name: hub, endpoint: hub1.azure-devices.net, roots: [DigiCertGlobalRootG2]}]", "Azure IoT Hub"),
+        ("provider: mosquitto, endpoint: broker.lan", "an MQTT broker of your own"),
+    ],
+)
+def test_a_product_of_another_provider_gets_no_endpoint_of_aws(
+    moto: Moto, tmp_path: Path, cloud: str, whose: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "product.yaml"
+    file.write_text(f"product: hub\ncloud: {{{cloud}}}\n")
+    before = file.read_bytes()
+    assert run(["aws", "endpoint", "--region", "us-east-1", "--write", str(file), "--json"]) == 2
+    said = json.loads(capsys.readouterr().out)
+    assert said["code"] == "other-provider" and whose in said["message"] and file.read_bytes() == before
+    assert asked(moto) == []

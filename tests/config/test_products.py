@@ -308,6 +308,18 @@ def test_retired_roots(tmp_path: Path) -> None:
         assert error.code == code and "cloud.retired[0]" in error.message
 
 
+def test_port_443_of_another_provider_has_no_way_around(tmp_path: Path) -> None:
+    """What carries MQTT in WebSockets alone is not opened by a key that is about AWS's ALPN."""
+    for more in ("", "  without_alpn: true\n"):
+        text = (
+            PRODUCT.replace(HOST, "hub1.azure-devices.net")
+            .replace("  region: us-east-1\n", "")
+            .replace("cloud:\n", f"cloud:\n  port: 443\n{more}")
+        )
+        error = refused(tmp_path, text)
+        assert error.code == "needs-alpn" and "WebSockets" in error.message and error.hint == "Write `port: 8883`."
+
+
 @pytest.mark.parametrize("endpoint", [HOST, LEGACY_HOST])
 def test_port_443_needs_alpn(tmp_path: Path, endpoint: str) -> None:
     """MicroPython's ssl sends none: refused with that reason, unless the host is the owner's or the product says that it goes without."""

@@ -60,7 +60,7 @@ ROWS = (
         ("unknown-root", "A root is neither in certs/ nor pinned.", "Correct the name, or pin it under `roots`."),
         ("retired-root-used", "A root is retired and in use.", "Take it out of the route, or do not retire it yet."),
         ("not-a-data-endpoint", "The endpoint is not one for devices' data.", "`twinroot endpoint HOST` explains it."),
-        ("other-provider", "The endpoint is not one of the provider that `cloud.provider` names.", "Correct the one that is wrong."),
+        ("other-provider", "Endpoint and provider do not belong together.", "Correct the one that is wrong."),
         ("region-mismatch", "Endpoint and `cloud.region` are of two regions.", "Correct the one that is wrong."),
         ("needs-alpn", "Port 443 needs ALPN, which MicroPython's ssl does not send.", "Write `port: 8883`."),
         ("shared-identity", "Several devices would have one certificate, key or client id.", "Name a field: {device}, or a column."),

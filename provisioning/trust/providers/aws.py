@@ -149,6 +149,7 @@ PROVIDER = Provider(
     roots=(*ATS_ROOTS, *LEGACY_ROOTS),
     resembles=_resembles,
     port_443="takes MQTT only with ALPN x-amzn-mqtt-ca, which MicroPython's ssl does not send",
+    without_alpn=True,
     client_id=re.compile(r".+", re.DOTALL),
     client_id_bytes=128,
     client_id_rule="the name of the thing, at most 128 bytes",

@@ -53,6 +53,7 @@ class Provider:
     # Whether any host may be its, anchored by the roots that the product pins: the provider is then named in the product.
     any_host: bool = False
     port_443: str = ""  # what is in the way of MQTT on that port, empty where nothing is
+    without_alpn: bool = False  # whether an account's own settings can take that away, which the product then says
     # Form of an MQTT client id, at most `client_id_bytes` of UTF-8, and the rule in words.
     client_id: re.Pattern[str] = field(default=re.compile(r".+", re.DOTALL))
     client_id_bytes: int = 65535  # MQTT 3.1.1, 1.5.3
