@@ -175,7 +175,7 @@ def status(product: Path, files: tuple[Path, ...], location: str | None, device:
         "warnings": [vars(n) for n in notices],
         "fleet": vars(fleet) if fleet else None,
     }
-    lines = [f"{loaded.name}: phase {phase or 'none: its routes are written by hand'}"]
+    lines = [f"{loaded.name}: phase {phase or phases.why_none(loaded)}"]
     lines += [f"  route {r.name}: {r.host}:{r.port}, roots {', '.join(r.roots)}" for r in loaded.routes]
     if fleet:
         lines.append(f"  {fleet.devices} devices reported")

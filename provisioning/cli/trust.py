@@ -29,6 +29,7 @@ def command() -> None:
 def list_(products: tuple[Path, ...], fail_within: str | None, on: str | None) -> int:
     """Roots, fingerprints, keys, validity, and the dates a fleet owner plans by."""
     from provisioning.config.load import load_product
+    from provisioning.migration import phases
     from provisioning.trust import policy
     from provisioning.trust.roots import load_roots
 
@@ -46,6 +47,8 @@ def list_(products: tuple[Path, ...], fail_within: str | None, on: str | None) -
     if found.failing:
         names = ", ".join(dict.fromkeys(n.root for n in found.failing))
         hint = "`twinroot migrate plan PRODUCT.yaml` says how a fleet leaves a root."
+        if loaded and not any(map(phases.has_phases, loaded)):
+            hint = "`twinroot migrate retire ROOT PRODUCT.yaml` leaves a root when its successor is on every device; docs/providers.md."
         failure = BoardError("date-within", f"Within {fail_within} a date comes, or has come, for {names}.", hint)
     for warning in found.warnings:
         if warning not in found.failing:

@@ -159,11 +159,18 @@ def _retired(raw: ProductFile, document: Document, known: dict[str, Root], used:
                 "A retired root stays under `roots:`: devices know it by its SHA-256.",
             )
         if name in used:
-            without = (
-                "Take it out of the route" if raw.cloud.routes else "Pin its successor" if name in raw.roots else "Write `phase: ats-only`"
-            )
-            raise document.error(loc, "retired-root-used", f"{name} is a root of a route", f"{without}, or do not retire it yet.")
+            hint = f"{_without(name, raw)}, or do not retire it yet."
+            raise document.error(loc, "retired-root-used", f"{name} is a root of a route", hint)
     return {name: known[name].sha256 for name in raw.cloud.retired}
+
+
+def _without(root: str, raw: ProductFile) -> str:
+    """How the product gets routes without `root`."""
+    if raw.cloud.routes is not None:
+        return "Take it out of the route"
+    if root in raw.roots:
+        return "Pin its successor"
+    return "Write `phase: ats-only`" if classify(raw.cloud.endpoint or "").cls in ("ats", "legacy") else "Write `routes:` without it"
 
 
 def _check_roots(route: Route, loc: Loc, known: dict[str, Root], document: Document) -> None:

@@ -207,10 +207,27 @@ class Plan:
     breaks: dict[str, list[str]]
 
 
+def has_phases(product: Product) -> bool:
+    """Whether it connects to AWS's endpoints of a pair, which phases are of; a broker of one's own and other providers have none."""
+    return any(classify(route.host).cls in ("ats", "legacy") for route in product.routes)
+
+
+def why_none(product: Product) -> str:
+    """For a product without a phase."""
+    return "none: its routes are written by hand" if has_phases(product) else f"none: {product.routes[0].host} has none"
+
+
 def position(product: Product) -> Position:
-    """Raises InputError when the product's routes are written by hand."""
+    """Raises InputError when the product's routes are written by hand, or its endpoints have no phases."""
     phase = phase_of(product.routes)
     document, first = product.document, product.routes[0]
+    if not has_phases(product):
+        raise InputError(
+            "no-phases",
+            f"{product.source}: {first.host} has no phases, which are those of AWS's two kinds of endpoint.",
+            f"`twinroot migrate retire ROOT {product.source}` leaves one of its roots, when every device has connected by another; "
+            "docs/providers.md.",
+        )
     if ("cloud", "endpoint") not in document.values or ("cloud", "routes", 0) in document.values or phase is None:
         raise InputError(
             "routes-by-hand",

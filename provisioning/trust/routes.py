@@ -58,8 +58,14 @@ def derive(
     Raises InputError: not an endpoint, a custom domain (its roots cannot be derived), a legacy endpoint in a region that has only ATS.
     """
     found = classify(endpoint)
-    _refuse_invalid(found)
+    _refuse_invalid(found, provider)
     _refuse_other_provider(found, provider)
+    if phase is not None and found.cls not in ("ats", "legacy"):
+        raise InputError(
+            "bad-phase",
+            f"{found.host} has no phases: it is one endpoint, not one of AWS's pairs.",
+            "Leave `phase` out; `twinroot migrate retire ROOT PRODUCT` leaves one of its roots.",
+        )
     if found.cls == "custom" and provider and pinned:
         return (Route("main", found.host, port, pinned),)
     _refuse_legacy_where_none_is(found)
@@ -71,8 +77,6 @@ def derive(
             "Name them: routes: [{name: main, endpoint: " + found.host + ", roots: […]}], each root in certs/ or pinned under roots:.",
         )
     if found.cls not in ("ats", "legacy"):
-        if phase is not None:
-            raise InputError("bad-phase", f"{found.host} has no phases: it is one endpoint, not a pair.", "Leave `phase` out.")
         return (Route(found.cls, found.host, port, found.device_roots),)
     hosts = {found.cls: found.host}
     if found.pair:
@@ -118,12 +122,15 @@ def _refuse_other_provider(found: Endpoint, named: str | None) -> None:
     )
 
 
-def _refuse_invalid(found: Endpoint) -> None:
+def _refuse_invalid(found: Endpoint, provider: str | None = None) -> None:
     if found.cls == "invalid":
+        of_ones_own = provider is not None and PROVIDERS[provider].any_host
         raise InputError(
             "bad-endpoint",
             f"{found.host!r} is not an endpoint: {found.notes[0]}.",
-            "An endpoint looks like a1b2c3d4e5f6g7-ats.iot.us-east-1.amazonaws.com; `twinroot aws endpoint` asks for yours.",
+            "Give the broker a host name in your network's DNS, the one that its certificate is for: devices verify it."
+            if of_ones_own
+            else "An endpoint looks like a1b2c3d4e5f6g7-ats.iot.us-east-1.amazonaws.com; `twinroot aws endpoint` asks for yours.",
         )
 
 

@@ -90,3 +90,33 @@ def test_a_derived_route_leaves_a_retired_root_out(product: Path, tmp_path: Path
     assert run(["migrate", "retire", "home-2036", str(product), *words]) in (1, 2)
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert ".trial" not in said["message"] and list(tmp_path.glob(".*")) == []
+
+
+def test_a_broker_of_ones_own_has_no_phases_and_is_told_what_it_has(
+    product: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether its one route is derived or written by hand: no sentence sends it to a phase, or to AWS."""
+    by_hand = product.read_text()
+    derived = by_hand.replace(f"  routes:{ROUTES}", "  endpoint: broker.lan\n")
+
+    def said(*words: str) -> tuple[int, dict[str, Any]]:
+        code = run([*words, "--json"])
+        return code, json.loads(capsys.readouterr().out)
+
+    for text in (derived, by_hand):
+        product.write_text(text)
+        for step in ([], ["--next"], ["--back"]):
+            code, data = said("migrate", "plan", str(product), *step)
+            assert (code, data["code"]) == (2, "no-phases") and "broker.lan has no phases" in data["message"]
+            assert "migrate retire ROOT" in data["hint"]
+        code, data = said("trust", "list", "--product", str(product), "--fail-within", "100y")
+        assert (code, data["code"]) == (1, "date-within") and "migrate retire ROOT" in data["hint"]
+        assert run(["migrate", "status", str(product)]) == 0
+        assert "phase none: broker.lan has none" in capsys.readouterr().out
+        assert product.read_text() == text
+    product.write_text(derived.replace("  endpoint:", "  phase: ats-first\n  endpoint:"))
+    code, data = said("check", str(product))
+    assert (code, data["code"]) == (2, "bad-phase") and "has no phases" in data["message"] and "product.yaml:6" in data["message"]
+    product.write_text(derived.replace("broker.lan", "192.168.1.7"))
+    code, data = said("check", str(product))
+    assert (code, data["code"]) == (2, "bad-endpoint") and "host name" in data["hint"] and "aws" not in data["hint"]

@@ -27,7 +27,7 @@ ROWS = (
         ("roots-unknown", "The roots of an endpoint that is not AWS's cannot be derived.", "Name them in `routes`."),
         ("root-cannot-anchor", "A root can never validate the route's endpoint.", "Name a root that can."),
         ("bad-phase", "The phase is not possible with this endpoint.", "Take one of the phases that the message lists."),
-        ("no-phases", "The endpoint is not AWS's and has no phases.", "Change `routes` by hand."),
+        ("no-phases", "The endpoint is not one of an AWS pair and has no phases.", "`twinroot migrate retire` leaves one of its roots."),
         ("no-such-phase", "There is no phase before or behind this one.", "`twinroot migrate plan` lists the phases."),
         ("no-evidence", "Nothing shows that every device reaches ATS.", "Collect the fleet's reports, or --yes."),
         ("routes-by-hand", "Routes are written by hand, so no phase derives them.", "Replace `routes` by `endpoint` and `phase`."),
