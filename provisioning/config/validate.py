@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, TypeVar, get_args
 
@@ -84,12 +85,42 @@ def _sentence(model: type[BaseModel], document: Document, error: ErrorDetails) -
         choices = [str(choice) for choice in _choices(field.annotation)]
         hint = "Put it in quotes." if str(value) in choices else did_you_mean(str(value), choices)
     elif kind == "string_type":
-        hint = "Put it in quotes." if isinstance(value, (int, float, bool)) else ""
+        hint = _as_text(value, field) if isinstance(value, (int, float)) else ""
+    elif kind == "string_pattern_mismatch" and field is not None and re.fullmatch(r"\d+(\.\d+)?", str(value)):
+        hint = _with_unit(str(value), field)
     elif kind == "int_type" and isinstance(value, str) and value.isdigit():
         hint = "Write it without quotes."
     if kind == "literal_error" and field is not None:
         expected = "one of " + ", ".join(str(choice) for choice in _choices(field.annotation))
     return document.error(loc, "bad-value", f"found {document.found(loc)}, expected {expected}", hint)
+
+
+# Units of texts that are a number with one, in the order in which they are offered -> what else may be written.
+_UNITS = {"%": "", "MB": "", "d": "; h, m and s are hours, minutes and seconds"}
+
+
+def _as_text(value: float, field: FieldInfo | None) -> str:
+    """What to write where a number was written for a text."""
+    patterns = _patterns(field) if field is not None else []
+    if all(re.search(pattern, str(value)) for pattern in patterns):
+        return "Put it in quotes."
+    return _with_unit(str(value), field)
+
+
+def _with_unit(number: str, field: FieldInfo | None) -> str:
+    """The number with the unit that makes it what the field takes; empty where none does."""
+    patterns = _patterns(field) if field is not None else []
+    for unit, others in _UNITS.items():
+        if patterns and all(re.search(pattern, number + unit) for pattern in patterns):
+            return f"Write `{number}{unit}`{others}."
+    return ""
+
+
+def _patterns(field: FieldInfo) -> list[str]:
+    """The patterns that a text of the field must fit."""
+    inside = [part for part in _inside(field.annotation) if isinstance(part, FieldInfo)]
+    found = [getattr(each, "pattern", None) for part in (field, *inside) for each in part.metadata]
+    return [pattern for pattern in found if isinstance(pattern, str)]
 
 
 _EXPECTED = {

@@ -90,7 +90,7 @@ def test_an_error_in_the_parent_names_the_parent(tmp_path: Path) -> None:
         ("chip: esp32-s3\n", ":2: key 'chip': found 'esp32-s3', expected one of esp32,", "Did you mean 'esp32s3'?"),
         ("chip: esp8266\n", "cannot verify a server at all", "ESP32"),
         ("chip: esp32h2\n", "no Wi-Fi", ""),
-        ("flash_size: 4\n", "key 'flash_size': found 4, expected the size of the flash chip, such as 4MB.", "quotes"),
+        ("flash_size: 4\n", "key 'flash_size': found 4, expected the size of the flash chip, such as 4MB.", "Write `4MB`."),
         ("flash_size: 5MB\n", "found '5MB'", ""),
         ("filesystem: fat\n", "not atomic under power loss", "vfs"),
         ("filesystem: littlefs2\n", "found 'littlefs2', expected one of littlefs, fat.", "Did you mean 'littlefs'?"),
