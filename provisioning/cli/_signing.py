@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 
 def passphrase_of(variable: str, confirm: bool) -> bytes:
-    """From the environment variable `variable`, else asked for without echo; never an argument, which others can see."""
+    """From the environment variable `variable`, else, where it is not set or empty, asked for without echo; never an argument, which others
+    can see."""
     text = os.environ.get(variable)
-    if text is None and not sys.stdin.isatty():
-        raise InputError("no-passphrase", "The passphrase of the signing key cannot be asked for without a terminal.", f"Set {variable}.")
-    if text is None:
+    if not text and not sys.stdin.isatty():
+        why = f"{variable} is {'not set' if text is None else 'empty'}, and it cannot be asked for without a terminal"
+        raise InputError("no-passphrase", f"There is no passphrase of the signing key: {why}.", f"Set {variable}.")
+    if not text:
         text = str(click.prompt("Passphrase of the signing key", hide_input=True, confirmation_prompt=confirm, err=True))
     return text.encode()
 
