@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Collection
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from provisioning.config.device import Device
 from provisioning.config.document import shown, wrong
-from provisioning.config.product import Product
+from provisioning.config.product import IssuePolicy, Product
 from provisioning.config.text_file import is_file
 from provisioning.config.unit import client_id, files
 from provisioning.errors import FileMissing, InputError
@@ -41,8 +42,21 @@ def authority(product: Product) -> Authority | None:
         return from_command(policy.ca, policy.signer, env, product.folder)
     except InputError as error:
         key = "ca_key" if error.file is not None and error.file == policy.ca_key else "ca"
-        hint = "It lies where boards are made, and the cloud knows it; only a board without an identity needs it."
+        hint = _where_the_ca_is(product, policy)
         raise product.document.placed(error, ("identity", "issue", key), hint if isinstance(error, FileMissing) else "") from None
+
+
+def _where_the_ca_is(product: Product, policy: IssuePolicy) -> str:
+    """What to do where the CA's certificate, or its key, is not here."""
+    hint = "It lies where boards are made, and the cloud knows it; only a board without an identity needs it."
+    if is_file(policy.ca) or policy.signer:
+        return hint  # a CA is there already, or somebody else's program has its key: no command here makes another
+    if policy.pkcs11 is not None:
+        return f"{hint} Where there is none yet: `twinroot identity ca --product {quote(str(product.source))}`."
+    here = policy.ca_key == policy.ca.with_name(CA_KEY) and policy.ca.name == CA_CERTIFICATE
+    folder = quote(str(policy.ca.parent)) if here else "DIR"
+    names = "" if here else f", and `ca: DIR/{CA_CERTIFICATE}`, `ca_key: DIR/{CA_KEY}`"
+    return f"{hint} Where there is none yet: `twinroot identity ca --out {folder}`{names}."
 
 
 def ensure_identity(product: Product, device: Device, ca: Authority | None = None) -> Issued | None:

@@ -281,6 +281,9 @@ def test_files_are_written_whole_and_never_over_others(tmp_path: Path) -> None:
 def test_commands(tmp_path: Path) -> None:
     write_product(tmp_path, PRODUCT + "  issue: {ca: ca/ca.crt.pem, ca_key: ca/ca.key.pem}\n")
     (tmp_path / "devices.csv").write_text("device\nws-1\nws-2\n")
+    # Without a CA: the command that makes one, where the product looks for it.
+    none = twinroot("identity", "make", "product.yaml", "--devices", "devices.csv", cwd=tmp_path)
+    assert none.returncode == 2 and "`twinroot identity ca --out ca`" in none.stderr, none.stderr
     assert twinroot("identity", "ca", "--out", "ca", cwd=tmp_path).returncode == 0
     again = twinroot("identity", "ca", "--out", "ca", cwd=tmp_path)
     assert (again.returncode, "is there already" in again.stderr) == (2, True)
@@ -293,6 +296,21 @@ def test_commands(tmp_path: Path) -> None:
     csr = twinroot("identity", "csr", "product.yaml", "--device", "ws-3", cwd=tmp_path)
     assert csr.returncode == 0, csr.stderr
     assert (tmp_path / "devices" / "ws-3.csr.pem").is_file()
+
+
+@pytest.mark.parametrize(
+    ("block", "command"),
+    [
+        ("{ca: a.pem, ca_key: b.pem}", "`twinroot identity ca --out DIR`, and `ca: DIR/ca.crt.pem`, `ca_key: DIR/ca.key.pem`."),
+        ("{ca: a.pem, pkcs11: {module: m, token: t, pin: '1'}}", "`twinroot identity ca --product "),
+        ("{ca: a.pem, signer: [x]}", ""),
+        ("{ca: ca/ca.crt.pem, ca_key: gone.pem}", ""),
+    ],
+)
+def test_a_ca_that_is_not_here(folder: Path, block: str, command: str) -> None:
+    with pytest.raises(InputError) as caught:
+        authority(product(folder, block))
+    assert command in caught.value.hint and ("identity ca" in caught.value.hint) == bool(command)
 
 
 @pytest.mark.parametrize(
