@@ -32,7 +32,7 @@ def command(product: Path, device: str | None, form: str, out: Path | None, time
     from provisioning.moment import moment_of
     from provisioning.sbom import advisories as known
     from provisioning.sbom import document
-    from provisioning.sbom.parts import inventory
+    from provisioning.sbom.parts import TOOL, inventory
 
     moment = moment_of(timestamp, os.environ)
     listed = known.load(advisories) if advisories else []
@@ -50,10 +50,11 @@ def command(product: Path, device: str | None, form: str, out: Path | None, time
     failure = None
     if matched:
         about = ", ".join(dict.fromkeys(f"{each.part} {each.version}" for each in matched))
+        where = "what is on the board" if any(each.kind != TOOL for each in matched) else "the twinroot of this computer"
         failure = BoardError(
             "known-vulnerability",
-            f"{loaded.name}: {len({each.id for each in matched})} of {len(listed)} advisories are about what is on the board: {about}.",
-            "Name a corrected firmware in the board file and write it with `twinroot flash`; what does not apply leaves the list.",
+            f"{loaded.name}: {len({each.id for each in matched})} of {len(listed)} advisories are about {where}: {about}.",
+            known.remedy(matched),
         )
     data: dict[str, Any] = {
         "product": loaded.name,

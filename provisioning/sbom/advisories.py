@@ -15,7 +15,7 @@ from typing import Any
 
 from provisioning.errors import FileMissing, InputError
 from provisioning.parsed import from_json
-from provisioning.sbom.parts import TOOL, Part
+from provisioning.sbom.parts import PACKAGE, TOOL, Part
 from provisioning.sbom.versions import Key, key
 from provisioning.untrusted_text import one_line
 
@@ -47,7 +47,8 @@ _EVENTS = ("introduced", "fixed", "last_affected", "limit")
 
 @dataclass(frozen=True)
 class Finding:
-    """An advisory that is, or may be, about a part. `fixed`: versions that have the correction; `undecided`: why it cannot be said."""
+    """An advisory that is, or may be, about a part. `part`, `kind`: empty where it names none. `fixed`: versions that have the correction;
+    `undecided`: why it cannot be said."""
 
     id: str
     aliases: tuple[str, ...]
@@ -56,10 +57,11 @@ class Finding:
     version: str | None
     fixed: tuple[str, ...]
     undecided: str = ""
+    kind: str = ""
 
     def __str__(self) -> str:
         names = " ".join([self.id, *(f"({alias})" for alias in self.aliases)])
-        about = f"{self.part} {self.version or '(version unknown)'}: {names}"
+        about = f"{self.part} {self.version or '(version unknown)'}: {names}" if self.part else names
         about += f": {self.summary}" if self.summary else ""
         about += f"; fixed in {', '.join(self.fixed)}" if self.fixed else ""
         return about + (f"; undecided: {self.undecided}" if self.undecided else "")
@@ -148,6 +150,12 @@ def match(advisories: list[dict[str, Any]], parts: list[Part]) -> list[Finding]:
         for advisory in advisories:
             if not advisory.get("withdrawn"):
                 found += _about(advisory, part)
+    named = {each.id for each in found}
+    found += [
+        _finding(advisory, None, (), "it names no package, so look at what it is about")
+        for advisory in advisories
+        if not advisory.get("withdrawn") and one_line(advisory["id"]) not in named and _names_nothing(advisory)
+    ]
     return sorted(found, key=lambda each: bool(each.undecided))
 
 
@@ -165,17 +173,39 @@ def _about(advisory: dict[str, Any], part: Part) -> list[Finding]:
                 fixed += [event["fixed"] for event in each["events"] if "fixed" in event and each["type"] != "GIT"]
     if not decided and not undecided:
         return []
-    return [
-        Finding(
-            one_line(advisory["id"]),
-            tuple(one_line(alias) for alias in advisory.get("aliases") or ()),
-            one_line(advisory.get("summary") or ""),
-            part.name,
-            part.version,
-            tuple(dict.fromkeys(one_line(version) for version in fixed)),
-            "" if decided else undecided,
-        )
-    ]
+    return [_finding(advisory, part, tuple(fixed), "" if decided else undecided)]
+
+
+def _finding(advisory: dict[str, Any], part: Part | None, fixed: tuple[str, ...], undecided: str) -> Finding:
+    return Finding(
+        one_line(advisory["id"]),
+        tuple(one_line(alias) for alias in advisory.get("aliases") or ()),
+        one_line(advisory.get("summary") or ""),
+        part.name if part else "",
+        part.version if part else None,
+        tuple(dict.fromkeys(map(one_line, fixed))),
+        undecided,
+        part.kind if part else "",
+    )
+
+
+def _names_nothing(advisory: dict[str, Any]) -> bool:
+    """Whether something in it, or all of it, may be about anything: it is not cleared by what the parts are called."""
+    affected = advisory.get("affected") or [{}]
+    return any(not _is_elsewhere(each) and not any(_names(each)) for each in affected)
+
+
+# Kind of a part -> how it gets corrected.
+_TOOL, _PACKAGE = "Install a corrected twinroot on this computer", "bring its package to the boards with `twinroot update`"
+_FIRMWARE = "Name a corrected firmware in the board file and write it with `twinroot flash`"
+
+
+def remedy(findings: list[Finding]) -> str:
+    """The next step for what was found."""
+    kinds = {each.kind for each in findings}
+    own = [_TOOL] * bool(kinds & {TOOL, PACKAGE}) + [_PACKAGE] * (PACKAGE in kinds)
+    steps = [" and ".join(own)] * bool(own) + [_FIRMWARE] * bool(kinds - {TOOL, PACKAGE})
+    return ". ".join(steps) + "; what does not apply leaves the list."
 
 
 def _name(text: str) -> str:
@@ -194,10 +224,18 @@ def _names(affected: dict[str, Any]) -> Iterator[str]:
             yield _name(each["repo"])
 
 
+def _ecosystem(affected: dict[str, Any]) -> str:
+    named = (affected.get("package") or {}).get("ecosystem") or ""
+    return re.split("[:.]", named, maxsplit=1)[0]  # "Debian:12", and Rust's, which ends like a host
+
+
+def _is_elsewhere(affected: dict[str, Any]) -> bool:
+    """Whether it is about a distribution's package, or one of another language's registry."""
+    return _ecosystem(affected) in _ELSEWHERE
+
+
 def _is_about(affected: dict[str, Any], part: Part) -> bool:
-    ecosystem = (affected.get("package") or {}).get("ecosystem") or ""
-    ecosystem = re.split("[:.]", ecosystem, maxsplit=1)[0]  # "Debian:12", and Rust's, which ends like a host
-    if ecosystem in _ELSEWHERE and not (ecosystem == _TOOLS_OWN and part.kind == TOOL):
+    if _is_elsewhere(affected) and not (_ecosystem(affected) == _TOOLS_OWN and part.kind == TOOL):
         return False
     return _name(part.name) in set(_names(affected))
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from provisioning import __version__
 from provisioning.sbom.advisories import match
 from provisioning.sbom.parts import LIBRARY, TOOL, Part
 from provisioning.sbom.versions import key
@@ -108,6 +109,35 @@ def test_a_match_is_exit_code_1_with_the_document(run: Any) -> None:
     assert "\x1b" not in said and "CVE-2099-0001" in said
     code, result, _ = run(json.dumps({"vulns": listed[1:]}))
     assert code == 0 and result["outcome"] == "pass" and not result["known"]
+
+
+def test_an_advisory_that_names_no_package_is_not_cleared(run: Any) -> None:
+    listed = [
+        {"id": "CVE-2099-0002", "summary": "TLS 1.2"},
+        {"id": "CVE-2099-0003", "affected": []},
+        {"id": "CVE-2099-0004", "affected": [{"versions": ["3.6.0"]}, {"package": {"name": "zlib"}, "versions": ["1"]}]},
+        {"id": "CVE-2099-0005", "withdrawn": "2099-01-01T00:00:00Z"},
+        {"id": "CVE-2099-0006", "affected": [{"package": {"ecosystem": "Debian:12"}}]},
+    ]
+    code, result, said = run(json.dumps(listed))
+    assert code == 0 and [each["id"] for each in result["undecided"]] == [f"CVE-2099-000{number}" for number in (2, 3, 4)]
+    assert "undecided: CVE-2099-0002: TLS 1.2; undecided: it names no package" in said
+    # One that matches is one finding, whatever else it leaves open.
+    code, result, _ = run(json.dumps(advisory(FIXED, {"versions": ["1"]})))
+    assert code == 1 and not result["undecided"]
+
+
+def test_the_next_step_is_that_of_the_part(run: Any) -> None:
+    own = advisory({"package": {"name": "twinroot", "ecosystem": "PyPI"}, "versions": [__version__]}, id="CVE-2099-0002")
+    code, result, _ = run(json.dumps([own]))
+    assert code == 1 and result["hint"] == "Install a corrected twinroot on this computer; what does not apply leaves the list."
+    assert "about the twinroot of this computer" in result["message"]
+    _, result, _ = run(json.dumps([advisory({"package": {"name": "twinroot"}, "versions": [__version__]})]))
+    assert "twinroot update" in result["hint"] and "flash" not in result["hint"]
+    _, result, _ = run(json.dumps([own, advisory(FIXED)]))
+    assert result["hint"].startswith("Install a corrected twinroot on this computer. Name a corrected firmware")
+    _, result, _ = run(json.dumps([advisory(FIXED)]))
+    assert result["hint"].startswith("Name a corrected firmware") and "Install" not in result["hint"]
 
 
 @pytest.mark.parametrize(
