@@ -338,7 +338,10 @@ def _one(store: FleetStore, loaded: Product, questions: Questions, name: str) ->
 
 
 def _record(anchor: Anchor) -> str:
-    return f"{anchor.good} connections, the last {_day(anchor.at)}"
+    if not anchor.good:
+        return "no connection"
+    last = _day(anchor.at) if anchor.at else "at a time that is not known"
+    return f"1 connection, {last}" if anchor.good == 1 else f"{anchor.good} connections, the last {last}"
 
 
 def _day(at: int | None) -> str:

@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 
+from provisioning.cli._fleet import _record
 from provisioning.cli.main import run
 from provisioning.config.load import load_product
 from provisioning.errors import InputError
+from provisioning.fleet.device import Anchor
 from tests.support import pki
 
 HOST = "broker.lan"
+AT = 1767225600  # 2026-01-01
 ROUTES = "\n    - {name: main, endpoint: broker.lan, roots: [home-2036, home-2026]}   # the next one first\n"
 
 
@@ -120,3 +123,15 @@ def test_a_broker_of_ones_own_has_no_phases_and_is_told_what_it_has(
     product.write_text(derived.replace("broker.lan", "192.168.1.7"))
     code, data = said("check", str(product))
     assert (code, data["code"]) == (2, "bad-endpoint") and "host name" in data["hint"] and "aws" not in data["hint"]
+
+
+def test_a_record_of_connections_is_said_in_words(product: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--ledger", str(tmp_path / "ledger.sqlite")]
+    assert run(["migrate", "collect", str(product), "--health", str(report(tmp_path, home_2036=1, home_2026=0)), *words]) == 0
+    capsys.readouterr()
+    assert run(["migrate", "status", str(product), "--device", "lamp-1", *words]) in (0, 1)
+    shown = capsys.readouterr().out
+    assert "  root home-2036: 1 connection, at a time that is not known\n" in shown
+    assert "  route main: 9 connections, the last at a time that is not known\n" in shown
+    said = [_record(anchor) for anchor in (Anchor(0), Anchor(1, AT), Anchor(2, AT))]
+    assert said == ["no connection", "1 connection, 2026-01-01", "2 connections, the last 2026-01-01"]
