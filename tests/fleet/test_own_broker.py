@@ -88,7 +88,7 @@ def test_a_derived_route_leaves_a_retired_root_out(product: Path, tmp_path: Path
         with pytest.raises(InputError, match=r"product\.yaml:6: .*retired") as refused:
             load_product(product)
         assert hint in refused.value.hint
-    # What is wrong with the file that retiring makes is told with the name of the file that is there.
+    # What is wrong with the file that retiring makes has the name of the file that is there.
     product.write_text(text.replace("  endpoint:", "  retired: [home-2026]\n  endpoint:"))
     assert run(["migrate", "retire", "home-2036", str(product), *words]) in (1, 2)
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
