@@ -25,10 +25,10 @@ PAGE = 2000  # rows of one transaction that writes
 _READ = 5000  # rows of one that reads
 _PART = 500  # keys of one statement
 _ROW = [DEVICES.c[name] for name in (*merge.COLUMNS, "evidence", "attributes")]
-# The database's own time: the clocks of two computers differ, and a turn ends by one of them.
+# The database's own time, in whole seconds that have passed: the clocks of two computers differ, and a turn ends by one of them.
 _NOW = {
     "sqlite": sa.text("CAST(strftime('%s', 'now') AS INTEGER)"),
-    "postgresql": sa.text("CAST(extract(epoch FROM clock_timestamp()) AS INTEGER)"),
+    "postgresql": sa.text("CAST(floor(extract(epoch FROM clock_timestamp())) AS INTEGER)"),
 }
 _BY_KEY = sa.text("SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true)")
 
@@ -152,15 +152,16 @@ class FleetStore:
         """Take the turn on a plan for so long, or keep it; who has it afterwards is in what is returned. One of several gets it."""
 
         def work(connection: Connection) -> Turn:
-            now = _NOW[connection.dialect.name]
+            # Asked once: a second may end between two statements, and a turn would have less left than none.
+            now = int(connection.execute(sa.select(_NOW[connection.dialect.name])).scalar_one())
             free = sa.or_(TURNS.c.holder == holder, TURNS.c.until <= now)
-            statement = _insert(connection, TURNS).values(plan=plan, holder=holder, until=sa.literal(seconds) + now)
+            statement = _insert(connection, TURNS).values(plan=plan, holder=holder, until=now + seconds)
             taken = statement.on_conflict_do_update(
                 index_elements=[TURNS.c.plan], set_={"holder": statement.excluded.holder, "until": statement.excluded.until}, where=free
             )
             connection.execute(taken)
-            has, left = connection.execute(sa.select(TURNS.c.holder, TURNS.c.until - now).where(TURNS.c.plan == plan)).one()
-            return Turn(has, left)
+            has, until = connection.execute(sa.select(TURNS.c.holder, TURNS.c.until).where(TURNS.c.plan == plan)).one()
+            return Turn(has, until - now)
 
         return self._ledger.beside(work)
 
