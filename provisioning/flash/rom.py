@@ -40,6 +40,7 @@ _TRIES = 5  # for one question on a line that loses or damages bytes
 _TRY = 0.3  # seconds for each of them but the last
 _ROUNDS = 6  # for all questions, until two in a row are answered alike
 _LONGEST = 8.0  # seconds for all rounds
+_ENTRIES = 4  # into the loader, for a chip whose port goes away while it is asked
 _UNKNOWN_COMMAND = 0x05  # the ROM's reason in the second status byte
 _RDID = 0x9F  # JEDEC: read identification
 
@@ -79,6 +80,11 @@ class _Silent(Exception):
 NO_ANSWER = (_Refused, _Silent)  # what RomLoader.command raises
 
 
+class _Left(_Silent):
+    """The chip's own USB port went away and came back, so that nothing asked before is answered: late, after the reset into the loader,
+    or because a watchdog that outlived that reset has started the program."""
+
+
 class _UnknownChip(Exception):
     """The chip says of itself what no chip of ours does; the arguments are what it said."""
 
@@ -94,17 +100,25 @@ class RomLoader:
         self._wire = wire
         self._name = wire.name
         self._pending = bytearray()
+        self._returns = wire.returns
+        self._before = "no-reset"
         self.is_stub = False
         self.noisy = False  # whether the line has damaged an answer, or lost a question
 
     def connect(self, before: str = "default-reset") -> None:
         """Reset into the loader and synchronise. Raises BoardError or StationError with what the board said instead."""
+        self._before = before
+        self._enter(native_usb.in_loader(self._wire.name))
+
+    def _enter(self, there: bool) -> None:
+        """As `connect`. `there`: the chip may be in its loader already, so it is asked before it is reset."""
+        before = self._before
         heard = b""
         lines = True
         for attempt in range(_ATTEMPTS if before != "no-reset" else 1):
             self._wire.discard(0.0)
             self._pending.clear()
-            if before != "no-reset" and not (attempt == 0 and native_usb.in_loader(self._wire.name)):
+            if before != "no-reset" and not (attempt == 0 and there):
                 ways = resets.INTO_LOADER["usb-reset" if native_usb.is_jtag(self._wire.name) else before]
                 lines = self._wire.pull(ways[attempt % len(ways)])  # without lines the chip may wait in its loader all the same
             for _ in range(_SYNCS):
@@ -124,6 +138,7 @@ class RomLoader:
         raise self._no_loader(heard)
 
     def _sync(self, seconds: float) -> None:
+        self._returns = self._wire.returns
         value, _ = self._command(SYNC, b"\x07\x07\x12\x20" + 32 * b"\x55", seconds)
         self.is_stub = value == 0
         self._drain()  # a sync is answered eight times, too
@@ -155,6 +170,21 @@ class RomLoader:
         `expected`: the chip that this ought to be, which decides what is asked first and nothing else. `plain`: whether the facts need no
         second look.
         """
+        for left in range(_ENTRIES):
+            if left:
+                self._enter(there=True)
+            try:
+                return self._facts(expected, plain)
+            except _Left:
+                continue
+        raise BoardError(
+            "rom-confused",
+            f"The ROM loader on {self._name} stopped answering: the USB port went away {_ENTRIES} times.",
+            "Run the command again.",
+        )
+
+    def _facts(self, expected: str, plain: Callable[[ChipFacts], bool]) -> ChipFacts:
+        """As `identify`; raises _Left when the port goes away meanwhile."""
         before: ChipFacts | tuple[object, ...] | None = None
         deadline = time.monotonic() + _LONGEST
         for _ in range(_ROUNDS):
@@ -165,6 +195,8 @@ class RomLoader:
                     return found
             except _UnknownChip as unknown:
                 found = unknown.args
+            except _Left:
+                raise
             except (_Silent, _Refused) as error:
                 if not self.noisy:
                     raise BoardError(
@@ -190,7 +222,7 @@ class RomLoader:
             try:
                 found = question(_TRY if tried + 1 < _TRIES else _ANSWER)
             except (_Silent, _Refused) as error:
-                if tried + 1 == _TRIES or isinstance(error, _Unknown):
+                if tried + 1 == _TRIES or isinstance(error, (_Unknown, _Left)):
                     raise
                 self._drain(_QUIET)
             else:
@@ -381,13 +413,18 @@ class RomLoader:
         while time.monotonic() < deadline:
             try:
                 self._frame(quiet)
+            except _Left:
+                raise
             except _Silent:
                 return
 
     def _frame(self, seconds: float) -> bytes:
-        """The next frame. Raises _Silent."""
+        """The next frame. Raises _Silent, and once each time that the port has come back, _Left."""
         deadline = time.monotonic() + seconds
         while (frame := slip.take(self._pending)) is None:
+            if self._wire.returns != self._returns:
+                self._returns = self._wire.returns
+                raise _Left("its USB port went away")
             left = deadline - time.monotonic()
             if left <= 0:
                 raise _Silent("no answer")

@@ -77,6 +77,7 @@ class Wire:
         self._sending = False
         self._kept = b""  # arrived, but read by nobody yet
         self.follow: Follow | None = None  # opens the port of a chip that is its own USB device where that has come back
+        self.returns = 0  # how often that was
 
     @property
     def native(self) -> bool:
@@ -135,6 +136,7 @@ class Wire:
         if found is None:
             raise not_back(self.name) from error
         self.serial, name = found
+        self.returns += 1
         self._kept = RETURNED
         self._sending = False
         text = f"The board's USB port went away and came back{'' if name == self.name else f' as {name}'}."

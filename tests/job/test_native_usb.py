@@ -221,12 +221,26 @@ def test_a_watchdog_that_bites_in_the_loader(make: Make, tmp_path: Path) -> None
     with open_line(load_board("esp32-c3"), there(board, "rfc2217"), tmp_path / "log") as line:
         line.examine(None)
         board.clear_counters()
-        time.sleep(1.2)  # longer than it waits
-        assert board.counters()["resets"] == 0
+        assert not board.happens("boot", 1.2), "longer than it waits, by the clock that it waits by"
         with line.wire() as wire:
             loader = RomLoader(wire)
             loader.connect("no-reset")
             assert loader.identify("esp32c3").mac == board.mac
+
+
+@pytest.mark.parametrize("boot", [False, True], ids=["program", "loader"])
+def test_one_that_bites_before(make: Make, tmp_path: Path, boot: bool) -> None:
+    """A computer that is busy asks late: the port goes away between two questions. The chip runs its program then, or is in its loader
+    still; its facts are had all the same, and nothing is said against the line."""
+    board = make("jtag", "rfc2217")
+    with open_line(load_board("esp32-c3"), there(board, "rfc2217"), tmp_path / "log") as line, line.wire() as wire:
+        loader = line.enter(wire)
+        board.reset("rtc-watchdog", boot=boot)
+        assert native_usb.wait(lambda: not listed(board, "rfc2217") or None, 2.0)
+        facts = loader.identify("esp32c3")
+        assert facts.mac == board.mac and not loader.noisy
+        board.clear_counters()
+        assert not board.happens("boot", 1.2), "it is told to feed itself"
 
 
 def test_one_that_stays_away(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
