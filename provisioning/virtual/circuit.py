@@ -22,6 +22,7 @@ class Pluggable(Protocol):
     """A USB device of the chip's own."""
 
     def leave(self, *, by_lines: bool = False) -> None: ...
+    def opening(self) -> float: ...
 
 
 class Circuit(Protocol):

@@ -133,6 +133,7 @@ async def start(spec: BoardSpec, state: Path, engine: Engine | None, port: int) 
     usb = board.usb if isinstance(board, Board) else None
     if usb is not None:
         usb.start(cable)
+        network.on_opening = usb.opens
     board.power_on()
     for fault in faults:
         if fault not in before:

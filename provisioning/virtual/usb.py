@@ -43,12 +43,25 @@ class UsbPort:
         self._task: asyncio.Future[None] | None = None
         self._away = True
         self._gone_at = 0.0  # in the loop's time
+        self._opens_since: float | None = None
+        self._opening = 0.0
         self.listed = asyncio.Event()
 
     def start(self, cable: Cable) -> None:
         """Nothing is plugged in before the chip is ready."""
         cable.unplug()
         self._cable = cable
+
+    def opens(self, on: bool) -> None:
+        """Whether a host is opening the port now."""
+        self._opening = self.opening()
+        self._opens_since = asyncio.get_running_loop().time() if on else None
+
+    def opening(self) -> float:
+        """Seconds, in all, that hosts needed to open the port. Through RFC 2217 that is a third of a second of questions and answers on a
+        quiet computer, where a local port is open at once: it is no time of the chip's."""
+        since = self._opens_since
+        return self._opening + (asyncio.get_running_loop().time() - since if since is not None else 0.0)
 
     def leave(self, *, by_lines: bool = False) -> None:
         """The device is gone, a moment from now."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from serial import rfc2217
@@ -68,7 +69,9 @@ class _SerialPort:
         self._endpoint.unread.clear()
 
     def reset_output_buffer(self) -> None:
+        """Also the last that pyserial's client asks for when it opens a port."""
         self._endpoint.purge()
+        self._endpoint.on_opening(False)
 
 
 class Rfc2217Endpoint:
@@ -81,6 +84,7 @@ class Rfc2217Endpoint:
         self._client: _Client | None = None
         self._server: asyncio.Server | None = None
         self.port = 0
+        self.on_opening: Callable[[bool], None] = lambda on: None  # whether a client is about to open the port
 
     async def listen(self, host: str, wanted: int) -> None:
         """Listens on `wanted`, or on a free port when that one is taken or 0."""
@@ -119,11 +123,13 @@ class Rfc2217Endpoint:
         self._client = client
         if self._board.spec.usb:  # it stands for a local port: a chip's own cannot be had over RFC 2217
             self.serial.raise_lines()
+        self.on_opening(True)
         return True
 
     def gone(self, client: _Client) -> None:
         if self._client is client:
             self._client = None
+            self.on_opening(False)
             self.unread.clear()
             self.serial.hang_up()
 
@@ -137,6 +143,7 @@ class Rfc2217Endpoint:
 
     def received(self, data: bytes) -> bool:
         """True while the client may send on."""
+        self.on_opening(False)
         self._board.from_host(data, self)
         return self._board.uart.to_board.backlog <= _BACKLOG
 

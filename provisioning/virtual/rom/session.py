@@ -19,6 +19,7 @@ from provisioning.virtual.rom.spi_flash import SpiFlashChip
 from provisioning.virtual.rom.stub import SKIPS_BLANK, SpinError, Stub
 
 _SUPER_BITE = 1.0  # s: the super watchdog's own period
+_OPENING_LOOK = 0.01  # s between two looks whether a host is still opening the port
 _WATCHDOG_BITE = 0.06  # s: esptool sets 2000 ticks of the slow clock
 
 
@@ -68,13 +69,26 @@ class DownloadMode:
             lambda: bool(getattr(self._loader, "attached", False)),
         )
         registers.on_watchdog = lambda: board.later(_WATCHDOG_BITE, lambda: board.restart("rtc-watchdog"))
-        if board.spec.usb == "jtag":  # the super watchdog was fed by the program that ran
-            self._dog = asyncio.get_running_loop().call_later(_SUPER_BITE, board.restart, "rtc-watchdog")
+        if board.spec.usb == "jtag" and board.usb is not None:  # the super watchdog was fed by the program that ran
+            self._watch(_SUPER_BITE, board.usb.opening())
             registers.on_feeder = self._fed
         if board.spec.usb == "otg":
             registers.write(self._facts.address("RTC_CNTL_OPTION1_REG"), int(board.loader_forced))
             registers.on_option = self._option
         self._loader = SimulatedRom(self, registers, self._facts, board.spec.chip)
+
+    def _watch(self, seconds: float, opening: float) -> None:
+        """The super watchdog bites in so many seconds, and later by those in which a host opens its port; `opening`: until now."""
+        board = self._board
+
+        def bite() -> None:
+            now = board.usb.opening() if board.usb is not None else opening
+            if now > opening:
+                self._watch(max(now - opening, _OPENING_LOOK), now)
+            else:
+                board.restart("rtc-watchdog")
+
+        self._dog = asyncio.get_running_loop().call_later(seconds, bite)
 
     def _fed(self, register: int) -> None:
         if self._dog is not None and self._facts is not None and register & self._facts.address("RTC_CNTL_SWD_AUTO_FEED_EN"):
