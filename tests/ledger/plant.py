@@ -55,6 +55,7 @@ def main() -> None:
     url = sys.stdin.readline().strip()
     macs = [f"24:0a:c4:{n >> 16:02x}:{n >> 8 & 255:02x}:{n & 255:02x}" for n in range(first, first + boards)]
     Ledger.open(url).close()  # as a station does before its first board; what it loads, its workers have
+    say(ready=station)
     context = multiprocessing.get_context("fork")
     working = [context.Process(target=slot, args=(url, station, macs[n::slots], seconds)) for n in range(slots)]
     for process in working:

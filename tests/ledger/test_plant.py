@@ -5,6 +5,7 @@ The boards are simulated (`plant.py` says what is real), since only the ledger i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -39,7 +40,7 @@ class Ruler:
         self._url = url
         self._end = threading.Event()
         self._times: list[Times] = []
-        self._thread = threading.Thread(target=self._measure)
+        self._thread = threading.Thread(target=self._measure, daemon=True)
         self._thread.start()
 
     def _measure(self) -> None:
@@ -66,6 +67,7 @@ class Plant:
     def __init__(self, urls: list[str], slots: int, boards: int, seconds: float) -> None:
         self.boards: list[dict[str, Any]] = []
         self.told: list[str] = []
+        self.ready = 0
         self.errors = ""
         self._more = threading.Condition()
         share = boards // STATIONS
@@ -85,6 +87,7 @@ class Plant:
                 stderr=subprocess.PIPE,
                 text=True,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
+                start_new_session=True,  # its slots are to end with it
             )
             for n in range(STATIONS)
         ]
@@ -101,20 +104,30 @@ class Plant:
         for line in process.stdout:
             said = json.loads(line)
             with self._more:
-                self.told.append(said["told"]) if "told" in said else self.boards.append(said)
+                if "ready" in said:
+                    self.ready += 1
+                else:
+                    self.told.append(said["told"]) if "told" in said else self.boards.append(said)
                 self._more.notify_all()
+        process.wait()  # its output ends before it does
         with self._more:
             self._more.notify_all()
 
     def _complain(self, process: subprocess.Popen[str]) -> None:
         assert process.stderr is not None
-        self.errors += process.stderr.read()
+        said = process.stderr.read()  # by itself: `+=` would forget what another thread adds meanwhile
+        with self._more:
+            self.errors += said
 
     def until(self, count: int) -> None:
-        """So many boards are done."""
+        """Every station is at work, and so many boards are done: one that has not begun waits for no server."""
+
+        def done() -> bool:
+            return self.ready == STATIONS and len(self.boards) >= count
+
         with self._more:
-            assert self._more.wait_for(lambda: len(self.boards) >= count or all(p.poll() is not None for p in self.processes), 600)
-            assert len(self.boards) >= count, self.errors[-3000:]
+            assert self._more.wait_for(lambda: done() or any(p.poll() for p in self.processes), 600)
+            assert done(), self.errors[-3000:]
 
     def end(self) -> None:
         for thread in self._threads:
@@ -122,9 +135,13 @@ class Plant:
         assert [process.wait(60) for process in self.processes] == [0] * STATIONS, self.errors[-3000:]
 
     def kill(self) -> None:
+        """The stations with their slots, which would wait for ten minutes for a server that is gone, and this process for them."""
         for process in self.processes:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+        for thread in self._threads:
+            thread.join()
 
 
 Times = tuple[float, float]  # of the clock: from, to

@@ -95,13 +95,12 @@ def test_without_state_nothing_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 
 def test_start_takes_less_than_its_budget() -> None:
-    """1.5 s for PKI, broker and both endpoints on an idle machine; the best of three, because test machines are not idle."""
-    took = []
-    for _ in range(3):
-        began = time.monotonic()
-        with StandIn(broker="amqtt"):
-            took.append(time.monotonic() - began)
-    assert min(took) < 1.5, took
+    """1.5 s for PKI, broker and both endpoints on an idle machine: what it waits for a processor that others have is not its own."""
+    began = time.monotonic()
+    with StandIn(broker="amqtt") as cloud:
+        took = time.monotonic() - began
+        ready = int(Path(f"/proc/{cloud.pid}/schedstat").read_text().split()[1]) / 1e9
+    assert took - ready < 1.5, (took, ready)
 
 
 def test_it_ends_with_whoever_started_it(tmp_path: Path) -> None:
