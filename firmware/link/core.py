@@ -125,5 +125,5 @@ try:
             say([repr(e)])
             raise
 finally:
+    leave()  # what the host still sends may hold a control-C, which must not end this
     micropython.kbd_intr(3)
-    leave()

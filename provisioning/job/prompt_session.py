@@ -12,6 +12,8 @@ from provisioning.link import agent, board_messages, prompt_recovery
 from provisioning.link.port import USUAL, Wiring, open_port
 from provisioning.link.repl import RING, RawRepl
 
+_RELEASES = 3  # times that a board at a raised rate is told to go back, about a second each
+
 
 @contextmanager
 def reported(report: Report) -> Iterator[None]:
@@ -55,11 +57,21 @@ def wiring_of(product: Product | None) -> Wiring:
 
 
 def _release(repl: RawRepl) -> None:
-    """Best effort after a failure: end a receiver that may still run, put the rate back, restart the board's program."""
+    """Best effort after a failure: end a receiver that may still run, put the rate back, restart the board's program.
+
+    At a raised rate nothing says when the board has taken that: it is at the old rate when it answers there. Else it was late, or this
+    computer was, and is told again.
+    """
+    wire = repl.wire
     try:
-        repl.wire.write(b"\0" * RING + b"\x03\x03")
-        repl.wire.discard(0.1, 0.5)
-        repl.wire.baud = repl.wire.home_baud
+        raised = wire.baud
+        for _ in range(_RELEASES):
+            wire.baud = raised
+            wire.write(b"\0" * RING + b"\x03\x03")
+            wire.discard(0.1, 0.5)
+            wire.baud = wire.home_baud
+            if raised == wire.home_baud or repl.resume():
+                break
         repl.leave()
     except TwinrootError:
         pass  # the port itself is gone: the error on its way up says so

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from provisioning.job.update import update
+from provisioning.link import native_usb
 from provisioning.link.events import Event
 from provisioning.link.port import open_port
 from provisioning.link.repl import RawRepl
@@ -51,8 +55,29 @@ def interrupted(kind: str, name: str) -> Way:
     return way
 
 
+def late(bench: Bench) -> None:
+    """The same in the middle of the bytes, and the wire stands still for longer than a quiet board does: this computer is busy."""
+
+    def listen(event: Event) -> None:
+        if event.kind == "bytes":
+            os.kill(bench.board.pid, signal.SIGSTOP)
+            again = threading.Timer(0.4, os.kill, (bench.board.pid, signal.SIGCONT))
+            again.start()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        update(bench.product(), bench.device, bench.port, events=listen)
+
+
 STEPS = ("transport", "plan", "transfer", "restart", "selftest")
-WAYS = {"pass": passes, "unchanged": unchanged, "refused": refused, "device fails": device_fails, "bytes": interrupted("bytes", "")}
+WAYS = {
+    "pass": passes,
+    "unchanged": unchanged,
+    "refused": refused,
+    "device fails": device_fails,
+    "bytes": interrupted("bytes", ""),
+    "late": late,
+}
 WAYS |= {step: interrupted("step", step) for step in STEPS}
 
 
@@ -61,8 +86,9 @@ def test_rate_and_control_c_are_as_before(bench: Bench, monkeypatch: pytest.Monk
     put(bench, "/main.py", "import builtins\nbuiltins.main_ran = 1\n")
     WAYS[name](bench)
     monkeypatch.setattr(RawRepl, "_find_rate", lambda self, said: False)  # the rate is right already, or this fails
+    prompt = native_usb.wait(lambda: bench.board.log().endswith(">>> ") or None, 20.0)
+    assert prompt, "the restart that lets the board's own program run"
     with open_port(bench.port) as wire:
-        wire.until(b">>> ", 20.0)  # the restart that lets the board's own program run
         repl = RawRepl(wire)
         repl.enter()
         assert repl.run("print(main_ran)").strip() == b"1"
