@@ -149,9 +149,22 @@ class RawRepl:
         raise explain(bytes(said[-_KEPT:]).replace(RETURNED, b""), self.wire.name)
 
     def _restart(self, said: bytearray, boot: float) -> bool:
-        """A reset, and interrupts from its first moment on: they reach the program before it can catch them or switch them off."""
+        """A reset, and interrupts from its first moment on: they reach the program before it can catch them or switch them off.
+
+        A computer that is busy in that short moment comes too late, and cannot tell a program that is deaf by then from a boot that takes
+        long: the first resets are given the time of a usual boot, the last one that of a slow boot.
+        """
         self.wire.baud = self.wire.home_baud
-        return self.wire.reset_board() and self.interrupt_until_prompt(said, _BOOT, limit=boot, dense=True)
+        before = len(said)
+        for limit in (_BOOT, _BOOT, _BOOT, boot):
+            del said[before:]  # boots that were asked for are no board that restarts over and over
+            if not self.wire.reset_board():
+                return False
+            if self.interrupt_until_prompt(said, _BOOT, limit=limit, dense=True):
+                return True
+            if RESET not in said[before:]:
+                return False  # no boot was heard, so there is no moment of it to hit
+        return False
 
     def _held(self, hold: str | None, said: bytes | bytearray) -> None:
         """Why the first interrupt was not enough: a program that sleeps at once catches nothing."""
