@@ -12,7 +12,7 @@ from provisioning.link import agent, board_messages, prompt_recovery
 from provisioning.link.port import USUAL, Wiring, open_port
 from provisioning.link.repl import RING, RawRepl
 
-_RELEASES = 3  # times that a board at a raised rate is told to go back, about a second each
+_RELEASES = 3  # times that a board is asked to leave a raised rate, about a second each
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def _release(repl: RawRepl) -> None:
     """Best effort after a failure: end a receiver that may still run, put the rate back, restart the board's program.
 
     At a raised rate nothing says when the board has taken that: it is at the old rate when it answers there. Else it was late, or this
-    computer was, and is told again.
+    computer was, and is asked again.
     """
     wire = repl.wire
     try:

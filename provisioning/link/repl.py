@@ -163,7 +163,7 @@ class RawRepl:
             if self.interrupt_until_prompt(said, _BOOT, limit=limit, dense=True):
                 return True
             if RESET not in said[before:]:
-                return False  # no boot was heard, so there is no moment of it to hit
+                return False  # no boot was seen, so there is no moment of it to hit
         return False
 
     def _held(self, hold: str | None, said: bytes | bytearray) -> None:

@@ -137,7 +137,7 @@ HELD: dict[str, tuple[str, Any]] = {
 }
 
 
-# Ahead of what keeps a program from saying that it runs: its loop, or what takes the terminal away.
+# Ahead of what keeps a program from a word that it runs: its loop, or what takes the terminal away.
 LAST_WORD = re.compile(r"^( *)(?:while True:|os\.dupterm|machine\.(?:UART|deepsleep))", re.MULTILINE)
 
 

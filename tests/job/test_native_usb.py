@@ -240,7 +240,7 @@ def test_one_that_bites_before(make: Make, tmp_path: Path, boot: bool) -> None:
         facts = loader.identify("esp32c3")
         assert facts.mac == board.mac and not loader.noisy
         board.clear_counters()
-        assert not board.happens("boot", 1.2), "it is told to feed itself"
+        assert not board.happens("boot", 1.2), "it feeds itself now"
 
 
 def test_one_that_stays_away(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
