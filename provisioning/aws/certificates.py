@@ -2,6 +2,9 @@
 
 AWS makes another certificate each time it is asked. So the journal says that it is about to be asked, and where an answer was lost the
 certificates made since are looked through for the one with this key.
+
+A certificate that lies here is never replaced: boards may hold it. AWS's id of a certificate is the SHA-256 of its DER, so AWS can be asked
+whether it has that very one.
 """
 
 from __future__ import annotations
@@ -14,12 +17,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from provisioning import atomic_files
 from provisioning.aws import csr
-from provisioning.aws.iot_api import Aws, LostAnswer
+from provisioning.aws.iot_api import Aws, Exists, LostAnswer, NotFound
 from provisioning.aws.journal import Journal
 from provisioning.errors import InputError, StationError
 from provisioning.identity import reading
+from provisioning.identity.files import PUBLIC_MODE, write_new
 from provisioning.pem.read import certificates, encode
 from provisioning.pem.tlv import DerError
 from provisioning.trust import der
@@ -28,6 +31,7 @@ COMMON_NAME_LIMIT = 64  # characters (RFC 5280, appendix A.1); things have twice
 # How far this computer's clock may be behind AWS's when looking for a certificate that was made since.
 _CLOCK_SLACK = 900  # seconds
 _PAGE = 250  # certificates a page: AWS's maximum
+ACTIVE = "ACTIVE"
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,12 @@ class Certificates:
 
     def have(self, holder: Holder, wanted: bytes, found: dict[str, Any] | None = None) -> list[str]:
         """See to it that file and journal have the certificate of the public key `wanted` (DER). `found` is one that AWS is known to have.
-        The steps that were taken: ["certificate"], or none where AWS had it. Raises LostAnswer, InputError, StationError."""
+        The steps that were taken: ["certificate"], or none where AWS had it. Raises LostAnswer, StationError, and InputError where another
+        certificate lies in the file."""
         made = []
+        if found is None and holder.certificate.exists():
+            name = hashlib.sha256(own(holder).der).hexdigest()
+            found = described(self._aws, name) or not_in_aws(holder, self._aws.region)
         request = self._journal.of(holder.device).get("request")
         if found is None and request:
             found = self._since(wanted, request["at"])
@@ -71,12 +79,6 @@ class Certificates:
         return made
 
     def _make(self, holder: Holder, wanted: bytes) -> dict[str, Any]:
-        if not holder.key.exists():
-            raise InputError(
-                "unknown-certificate",
-                f"{holder.certificate} is not a certificate of {holder.device} in AWS, and its key is not here.",
-                "Move the certificate away: a new key and certificate are made then.",
-            )
         request = csr.request_for(csr.load_or_make_key(holder.key), holder.common_name)
         since = self._journal.of(holder.device).get("request", {}).get("at")
         if since is None:
@@ -113,38 +115,91 @@ class Certificates:
 
 
 def public_key(holder: Holder) -> bytes:
-    """The holder's public key (DER): of its key, which is made when there is none. A key that went to its device and was removed here is
-    known by its certificate. Raises InputError, StationError."""
-    if holder.certificate.exists() and not holder.key.exists():
-        try:
-            return der.certificate(reading.certificates(holder.certificate)[0]).spki
-        except DerError as e:
-            raise InputError(
-                "certificate-file", f"{holder.certificate} is damaged, and its key is not here: {e}.", "Restore either."
-            ) from e
-    return csr.public_der(csr.load_or_make_key(holder.key))
+    """The holder's public key (DER): of its certificate, else of its key, which is made when there is none. Raises InputError,
+    StationError."""
+    return own(holder).spki if holder.certificate.exists() else csr.public_der(csr.load_or_make_key(holder.key))
+
+
+def own(holder: Holder) -> der.Certificate:
+    """The certificate in the holder's file, of its key where that is here: it may have gone to its device. Raises InputError."""
+    try:
+        found = der.certificate(reading.certificates(holder.certificate)[0])
+    except DerError as e:
+        raise InputError("certificate-file", f"{holder.certificate} is damaged: {e}.", "Restore it.") from e
+    if holder.key.exists() and csr.public_der(csr.load_or_make_key(holder.key)) != found.spki:
+        raise InputError(
+            "key-mismatch",
+            f"{holder.key} is not the key of the certificate {holder.certificate}.",
+            "Find out which of the two its board has (`twinroot verify`), and lay the other one aside.",
+        )
+    return found
 
 
 def write_certificate(file: Path, text: str) -> None:
-    """Put the certificate that AWS answered (PEM) into `file`."""
+    """Put the certificate that AWS answered (PEM) into `file`, where nothing or that one is. Raises InputError, StationError."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        atomic_files.replace(file, encode("CERTIFICATE", certificates(str(text).encode())[0]))
+        answered = certificates(str(text).encode())[0]
     except DerError as e:
         raise _unreadable(e) from e
-    except OSError as e:
-        raise InputError("not-writable", f"{file} cannot be written: {e.strerror}.", "Check the folder.") from e
+    if not file.exists():
+        write_new(file, encode("CERTIFICATE", answered), PUBLIC_MODE)
+    elif reading.certificates(file)[0] != answered:
+        raise another(file, "the one that AWS answered")
+
+
+def as_it_is(aws: Aws, certificate: bytes, ca: bytes | None) -> tuple[str, bool]:
+    """Have AWS take a certificate (DER) that it did not make, active; its ARN, and whether it is new there. Safe to repeat.
+
+    `ca`: DER of the one that signed it, which the account knows; None: AWS takes it without one, and its device has to send the endpoint's
+    name."""
+    text = encode("CERTIFICATE", certificate).decode()
+    try:
+        if ca is None:
+            made = aws.call("register_certificate_without_ca", certificatePem=text, status=ACTIVE)
+        else:
+            made = aws.call("register_certificate", certificatePem=text, caCertificatePem=encode("CERTIFICATE", ca).decode(), status=ACTIVE)
+    except Exists:  # by another run, or by a connection of the device's
+        return str(description(aws, hashlib.sha256(certificate).hexdigest())["certificateArn"]), False
+    return str(made["certificateArn"]), True
+
+
+def knows_ca(aws: Aws, ca: bytes) -> bool:
+    """Whether the account has this CA (DER)."""
+    try:
+        aws.call("describe_ca_certificate", certificateId=hashlib.sha256(ca).hexdigest())
+    except NotFound:
+        return False
+    return True
+
+
+def not_in_aws(holder: Holder, region: str) -> dict[str, Any]:
+    raise InputError(
+        "unknown-certificate",
+        f"{holder.certificate} is there, and AWS in {region} does not have that certificate. It stays: boards may hold it.",
+        "Another account or region? Else move it away, with its key, when no board has it: AWS makes another one then.",
+    )
+
+
+def another(file: Path, wanted: str) -> InputError:
+    return InputError(
+        "certificate-differs",
+        f"{file} is not {wanted}. It stays: boards may hold it.",
+        "Find out which one the board has (`twinroot verify`). Where it is AWS's, move the file away: the next run fetches that.",
+    )
 
 
 def check_file(holder: Holder, certificate_id: str) -> None:
     """AWS's id of a certificate is the SHA-256 of its DER: the file must be that one."""
-    found = hashlib.sha256(reading.certificates(holder.certificate)[0]).hexdigest()
-    if found != certificate_id:
-        raise InputError(
-            "certificate-differs",
-            f"{holder.certificate} is not the certificate that AWS has for {holder.device}.",
-            "Move it away: the next run fetches the right one.",
-        )
+    if hashlib.sha256(reading.certificates(holder.certificate)[0]).hexdigest() != certificate_id:
+        raise another(holder.certificate, f"the certificate that was registered for {holder.device}")
+
+
+def described(aws: Aws, certificate_id: str) -> dict[str, Any] | None:
+    """What AWS knows of a certificate, None where it has no such one."""
+    try:
+        return description(aws, certificate_id)
+    except NotFound:
+        return None
 
 
 def description(aws: Aws, certificate_id: str) -> dict[str, Any]:

@@ -119,6 +119,7 @@ def _pending(unit: Holder, now: float) -> dict[str, Any] | None:
 def _connects(place: Place, unit: Holder, pending: dict[str, Any]) -> bool:
     """Whether AWS takes the certificate under the device's name, which it does when it made the thing."""
     trial = unit.certificate.with_name(f".{unit.certificate.name}.trial")
+    trial.unlink(missing_ok=True)  # of a run that was killed
     write_certificate(trial, pending["certificatePem"])
     try:
         Session(place, trial, unit.key, unit.device).close()

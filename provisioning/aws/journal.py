@@ -25,6 +25,7 @@ from provisioning.errors import InputError, StationError
 from provisioning.parsed import from_json
 
 STEPS = ("thing", "request", "certificate", "policy", "done")
+_TIES = sum(1 << STEPS.index(step) for step in ("policy", "done"))
 
 
 class _Known(NamedTuple):
@@ -117,6 +118,8 @@ class Journal:
         if step == "certificate":
             if not (row["id"] and row["arn"]):
                 raise ValueError(step)
+            if known.id not in ("", row["id"]):  # another one, which nothing is tied to yet
+                known = known._replace(steps=known.steps & ~_TIES)
             known = known._replace(id=row["id"], arn=row["arn"])
             self._ids.add(row["id"])
         elif step == "request":

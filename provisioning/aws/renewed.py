@@ -6,22 +6,20 @@ A certificate is deactivated, never deleted: `aws iot update-certificate --new-s
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from provisioning.aws.iot_api import Aws, Exists, NotFound
+from provisioning.aws.certificates import ACTIVE, as_it_is, described, knows_ca
+from provisioning.aws.iot_api import Aws
 from provisioning.aws.parallel import WORKERS, each
 from provisioning.aws.register import Registration, Result
 from provisioning.errors import InputError
 from provisioning.identity import renewal
 from provisioning.identity.pair import load_certificate
-from provisioning.pem.read import encode
 from provisioning.trust import der
 
 SEEN = "c"  # of telemetry: the first digits of the SHA-256 of the certificate in use (firmware/twinroot/telemetry.py)
 _DIGITS = 8
-_ACTIVE = "ACTIVE"
 
 
 def register(
@@ -36,7 +34,7 @@ def register(
 
     `ca`: DER of the CA that signed them; where the account does not know it, they are registered without one. What is wrong with one device
     is its row's error."""
-    known = ca is not None and _knows(aws, ca)
+    known = ca is not None and knows_ca(aws, ca)
 
     def one(unit: Registration) -> Result:
         try:
@@ -87,21 +85,11 @@ def _register(aws: Aws, unit: Registration, policy: str, ca: bytes | None) -> Re
     new, olds = _both(unit)
     done: list[str] = []
     name = renewal.fingerprint(new)
-    found = _described(aws, name)
+    found = described(aws, name)
     if found is None:
-        text = encode("CERTIFICATE", new.der).decode()
-        try:
-            if ca is None:
-                made = aws.call("register_certificate_without_ca", certificatePem=text, status=_ACTIVE)
-            else:
-                made = aws.call(
-                    "register_certificate", certificatePem=text, caCertificatePem=encode("CERTIFICATE", ca).decode(), status=_ACTIVE
-                )
-            done.append("certificate")
-            arn = made["certificateArn"]
-        except Exists:  # by another run, or by a connection of the device's
-            arn = aws.call("describe_certificate", certificateId=name)["certificateDescription"]["certificateArn"]
-    elif found["status"] != _ACTIVE:
+        arn, made = as_it_is(aws, new.der, ca)
+        done += ["certificate"] if made else []
+    elif found["status"] != ACTIVE:
         raise InputError(
             "certificate-inactive",
             f"{unit.device}'s new certificate is in AWS, and is {found['status']} there.",
@@ -111,7 +99,7 @@ def _register(aws: Aws, unit: Registration, policy: str, ca: bytes | None) -> Re
         arn = found["certificateArn"]
     names: set[str] = set()
     for old in olds:
-        before = _described(aws, renewal.fingerprint(old))
+        before = described(aws, renewal.fingerprint(old))
         if before is not None:
             names |= _policies(aws, before["certificateArn"])
     for each_name in sorted((names or {policy}) - _policies(aws, arn)):
@@ -132,8 +120,8 @@ def _retire(aws: Aws, unit: Registration, said: Mapping[str, Any], *, dry_run: b
         return Result(unit.device, "waiting", name, message=f"{what[:60]}; the new one begins with {name[:_DIGITS]}.")
     if said.get("p") != said.get("s"):
         return Result(unit.device, "waiting", name, message="its set with the new certificate has not proven itself.")
-    found = _described(aws, name)
-    if found is None or found["status"] != _ACTIVE:
+    found = described(aws, name)
+    if found is None or found["status"] != ACTIVE:
         raise InputError(
             "certificate-inactive",
             f"{unit.device}'s new certificate is not active in AWS, so the old one stays.",
@@ -143,8 +131,8 @@ def _retire(aws: Aws, unit: Registration, said: Mapping[str, Any], *, dry_run: b
     for old in olds:
         if old.der == new.der:
             continue
-        before = _described(aws, renewal.fingerprint(old))
-        if before is not None and before["status"] == _ACTIVE:
+        before = described(aws, renewal.fingerprint(old))
+        if before is not None and before["status"] == ACTIVE:
             if not dry_run:
                 aws.call("update_certificate", certificateId=before["certificateId"], newStatus="INACTIVE")
             done.append(f"{before['certificateId'][:_DIGITS]} deactivated")
@@ -160,21 +148,5 @@ def _both(unit: Registration) -> tuple[der.Certificate, list[der.Certificate]]:
     return new, olds
 
 
-def _described(aws: Aws, name: str) -> dict[str, Any] | None:
-    try:
-        found: dict[str, Any] = aws.call("describe_certificate", certificateId=name)["certificateDescription"]
-    except NotFound:
-        return None
-    return found
-
-
 def _policies(aws: Aws, arn: str) -> set[str]:
     return {str(row["policyName"]) for row in aws.pages("list_attached_policies", "policies", target=arn)}
-
-
-def _knows(aws: Aws, ca: bytes) -> bool:
-    try:
-        aws.call("describe_ca_certificate", certificateId=hashlib.sha256(ca).hexdigest())
-    except NotFound:
-        return False
-    return True

@@ -98,12 +98,14 @@ def register(
     units = [work.Registration.of(loaded, d) for d in choose(loaded, device, devices)]
     aws = connected_or_not(region or region_of(loaded), profile, rate, dry_run)
     name = policy or f"twinroot-{loaded.name}"
+    issuer = loaded.identity.issue.ca if loaded.identity.issue else None
     with Journal(state or product.with_suffix(".aws.jsonl")) as journal:
         if dry_run or aws is None:
-            results = work.plan(aws, units, journal)
+            results = work.plan(aws, units, journal, issuer)
         else:
             aws_option.say_policy(name, work.ensure_policy(aws, name, aws_option.document(aws.region, policy)))
-            results = work.register(aws, units, name, journal, progress=lambda r: say(_line(r)) if r.done or r.message else None)
+            progress = lambda r: say(_line(r)) if r.done or r.message else None  # noqa: E731
+            results = work.register(aws, units, name, journal, progress, issuer=issuer)
     bad = [r for r in results if r.outcome != "pass"]
     busy = sum(bool(r.done) for r in results)
     verb = "would change" if dry_run else "changed"

@@ -33,13 +33,18 @@ def write_new(path: Path, content: bytes, mode: int) -> None:
 def lay_aside(path: Path, mark: str) -> None:
     """Rename `path` so that `mark` is in its name; nothing where it is not there. What has that name already goes."""
     try:
-        path.replace(path.with_name(f"{path.name.removesuffix('.pem')}.{mark}.pem"))
+        path.replace(aside(path, mark))
     except FileNotFoundError:
         return
     except OSError as error:
         raise StationError(
             "cannot-write", f"{shown(path)}: cannot be renamed: {error.strerror}.", "Check the folder's permissions and the disk."
         ) from error
+
+
+def aside(path: Path, mark: str) -> Path:
+    """Where `lay_aside` puts it."""
+    return path.with_name(f"{path.name.removesuffix('.pem')}.{mark}.pem")
 
 
 def discard_key(path: Path) -> bool:

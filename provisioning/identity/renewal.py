@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from provisioning.config.document import shown, wrong, wrong_file
 from provisioning.config.text_file import is_file
 from provisioning.errors import StationError
-from provisioning.identity.files import PUBLIC_MODE, write_new
+from provisioning.identity.files import PUBLIC_MODE, aside, write_new
 from provisioning.identity.issue import sign
 from provisioning.identity.pair import load_certificate, load_key
 from provisioning.identity.signer import Authority
@@ -179,6 +179,13 @@ def pending(certificate: Path) -> Path:
 def replaced(certificate: Path, old: der.Certificate) -> Path:
     """Where the old one lies afterwards."""
     return beside(certificate, f"{REPLACED}{fingerprint(old)[:_FINGERPRINT]}.pem")
+
+
+def laid_aside(certificate: Path, sha256: str) -> str:
+    """What became of the certificate with this fingerprint, by the files beside: "renewed", "retired", or "" where none says it."""
+    if is_file(beside(certificate, f"{REPLACED}{sha256[:_FINGERPRINT]}.pem")):
+        return "renewed"
+    return "retired" if is_file(aside(certificate, f"{RETIRED[1:]}{sha256[:_FINGERPRINT]}")) else ""
 
 
 def is_beside(name: str) -> bool:

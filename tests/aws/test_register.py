@@ -176,7 +176,7 @@ def test_a_key_that_was_removed_after_its_device_had_it_is_not_made_again(
     certificate.rename(product.parent / "devices/ws-0002.crt.pem")  # a certificate of another device, without a key
     capsys.readouterr()
     assert register(product, "--device", "ws-0002") == 2
-    assert "its key is not here" in report(capsys)["devices"][0]["message"]
+    assert "names 'ws-0001', and the device is ws-0002" in report(capsys)["devices"][0]["message"]
     assert len(moto.requests("CreateCertificateFromCsr")) == 1
 
 
