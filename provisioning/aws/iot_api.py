@@ -27,6 +27,7 @@ _THROTTLED = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsExc
 _TRANSIENT = frozenset(
     {"ServiceUnavailableException", "InternalFailureException", "InternalException", "InternalError", "InternalServerException"}
 )
+_NOT_IMPLEMENTED = 501  # HTTP status: what answers lacks the operation, today and tomorrow
 
 _PERMISSIONS = {"HeadObject": "GetObject"}  # where an operation's is not its own name
 
@@ -146,6 +147,8 @@ class Aws:
                 code = str(e.response.get("Error", {}).get("Code", ""))
                 status = int(e.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
                 throttled = code in _THROTTLED or status == 429
+                if status == _NOT_IMPLEMENTED:
+                    raise _lacking(operation, code, e) from e
                 lost = not throttled and (code in _TRANSIENT or status >= 500)
                 if throttled:
                     self._pace.throttled(operation)
@@ -285,6 +288,15 @@ def _translated(service: str, operation: str, code: str, error: Any, patience_is
     )
     return cls(
         ours, f"{action}: {happened}{f': {said}' if said else ''}.", hint.format(action=_PERMISSIONS.get(action, action), service=service)
+    )
+
+
+def _lacking(operation: str, code: str, error: Any) -> StationError:
+    said = str(error.response.get("Error", {}).get("Message", "")).strip().rstrip(".")[:300]
+    return StationError(
+        "not-at-endpoint",
+        f"{_action(operation)}: what answers here for AWS does not have it: {said or code or _NOT_IMPLEMENTED}.",
+        "Use an account of AWS. The cloud stand-in (AWS_ENDPOINT_URL leads to it) has what docs/cloud.md lists.",
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from provisioning.aws import objects
 from provisioning.aws.iot_api import Aws, Exists, NotFound
-from provisioning.aws.streams import role
+from provisioning.aws.roles import role
 from provisioning.errors import InputError
 from provisioning.ota.job_document import manifest_of
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from provisioning.aws import objects
 from provisioning.aws.iot_api import Aws, Exists, NotFound
+from provisioning.aws.roles import role
 from provisioning.errors import InputError
 from provisioning.ota.job_document import FILE, manifest_of
 
-_ROLE = re.compile(r"arn:[a-z-]+:iam::\d{12}:role/\S+")
 SIZE_LIMIT = 24 * 1024 * 1024  # bytes of a file in a stream
 
 
@@ -43,13 +43,6 @@ def create(aws: Aws, container: bytes, bucket: str, role_arn: str) -> str:
             if not _is_there(aws, name, files, role_arn):
                 raise
     return name
-
-
-def role(arn: str) -> str:
-    """Raises InputError when it is not the ARN of a role."""
-    if not _ROLE.fullmatch(arn):
-        raise InputError("bad-role", f"{arn[:60]!r} is not the ARN of a role.", "It reads arn:aws:iam::ACCOUNT:role/NAME.")
-    return arn
 
 
 def _is_there(aws: Aws, name: str, files: list[dict[str, Any]], role_arn: str) -> bool:

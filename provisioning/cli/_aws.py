@@ -25,7 +25,20 @@ rate: Decorator = click.option(
     help="Requests of each kind a second; 0 is no limit. Default: 80 % of what AWS allows of each (docs/aws.md).",
 )
 dry_run: Decorator = click.option("--dry-run", is_flag=True, help="Only say what would change.")
-role: Decorator = click.option("--role-arn", metavar="ARN", help="Role with which AWS IoT reads from the bucket.")
+
+
+def _role(_context: click.Context, _parameter: click.Parameter, arn: str | None) -> str | None:
+    from provisioning.aws.roles import role
+
+    return None if arn is None else role(arn)
+
+
+def role(text: str, *, required: bool = False) -> Decorator:
+    """--role-arn, looked at before anything else is."""
+    return click.option("--role-arn", required=required, metavar="ARN", callback=_role, help=text)
+
+
+things_role: Decorator = role("Role with which AWS IoT makes things and certificates.", required=True)
 bucket: Decorator = click.option("--bucket", metavar="NAME", help="S3 bucket of yours, in the region of the devices.")
 product: Decorator = click.option(
     "--product", type=PATH, metavar="PRODUCT", help="Things are called as its `client_id` says; without it as the devices are."

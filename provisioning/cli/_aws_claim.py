@@ -31,7 +31,7 @@ def group() -> None:
 
 @group.command()
 @option.product
-@click.option("--role-arn", required=True, metavar="ARN", help="Role with which AWS IoT makes things and certificates.")
+@aws_option.things_role
 @_template
 @_folder
 @aws_option.devices_policy

@@ -26,7 +26,7 @@ def group() -> None:
 @option.product
 @aws_option.ca
 @aws_option.ca_key
-@click.option("--role-arn", metavar="ARN", help="The role that it should be; without it: whichever the CA has.")
+@aws_option.role("The role that it should be; without it: whichever the CA has.")
 @aws_option.devices_policy
 @aws_option.region
 @aws_option.profile
@@ -48,7 +48,7 @@ def check(
 @option.product
 @aws_option.ca
 @aws_option.ca_key
-@click.option("--role-arn", required=True, metavar="ARN", help="Role with which AWS IoT makes things and certificates.")
+@aws_option.things_role
 @aws_option.devices_policy
 @aws_option.sni_only
 @aws_option.region

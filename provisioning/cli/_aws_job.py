@@ -32,7 +32,7 @@ def group() -> None:
 @aws_option.product
 @click.option("--topic", help="Devices get the set in chunks from this MQTT topic, where somebody publishes them.")
 @aws_option.bucket
-@aws_option.role
+@aws_option.role("Role with which AWS IoT reads from the bucket.")
 @click.option("--package", "version", is_flag=True, help="Name the set's version in the package catalog: devices that succeed have it.")
 @click.option("--per-minute", type=int, default=100, show_default=True, metavar="N", help="Devices that are told in a minute, 1 to 1000.")
 @click.option("--abort-percent", type=float, default=10.0, show_default=True, metavar="P", help="Stop at this share of failures; 0: never.")

@@ -56,7 +56,7 @@ def status(package: str, version: str, region: str | None, profile: str | None) 
 
 
 @group.command()
-@click.option("--role-arn", metavar="ARN", required=True, help="Role with which AWS IoT writes devices' shadows `$package`.")
+@aws_option.role("Role with which AWS IoT writes devices' shadows `$package`.", required=True)
 @aws_option.region
 @aws_option.profile
 def track(role_arn: str, region: str | None, profile: str | None) -> int:

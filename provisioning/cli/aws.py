@@ -126,7 +126,7 @@ def register(
 @option.product
 @aws_option.ca
 @aws_option.ca_key
-@click.option("--role-arn", required=True, metavar="ARN", help="Role with which AWS IoT makes things and certificates.")
+@aws_option.things_role
 @aws_option.devices_policy
 @aws_option.sni_only
 @aws_option.region

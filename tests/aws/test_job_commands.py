@@ -81,7 +81,7 @@ def test_devices_by_name_and_by_topic(moto: Moto, product: Path, capsys: pytest.
         ({"device": "ws-0001"}, ["--device", "ws-0001", "--device", "ws-0002"], "set-of-one-device"),
         ({"expires": 5}, ["--device", "ws-0001"], "set-expired"),
         ({}, ["--device", "ws-0001", "--bucket", "b"], "bad-arguments"),
-        ({}, ["--device", "ws-0001", "--bucket", "b-b", "--role-arn", "x", "--topic", "t"], "bad-arguments"),
+        ({}, ["--device", "ws-0001", "--bucket", "b-b", "--role-arn", "arn:aws:iam::123456789012:role/x", "--topic", "t"], "bad-arguments"),
         ({}, ["--device", "ws-0001", "--bucket", "b-b", "--role-arn", "x"], "bad-role"),
         ({}, ["--device", "ws-0001", "--per-minute", "5000"], "bad-rollout"),
         ({}, ["--device", "ws-0001", "--job", "a b"], "bad-job-id"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from provisioning.aws import jobs as jobs_of_aws
 from provisioning.cli.main import run
+from provisioning.identity import factory
 from provisioning.standin import StandIn, mqtt
 from provisioning.standin.access import IN_THE_WAY
 from tests.aws.test_streams import container
@@ -129,3 +131,33 @@ def test_devices_that_are_registered_connect(shared: StandIn, twinroot: Any, tmp
     with Client(shared, device=None, tune=lambda context: context.load_cert_chain(*own)).connect() as stream:
         stream.sendall(mqtt.connect("prod-r3"))
         assert stream.recv(64) == mqtt.connack(0)
+
+
+def test_what_the_stand_in_has_not_is_asked_for_once(shared: StandIn, twinroot: Any, tmp_path: Path) -> None:
+    """No pause, no second try, and nothing about a lower rate: it will not have it later either. docs/aws.md names these commands."""
+    endpoint, product = shared.route("ats")["endpoint"], tmp_path / "product.yaml"
+    factory.make_ca("Bench CA", tmp_path / "f")
+    product.write_text(
+        f"product: lacking\nboard: esp32-generic\ncloud: {{region: us-east-1, endpoint: {endpoint}}}\n"
+        'identity: {certificate: "{device}.crt.pem", key: "{device}.key.pem", issue: {ca: f/ca.crt.pem, ca_key: f/ca.key.pem}}\n'
+    )
+    assert twinroot("identity", "make", str(product), "--device", "ws-1")[0] == 0
+    before = (tmp_path / "ws-1.crt.pem").read_bytes()
+    lacking = {"DescribeCACertificate": 4, "DescribeProvisioningTemplate": 1}
+    for words in (
+        ["register-ca", "--role-arn", ROLE],
+        ["jitp", "check"],
+        ["jitp", "prepare", "--role-arn", ROLE],
+        ["claim", "prepare", "--role-arn", ROLE],
+        ["register", "--device", "ws-1"],
+    ):
+        code, found = twinroot("aws", *words, str(product))
+        assert (code, found["code"]) == (3, "not-at-endpoint") and "has no operation" in found["message"], found
+    assert (tmp_path / "ws-1.crt.pem").read_bytes() == before
+    for words in (["register-ca"], ["jitp", "check"], ["jitp", "prepare"], ["claim", "prepare"]):
+        code, found = twinroot("aws", *words, str(product), "--role-arn", "arn:aws:iam::1234:role/x")
+        assert (code, found["code"]) == (2, "bad-role")
+    seen = len(shared.requests())
+    client(shared, "iot").list_jobs(maxResults=1)
+    shared.wait_request(operation="ListJobs", after=seen)  # behind all of these
+    assert Counter(event["operation"] for event in shared.requests() if event["operation"] in lacking) == lacking

@@ -43,6 +43,11 @@ ROWS = (
         Retry.NO,
         Who.PRODUCT,
         ("unexpected-thing", "A provisioning template makes things of other names.", "Name the template of `twinroot aws claim prepare`."),
+        (
+            "not-at-endpoint",
+            "What answers for AWS does not have this operation.",
+            "Use an account of AWS; docs/cloud.md lists the stand-in's.",
+        ),
         ("wrong-key", "AWS answered with a certificate of another key.", "Do not use it; ask AWS."),
         ("unexpected-endpoint", "AWS answered with an endpoint of another class or region.", "Do not use it; check account and region."),
     ),
