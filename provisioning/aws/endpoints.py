@@ -124,6 +124,19 @@ def refuse_other_provider(file: Path) -> None:
         )
 
 
+def check_provider(product: Product) -> None:
+    """Raises InputError for a product whose devices are not AWS's: what is made of it in AWS would be nobody's. A host that no provider's
+    names fit may be a domain of one's own in AWS."""
+    if product.provider not in (None, "aws"):
+        named = product.document.at(("cloud", "provider")) is not None
+        raise product.error(
+            ("cloud", "provider" if named else "endpoint"),
+            "other-provider",
+            f"the product is one of {PROVIDERS[product.provider].title}",
+            "`twinroot aws` is for products of AWS IoT Core; docs/providers.md has the others.",
+        )
+
+
 def region_of(product: Product) -> str | None:
     """The region of a product's endpoints."""
     return next((region for route in product.routes if (region := classify(route.host).region)), None)

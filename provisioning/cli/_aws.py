@@ -72,10 +72,18 @@ def connected_or_not(region: str | None, profile: str | None, rate: float | None
         return None
 
 
-def loaded(product: Path | None) -> Product | None:
+def product_of_aws(file: Path) -> Product:
+    """The product in `file`. Raises InputError for one of another provider."""
+    from provisioning.aws.endpoints import check_provider
     from provisioning.config.load import load_product
 
-    return load_product(product) if product else None
+    found = load_product(file)
+    check_provider(found)
+    return found
+
+
+def loaded(product: Path | None) -> Product | None:
+    return product_of_aws(product) if product else None
 
 
 def region_for(region: str | None, product: Product | None) -> str | None:

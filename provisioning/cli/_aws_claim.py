@@ -52,9 +52,8 @@ def prepare(
     from provisioning.aws import claim
     from provisioning.aws.journal import Journal
     from provisioning.aws.register import ensure_policy
-    from provisioning.config.load import load_product
 
-    loaded = load_product(product)
+    loaded = aws_option.product_of_aws(product)
     name, holder = _claim(loaded, template, folder)
     account = aws_option.connected(aws_option.region_for(region, loaded), profile)
     own = policy or f"twinroot-{loaded.name}"
@@ -81,10 +80,9 @@ def provision(product: Path, device: str | None, devices: Path | None, template:
     from provisioning.aws import claim, fleet_provisioning
     from provisioning.aws.provisioning_mqtt import Place, Session, new_client_id
     from provisioning.aws.register import Registration
-    from provisioning.config.load import load_product
     from provisioning.config.unit import choose
 
-    loaded = load_product(product)
+    loaded = aws_option.product_of_aws(product)
     units = [Registration.of(loaded, row) for row in choose(loaded, device, devices)]
     name, holder = _claim(loaded, template, folder)
     for file in (holder.certificate, holder.key):

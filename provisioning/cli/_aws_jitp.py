@@ -35,9 +35,8 @@ def check(
 ) -> int:
     """What is missing: CA, automatic registration, template, policy, role, names. Exit code 2 when devices would be refused."""
     from provisioning.aws import jitp
-    from provisioning.config.load import load_product
 
-    loaded = load_product(product)
+    loaded = aws_option.product_of_aws(product)
     signer = aws_option.authority(loaded, ca, ca_key)
     account = aws_option.connected(aws_option.region_for(region, loaded), profile)
     name = policy or f"twinroot-{loaded.name}"
@@ -66,9 +65,8 @@ def prepare(
     """Make policy and CA, or put right what of them is missing; then say what `check` says. The role is yours to make."""
     from provisioning.aws import jitp
     from provisioning.aws.register import ensure_policy
-    from provisioning.config.load import load_product
 
-    loaded = load_product(product)
+    loaded = aws_option.product_of_aws(product)
     signer = aws_option.authority(loaded, ca, ca_key)
     account = aws_option.connected(aws_option.region_for(region, loaded), profile)
     name = policy or f"twinroot-{loaded.name}"

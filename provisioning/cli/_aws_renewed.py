@@ -62,9 +62,8 @@ def retire(
     """
     from provisioning.aws import fleet_index, renewed
     from provisioning.aws.endpoints import region_of
-    from provisioning.config.load import load_product
 
-    loaded = load_product(product)
+    loaded = aws_option.product_of_aws(product)
     wanted = units(loaded, device, devices)
     aws = aws_option.connected(region or region_of(loaded), profile, rate)
     reports = _lines(files) if files else fleet_index.reports(aws)

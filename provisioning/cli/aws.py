@@ -85,10 +85,9 @@ def register(
     from provisioning.aws import register as work
     from provisioning.aws.endpoints import region_of
     from provisioning.aws.journal import Journal
-    from provisioning.config.load import load_product
     from provisioning.config.unit import choose
 
-    loaded = load_product(product)
+    loaded = aws_option.product_of_aws(product)
     if renewed:
         if dry_run:
             raise InputError("bad-arguments", "--renewed has no --dry-run.", "Each of its steps may be repeated: leave it out.")
@@ -147,9 +146,8 @@ def register_ca(
     from provisioning.aws import factory_ca
     from provisioning.aws import register as work
     from provisioning.aws.endpoints import region_of
-    from provisioning.config.load import load_product
 
-    loaded = load_product(product)
+    loaded = aws_option.product_of_aws(product)
     signer = aws_option.authority(loaded, ca, ca_key)
     aws = connected_or_not(region or region_of(loaded), profile, None, dry_run)
     name = policy or f"twinroot-{loaded.name}"

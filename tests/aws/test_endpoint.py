@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
 from pathlib import Path
@@ -13,7 +14,10 @@ from provisioning.aws.endpoints import describe
 from provisioning.aws.iot_api import connect
 from provisioning.cli.main import run
 from provisioning.errors import StationError
+from provisioning.identity import factory
+from provisioning.identity.pair import leaf_of
 from tests.aws.conftest import PRODUCT, Moto
+from tests.aws.test_streams import container
 
 
 def asked(moto: Moto) -> list[str]:
@@ -196,3 +200,42 @@ def test_a_product_of_another_provider_gets_no_endpoint_of_aws(
     said = json.loads(capsys.readouterr().out)
     assert said["code"] == "other-provider" and whose in said["message"] and file.read_bytes() == before
     assert asked(moto) == []
+
+
+AZURE = "{endpoint: hub1.azure-devices.net}"
+MOSQUITTO = "{provider: mosquitto, endpoint: broker.lan}"
+ROLE = ("--role-arn", "arn:aws:iam::123456789012:role/x")
+
+
+@pytest.mark.parametrize(("cloud", "title"), [(AZURE, "Azure IoT Hub"), (MOSQUITTO, "broker of your own")])
+def test_a_product_of_another_provider_is_left_as_it_is(
+    moto: Moto, product: Path, cloud: str, title: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing of it is written or made: neither an endpoint of AWS into its file, nor its devices in AWS."""
+    folder = product.parent
+    factory.make_ca("home-2026", folder / "f")
+    pin = hashlib.sha256(leaf_of(folder / "f" / "ca.crt.pem")).hexdigest()
+    product.write_text(
+        f"product: other\nboard: esp32-generic\ncloud: {cloud}\nroots: {{home: {{file: f/ca.crt.pem, sha256: {pin}}}}}\n"
+        'identity: {certificate: "{device}.crt.pem", key: "{device}.key.pem", issue: {ca: f/ca.crt.pem, ca_key: f/ca.key.pem}}\n'
+    )
+    (folder / "set.bin").write_bytes(container(size=900, product="other"))
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for words in (
+        ["endpoint", "--write", str(product)],
+        ["register", str(product), "--device", "ws-1"],
+        ["register", str(product), "--device", "ws-1", "--dry-run"],
+        ["register", str(product), "--device", "ws-1", "--renewed"],
+        ["retire-certificates", str(product), "--device", "ws-1"],
+        ["register-ca", str(product), *ROLE],
+        ["claim", "prepare", str(product), *ROLE],
+        ["claim", "provision", str(product), "--device", "ws-1"],
+        ["jitp", "check", str(product)],
+        ["jitp", "prepare", str(product), *ROLE],
+        ["job", "create", str(folder / "set.bin"), "--product", str(product), "--device", "ws-1"],
+    ):
+        assert run(["aws", *words, "--json"]) == 2, words
+        found = json.loads(capsys.readouterr().out)
+        assert found["code"] == "other-provider" and title in found["message"], (words, found)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert not moto.requests()
