@@ -19,6 +19,7 @@ from provisioning.aws.iot_api import Aws, Exists, NotFound
 from provisioning.aws.roles import role
 from provisioning.errors import InputError
 from provisioning.ota.job_document import manifest_of
+from provisioning.parsed import from_json
 
 # Of a name of a package: [a-zA-Z0-9-_.], at most 128; of a version's the same, at most 64.
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,128}")
@@ -46,6 +47,8 @@ def publish(aws: Aws, container: bytes, bucket: str, sbom: bytes | None, *, sbom
     """
     manifest = manifest_of(container)
     package, version = name_of(manifest), str(manifest["version"])
+    if sbom is not None:
+        check_sbom(sbom, sbom_name)
     digest = hashlib.sha256(container).hexdigest()
     there = objects.put(aws, bucket, container, ".bin")
     archive = objects.put(aws, bucket, archived(sbom, sbom_name), ".zip", "application/zip") if sbom is not None else None
@@ -110,6 +113,22 @@ def name_of(manifest: dict[str, Any]) -> str:
             "bad-package-name", f"{name[:40]!r} cannot be the name of a package.", "1 to 128 letters, digits, '.', '_' and '-'."
         )
     return name
+
+
+def check_sbom(sbom: bytes, name: str) -> None:
+    """Raises InputError for what is no bill of materials in one of the two standards that AWS reads."""
+    try:
+        found = from_json(sbom)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not (
+        (found.get("bomFormat") == "CycloneDX" and isinstance(found.get("specVersion"), str)) or isinstance(found.get("spdxVersion"), str)
+    ):
+        raise InputError(
+            "not-a-sbom",
+            f"{name} is not a bill of materials: neither CycloneDX nor SPDX in JSON. Nothing was sent.",
+            f"`twinroot sbom PRODUCT --out {name if name.endswith('.json') else 'sbom.json'}` writes one.",
+        )
 
 
 def archived(sbom: bytes, name: str) -> bytes:

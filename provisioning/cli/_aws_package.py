@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from provisioning.cli._aws_job import _read
 from provisioning.cli._options import FILE
 from provisioning.cli._output import conclude, emit
 from provisioning.errors import InputError
+
+if TYPE_CHECKING:
+    from provisioning.aws.packages import Version
 
 
 @click.group("package")
@@ -25,15 +29,16 @@ def group() -> None:
 @aws_option.region
 @aws_option.profile
 def publish(file: Path, sbom: Path | None, bucket: str, region: str | None, profile: str | None) -> int:
-    """Package and version for the signed set in SIGNED_SET, published. Run again it makes nothing twice."""
+    """Package and version for the signed set in SIGNED_SET, published. Run again it makes nothing twice.
+
+    Exit code 2 when AWS does not take the bill of materials; `status` says what AWS finds later.
+    """
     from provisioning.aws import packages
 
     container, parts = _read(file), _read(sbom) if sbom else None
     account = aws_option.connected(region, profile)
     found = packages.publish(account, container, bucket, parts, sbom_name=sbom.name if sbom else "")
-    checked = f", bill of materials {found.sbom}" if found.sbom else ""
-    emit({**vars(found), "region": account.region}, f"{found.package} {found.version}: {found.status}{checked}")
-    return 0
+    return _conclude(found, account.region)
 
 
 @group.command()
@@ -46,13 +51,17 @@ def status(package: str, version: str, region: str | None, profile: str | None) 
     from provisioning.aws import packages
 
     account = aws_option.connected(region, profile)
-    found = packages.describe(account, package, version)
-    failure = None
+    return _conclude(packages.describe(account, package, version), account.region)
+
+
+def _conclude(found: Version, region: str) -> int:
+    failure, name = None, f"{found.package} {found.version}"
     if found.sbom == "FAILED":
         why = "; ".join(found.errors) or "it does not say why"
-        failure = InputError("sbom-refused", f"AWS does not take the bill of materials of {package} {version}: {why}.", "twinroot sbom")
+        hint = "`twinroot sbom PRODUCT --out FILE` writes one; publish again with that."
+        failure = InputError("sbom-refused", f"AWS does not take the bill of materials of {name}: {why}.", hint)
     checked = f", bill of materials {found.sbom}" if found.sbom else ""
-    return conclude({**vars(found), "region": account.region}, f"{package} {version}: {found.status}{checked}", failure)
+    return conclude({**vars(found), "region": region}, f"{name}: {found.status}{checked}", failure)
 
 
 @group.command()

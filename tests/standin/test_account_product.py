@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections import Counter
@@ -15,6 +16,7 @@ from provisioning.cli.main import run
 from provisioning.identity import factory
 from provisioning.standin import StandIn, mqtt
 from provisioning.standin.access import IN_THE_WAY
+from provisioning.standin.account.packages import LARGEST_SBOM
 from tests.aws.test_streams import container
 from tests.standin.account import arn, client
 from tests.standin.conftest import Client
@@ -85,6 +87,28 @@ def test_a_stream_and_a_version_in_the_catalog(shared: StandIn, twinroot: Any, t
     jobs.update_job_execution(jobId="by-stream", thingName="prod-s", status="SUCCEEDED")
     shadow = json.loads(data.get_thing_shadow(thingName="prod-s", shadowName="$package")["payload"].read())
     assert shadow["state"]["reported"]["weather-station"]["version"] == "3"
+
+
+def test_what_is_no_bill_of_materials_is_not_sent(shared: StandIn, twinroot: Any, tmp_path: Path) -> None:
+    s3, file = client(shared, "s3"), signed(tmp_path, 900, version=7)
+    s3.create_bucket(Bucket="bills")
+    publish = ["aws", "package", "publish", str(file), "--bucket", "bills", "--sbom"]
+    (product := tmp_path / "pump.yaml").write_text("product: pump\n")
+    (other := tmp_path / "other.json").write_text('{"bomFormat": "Cyclone"}')
+    for wrong in (product, other):
+        code, found = twinroot(*publish, str(wrong))
+        assert (code, found["code"]) == (2, "not-a-sbom") and wrong.name in found["message"]
+    name = f"twinroot/{hashlib.sha256(file.read_bytes()).hexdigest()}.bin"
+    with pytest.raises(s3.exceptions.ClientError, match="404"):
+        s3.head_object(Bucket="bills", Key=name)
+    (large := tmp_path / "large.json").write_text(
+        '{"bomFormat": "CycloneDX", "specVersion": "1.6", "version": ' + " " * LARGEST_SBOM + "1}"
+    )
+    code, found = twinroot(*publish, str(large))
+    assert (code, found["code"], found["sbom"], found["status"]) == (2, "sbom-refused", "FAILED", "PUBLISHED")
+    assert "at most" in found["message"] and "twinroot sbom" in found["hint"]
+    large.write_text('{"spdxVersion": "SPDX-2.3"}')
+    assert twinroot(*publish, str(large))[0] == 0
 
 
 def test_the_index_by_the_command(shared: StandIn, twinroot: Any, tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ ROWS = (
         ("no-version", "AWS has no such version of a package.", "`twinroot aws package publish` makes it."),
         ("version-deprecated", "The version of a package is deprecated.", "Publish it again in AWS, or sign a new one."),
         ("bad-package-name", "A product's name cannot be a package's.", "1 to 128 letters, digits, '.', '_' and '-'."),
+        ("not-a-sbom", "What should be a bill of materials is neither CycloneDX nor SPDX in JSON.", "`twinroot sbom` writes one."),
         ("sbom-refused", "AWS does not take the bill of materials.", "`twinroot sbom` writes one."),
         ("set-of-one-device", "A set is signed for one device, and more are named.", "Sign one for all."),
         ("set-expired", "The signed set has expired: devices refuse it.", "Sign it again: twinroot sign set"),

@@ -18,7 +18,7 @@ from provisioning.standin.account.store import Record
 OPERATIONS = Operations("iot")
 _carries = OPERATIONS.carries
 
-_LARGEST_SBOM = 1024 * 1024  # bytes of a file
+LARGEST_SBOM = 1024 * 1024  # bytes of a file
 _AS_GIVEN = ("description", "attributes", "artifact", "recipe")
 
 
@@ -215,8 +215,8 @@ def _validated(account: AccountState, place: Params) -> list[Params]:
 
 def _row(entry: zipfile.ZipInfo, content: bytes) -> Params:
     row: Params = {"fileName": entry.filename, "validationResult": "FAILED"}
-    if entry.file_size > _LARGEST_SBOM:
-        return {**row, "errorCode": "FILE_SIZE_LIMIT_EXCEEDED", "errorMessage": f"A file has at most {_LARGEST_SBOM} bytes"}
+    if entry.file_size > LARGEST_SBOM:
+        return {**row, "errorCode": "FILE_SIZE_LIMIT_EXCEEDED", "errorMessage": f"A file has at most {LARGEST_SBOM} bytes"}
     try:
         document = json.loads(content)
         known = isinstance(document, dict) and (document.get("bomFormat") == "CycloneDX" or "spdxVersion" in document)
