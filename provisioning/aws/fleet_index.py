@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from provisioning.aws.iot_api import Aws
+from provisioning.aws.iot_api import Aws, NotFound
 from provisioning.errors import InputError
 from provisioning.parsed import from_json
 
@@ -46,11 +46,24 @@ def reports(aws: Aws, query: str = "thingName:*") -> Iterator[dict[str, Any]]:
         {"device": name, "connected": True | False | None, "seen": unix seconds | None, "reason": word | None, "health": dict | None}
 
     `connected` is None where connectivity is not indexed. `seen` is when the device last connected, for one that is connected, or when it
-    was lost; None for one that never was. `reason` is AWS's word for why it was lost. Raises InputError for a query that AWS does not take.
+    was lost; None for one that never was. `reason` is AWS's word for why it was lost. Raises InputError for a query that AWS does not take,
+    and where there is no index.
     """
     if not query.strip() or len(query.encode()) > _QUERY_LIMIT:
         raise InputError("bad-query", f"A query has 1 to {_QUERY_LIMIT} bytes.", "For example 'thingName:ws-*'.")
-    return (_report(thing) for thing in aws.pages("search_index", "things", indexName=INDEX, queryString=query, maxResults=_PAGE))
+    return _found(aws, query)
+
+
+def _found(aws: Aws, query: str) -> Iterator[dict[str, Any]]:
+    try:
+        for thing in aws.pages("search_index", "things", indexName=INDEX, queryString=query, maxResults=_PAGE):
+            yield _report(thing)
+    except NotFound:
+        raise InputError(
+            "no-index",
+            f"There is no fleet index in {aws.region}.",
+            "`twinroot aws index prepare` makes it: AWS charges for it, and takes minutes for a large fleet. Or give another --region.",
+        ) from None
 
 
 def _report(thing: dict[str, Any]) -> dict[str, Any]:

@@ -83,6 +83,10 @@ def test_the_requests_of_an_index_are_as_the_model_has_them(contract: Contract) 
     assert fleet_index.prepare(contract.aws)
     contract.expect("describe_index", {"indexName": "AWS_Things"}, {"indexName": "AWS_Things", "indexStatus": "REBUILDING"})
     assert fleet_index.status(contract.aws) == "REBUILDING"
+    contract.refuse("search_index", ASKED, "ResourceNotFoundException", 404)
+    with pytest.raises(InputError) as missing:
+        list(fleet_index.reports(contract.aws))
+    assert missing.value.code == "no-index"
     contract.refuse("search_index", ASKED, "IndexNotReadyException")
     with pytest.raises(StationError) as error:
         list(fleet_index.reports(contract.aws))

@@ -85,6 +85,8 @@ def test_the_index_of_the_account(cloud: StandIn, product: Path, migrate: Comman
     """Who is connected, with its shadow, and who is not and has none."""
     root = cloud.route("ats")["root"]
     cloud.issue("ws-2")
+    code, data, _ = migrate("collect", product, "--index", "thingName:ws-*")
+    assert (code, data["code"]) == (2, "no-index") and "twinroot aws index prepare" in data["hint"]
     assert run(["aws", "index", "prepare"]) == 0
     payload = json.dumps({"state": {"reported": said_by_a_device(cloud)}})
     client(cloud, "iot-data").update_thing_shadow(thingName="ws-1", shadowName="twinroot", payload=payload)

@@ -82,6 +82,7 @@ ROWS = (
         ("bad-job-id", "A name cannot be a job's.", "1 to 64 letters, digits, '_' and '-'."),
         ("bad-document", "The document of a job is not JSON.", "`twinroot sign job` writes one."),
         ("bad-rollout", "AWS takes no such rollout.", "Correct the rollout; the sentence has the range."),
+        ("no-index", "The account has no fleet index in this region.", "`twinroot aws index prepare` makes it."),
         ("bad-query", "AWS takes no such query of the index.", "For example 'thingName:ws-*'."),
         ("no-job", "AWS has no such job.", "Correct its name, and the region."),
         ("no-such-thing", "A device is not in AWS's registry.", "`twinroot aws register` puts devices there."),
