@@ -6,8 +6,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -37,12 +38,13 @@ _HINT = 'A report is {"device": "ws-0001", "health": …}, with what twinroot.he
 @dataclass
 class Collected:
     """`reports`: read, by source; `untimed`: of these, without a time, which prove little; `changed`: rows; `bad`: what was sent and is no
-    report, the first few of it."""
+    report, the first few of it; `notes`: what whoever asked should know."""
 
     reports: dict[str, int] = field(default_factory=dict)
     untimed: int = 0
     changed: int = 0
     bad: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 class Collector:
@@ -81,7 +83,13 @@ class Collector:
 
     def index(self, rows: Iterable[dict[str, Any]]) -> None:
         """Rows of AWS's fleet index."""
-        self._put(INDEX, self._each(INDEX, rows))
+        found = iter(rows)
+        first = next(found, None)
+        self._put(INDEX, self._each(INDEX, found if first is None else chain([first], found)))
+        if first is None:
+            self.done.notes.append(
+                "the query of the index fits no thing: nothing came from there; its names are those of things, in their case"
+            )
 
     def messages(self, messages: Iterable[Message | None]) -> None:
         """Messages as they come from a broker; what has come is written in each pause (None)."""
@@ -99,6 +107,12 @@ class Collector:
             number = 0
             while line := file.readline(_LONGEST + 1):
                 number += 1
+                if b"\0" in line:
+                    raise InputError(
+                        "bad-health",
+                        f"{path}:{number}: has zero bytes, as a text in UTF-16 does, or no text at all.",
+                        "Save it as UTF-8. Windows PowerShell writes UTF-16 with `>`: use `| Out-File -Encoding utf8`.",
+                    )
                 if not line.strip():
                     continue
                 try:
@@ -116,8 +130,9 @@ class Collector:
                 yield self._read(source, row)
             except BadReport as error:
                 self._bad(f"{str(row.get('device'))[:64]}: the report {error}")
-                # That it was connected is known all the same.
-                yield self._read(source, {**row, "health": None})
+                # That it was connected is known all the same, of one that has a name.
+                with suppress(BadReport):
+                    yield self._read(source, {**row, "health": None})
 
     def _told(self, messages: Iterable[Message]) -> Iterator[Device]:
         for device, payload, arrived in messages:

@@ -46,6 +46,8 @@ def _read(product: str, source: str, value: Any, now: int, arrived: int | None, 
     name = _text(value["device"] if device is None else value.get("device", device), "device")
     if not name:
         raise BadReport("has an empty 'device'")
+    if name in (".", "..") or "/" in name or "\\" in name:  # it becomes part of file names; no cloud takes one either
+        raise BadReport(f"has a device {name[:64]!r}, which is a path and not a name")
     if isinstance(value.get("selftest"), dict):
         return _of_selftest(product, source, name, value["selftest"], _moment(_time_of(value), now))
     health = value.get("health", value)

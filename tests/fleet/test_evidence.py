@@ -12,6 +12,10 @@ import pytest
 
 from provisioning.cli.main import run
 from provisioning.config.load import load_product
+from provisioning.errors import InputError
+from provisioning.fleet.collect import Collector
+from provisioning.fleet.store import FleetStore
+from provisioning.ledger.store import Ledger
 from tests.support import fleet_lines
 from tests.support.fleet_lines import A1, ATS, DAY, G5, LEGACY
 
@@ -172,6 +176,40 @@ def test_a_line_that_is_no_report(product: Path, twinroot: Twinroot, tmp_path: P
         file.write_bytes(text.encode("utf-8", "surrogateescape") + b"\n")
         code, data = twinroot("collect", product, "--health", file)
         assert code == 2 and f"{file}:1: " in data["message"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_what_windows_writes(product: Path, tmp_path: Path, encoding: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """UTF-16 is named; the mark of UTF-8 in front of the first line is no part of it."""
+    text = json.dumps(report("ws-1", 3, "ats", ats=2)) + "\r\n"
+    file, ledger = tmp_path / "health.jsonl", str(tmp_path / "windows.sqlite")
+    for encoded, code in ((text.encode(encoding), 2), (text.encode("utf-8-sig"), 0)):
+        file.write_bytes(encoded)
+        capsys.readouterr()
+        assert run(["migrate", "collect", str(product), "--health", str(file), "--ledger", ledger, "--json"]) == code
+        said = json.loads(capsys.readouterr().out)
+    assert said["reports"]["file"] == 1
+    file.write_bytes(text.encode(encoding))
+    assert run(["migrate", "collect", str(product), "--health", str(file), "--ledger", ledger, "--json"]) == 2
+    said = json.loads(capsys.readouterr().out)
+    assert "UTF-16" in said["message"] and "UTF-8" in said["hint"]
+
+
+def test_ids_that_are_paths(product: Path, tmp_path: Path) -> None:
+    """From a file it is bad input; from a broker or the index it is left out, and the others count."""
+    with Ledger.open(tmp_path / "paths.sqlite") as ledger:
+        store = FleetStore(ledger)
+        collector = Collector(store, load_product(product))
+        with pytest.raises(InputError, match="which is a path and not a name"):
+            collector.file(health(tmp_path, report("../../x", 3, "ats", ats=2)))
+        rows = [{"device": name, "connected": True, "health": 7} for name in ("", "../../x", "ws-1")]
+        collector.index(rows)
+        told = json.dumps({**report("x", 3, "ats", ats=2)["health"]}).encode()
+        collector.messages([("a/b", told, None), ("ws-2", told, None), None])
+        assert [device.device for device in store.devices(load_product(product).name)] == ["ws-1", "ws-2"]
+        assert len(collector.done.bad) == 4 and not collector.done.notes
+        collector.index([])
+        assert "fits no thing" in collector.done.notes[0]
 
 
 def test_without_any_evidence_no_root_is_retired(product: Path, twinroot: Twinroot) -> None:
