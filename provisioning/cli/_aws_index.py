@@ -49,6 +49,8 @@ def reports(query: str, out: Path | None, region: str | None, profile: str | Non
     rows = list(fleet_index.reports(account, query))
     if out:
         output_file.write(out, "".join(json.dumps(row) + "\n" for row in rows).encode(), output_file.INDEX_REPORTS)
+    if not rows:
+        say("note: the query fits no thing.")
     counts = {
         "devices": len(rows),
         "connected": sum(row["connected"] is True for row in rows),

@@ -155,10 +155,12 @@ def collect(
     loaded = load_product(product)
     if bool(certificate) != bool(key):
         raise InputError("bad-arguments", "--certificate and --key go together, and one of them is missing.", "Give both.")
-    source = _source(loaded, broker, topic, seconds, most, certificate, key, ca, client_id) if broker else None
+    source = None if broker is None else _source(loaded, broker, topic, seconds, most, certificate, key, ca, client_id)
     from provisioning.fleet.store import FleetStore
 
     with Ledger.open(location) as ledger:
+        if ledger.made:
+            say(f"note: there was no ledger at {ledger.location}, and an empty one was made. Yours is elsewhere? --ledger names it.")
         ledger.wait_with(Patience(wait_seconds(), say))
         collector = Collector(FleetStore(ledger), loaded)
         collector.listed()
@@ -167,8 +169,9 @@ def collect(
             collector.file(file)
         if query is not None:
             from provisioning.aws import fleet_index, iot_api
-            from provisioning.aws.endpoints import region_of
+            from provisioning.aws.endpoints import check_provider, region_of
 
+            check_provider(loaded)
             collector.index(fleet_index.reports(iot_api.connect(region or region_of(loaded), profile), query))
         if source is not None:
             from provisioning.fleet.broker import messages
@@ -178,6 +181,8 @@ def collect(
     done = collector.done
     for line in done.bad:
         say(f"left out: {one_line(line)}.")
+    for line in done.notes:
+        say(f"note: {one_line(line)}.")
     if done.untimed:
         say(
             f"note: {done.untimed} reports have no time. They count as older than every other, and prove nothing of a board that was "
@@ -192,6 +197,7 @@ def collect(
         "devices": count,
         "untimed": done.untimed,
         "bad": done.bad,
+        "notes": done.notes,
     }
     emit(
         {"outcome": "pass", **data},

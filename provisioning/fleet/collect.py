@@ -87,9 +87,7 @@ class Collector:
         first = next(found, None)
         self._put(INDEX, self._each(INDEX, found if first is None else chain([first], found)))
         if first is None:
-            self.done.notes.append(
-                "the query of the index fits no thing: nothing came from there; its names are those of things, in their case"
-            )
+            self.done.notes.append("the query of the index fits no thing, so nothing came from there")
 
     def messages(self, messages: Iterable[Message | None]) -> None:
         """Messages as they come from a broker; what has come is written in each pause (None)."""

@@ -53,6 +53,7 @@ class Ledger:
         self._engine: Engine = self._store.engine(location)
         self._patience = patience
         self._ready = False  # whether the tables are known to have the newest form
+        self.made = False  # whether there was none before
         self.location = location.shown
         self.anchor_file = location.path.with_name(location.path.name + ".anchor") if location.path else None
 
@@ -151,6 +152,7 @@ class Ledger:
 
         before = self._do(work, reading=False)
         self._ready = True
+        self.made = self.made or before is None
         return before, FORM
 
     def import_rows(self, entries: Sequence[Entry], operators: Sequence[Mapping[str, Any]] = ()) -> None:

@@ -195,6 +195,22 @@ def test_what_windows_writes(product: Path, tmp_path: Path, encoding: str, capsy
     assert "UTF-16" in said["message"] and "UTF-8" in said["hint"]
 
 
+def test_a_ledger_that_was_not_there_is_named(product: Path, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for said in (True, False):
+        assert run(["migrate", "collect", str(product), "--ledger", url, "--json"]) == 0
+        assert ("there was no ledger at" in capsys.readouterr().err) is said
+
+
+def test_options_that_say_nothing(product: Path, twinroot: Twinroot) -> None:
+    code, data = twinroot("collect", product, "--mqtt", "")
+    assert (code, data["code"]) == (2, "bad-arguments") and "--mqtt" in data["message"]
+    other = product.with_name("other.yaml")
+    other.write_text(
+        "product: other\nboard: esp32-generic\ncloud: {endpoint: hub1.azure-devices.net}\nidentity: {certificate: c, key: k}\n"
+    )
+    assert twinroot("collect", other, "--index", "thingName:*")[1]["code"] == "other-provider"
+
+
 def test_ids_that_are_paths(product: Path, tmp_path: Path) -> None:
     """From a file it is bad input; from a broker or the index it is left out, and the others count."""
     with Ledger.open(tmp_path / "paths.sqlite") as ledger:

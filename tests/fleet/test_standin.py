@@ -97,6 +97,9 @@ def test_the_index_of_the_account(cloud: StandIn, product: Path, migrate: Comman
     one = migrate("status", product, "--device", "ws-1")[1]
     assert (one["source"], one["version"], one["route"], one["root"]) == ("index", 3, "ats", root) and one["seen"]
     assert one["breaks"][f"root {cloud.route('legacy')['root']} goes"]["word"] == "safe"
+    code, data, said = migrate("collect", product, "--index", "thingName:pump-*")
+    assert (code, data["reports"]["index"]) == (0, 0) and "fits no thing" in said and data["notes"]
+    assert run(["aws", "index", "reports", "--query", "thingName:pump-*"]) == 0
     code, data, said = migrate("collect", product, "--index", "thingName:(((")
     assert code in (2, 3) and data["message"] and data["hint"] and "Traceback" not in said
 
