@@ -68,6 +68,7 @@ class Ledger:
         """
         place = locate(str(location) if location is not None else default())
         if place.path is not None:
+            _refuse_other(place.path)
             _make_room(place.path, create or new)
         try:
             ledger = cls(place, patience or Patience())
@@ -391,6 +392,26 @@ def select(connection: Connection, **equal: str | None) -> list[Entry]:
 
 def _hash_of(connection: Connection, seq: int) -> str | None:
     return connection.execute(sa.select(ENTRIES.c.hash).where(ENTRIES.c.seq == seq)).scalar()
+
+
+_TEXTS = (".yaml", ".yml", ".csv", ".json", ".jsonl", ".pem", ".md", ".txt")  # ends of names that no ledger has
+
+
+def _refuse_other(path: Path) -> None:
+    """Raises InputError for a text that was named by mistake. Whatever else is no ledger may be a damaged one."""
+    if path.suffix.lower() not in _TEXTS:
+        return
+    try:
+        with path.open("rb") as file:
+            begin = file.read(4096)
+    except OSError:
+        return
+    if begin and b"\0" not in begin:  # the head of an SQLite file has several
+        raise InputError(
+            "not-a-ledger",
+            f"{path} is a text and not a ledger. It stays as it is.",
+            "Correct --ledger, or TWINROOT_LEDGER: a ledger is an SQLite file, or a database by URL.",
+        )
 
 
 def _make_room(path: Path, create: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from provisioning.errors import StationError, TwinrootError
+from provisioning.cli.main import run
+from provisioning.errors import InputError, StationError, TwinrootError
 from provisioning.ledger import store
 from provisioning.ledger.store import Ledger
 
@@ -34,6 +36,25 @@ def test_no_hint_names_another_ledger(tmp_path: Path, make: Callable[[Path], str
         Ledger.open(make(tmp_path / "ledger.sqlite"))
     assert isinstance(caught.value, StationError)
     assert "another" not in caught.value.hint and "--ledger" not in caught.value.hint
+
+
+@pytest.mark.parametrize(("name", "content"), [("pump.yaml", "product: pump\n"), ("devices.csv", "device\nws-1\n")])
+def test_a_file_that_was_named_by_mistake(tmp_path: Path, name: str, content: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A typing error and no ledger that could be made usable again; a ledger with such a name is one all the same."""
+    path = tmp_path / name
+    path.write_text(content)
+    for words in (["show"], ["verify"], ["export"]):
+        assert run(["ledger", *words, "--ledger", str(path), "--json"]) == 2
+        said = json.loads(capsys.readouterr().out)
+        assert said["code"] == "not-a-ledger" and name in said["message"] and "--ledger" in said["hint"]
+    with pytest.raises(InputError):
+        Ledger.open(path)
+    assert path.read_text() == content
+    path.unlink()
+    with Ledger.open(path) as ledger:
+        ledger.append("claim", "0" * 32, {"mac": "24:0a:c4:00:00:01", "device": "ws-1"})
+    with Ledger.open(path, create=False) as ledger:
+        assert ledger.form()
 
 
 def test_a_full_disk(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ ROWS = (
         INPUT,
         Retry.AFTER,
         Who.STATION,
+        ("not-a-ledger", "The file that is named as the ledger is a text.", "Correct --ledger, or TWINROOT_LEDGER."),
         ("ledger-moved", "The ledger ended with a move: it goes on elsewhere.", "`twinroot ledger show` says where."),
         bench=technician_page.LEDGER_OTHER,
     ),
