@@ -67,8 +67,8 @@ def document(container: bytes, topic: str | None = None, *, stream: str | None =
     if len(made) > LIMIT:
         raise TooLarge(
             "job-too-large",
-            f"The document would have {len(made):,} bytes, and AWS IoT takes {LIMIT:,}",
-            "Give --topic, or a stream: devices then get the set in pieces from there.",
+            f"The document would have {len(made):,} bytes, and AWS IoT takes {LIMIT:,}.",
+            "Send it as a stream (`twinroot aws job create` with --bucket and --role-arn), or in chunks with --topic.",
         )
     return made
 

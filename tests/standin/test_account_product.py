@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import shlex
 import time
 from collections import Counter
 from pathlib import Path
@@ -11,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from provisioning import starter
 from provisioning.aws import jobs as jobs_of_aws
 from provisioning.cli.main import run
 from provisioning.identity import factory
+from provisioning.resources import folder
 from provisioning.standin import StandIn, mqtt
 from provisioning.standin.access import IN_THE_WAY
 from provisioning.standin.account.packages import LARGEST_SBOM
@@ -109,6 +113,29 @@ def test_what_is_no_bill_of_materials_is_not_sent(shared: StandIn, twinroot: Any
     assert "at most" in found["message"] and "twinroot sbom" in found["hint"]
     large.write_text('{"spdxVersion": "SPDX-2.3"}')
     assert twinroot(*publish, str(large))[0] == 0
+
+
+def test_the_jobs_of_the_page_with_a_set_of_today(shared: StandIn, twinroot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each `job create` of docs/aws.md, as it stands there, with what `twinroot sign set` makes of the example."""
+    page = (folder("firmware").parent / "docs" / "aws.md").read_text("utf-8")
+    commands = re.findall(r"^    twinroot (aws job create .*)$", page, re.MULTILINE)
+    assert len(commands) == 2
+    made = starter.make(tmp_path / "product")
+    monkeypatch.chdir(made.product.parent)
+    monkeypatch.setenv("KEYPASS", "a passphrase of the bench")
+    assert twinroot("sign", "new-key", "vendor.key.pem", "--passphrase-env", "KEYPASS")[0] == 0
+    made.product.write_text(made.product.read_text() + "\nupdates: {key: vendor.pub.pem}\n")
+    assert twinroot("render", "product.yaml", "--device", "ws-0001", "--out", "out")[0] == 0
+    assert twinroot("sign", "set", "out", "--key", "vendor.key.pem", "--passphrase-env", "KEYPASS", "--out", "set.bin")[0] == 0
+    code, found = twinroot("aws", "job", "create", "set.bin", "--product", "product.yaml")
+    assert (code, found["code"]) == (2, "job-too-large") and "--bucket" in found["hint"]
+    for device in ("ws-0001", "ws-0002"):
+        shared.issue(device)
+    client(shared, "s3").create_bucket(Bucket="updates-of-ours")
+    assert twinroot("aws", "package", "publish", "set.bin", "--bucket", "updates-of-ours")[0] == 0
+    for command in commands:
+        code, found = twinroot(*shlex.split(command))
+        assert (code, found["carrier"]) == (0, "stream"), found
 
 
 def test_the_index_by_the_command(shared: StandIn, twinroot: Any, tmp_path: Path) -> None:
