@@ -27,4 +27,4 @@ def hello():
     except OSError:
         beat()
         fs = uos.statvfs("/")
-    return [i[1][:3], getattr(i, "_mpy", 0) & 255, getattr(i, "_machine", ""), sys.platform, uid, kind, fs[0], fs[3], not fs[0]]
+    return [i[1], getattr(i, "_mpy", 0) & 255, getattr(i, "_machine", ""), sys.platform, uid, kind, fs[0], fs[3], not fs[0]]

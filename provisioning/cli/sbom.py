@@ -15,11 +15,20 @@ from provisioning.cli._output import conclude, mode, say
 @click.command()
 @option.product
 @option.one_device("With the certificate of this unit.")
+@click.option("--firmware-version", metavar="VERSION", help="Of the MicroPython that a board says it runs, instead of the board file's.")
 @click.option("--format", "form", type=click.Choice(["cyclonedx", "spdx"]), default="cyclonedx", show_default=True, help="The standard.")
 @click.option("--out", type=FILE, metavar="FILE", help="Where to write it; default: standard output.")
 @click.option("--timestamp", metavar="TIME", help="When it was made (RFC 3339); default: SOURCE_DATE_EPOCH, else no time at all.")
 @click.option("--known-vulnerabilities", "advisories", type=FILE, metavar="FILE", help="Advisories (OSV): exit code 1 when one matches.")
-def command(product: Path, device: str | None, form: str, out: Path | None, timestamp: str | None, advisories: Path | None) -> int:
+def command(
+    product: Path,
+    device: str | None,
+    firmware_version: str | None,
+    form: str,
+    out: Path | None,
+    timestamp: str | None,
+    advisories: Path | None,
+) -> int:
     """The software bill of materials of what a product puts on a board."""
     import hashlib
     import json
@@ -32,12 +41,14 @@ def command(product: Path, device: str | None, form: str, out: Path | None, time
     from provisioning.moment import moment_of
     from provisioning.sbom import advisories as known
     from provisioning.sbom import document
+    from provisioning.sbom.libraries import release
     from provisioning.sbom.parts import TOOL, inventory
 
     moment = moment_of(timestamp, os.environ)
     listed = known.load(advisories) if advisories else []
     loaded = load_product(product)
-    made = inventory(loaded, choose(loaded, device)[0] if device else None)
+    running = release(firmware_version) if firmware_version is not None else None
+    made = inventory(loaded, choose(loaded, device)[0] if device else None, running=running)
     text = document.text(made, form, moment)
     findings = known.match(listed, made.versioned())
     if out:

@@ -34,10 +34,11 @@ class Evidence:
     """A context manager around one job on one board; `before` is called with its report, before each write. At the end the outcome row is
     written when there was one, and a ledger that cannot take it makes the report one of an error: a PASS that is not in the ledger is none.
 
-    `job`: the command's name. `location`: the ledger's. `fields`: more of the rows; called when there is something to write.
+    `job`: the command's name. `location`: the ledger's. `fields`: more of the rows; called, with the job's report, when there is something
+    to write.
     """
 
-    fields: Callable[[], Mapping[str, Any]] = dict
+    fields: Callable[[Report], Mapping[str, Any]] = staticmethod(lambda _report: {})
 
     def __init__(self, job: str, location: str | None, events: Listener = silent, port: str | None = None) -> None:
         self._job = job
@@ -72,7 +73,7 @@ class Evidence:
         from provisioning.job import fingerprints
 
         of_board = {"mac": report.mac, "chip": report.chip, "board": report.board, "product": report.product, "device": report.device}
-        self._rows = {**fingerprints.who_and_where(), "job": self._job, "port": self._port, **of_board, **self.fields()}
+        self._rows = {**fingerprints.who_and_where(), "job": self._job, "port": self._port, **of_board, **self.fields(report)}
         if self._report is None:
             self._plain = Plain.open(self._location)
             self._append(INTENT, self._rows)

@@ -10,7 +10,8 @@ import platform
 from typing import TYPE_CHECKING, Any
 
 from provisioning import __version__
-from provisioning.bundle.bundle import CERTIFICATE_FILE, Bundle
+from provisioning.bundle import compile as compiler
+from provisioning.bundle.bundle import CERTIFICATE_FILE, Bundle, Interpreter, useless
 from provisioning.config.device import Device
 from provisioning.config.product import Product
 from provisioning.flash.firmware import Firmware
@@ -79,11 +80,28 @@ def of_bundle(product: Product, device: Device, bundle: Bundle) -> dict[str, Any
 
 def of_flash(product: Product, device: Device, bundle: Bundle, firmware: Firmware) -> dict[str, Any]:
     """Those of `of_bundle`, and the bill of materials that `twinroot sbom --device` makes: after a flash the firmware is known, too."""
+    return {**of_bundle(product, device, bundle), "sbom_sha256": _bill(product, device, bundle, image=firmware.content)}
+
+
+def of_update(product: Product, device: Device, bundle: Bundle, version: str | None) -> dict[str, Any]:
+    """Those of `of_bundle`, the firmware's version as the board has said it, and the bill of materials that `twinroot sbom --device
+    --firmware-version` makes of it. A version that was not asked, or another interpreter's package than that bill names, has none."""
+    if version is None or bundle.package != compiler.package(Interpreter.default().mpy, without=useless(product)).digest:
+        return {**of_bundle(product, device, bundle), "firmware_version": version}
+    bill = _bill(product, device, bundle, running=version)
+    return {**of_bundle(product, device, bundle), "firmware_version": version, "sbom_sha256": bill}
+
+
+def load_bill() -> None:
+    """Load what a bill is made with, which takes ten times as long as making one: for a thread, while a board is waited for."""
+    from provisioning.sbom import document, parts  # noqa: F401
+
+
+def _bill(product: Product, device: Device, bundle: Bundle, *, image: bytes | None = None, running: str | None = None) -> str:
     from provisioning.sbom import document
     from provisioning.sbom.parts import inventory
 
-    made = document.text(inventory(product, device, bundle.trust[CERTIFICATE_FILE], firmware.content), document.DEFAULT)
-    return {**of_bundle(product, device, bundle), "sbom_sha256": sha256(made)}
+    return sha256(document.text(inventory(product, device, bundle.trust[CERTIFICATE_FILE], image, running), document.DEFAULT))
 
 
 def _certificate(bundle: Bundle) -> Certificate:

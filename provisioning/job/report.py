@@ -19,6 +19,7 @@ class Report:
 
     `written`: what was written and committed, or for code "dry-run" what would be; empty when no commit is known.
     `certificate`: of the device, {sha256, serial, not_after}, where the board has just said that it holds it.
+    `firmware_version`: of the MicroPython that the board says it runs, where that was asked.
     `active`: of a run that was to change the active set and did not pass, "untouched", "old", "new" or "unknown" (job/active.py).
     """
 
@@ -41,6 +42,7 @@ class Report:
     selftest: dict[str, Any] = field(default_factory=dict)
     certificate: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    firmware_version: str | None = None
     active: str | None = None
     exit_code: int = field(default=3, repr=False)
     listener: Listener = field(default=silent, repr=False, compare=False)

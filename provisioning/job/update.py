@@ -233,12 +233,17 @@ class Update:
         self.report.passed(f"Set {self.report.generation} is this product already; what a broken run had left is removed.", "tidied")
 
     def _clear_up(self) -> None:
+        session, _ = self._session()
         self.before()
-        session, _ = choose(self.repl, self.transport, events=self.events)
-        self.report.transport = session.name
         self._now(active.OLD)
         session.tidy()
         session.close()
+
+    def _session(self, rate: int | None = None) -> tuple[Session, str]:
+        """An open session, why it is of this transport, and in the report what it is and which firmware is at its other end."""
+        session, why = choose(self.repl, self.transport, rate=rate, events=self.events)
+        self.report.transport, self.report.firmware_version = session.name, session.hello().version
+        return session, why
 
     def _rates(self) -> list[int]:
         home = self.repl.wire.home_baud
@@ -291,8 +296,7 @@ class Update:
 
     def _transfer(self, bundle: Bundle, rate: int) -> tuple[Payload, int]:
         with self.report.step("transport"):
-            session, why = choose(self.repl, self.transport, rate=rate, events=self.events)
-        self.report.transport = session.name
+            session, why = self._session(rate)
         if session.name != "stream" and self.transport == "auto":
             self.report.note(f"Transport {session.name}: {why}.")
         check(session.hello(), self.product, self.repl.wire.name, self.report)
@@ -345,6 +349,7 @@ class Update:
         if found.mpy != Interpreter.default().mpy:
             with self.report.step("bundle"):
                 bundle = self.target.bundle(self.product, found)
+            self.known(self.target, bundle)
         return Payload(bundle.trust, bundle.lib)
 
     def _stays_who_it_is(self, payload: Payload, plan: TransferPlan) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from provisioning.bundle.bundle import Bundle
 from provisioning.config.device import Device
@@ -77,7 +79,15 @@ class UpdateTask:
 
             def known(target: Target, bundle: Bundle) -> None:
                 replaces = {"replaces": target.renewal.replaces} if target.renewal is not None else {}
-                evidence.fields = lambda: about | replaces | fingerprints.of_bundle(product, target.device, bundle)
+
+                def fields(report: Report) -> dict[str, Any]:
+                    return about | replaces | fingerprints.of_update(product, target.device, bundle, report.firmware_version)
+
+                evidence.fields = fields
+
+            def soon() -> None:
+                evidence.soon()
+                threading.Thread(target=fingerprints.load_bill).start()
 
             if self.mac is not None:
                 events(Event("board", {"mac": self.mac, "chip": None}))
@@ -94,7 +104,7 @@ class UpdateTask:
                 new_identity=self.new_identity,
                 known=known,
                 give=give,
-                soon=evidence.soon,
+                soon=soon,
                 before=evidence.before,
                 events=events,
             )

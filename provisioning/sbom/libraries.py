@@ -13,7 +13,10 @@ Both libraries are Espressif's forks: their commits have fixes that the version 
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
+
+from provisioning.errors import InputError
 
 # MicroPython's release -> tag of ESP-IDF. 1.20 and older list several and build for none in particular: unknown.
 IDF_OF_RELEASE = {
@@ -52,6 +55,8 @@ _MBEDTLS_3_6_2 = Submodule("3.6.2", "98fcfd6d2cea90d306e8fde8e5bffd6087c9cda8")
 _LWIP_2_1_3 = Submodule("2.1.3", "f79221431fa9042b3572d271d687de66da7560c4")
 _LWIP_2_2_0 = Submodule("2.2.0", "fa4dffdfac52587a26c1f29258376df750cf8474")
 
+_RELEASE = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){2}(-[0-9A-Za-z.-]{1,32})?")
+
 LIBRARIES_OF_IDF = {
     "5.0.2": Libraries(
         Submodule("3.3.0", "e39975969d548572a39875ad29abd88b23285f94"), Submodule("2.1.3", "d5e56d06658ae11292be1baea56204f7120b6fa7")
@@ -76,3 +81,15 @@ LIBRARIES_OF_IDF = {
 def tag(text: str) -> str:
     """A version as the tables have it: "v5.4.2" -> "5.4.2"; what git adds behind a tag ("-dirty", "-12-gabc") stays, and has no row."""
     return text.removeprefix("v")
+
+
+def release(text: str) -> str:
+    """The version that a board says it runs, as a person has typed it: "v1.27.0" -> "1.27.0". Raises InputError for what none says."""
+    version = tag(text.strip())
+    if not _RELEASE.fullmatch(version):
+        raise InputError(
+            "bad-firmware-version",
+            f"{text[:40]!r} is not a version that a board says of its MicroPython.",
+            "Write it as the report of `update` and the ledger have it: 1.27.0, or 1.28.0-preview.",
+        )
+    return version

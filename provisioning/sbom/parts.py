@@ -36,6 +36,7 @@ DEVICE, FIRMWARE, FRAMEWORK, LIBRARY, PACKAGE, FILE, CERTIFICATE, TOOL = (
 
 BY_BOARD_FILE = "board file"
 BY_IMAGE = "firmware image"
+BY_BOARD = "the board"
 BY_RELEASE = "what MicroPython's release is built with"
 BY_CONTENT = "content"
 UNKNOWN = "unknown"
@@ -128,10 +129,13 @@ class Inventory:
         return [part for part in every if part.kind in (FIRMWARE, FRAMEWORK, LIBRARY, PACKAGE, TOOL)]
 
 
-def inventory(product: Product, device: Device | None = None, certificate: bytes | None = None, image: bytes | None = None) -> Inventory:
+def inventory(
+    product: Product, device: Device | None = None, certificate: bytes | None = None, image: bytes | None = None, running: str | None = None
+) -> Inventory:
     """What `product` puts on a board; with `device` its certificate, too. The firmware is the one that the board file names: no board is
-    asked and nothing is downloaded. `certificate` (PEM), `image`: what the caller has read already. Raises InputError: files that are
-    missing or not what they should be."""
+    asked and nothing is downloaded. `certificate` (PEM), `image`: what the caller has read already. `running`: the version that a board
+    has said it runs, instead; which image that was nobody knows, so none is looked at. Raises InputError: files that are missing or not
+    what they should be."""
     made = compiler.package(Interpreter.default().mpy, without=useless(product))
     home = f"{PACKAGE_HOME}/{made.digest}"
     modules = tuple(_file(f"package/{name}", name, content, f"{home}/{name}") for name, content in sorted(made.modules.items()))
@@ -153,7 +157,10 @@ def inventory(product: Product, device: Device | None = None, certificate: bytes
         certificates.append(_certificate("certificate/device", "device certificate", leaf, pem, CERTIFICATE_FILE))
         for number, each in enumerate(chain, 1):
             certificates.append(_certificate(f"certificate/chain-{number}", f"issuer {number}", each, pem, CERTIFICATE_FILE))
-    found, notes = _firmware(product.board, image if image is not None else _image(product.board))
+    if running is None:
+        found, notes = _firmware(product.board, image if image is not None else _image(product.board))
+    else:
+        found, notes = _running(product.board, running)
     return Inventory(
         product=product.name,
         version=product.version,
@@ -210,7 +217,7 @@ def _image(board: BoardType) -> bytes | None:
 
 
 def _firmware(board: BoardType, content: bytes | None) -> tuple[Part, tuple[str, ...]]:
-    """The firmware with the libraries inside of it, and what is to be said of them."""
+    """The firmware that the board file names with the libraries inside of it, and what is to be said of them."""
     said = app_description.find(content) if content else None
     version = board.firmware.version
     notes = []
@@ -218,7 +225,23 @@ def _firmware(board: BoardType, content: bytes | None) -> tuple[Part, tuple[str,
         notes.append(f"The board '{board.name}' names no firmware version, so what is inside of the firmware is unknown.")
     if said and version and said.project == "micropython" and tag(said.version) != version:
         notes.append(f"The firmware image says that it is MicroPython {said.version}, the board '{board.name}' says {version}.")
-    idf, known_by = (tag(said.idf), BY_IMAGE) if said and said.idf else (IDF_OF_RELEASE.get(version or ""), BY_RELEASE)
+    idf = tag(said.idf) if said and said.idf else None
+    sha256 = board.firmware.sha256.lower() if board.firmware.sha256 else None
+    part, more = _with_libraries(board, version, BY_BOARD_FILE, sha256, idf)
+    return part, (*notes, *more)
+
+
+def _running(board: BoardType, version: str) -> tuple[Part, tuple[str, ...]]:
+    """The firmware that a board has said it runs."""
+    return _with_libraries(board, version, BY_BOARD, None, None)
+
+
+def _with_libraries(
+    board: BoardType, version: str | None, known_by: str, sha256: str | None, idf: str | None
+) -> tuple[Part, tuple[str, ...]]:
+    """The firmware with the libraries inside of it; `idf`: the ESP-IDF that its image names, None for the release's own."""
+    notes = []
+    idf, idf_by = (idf, BY_IMAGE) if idf else (IDF_OF_RELEASE.get(version or ""), BY_RELEASE)
     libraries = LIBRARIES_OF_IDF.get(idf or "")
     if idf and not libraries:
         notes.append(f"Which Mbed TLS and lwIP are in ESP-IDF {idf} is unknown here.")
@@ -230,7 +253,7 @@ def _firmware(board: BoardType, content: bytes | None) -> tuple[Part, tuple[str,
             FRAMEWORK,
             "ESP-IDF",
             idf,
-            known_by if idf else UNKNOWN,
+            idf_by if idf else UNKNOWN,
             license="Apache-2.0",
             supplier=_ESPRESSIF,
             repository="espressif/esp-idf",
@@ -245,8 +268,8 @@ def _firmware(board: BoardType, content: bytes | None) -> tuple[Part, tuple[str,
         FIRMWARE,
         "MicroPython",
         version,
-        BY_BOARD_FILE if version else UNKNOWN,
-        sha256=board.firmware.sha256.lower() if board.firmware.sha256 else None,
+        known_by if version else UNKNOWN,
+        sha256=sha256,
         license="MIT",
         repository="micropython/micropython",
         revision=f"v{version}" if version else None,

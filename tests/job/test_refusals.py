@@ -151,6 +151,16 @@ def test_too_old() -> None:
     assert "twinroot flash" in caught.value.hint
 
 
+def test_version_of_the_firmware_as_the_board_says_it() -> None:
+    answer = [6, "Generic ESP32 module with ESP32", "esp32", "240ac4000001", "", 4096, 400, False]
+    versions = [(1, 21, 0), (1, 27, 0, ""), (1, 28, 0, "preview"), (1, 28, 0, "of ours\n")]
+    assert [Hello.of([version, *answer]).version for version in versions] == ["1.21.0", "1.27.0", "1.28.0-preview", "1.28.0-of-ours-"]
+    assert Hello.of([[1, 28, 0, "preview"], *answer]).mp == (1, 28, 0)
+    for damaged in ([(1, 27, 0, 4), *answer], [(1, 27, 0, ""), *answer[1:]], [7, *answer]):
+        with pytest.raises((TypeError, ValueError)):
+            Hello.of(damaged)
+
+
 def test_not_an_esp32_at_all() -> None:
     with pytest.raises(BoardError) as caught:
         check(hello(machine="Raspberry Pi Pico W with RP2040", platform="rp2"), _Product, "/dev/ttyUSB0", Report())

@@ -117,6 +117,7 @@ def test_leftovers_are_removed(bench: Bench) -> None:
     bench.run("import os\nos.mkdir('/trust/7')\nopen('/trust/7/x.pem','w').close()\nopen('/trust/active.new','w').close()")
     report = update(product, bench.device, bench.port)
     assert (report.outcome, report.code) == ("pass", "tidied")
+    assert report.firmware_version and report.firmware_version.startswith("1.")
     assert sorted(bench.run("import os\nprint(*os.listdir('/trust'))").split()) == ["1", "active"]
 
 

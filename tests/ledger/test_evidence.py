@@ -72,6 +72,11 @@ def test_a_board_in_the_field(tmp_path: Path, made: products.Made, board: Virtua
         assert intent.fields["mac"] == outcome.fields["mac"] == report["mac"] == board.mac
         assert intent.fields["set_sha256"] and intent.fields["certificate_sha256"] and intent.fields["roots"]
         assert outcome.fields["files"] == report["files"] and outcome.fields["wrote"] is True
+    # Its bill of materials, by what anybody can type: the board has said which firmware it runs, and nobody has proven which image that is.
+    version = report["firmware_version"]
+    assert version == intent.fields["firmware_version"] and "firmware_sha256" not in intent.fields
+    _, bill, said = twinroot("sbom", str(made.product), "--device", "ws-0001", "--firmware-version", version)
+    assert bill["sha256"] == intent.fields["sbom_sha256"] == outcome.fields["sbom_sha256"], said
     assert twinroot("update", str(made.product), *port)[1]["code"] == "unchanged"
     assert rows(made) == expected, "nothing was written, and nothing is said"
     assert twinroot("update", str(made.changed().product), *port)[0] == 0

@@ -140,6 +140,17 @@ def test_the_image_is_believed_before_the_table(sbom: InProcess, product: Path) 
     assert by_ref(made(sbom, product)["sbom"])["firmware/esp-idf"]["version"] == "5.5.1"
 
 
+def test_what_a_board_says_it_runs_is_believed_before_the_board_file(sbom: InProcess, product: Path) -> None:
+    said = by_ref(made(sbom, product, "--firmware-version", "v1.25.0")["sbom"])
+    assert (said["firmware"]["version"], said["firmware/esp-idf"]["version"]) == ("1.25.0", "5.2.2")
+    assert "hashes" not in said["firmware"], "which image it is nobody knows"
+    assert {"name": "twinroot:known_by", "value": "the board"} in said["firmware"]["properties"]
+    result = made(sbom, product, "--firmware-version", "1.28.0-preview")
+    parts = by_ref(result["sbom"])
+    assert parts["firmware"]["version"] == "1.28.0-preview" and "version" not in parts["firmware/esp-idf"]
+    assert "unknown" in result["notes"][0]
+
+
 def test_what_is_unknown_is_said(sbom: InProcess, product: Path, tmp_path: Path) -> None:
     images.board_file(tmp_path, described(b"v5.4.2-77-g0123456-dirty"))
     result = made(sbom, product)
@@ -161,7 +172,10 @@ def test_every_release_of_the_table_has_its_libraries() -> None:
     assert set(IDF_OF_RELEASE.values()) <= set(LIBRARIES_OF_IDF)
 
 
-@pytest.mark.parametrize(("option", "value"), [("--timestamp", "yesterday"), ("--device", "ws-0002")])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--timestamp", "yesterday"), ("--device", "ws-0002"), ("--firmware-version", "1.27"), ("--firmware-version", "")],
+)
 def test_wrong_input_is_one_sentence(sbom: InProcess, product: Path, option: str, value: str) -> None:
     code, result, said = sbom("sbom", str(product), option, value)
     assert code == 2 and len(said.strip().splitlines()) == 2, said

@@ -11,6 +11,11 @@ ROWS = (
         INPUT,
         Retry.AFTER,
         Who.CALLER,
+        (
+            "bad-firmware-version",
+            "What was typed is not a version that a board says of its MicroPython.",
+            "Write it as the report of `update` and the ledger have it.",
+        ),
         ("bad-advisories", "A file is not a list of advisories in the OSV format.", "Export it again, or correct what is named."),
     ),
     *rows(

@@ -12,10 +12,12 @@ from provisioning.link.answer_check import fits
 from provisioning.link.payload import Payload
 from provisioning.link.repl import RETRY, DeviceException, LinkBroken
 
+_TAG = 32  # characters
+
 
 class Hello(NamedTuple):
     """What a board is: `mp` version, `mpy` bytecode version (0: none), `fs` the list of its mounts as text ("" when it cannot tell),
-    `block` bytes, `free` blocks, `ours` whether it has a /trust."""
+    `block` bytes, `free` blocks, `ours` whether it has a /trust, `tag` what its version has behind the numbers ("preview")."""
 
     mp: tuple[int, ...]
     mpy: int
@@ -26,12 +28,19 @@ class Hello(NamedTuple):
     block: int
     free: int
     ours: bool
+    tag: str = ""
+
+    @property
+    def version(self) -> str:
+        """As MicroPython's releases have it: 1.27.0, or 1.28.0-preview."""
+        tag = re.sub(r"[^0-9A-Za-z.-]", "-", self.tag)[:_TAG]
+        return ".".join(str(number) for number in self.mp) + (f"-{tag}" if tag else "")
 
     @classmethod
     def of(cls, answer: list[Any]) -> Hello:
-        mp, *rest = answer
-        made = cls(tuple(mp), *rest)
-        texts = (made.machine, made.platform, made.uid, made.fs)
+        mp, mpy, machine, platform, uid, fs, block, free, ours = answer
+        made = cls(tuple(mp[:3]), mpy, machine, platform, uid, fs, block, free, ours, mp[3] if len(mp) > 3 else "")
+        texts = (made.machine, made.platform, made.uid, made.fs, made.tag)
         numbers = (*made.mp, made.mpy, made.block, made.free)
         if not (len(made.mp) > 1 and (made.block or made.ours) and fits(list(texts), [str]) and fits(list(numbers), [int])):
             raise ValueError("no answer to hello()")
