@@ -16,10 +16,15 @@ HELP = {
 
 class TwinrootError(OSError):
     """`args`: (number or text that the TLS library or the socket gave, what happened). `kind`: one word. `route`: name
-    of the route tried, or None. `issuer`: who signed the top of the chain that the server sent, or None."""
+    of the route tried, or None. `issuer`: who signed the top of the chain that the server sent, or None. `then`: what to do, where
+    that is not what HELP says."""
+
+    then = None
 
     def __str__(self):
-        t = "%s: %s (%s). %s" % (self.route or "-", self.args[1] or self.kind, self.args[0], HELP[self.kind][1])
+        t = "%s (%s). %s" % (self.args[1] or self.kind, self.args[0], self.then or HELP[self.kind][1])
+        if self.route:
+            t = self.route + ": " + t
         return t + ". The chain was signed by: " + self.issuer if self.issuer else t
 
 

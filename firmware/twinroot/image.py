@@ -38,8 +38,10 @@ def reset():
     umachine.reset()
 
 
-def _no(what):
-    return errors.make("set", what, None, None, "update refused")
+def _no(what, then="Offer it again"):
+    from . import ota  # which is there: this is for what it writes
+
+    return ota._no(what, then)
 
 
 def _running():
@@ -93,11 +95,11 @@ class Writer:
             return
         self.to = to = boot and run.get_next_update()
         if not to or _label(to) == _label(run):
-            raise _no("this board has no second slot for firmware")
+            raise _no("this board has no second slot for firmware", "Sign one without firmware")
         if size > to.info()[3]:
-            raise _no("firmware of %d bytes, and %s has %d" % (size, _label(to), to.info()[3]))
+            raise _no("firmware of %d bytes, and %s has %d" % (size, _label(to), to.info()[3]), "Sign one with smaller firmware")
         if _label(boot[0]) != _label(run) or boot[1] == _PENDING:
-            raise _no("the firmware that was put in before has not proven itself: restart")
+            raise _no("the firmware that was put in before has not proven itself", "Restart it, then offer it again")
         self.record = "%s %d %s" % (_label(to), size, digest)
         try:
             with open(sets.ROOT + _RECORD) as f:
@@ -140,7 +142,7 @@ class Writer:
             head = bytearray(14)
             _running().readblocks(0, head)
             if b[0] != _MAGIC or b[12:14] != head[12:]:
-                raise _no("no firmware for this chip")
+                raise _no("no firmware for this chip", "Sign one with firmware for it")
         try:
             if not at % _BLOCK:
                 if i == self.first:

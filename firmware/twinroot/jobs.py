@@ -13,7 +13,7 @@ from ubinascii import a2b_base64
 
 import twinroot
 
-from . import errors, ota, sets, slots
+from . import errors, ota, sets
 
 
 class Jobs:
@@ -81,7 +81,9 @@ class Jobs:
             if getattr(e, "kind", "set") != "set":  # says nothing about the job: it is given again
                 self.id = None
                 raise e
-            self._say("FAILED", (str(e) if isinstance(e, OSError) else repr(e))[:200])
+            if not isinstance(e, OSError):
+                e = ota._no(repr(e), ota.JOB)
+            self._say("FAILED", str(e)[:200])
 
     def _begin(self, d, status):
         v = d["version"]
@@ -93,8 +95,7 @@ class Jobs:
             raise ota._no("version %d is not newer" % v)
         if v <= ota.refused():
             raise ota._no("version %d was rolled back" % v)
-        a = slots.active()
-        if a != twinroot.SET and sets.read(a).get("version") == v:  # an older one stands in for it
+        if v == ota.active():  # an older one stands in for it
             self._say("IN_PROGRESS", "on trial: %s" % twinroot.NOTE)
             return
         if status != "IN_PROGRESS":
@@ -105,7 +106,7 @@ class Jobs:
                 u.feed(a2b_base64(p))
             self.done = u.done
             if not u.done:
-                raise ota._no("incomplete")
+                raise ota._no("incomplete", ota.JOB)
             return
         got = twinroot.streams.Stream(u, self.things, d) if "stream" in d else ota.Topic(u, d["topic"])
         u.resume()

@@ -37,8 +37,15 @@ _HEAD = sets.ROOT + "head.new"  # of a container that is good, until it has a fo
 _last = None  # the Update that may have a file open: littlefs wants one writer
 
 
-def _no(what):
-    return errors.make("set", what, None, None, "update refused")
+JOB = "Make the job anew"
+_AGAIN = "Offer it again"
+
+
+def _no(what, then="Sign a higher version for it: twinroot sign"):
+    """SetError for an update that is refused, with what its sender can do."""
+    e = errors.make("set", what, None, None, "update refused")
+    e.then = then
+    return e
 
 
 def verified(key, signature, *data):
@@ -64,13 +71,17 @@ def refused():
     return max(guard.read()["refused"], old if isinstance(old, int) else 0)
 
 
+def active():
+    """Version of the active set, which is not in use while an older one stands in."""
+    try:
+        return sets.read(slots.active()).get("version", 0)
+    except OSError:  # it cannot be read: an update is what it needs
+        return 0
+
+
 def newest():
     """The highest version that is not news: of the set in use, of the active one, of those that were rolled back."""
-    v = max(sets.read(twinroot.SET).get("version", 0), refused())
-    try:
-        return max(v, sets.read(slots.active()).get("version", 0))
-    except OSError:  # the active one cannot be read: an update is what it needs
-        return v
+    return max(sets.read(twinroot.SET).get("version", 0), refused(), active())
 
 
 class Update:
@@ -135,7 +146,7 @@ class Update:
             if isinstance(e, MemoryError):
                 raise errors.make("memory", e, None, None, "update")
             if not isinstance(e, errors.TwinrootError):
-                e = _no("flash full" if 28 in e.args else repr(e))
+                e = _no("flash full", "Free space on it") if 28 in e.args else _no(repr(e), _AGAIN)
             if n and e.kind == "set":  # what is there of it is of no use
                 try:
                     tidy()
@@ -184,7 +195,7 @@ class Update:
         mv = memoryview(b)
         key = old.get("vendor")
         if not key or not verified(key, mv[9 : n - 4], MAGIC, mv[n:]):
-            raise _no("signature")
+            raise _no("signature", "Sign it with its vendor's key")
         man = ujson.loads(mv[n:])
         self._check(man, old)
         self.man = n
@@ -208,7 +219,7 @@ class Update:
         if man["product"] != old["product"] or man.get("device") not in (None, old["device"]):
             raise _no("for another product or device")
         if self.want not in (None, v):
-            raise _no("version %d in a job for %d" % (v, self.want))
+            raise _no("version %d in a job for %d" % (v, self.want), JOB)
         if v <= newest():
             raise _no("version %d is not newer" % v)
         clock.check(old)
@@ -236,7 +247,7 @@ class Update:
         v = uos.statvfs("/")
         rows = self.rows + list(self.same)
         if not n and sum([f[1] for f in rows if f[0] != incoming.FIRMWARE and not incoming.there(f[0])]) > v[0] * v[3]:
-            raise _no("flash full")
+            raise OSError(28)
         self.number = n or 1 + max(seal.numbers())
         p = sets.path(self.number)
         folders = [p[:-1], "/lib", "/lib/twinroot"]
@@ -303,7 +314,7 @@ class Update:
             files.setdefault(incoming.MAIN, old[incoming.MAIN])
         old = None
         if seal.sha256(q + incoming.HEAD) != self.digest:
-            raise _no("head")
+            raise _no("head", _AGAIN)
         with open(q + incoming.HEAD, "rb") as f:
             f.seek(self.man)
             man = ujson.load(f)
@@ -327,7 +338,7 @@ class Update:
         man = new = files = None
         uos.rename(q + "set.new", q + "set.json")
         if not seal.whole(self.number, True):
-            raise _no("written wrongly")
+            raise _no("written wrongly", _AGAIN)
         if stats.data().pop("trial", None):  # of another set that had this number
             stats.save(True)
         incoming.take_over(p, q)
@@ -378,7 +389,7 @@ class Topic:
         self.update = update or Update()
         self.topics = (topic,)
         if update and (not 0 < len(topic) < 253 or "#" in topic or "+" in topic):
-            raise _no("no topic: " + topic[:40])
+            raise _no("no topic: " + topic[:40], JOB)
 
     @property
     def wanted(self):

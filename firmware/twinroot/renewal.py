@@ -12,10 +12,10 @@ def take(rows, p):
         q = name if name[0] == "/" else p + name
         if seal.sha256(q) != digest:
             if q == name or digest not in found:
-                raise ota._no(name + " is not on this board: the whole set first")
+                raise ota._no(name + " is not on this board", "Send it the whole set first")
             incoming.copy(found[digest], q)
             if seal.sha256(q) != digest:
-                raise ota._no(name)
+                raise ota._no(name, ota._AGAIN)
 
 
 def check(old, new, s):
@@ -27,7 +27,7 @@ def check(old, new, s):
     except (ValueError, IndexError):
         good = False
     if not good:
-        raise ota._no("certificate of another key or name")
+        raise ota._no("certificate of another key or name", "Renew the one it has: twinroot identity renew")
     n = 0
     with open(new, "rb") as f:
         for line in f:

@@ -5,7 +5,7 @@ import ujson
 from micropython import const
 from ubinascii import a2b_base64
 
-from . import errors
+from . import ota
 
 _BLOCK = const(2048)  # bytes; with its base64 a message has 2.8 KB
 _AHEAD = const(4)  # blocks that are asked for together
@@ -50,7 +50,7 @@ class Stream:
     def message(self, topic, msg):
         """True when the next blocks are to be asked for."""
         if topic != self.topics[0]:
-            raise errors.make("set", "stream refused", None, None, str(msg[:100], "utf-8"))
+            raise ota._no("stream: " + str(msg[:100], "utf-8"), "Check stream and policy")
         i = _number(msg, b'"i"')
         if i < 0 or _number(msg, b'"f"') != self.file:
             return False

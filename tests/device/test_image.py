@@ -114,7 +114,7 @@ def test_a_board_with_one_slot_refuses(tmp_path: Path, make_virtual_board: Calla
 
     device = Virtual(bench.device.board)
     device.put(sets.board(1, bench.one))
-    assert device.lines(script)[0].startswith("set -: update refused (this board has no second slot for firmware)")
+    assert device.lines(script)[0].startswith("set update refused (this board has no second slot for firmware). Sign one without firmware")
     bench.close()
 
 

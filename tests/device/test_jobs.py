@@ -197,34 +197,59 @@ def test_a_set_that_cannot_connect_fails_its_job(jobs: Jobs) -> None:
     states = Board(jobs.fleet.folder, jobs.tree()).run(TIME + HOURS, timeout=50).json
     assert states == [[1, 2]] * 4 + [[1, 1]]
     assert jobs.cloud.status["j1"] == ["QUEUED", "IN_PROGRESS", *["IN_PROGRESS"] * 4, "FAILED"]
-    assert "version 2 was rolled back" in jobs.cloud.why["j1"]
+    assert jobs.cloud.why["j1"] == f"update refused (version 2 was rolled back). {ANEW}", "the same set again would be refused, too"
 
 
-def test_what_fails_says_why_and_the_next_job_is_taken(jobs: Jobs) -> None:
+# What a person can do, as a device says it.
+ANEW = "Sign a higher version for it: twinroot sign"
+JOB = "Make the job anew"
+KEY = "Sign it with its vendor's key"
+AGAIN = "Offer it again"
+STREAM = "Check stream and policy"
+
+
+def test_what_fails_says_why_and_what_to_do_and_the_next_job_is_taken(jobs: Jobs) -> None:
     good = jobs.small()
     cloud = jobs.cloud
-    cases: dict[str, tuple[Any, str]] = {
-        "signature": (parts(corrupt(good, 20)), "signature"),
-        "stranger": (parts(jobs.small(Key())), "signature"),
-        "topic": ({"twinroot": {"version": 2, "topic": "updates/bent"}}, "signature"),
-        "cut": (parts(good[:300]), "incomplete"),
-        "other version": (parts(good, version=3), "version 2 in a job for 3"),
-        "older": (parts(good, version=0), "not newer"),
-        "no base64": ({"twinroot": {"version": 2, "parts": ["A"]}}, "ValueError"),
-        "nothing": ({"twinroot": {"version": 2}}, "KeyError"),
-        "no version": ({"twinroot": {"parts": []}}, "KeyError"),
-        "no object": ({"twinroot": 5}, "TypeError"),
-        "no such stream": ({"twinroot": {"version": 2, "stream": "gone", "file": 3, "size": 9000}}, "StreamNotFound"),
-        "no such file": (stream(good, cloud, file=4), "FileNotFound"),
-        "a stream without a size": ({"twinroot": {"version": 2, "stream": "s-1", "file": 3}}, "KeyError"),
-        "a stream of an odd name": (stream(good, cloud, stream="#"), "no stream"),
+    [package] = [data for path, data in jobs.next_set(2, *UNUSED).items() if path.startswith("/lib/twinroot/") and path[-12:].isalnum()]
+    content = good.index(package) + 3  # in its index: what the board has of the rest does not come
+    cases: dict[str, tuple[Any, str, str]] = {
+        "signature": (parts(corrupt(good, 20)), "signature", KEY),
+        "stranger": (parts(jobs.small(Key())), "signature", KEY),
+        "topic": ({"twinroot": {"version": 2, "topic": "updates/bent"}}, "signature", KEY),
+        "content": (parts(corrupt(good, content)), "ValueError", AGAIN),
+        "cut": (parts(good[:300]), "incomplete", JOB),
+        "other version": (parts(good, version=3), "version 2 in a job for 3", JOB),
+        "older": (parts(good, version=0), "version 0 is not newer", ANEW),
+        "expired": (parts(container(jobs.next_set(2, *UNUSED), 2, expires=1)), "expired", ANEW),
+        "for another": (parts(container(jobs.next_set(2, *UNUSED), 2, device="t-2")), "for another product or device", ANEW),
+        "no base64": ({"twinroot": {"version": 2, "parts": ["A"]}}, "ValueError", JOB),
+        "nothing": ({"twinroot": {"version": 2}}, "KeyError", JOB),
+        "no version": ({"twinroot": {"parts": []}}, "KeyError", JOB),
+        "no object": ({"twinroot": 5}, "TypeError", JOB),
+        "no topic": ({"twinroot": {"version": 2, "topic": "updates/#"}}, "no topic: updates/#", JOB),
+        "no such stream": ({"twinroot": {"version": 2, "stream": "gone", "file": 3, "size": 9000}}, "StreamNotFound", STREAM),
+        "no such file": (stream(good, cloud, file=4), "FileNotFound", STREAM),
+        "a stream without a size": ({"twinroot": {"version": 2, "stream": "s-1", "file": 3}}, "KeyError", JOB),
+        "a stream of an odd name": (stream(good, cloud, stream="#"), "no stream", JOB),
     }
     cloud.chunks["updates/bent"] = corrupt(good, 20)
-    cloud.jobs = {name: document for name, (document, _) in cases.items()} | {"last": parts(good)}
+    cloud.jobs = {name: document for name, (document, *_) in cases.items()} | {"last": parts(good)}
     assert jobs.run()["set"] == 2
-    for name, (_, reason) in cases.items():
-        assert cloud.status[name][-1] == "FAILED" and reason in cloud.why[name], (name, cloud.why[name])
+    for name, (_, reason, then) in cases.items():
+        why = cloud.why[name]
+        assert cloud.status[name][-1] == "FAILED" and why.startswith("update refused (") and reason in why, (name, why)
+        assert why.endswith(f"). {then}"), (name, why)
     assert cloud.status["last"][-1] == "SUCCEEDED"
+
+
+def test_a_job_mends_a_board_whose_active_set_cannot_be_read(jobs: Jobs) -> None:
+    """An older one stands in, over which the next version comes."""
+    jobs.cloud.jobs["j1"] = topic(container(jobs.next_set(3), 3, info={"version": 3}), jobs.cloud, 3)
+    damaged = {"/trust/2/set.json": b'{"package": 5}', "/trust/active": b"2"}
+    out = Board(jobs.fleet.folder, jobs.tree() | damaged).run(APP % "other").json
+    assert (out["set"], out["active"]) == (2, 2), "in place of the damaged one"
+    assert jobs.cloud.status["j1"] == ["QUEUED", "IN_PROGRESS", "SUCCEEDED"], jobs.cloud.why
 
 
 OTHERS = """

@@ -126,5 +126,5 @@ def test_a_set_for_somebody_else_fails_the_job_with_its_reason(fleet: Fleet, iot
     assert board.run(script + "client.wait_msg()\nclient.wait_msg()\nprint(twinroot.SET)").json == 1
     assert ended(iot, "bad", "bad-1") == {
         "status": "FAILED",
-        "why": "-: update refused (for another product or device). Write the set again: twinroot update",
+        "why": "update refused (for another product or device). Sign a higher version for it: twinroot sign",
     }
