@@ -143,7 +143,9 @@ def _both(unit: Registration) -> tuple[der.Certificate, list[der.Certificate]]:
     new, olds = renewal.leaf(load_certificate(unit.certificate), unit.certificate), replaced(unit)
     if not olds:
         raise InputError(
-            "nothing-renewed", f"{unit.device} has no renewed certificate here.", "`twinroot identity renew PRODUCT` makes it."
+            "nothing-renewed",
+            f"{unit.device} has no renewed certificate here.",
+            "docs/renewal.md says how one is made, and where it lies beside the one that it replaces.",
         )
     return new, olds
 

@@ -87,8 +87,8 @@ def renew_command(
         raise InputError(
             "no-issuer",
             f"{product} has no 'identity.issue' block, so its certificates come from elsewhere.",
-            "Where AWS issued them: `twinroot aws register PRODUCT --renewed`, if the devices' keys or requests (….csr.pem) are here; "
-            "from another CA: have it sign the same keys, and put its files in the place of the old ones.",
+            "Where this computer reaches the CA's key (a file, a token, a command), name it as `issue: …` under identity. Another CA signs "
+            "the same public keys: docs/renewal.md says where its files go. What AWS issued ends in 2049 and has no renewal.",
         )
     with Ledger.open(location) as ledger:
         work.check_clock(now, ledger)

@@ -31,9 +31,18 @@ from provisioning.trust import der
 if TYPE_CHECKING:
     from cryptography import x509
 
+    from provisioning.config.product import Product
+
 _SHARE, _LONGEST = 3, timedelta(days=180)  # due in the last third of its validity, at most so long before its end
 _FINGERPRINT = 16  # hex digits of it in a name
 PENDING, REPLACED, RETIRED = ".renewed.pem", ".replaced-", ".retired-"
+
+
+def first_step(product: Product) -> str:
+    """What a person does who has no renewed certificates yet."""
+    if product.identity.issue is not None:
+        return "Make them with `twinroot identity renew PRODUCT` first."
+    return "They come from another CA here: docs/renewal.md says where its files, and the ones that they replace, go."
 
 
 @dataclass(frozen=True)

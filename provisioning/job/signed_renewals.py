@@ -70,7 +70,7 @@ def chosen(product: Product, devices: list[Device]) -> list[Device]:
         raise InputError(
             "nothing-renewed",
             f"None of the {len(devices)} devices of {product.name} has a renewed certificate on this computer.",
-            "Make them with `twinroot identity renew PRODUCT` first.",
+            renewal.first_step(product),
         )
     return found
 

@@ -121,6 +121,23 @@ def test_beside_the_old_one_and_then_instead_of_it(line: Line, moto: Moto, capsy
         assert status(moto, line.old, line.new) == [left, "ACTIVE"]
 
 
+def test_those_of_another_ca_are_taken_where_the_hint_says_that_they_go(line: Line, moto: Moto, capsys: pytest.CaptureFixture[str]) -> None:
+    """The product makes none, so nothing sends people to the command that would: docs/renewal.md, "From another CA"."""
+    signer = factory.authority(load_product(line.product))
+    line.product.write_text(line.product.read_text().replace(", issue: {ca: f/ca.crt.pem, ca_key: f/ca.key.pem}", ""))
+    assert command(line, "register", "--renewed") == 2
+    hint = json.loads(capsys.readouterr().out)["hint"]
+    assert "identity renew" not in hint and "docs/renewal.md" in hint
+    assert signer is not None
+    old = renewal.current(line.unit.certificate)
+    new = renewal.issued_by(signer, 400, work.now(), chain=False)(old)
+    line.unit.certificate.rename(line.unit.certificate.with_name(f"{THING}.replaced-2027.pem"))
+    line.unit.certificate.write_bytes(new)
+    assert command(line, "register", "--renewed") == 0
+    [row] = json.loads(capsys.readouterr().out)["devices"]
+    assert row["done"] == ["certificate", "policy theirs", "attached"]
+
+
 def test_evidence_without_the_new_one_in_aws_deactivates_nothing(line: Line, aws: iot_api.Aws, moto: Moto) -> None:
     line.renew()
     [row] = renewed.retire(aws, [line.unit], {THING: {"s": 2, "p": 2, "c": line.new[:8]}})

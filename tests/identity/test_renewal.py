@@ -251,7 +251,9 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
     assert (code, none["code"]) == (2, "file-missing")
     write_product(tmp_path)
     code, elsewhere, _ = run("identity", "renew", "product.yaml", "--device", "ws-0001")
-    assert (code, elsewhere["code"]) == (2, "no-issuer") and "register PRODUCT --renewed" in elsewhere["hint"]
+    assert (code, elsewhere["code"]) == (2, "no-issuer")
+    # `aws register --renewed` and `sign renewal` would send people back here: they take what was renewed, and make nothing.
+    assert "--renewed" not in elsewhere["hint"] and "docs/renewal.md" in elsewhere["hint"]
     assert line.names()[0] == "ws-0001.crt.pem"
 
 

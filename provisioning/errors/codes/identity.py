@@ -41,7 +41,11 @@ ROWS = (
         ("job-too-large", "The job's document is larger than AWS IoT takes.", "Send the set by topic or by stream."),
         ("manifest-too-large", "The set's manifest is larger than devices take.", "Use fewer routes, roots and time servers."),
         ("no-rendered-set", "The folder holds no rendered set.", "twinroot render PRODUCT --out DIR"),
-        ("nothing-renewed", "No device has a renewed certificate on this computer.", "twinroot identity renew PRODUCT"),
+        (
+            "nothing-renewed",
+            "No device has a renewed certificate on this computer.",
+            "twinroot identity renew PRODUCT; those of another CA: docs/renewal.md",
+        ),
         ("no-signed-set", "The file is not a signed set, or not all of one.", "twinroot sign set DIR --key KEY --out FILE"),
         ("set-incomplete", "A file of the set is missing or changed.", "Render the set again."),
         ("no-vendor-key", "The set has no vendor key, so it takes no signed set.", "Put `updates: {key: …}` into the product."),
