@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 # The database's own time: the clocks of two computers differ, and a turn ends by one of them.
 _NOW = {
     "sqlite": sa.text("CAST(strftime('%s', 'now') AS INTEGER)"),
-    "postgresql": sa.text("CAST(extract(epoch FROM clock_timestamp()) AS INTEGER)"),
+    "postgresql": sa.text("CAST(floor(extract(epoch FROM clock_timestamp())) AS INTEGER)"),
 }
 
 
@@ -233,7 +233,7 @@ class PlanRows:
         if has != holder:
             raise PlanBusy(
                 "plan-busy",
-                f"{has} works on the plan {plan}, and has its turn for {left} s more unless it goes on.",
+                f"{has} works on the plan {plan}, and has its turn for {max(left, 0)} s more unless it goes on.",
                 "Let it work, or stop it there; then run this again.",
             )
 

@@ -1,19 +1,8 @@
-"""Rows of plans and waves, as the store has them. Times are unix seconds."""
+"""Rows of waves and their devices, as the database has them. Times are unix seconds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Plan:
-    """`body`: the text of the file that was reviewed; `sha256`: of that text."""
-
-    plan: str
-    product: str
-    sha256: str
-    body: str
-    created: int
 
 
 @dataclass(frozen=True)
@@ -41,25 +30,3 @@ class Member:
     state: str
     detail: str | None = None
     changed: int | None = None
-
-
-@dataclass(frozen=True)
-class Turn:
-    """Who works on a plan, and for how many seconds more unless it asks again."""
-
-    holder: str
-    left: int
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Devices of a product, counted. `never`: without any sign of life; the others: value -> devices, without those of whom it is not
-    known."""
-
-    devices: int
-    never: int
-    versions: dict[str, int]
-    routes: dict[str, int]
-    roots: dict[str, int]
-    firmware: dict[str, int]
-    refused: dict[str, int]

@@ -1,4 +1,4 @@
-"""What is known of fleets, in the ledger's database: rows of devices, plans, waves and whose turn it is.
+"""What is known of fleets, in the ledger's database: rows of devices, and sets. Plans at work: plan_rows.py.
 
 Nothing is held in memory but a page: rows are read in pages by their key, each a transaction of its own that waits for a server that is
 away as every other does. Every write may be made again and comes to the same.
@@ -7,7 +7,6 @@ away as every other does. Every write may be made again and comes to the same.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from itertools import groupby, islice
 from typing import Any
 
@@ -17,19 +16,13 @@ from sqlalchemy.engine import Connection
 
 from provisioning.fleet import merge
 from provisioning.fleet.device import Device
-from provisioning.fleet.records import Member, Plan, Summary, Turn, Wave
-from provisioning.ledger.fleet_tables import DEVICES, MEMBERS, PLANS, SETS, TURNS, WAVES
+from provisioning.ledger.fleet_tables import DEVICES, SETS
 from provisioning.ledger.store import Ledger
 
 PAGE = 2000  # rows of one transaction that writes
 _READ = 5000  # rows of one that reads
 _PART = 500  # keys of one statement
 _ROW = [DEVICES.c[name] for name in (*merge.COLUMNS, "evidence", "attributes")]
-# The database's own time, in whole seconds that have passed: the clocks of two computers differ, and a turn ends by one of them.
-_NOW = {
-    "sqlite": sa.text("CAST(strftime('%s', 'now') AS INTEGER)"),
-    "postgresql": sa.text("CAST(floor(extract(epoch FROM clock_timestamp())) AS INTEGER)"),
-}
 _BY_KEY = sa.text("SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true)")
 
 Where = sa.ColumnElement[bool]
@@ -67,25 +60,6 @@ class FleetStore:
         query = sa.select(sa.func.count()).select_from(DEVICES).where(DEVICES.c.product == product)
         return int(self._ledger.read(lambda connection: connection.execute(query if where is None else query.where(where)).scalar_one()))
 
-    def summary(self, product: str) -> Summary:
-        """Devices in figures, counted by the database."""
-        one = DEVICES.c
-
-        def groups(connection: Connection, column: sa.Column[Any]) -> dict[str, int]:
-            query = sa.select(column, sa.func.count()).where(one.product == product, column.is_not(None)).group_by(column).order_by(column)
-            return {str(value): count for value, count in connection.execute(query)}
-
-        def work(connection: Connection) -> Summary:
-            query = sa.select(sa.func.count(), sa.func.count(one.seen)).where(one.product == product)
-            devices, seen = connection.execute(query).one()
-            return Summary(
-                devices,
-                devices - seen,
-                *(groups(connection, column) for column in (one.version, one.route, one.root, one.firmware, one.refused)),
-            )
-
-        return self._ledger.read(work)
-
     # Sets that are known.
 
     def note_set(self, product: str, version: int, sha256: str, body: str) -> None:
@@ -104,72 +78,6 @@ class FleetStore:
         queries = [sa.select(sa.func.max(version)).where(of == product) for version, of in columns]
         return self._ledger.read(lambda connection: max(connection.execute(query).scalar() or 0 for query in queries))
 
-    # Plans, waves and their devices.
-
-    def save_plan(self, plan: Plan) -> None:
-        """Write a plan down, or write it over."""
-        self._ledger.beside(lambda connection: _upsert(connection, PLANS, [asdict(plan)]))
-
-    def plan(self, plan: str) -> Plan | None:
-        """The plan of that name."""
-        query = _columns(PLANS, Plan).where(PLANS.c.plan == plan)
-        row = self._ledger.read(lambda connection: connection.execute(query).first())
-        return Plan(*row) if row is not None else None
-
-    def waves(self, plan: str) -> list[Wave]:
-        """In the order in which they run."""
-        query = _columns(WAVES, Wave).where(WAVES.c.plan == plan).order_by(WAVES.c.number)
-        return self._ledger.read(lambda connection: [Wave(*row) for row in connection.execute(query)])
-
-    def set_wave(self, wave: Wave) -> None:
-        """Write a wave, or write it over."""
-        self._ledger.beside(lambda connection: _upsert(connection, WAVES, [asdict(wave)]))
-
-    def members(self, plan: str, wave: str | None = None, states: Sequence[str] | None = None) -> Iterator[Member]:
-        """The devices of a plan, or of a wave, by name; `states`: only those."""
-        query = _columns(MEMBERS, Member).where(MEMBERS.c.plan == plan)
-        if wave is not None:
-            query = query.where(MEMBERS.c.wave == wave)
-        if states is not None:
-            query = query.where(MEMBERS.c.state.in_(states))
-        return (Member(*row) for row in self._pages(query, MEMBERS.c.device))
-
-    def set_members(self, batch: Iterable[Member]) -> None:
-        """Write devices of a plan, or write them over."""
-        members = iter(batch)
-        while page := [asdict(member) for member in islice(members, PAGE)]:
-            self._ledger.beside(lambda connection: _upsert(connection, MEMBERS, page))
-
-    def counts(self, plan: str) -> dict[tuple[str, str], int]:
-        """(wave, state) -> devices."""
-        one = MEMBERS.c
-        query = sa.select(one.wave, one.state, sa.func.count()).where(one.plan == plan).group_by(one.wave, one.state)
-        return self._ledger.read(lambda connection: {(wave, state): count for wave, state, count in connection.execute(query)})
-
-    # Turns.
-
-    def turn(self, plan: str, holder: str, seconds: int) -> Turn:
-        """Take the turn on a plan for so long, or keep it; who has it afterwards is in what is returned. One of several gets it."""
-
-        def work(connection: Connection) -> Turn:
-            # Asked once: a second may end between two statements, and a turn would have less left than none.
-            now = int(connection.execute(sa.select(_NOW[connection.dialect.name])).scalar_one())
-            free = sa.or_(TURNS.c.holder == holder, TURNS.c.until <= now)
-            statement = _insert(connection, TURNS).values(plan=plan, holder=holder, until=now + seconds)
-            taken = statement.on_conflict_do_update(
-                index_elements=[TURNS.c.plan], set_={"holder": statement.excluded.holder, "until": statement.excluded.until}, where=free
-            )
-            connection.execute(taken)
-            has, until = connection.execute(sa.select(TURNS.c.holder, TURNS.c.until).where(TURNS.c.plan == plan)).one()
-            return Turn(has, until - now)
-
-        return self._ledger.beside(work)
-
-    def give_turn(self, plan: str, holder: str) -> None:
-        """Give the turn back, where `holder` has it still."""
-        gone = TURNS.delete().where(TURNS.c.plan == plan, TURNS.c.holder == holder)
-        self._ledger.beside(lambda connection: connection.execute(gone))
-
     def _pages(self, query: sa.Select[Any], key: sa.Column[Any]) -> Iterator[Any]:
         """The rows of `query` by `key`, which no two of them share."""
         after = ""
@@ -180,10 +88,6 @@ class FleetStore:
             if len(rows) < _READ:
                 return
             after = getattr(rows[-1], key.name)
-
-
-def _columns(table: sa.Table, shape: Any) -> sa.Select[Any]:
-    return sa.select(*(table.c[name] for name in shape.__dataclass_fields__))
 
 
 def _by_key(connection: Connection) -> Connection:

@@ -5,17 +5,13 @@ from __future__ import annotations
 import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
-from sqlalchemy import event
 
 from provisioning.fleet import store as module
-from provisioning.fleet.carrier import DONE, WAITING
 from provisioning.fleet.device import Anchor, Device
 from provisioning.fleet.merge import merged
-from provisioning.fleet.records import Member, Plan, Wave
+from provisioning.fleet.plan_rows import PlanBusy, PlanRows
 from provisioning.fleet.store import FleetStore
 from provisioning.ledger.fleet_tables import DEVICES
 from provisioning.ledger.store import Ledger
@@ -80,52 +76,36 @@ def test_pages(store: FleetStore, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(store.devices("p")) == devices
     assert [device.seen for device in store.devices("p", where=DEVICES.c.version == 2)] == list(range(3, 51, 3))
     assert store.count("p") == 50 and store.count("p", where=DEVICES.c.seen <= 10) == 10
-    figures = store.summary("p")
-    assert (figures.devices, figures.never, figures.versions) == (50, 0, {"1": 17, "2": 16})
-
-
-def test_plans_and_their_devices(store: FleetStore) -> None:
-    plan = Plan("spring", "p", "0" * 64, "waves: …", 1)
-    store.save_plan(plan)
-    assert store.plan("spring") == plan and store.plan("autumn") is None
-    for wave in (Wave("spring", "rest", 2, "jobs", None, "waiting"), Wave("spring", "canary", 1, "cable", None, "waiting")):
-        store.set_wave(wave)
-    assert [wave.wave for wave in store.waves("spring")] == ["canary", "rest"]
-    store.set_members(Member("spring", f"ws-{n}", "canary" if n < 2 else "rest", WAITING) for n in range(5))
-    store.set_members([Member("spring", "ws-1", "canary", DONE, "passed", 7)])
-    assert [member.device for member in store.members("spring", "canary", [WAITING])] == ["ws-0"]
-    assert store.counts("spring") == {("canary", WAITING): 1, ("canary", DONE): 1, ("rest", WAITING): 3}
 
 
 def test_one_of_several_gets_the_turn(url: str) -> None:
     Ledger.open(url).close()
     start = threading.Barrier(4)
 
-    def ask(who: int) -> str:
+    def ask(who: int) -> bool:
         with Ledger.open(url) as ledger:
             start.wait()
-            return FleetStore(ledger).turn("spring", f"host-{who}", 60).holder
+            return takes(PlanRows(ledger), f"host-{who}", 60)
 
     with ThreadPoolExecutor(4) as pool:
-        assert len(set(pool.map(ask, range(4)))) == 1
+        assert sorted(pool.map(ask, range(4))) == [False, False, False, True]
 
 
-def test_a_turn_ends_by_the_clock_of_the_database(store: FleetStore) -> None:
-    turn = store.turn("spring", "one", 60)
-    assert (turn.holder, turn.left) == ("one", 60)
-    assert store.turn("spring", "two", 60).holder == "one"
-    store.give_turn("spring", "two")
-    assert store.turn("spring", "one", 0).left == 0, "it may be taken again, and may end at once"
-    assert store.turn("spring", "two", 60).holder == "two"
+def test_a_turn_ends_by_the_clock_of_the_database(url: str) -> None:
+    with Ledger.open(url) as ledger:
+        rows = PlanRows(ledger)
+        assert takes(rows, "one", 60) and not takes(rows, "two", 60)
+        rows.give_turn("spring", "two")
+        assert not takes(rows, "two", 60), "only who has it gives it back"
+        assert takes(rows, "one", 0), "it may be taken again, and may end at once"
+        assert takes(rows, "two", 60)
 
 
-def test_a_second_that_ends_meanwhile_is_no_second_of_the_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock that goes on whenever it is looked at: a turn has what was asked for, and never less than nothing."""
-    seconds = itertools.count(1000)
-    monkeypatch.setitem(module._NOW, "sqlite", sa.text("later()"))
-    with Ledger.open(tmp_path / "ledger.sqlite") as ledger:
-        event.listen(ledger._engine, "begin", lambda each: each.connection.create_function("later", 0, lambda: next(seconds)))
-        store = FleetStore(ledger)
-        assert store.turn("spring", "one", 60).left == 60
-        assert store.turn("spring", "two", 60).left > 0
-        assert store.turn("spring", "one", 0).left == 0
+def takes(rows: PlanRows, holder: str, seconds: int) -> bool:
+    """Whether `holder` gets the turn."""
+    try:
+        rows.take_turn("spring", holder, seconds)
+    except PlanBusy as busy:
+        assert "works on the plan spring, and has its turn for" in busy.message
+        return False
+    return True
