@@ -35,7 +35,7 @@ def make_command(product: Path, device: str | None, devices: Path | None) -> Non
     from provisioning.identity.factory import authority, check_pin, ensure_identity
 
     loaded = load_product(product)
-    ca = authority(loaded)
+    ca = authority(loaded, first=True)
     if ca is None:
         raise InputError(
             "no-issuer",

@@ -28,8 +28,9 @@ CA_KEY = "ca.key.pem"
 _CA_DAYS = 7305
 
 
-def authority(product: Product) -> Authority | None:
-    """The CA that the product names; None where it names none. Raises InputError with the product's line."""
+def authority(product: Product, *, first: bool = False) -> Authority | None:
+    """The CA that the product names; None where it names none. `first`: where identities are made beforehand, by whoever may make a CA as
+    well; the hint says how. At a bench another CA would be one that no cloud knows. Raises InputError with the product's line."""
     policy = product.identity.issue
     if policy is None:
         return None
@@ -42,14 +43,14 @@ def authority(product: Product) -> Authority | None:
         return from_command(policy.ca, policy.signer, env, product.folder)
     except InputError as error:
         key = "ca_key" if error.file is not None and error.file == policy.ca_key else "ca"
-        hint = _where_the_ca_is(product, policy)
+        hint = _where_the_ca_is(product, policy, first)
         raise product.document.placed(error, ("identity", "issue", key), hint if isinstance(error, FileMissing) else "") from None
 
 
-def _where_the_ca_is(product: Product, policy: IssuePolicy) -> str:
+def _where_the_ca_is(product: Product, policy: IssuePolicy, first: bool) -> str:
     """What to do where the CA's certificate, or its key, is not here."""
     hint = "It lies where boards are made, and the cloud knows it; only a board without an identity needs it."
-    if is_file(policy.ca) or policy.signer:
+    if not first or is_file(policy.ca) or policy.signer:
         return hint  # a CA is there already, or somebody else's program has its key: no command here makes another
     if policy.pkcs11 is not None:
         return f"{hint} Where there is none yet: `twinroot identity ca --product {quote(str(product.source))}`."

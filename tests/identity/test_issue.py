@@ -309,8 +309,11 @@ def test_commands(tmp_path: Path) -> None:
 )
 def test_a_ca_that_is_not_here(folder: Path, block: str, command: str) -> None:
     with pytest.raises(InputError) as caught:
-        authority(product(folder, block))
+        authority(product(folder, block), first=True)
     assert command in caught.value.hint and ("identity ca" in caught.value.hint) == bool(command)
+    with pytest.raises(InputError) as caught:
+        authority(product(folder, block))
+    assert "identity ca" not in caught.value.hint
 
 
 @pytest.mark.parametrize(
